@@ -1,0 +1,1 @@
+//! `stillframe sim`: the simulated world behind its HTTP door.

@@ -1,0 +1,76 @@
+//! The only place that reads a clock or sleeps.
+//!
+//! A wait is a row of short ones that re-read the wall clock, so that suspend and clock steps need no special
+//! case. In simulation the wall clock is derived from tokio's paused time.
+
+use std::future::Future;
+use std::time::Duration;
+
+use chrono::{DateTime, SubsecRound, Utc};
+
+/// The longest single wait before the wall clock is read again.
+const SLICE: Duration = Duration::from_secs(1);
+
+/// Where `now` comes from.
+#[derive(Debug, Clone, Copy)]
+pub enum Clock {
+    /// The machine's own.
+    Wall,
+    /// Begins at `base` and follows tokio's time from `origin`: paused in tests, so that months pass in seconds.
+    Simulated {
+        /// What `now` was at `origin`.
+        base: DateTime<Utc>,
+        /// When it was that.
+        origin: tokio::time::Instant,
+    },
+}
+
+impl Clock {
+    /// A simulated clock that reads `base` now. Needs a tokio runtime.
+    #[must_use]
+    #[allow(clippy::disallowed_methods)]
+    pub fn simulated(base: DateTime<Utc>) -> Self {
+        Self::Simulated { base, origin: tokio::time::Instant::now() }
+    }
+
+    /// The wall clock's instant.
+    #[must_use]
+    #[allow(clippy::disallowed_methods)]
+    pub fn now(&self) -> DateTime<Utc> {
+        match self {
+            Self::Wall => Utc::now(),
+            Self::Simulated { base, origin } => {
+                // A simulation is shorter than the 292 years that fit.
+                *base + chrono::Duration::from_std(origin.elapsed()).unwrap_or_default()
+            }
+        }
+    }
+
+    /// `now` to the whole second.
+    #[must_use]
+    pub fn now_secs(&self) -> DateTime<Utc> {
+        self.now().trunc_subsecs(0)
+    }
+
+    /// Waits for `how_long` of tokio's time: for intervals between attempts, not for instants.
+    #[allow(clippy::disallowed_methods)]
+    pub async fn sleep(&self, how_long: Duration) {
+        tokio::time::sleep(how_long).await;
+    }
+
+    /// Waits until the wall clock reads `at`, in slices of at most a second.
+    pub async fn sleep_until(&self, at: DateTime<Utc>) {
+        while let Ok(left) = (at - self.now()).to_std() {
+            if left.is_zero() {
+                return;
+            }
+            self.sleep(left.min(SLICE)).await;
+        }
+    }
+
+    /// The value of `work`, or nothing if it took longer than `limit`.
+    #[allow(clippy::disallowed_methods)]
+    pub async fn timeout<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+        tokio::time::timeout(limit, work).await.ok()
+    }
+}

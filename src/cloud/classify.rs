@@ -1,0 +1,130 @@
+//! What an error code means for the caller. One table for every back end.
+//!
+//! Codes: EC2 API error-codes page; the split is a judgement except where AWS says so (throttles and 5xx
+//! may be retried, other 4xx must be revised).
+
+/// What a caller can do about a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Class {
+    /// A definite refusal for now: the request took no effect. Slow down, then ask again.
+    Throttled,
+    /// The server or the network failed. A read may be asked again; an effect is Unknown.
+    Transient,
+    /// The connection was never made: an effect was certainly not sent.
+    NeverSent,
+    /// Too much of the same is in progress: wait for a slot.
+    Busy,
+    /// The object is in the wrong state for now.
+    WrongState,
+    /// The object does not exist, or is not visible yet.
+    NotFound,
+    /// The name is taken: adopt what bears it if it is ours.
+    DuplicateName,
+    /// Another image needs the snapshot.
+    InUse,
+    /// IAM, or an account's policy, says no.
+    Denied,
+    /// No, wrong or expired credentials.
+    Credentials,
+    /// Anything else: revise, do not repeat.
+    Final,
+}
+
+impl Class {
+    /// The machine label in logs and metrics: bounded, apart from the human text.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Throttled => "throttled",
+            Self::Transient => "transient",
+            Self::NeverSent => "never_sent",
+            Self::Busy => "busy",
+            Self::WrongState => "wrong_state",
+            Self::NotFound => "not_found",
+            Self::DuplicateName => "duplicate_name",
+            Self::InUse => "in_use",
+            Self::Denied => "denied",
+            Self::Credentials => "credentials",
+            Self::Final => "final",
+        }
+    }
+
+    /// Whether a refusal of this class may pass by itself.
+    #[must_use]
+    pub fn passes(self) -> bool {
+        matches!(self, Self::Throttled | Self::Transient | Self::NeverSent | Self::Busy | Self::WrongState)
+    }
+}
+
+/// The class of an error that AWS answered with `status`, `code` and `message`.
+#[must_use]
+pub fn classify(status: u16, code: &str, message: &str) -> Class {
+    match code {
+        "RequestLimitExceeded"
+        | "EC2ThrottledException"
+        | "RequestThrottled"
+        | "RequestThrottledException"
+        | "SlowDown"
+        | "TooManyRequestsException"
+        | "BandwidthLimitExceeded" => Class::Throttled,
+        c if c.starts_with("Throttling") => Class::Throttled,
+        "ResourceLimitExceeded"
+        | "ConcurrentSnapshotLimitExceeded"
+        | "PendingSnapshotLimitExceeded"
+        | "SnapshotCreationPerVolumeRateExceeded" => Class::Busy,
+        "IncorrectState" | "IncorrectInstanceState" => Class::WrongState,
+        // CreateImage on an instance that is just stopping or starting.
+        "InvalidParameterValue" if message.contains("is not in state") => Class::WrongState,
+        "InvalidAMIID.NotFound"
+        | "InvalidAMIID.Unavailable"
+        | "InvalidSnapshot.NotFound"
+        | "InvalidInstanceID.NotFound" => Class::NotFound,
+        "InvalidAMIName.Duplicate" => Class::DuplicateName,
+        "InvalidSnapshot.InUse" => Class::InUse,
+        "UnauthorizedOperation"
+        | "OperationNotPermitted"
+        | "AccessDenied"
+        | "AccessDeniedException"
+        | "OptInRequired"
+        | "PendingVerification" => Class::Denied,
+        "AuthFailure"
+        | "Blocked"
+        | "ExpiredToken"
+        | "ExpiredTokenException"
+        | "RequestExpired"
+        | "InvalidClientTokenId"
+        | "SignatureDoesNotMatch"
+        | "MissingAuthenticationToken"
+        | "UnrecognizedClientException" => Class::Credentials,
+        "InternalError" | "InternalFailure" | "ServerInternal" | "ServiceUnavailable" | "Unavailable"
+        | "RetryableError" => Class::Transient,
+        _ if status >= 500 => Class::Transient,
+        _ => Class::Final,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_map_to_what_a_caller_can_do() {
+        let table = [
+            (503, "RequestLimitExceeded", "", Class::Throttled),
+            (400, "ThrottlingException", "", Class::Throttled),
+            (500, "InternalError", "", Class::Transient),
+            (502, "", "<html>", Class::Transient),
+            (400, "InvalidAMIName.Duplicate", "", Class::DuplicateName),
+            (400, "InvalidParameterValue", "Instance is not in state 'running' or 'stopped'.", Class::WrongState),
+            (400, "InvalidParameterValue", "Value (x) is invalid", Class::Final),
+            (400, "InvalidAMIName.Malformed", "", Class::Final),
+            (403, "UnauthorizedOperation", "", Class::Denied),
+            (400, "RequestExpired", "", Class::Credentials),
+            (400, "InvalidSnapshot.InUse", "", Class::InUse),
+            (400, "ResourceLimitExceeded", "", Class::Busy),
+        ];
+        for (status, code, message, class) in table {
+            assert_eq!(classify(status, code, message), class, "{status} {code}");
+        }
+    }
+}

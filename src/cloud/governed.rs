@@ -1,0 +1,1 @@
+//! Rate, paging and retries of reads around either back end.

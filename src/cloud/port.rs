@@ -1,0 +1,146 @@
+//! The ports `Ec2` and `Identity`: one method is one API request in one [`Place`].
+//!
+//! Reads end in a value or a [`Fault`]; effects end Done, Refused or Unknown. No port retries anything.
+
+use async_trait::async_trait;
+
+use super::classify::Class;
+use crate::domain::observed::{Image, Instance, InstanceStatus, Snapshot, Tags};
+use crate::domain::place::Place;
+
+/// EC2 takes at most this many values in one filter (API reference, "Filters": 200 values).
+pub const FILTER_VALUES_MAX: usize = 200;
+
+/// DescribeInstanceStatus takes at most this many ids (API reference), and cannot be paged with them.
+pub const STATUS_IDS_MAX: usize = 100;
+
+/// Why a request did not do what was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{code}: {message}")]
+pub struct Fault {
+    /// What the caller can do about it.
+    pub class: Class,
+    /// AWS's error code, or one of ours for what never reached AWS (`Timeout`, `Connection`, `Credentials`).
+    pub code: String,
+    /// AWS's message, without credentials.
+    pub message: String,
+    /// AWS's id of the request, if it answered.
+    pub request_id: Option<String>,
+}
+
+/// The answer to a read.
+pub type Read<T> = Result<T, Fault>;
+
+/// The three ends of an effect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect<T> {
+    /// It took effect.
+    Done {
+        /// What AWS answered.
+        value: T,
+        /// AWS's id of the request.
+        request_id: Option<String>,
+    },
+    /// It certainly took no effect.
+    Refused(Fault),
+    /// No clear answer: it may have taken effect. Look again.
+    Unknown(Fault),
+}
+
+/// One page of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    /// What is on this page.
+    pub items: Vec<T>,
+    /// The token of the next page, if there is one.
+    pub next: Option<String>,
+}
+
+/// Which instances to list. Filters only: with the ids parameter one unknown id fails the whole call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InstanceQuery {
+    /// Filter `instance-id` (at most [`FILTER_VALUES_MAX`]).
+    Ids(Vec<String>),
+    /// Filters `tag:KEY` = values, all of which must match; values hold `*` and `?` wildcards.
+    Tags(Vec<(String, Vec<String>)>),
+    /// Filter `image-id`: the instances launched from these images.
+    LaunchedFrom(Vec<String>),
+}
+
+/// Which images of our own to list (owner self, disabled ones included).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ImageQuery {
+    /// Filter `image-id`.
+    Ids(Vec<String>),
+    /// Filter `name`, exact or with wildcards.
+    Names(Vec<String>),
+    /// Filter `source-instance-id`.
+    SourceInstances(Vec<String>),
+    /// Filter `tag:KEY` = value.
+    Tag(String, String),
+}
+
+/// All that a CreateImage carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreateImage {
+    /// `i-...`
+    pub instance: String,
+    /// The deterministic name.
+    pub name: String,
+    /// At most 255 characters.
+    pub description: String,
+    /// Sent explicitly, also when false.
+    pub no_reboot: bool,
+    /// For the image and each of its snapshots, in this same call.
+    pub tags: Tags,
+}
+
+/// What became of one snapshot in DeregisterImage with DeleteAssociatedSnapshots.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SnapshotEnd {
+    /// `snap-...`
+    pub snapshot: String,
+    /// EC2's word: success, skipped, missing-permissions, internal-error, client-error.
+    pub result: String,
+}
+
+/// Who we are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// Twelve digits.
+    pub account: String,
+    /// The principal's ARN.
+    pub arn: String,
+}
+
+/// The part of the EC2 API that images need.
+#[async_trait(?Send)]
+pub trait Ec2 {
+    /// DescribeInstances.
+    async fn instances(&self, place: &Place, query: &InstanceQuery, page: Option<&str>) -> Read<Page<Instance>>;
+    /// DescribeInstanceStatus of at most [`STATUS_IDS_MAX`] instances, IncludeAllInstances. The only look-up by the
+    /// ids parameter, since this API has no filter by id: one unknown id fails the call with
+    /// `InvalidInstanceID.NotFound`, which [`Governed`](super::governed::Governed) resolves.
+    async fn instance_status(&self, place: &Place, ids: &[String]) -> Read<Vec<InstanceStatus>>;
+    /// The ids of all volumes of the region with Multi-Attach enabled (DescribeVolumes, filter `multi-attach-enabled`).
+    async fn multi_attach_volumes(&self, place: &Place, page: Option<&str>) -> Read<Page<String>>;
+    /// DescribeImages, owner self, IncludeDisabled.
+    async fn images(&self, place: &Place, query: &ImageQuery, page: Option<&str>) -> Read<Page<Image>>;
+    /// DescribeSnapshots, owner self, filtered by `snapshot-id`.
+    async fn snapshots(&self, place: &Place, ids: &[String], page: Option<&str>) -> Read<Page<Snapshot>>;
+    /// CreateImage: answers the image's id.
+    async fn create_image(&self, place: &Place, request: &CreateImage) -> Effect<String>;
+    /// DeregisterImage with DeleteAssociatedSnapshots: answers what became of each snapshot (may be empty).
+    async fn deregister_image(&self, place: &Place, image: &str) -> Effect<Vec<SnapshotEnd>>;
+    /// DeleteSnapshot.
+    async fn delete_snapshot(&self, place: &Place, snapshot: &str) -> Effect<()>;
+}
+
+/// Who we are (STS).
+#[async_trait(?Send)]
+pub trait Identity {
+    /// GetCallerIdentity, in the home region.
+    async fn whoami(&self) -> Read<Caller>;
+    /// The SDK's own region, where a plan names none.
+    fn home_region(&self) -> Option<String>;
+}

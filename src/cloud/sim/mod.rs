@@ -1,0 +1,1 @@
+//! The simulated world: a plain synchronous state machine in EC2's own words.

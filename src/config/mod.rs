@@ -1,0 +1,1 @@
+//! Settings and plans from TOML: shape, merged, checked; all problems at once.

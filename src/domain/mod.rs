@@ -1,0 +1,13 @@
+//! The pure core: decisions as values, each with its reasons.
+//!
+//! Nothing here knows a clock, randomness, async or the SDK: `now` is always a parameter.
+
+pub mod keep;
+pub mod machine;
+pub mod naming;
+pub mod observed;
+pub mod place;
+pub mod plan;
+pub mod retention;
+pub mod schedule;
+pub mod select;

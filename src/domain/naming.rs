@@ -1,0 +1,220 @@
+//! Names and tags of all that stillframe makes, and the test of what is ours.
+//!
+//! The image name is the compare-and-set of CreateImage, which has no client token: it must be a pure
+//! function of daemon, plan, instance and due.
+
+use std::fmt::Write as _;
+
+use chrono::{DateTime, NaiveDateTime, SubsecRound, Utc};
+
+use super::observed::{Image, Tags};
+
+/// The prefix of every tag key of ours.
+pub const TAG_PREFIX: &str = "stillframe:";
+/// A tag that a person puts on an image to keep it.
+pub const HOLD_TAG: &str = "stillframe:hold";
+/// Version of the tags' meaning (`stillframe:schema`).
+pub const SCHEMA: &str = "1";
+/// EC2 allows 3-128 characters in an image name (CreateImage, API reference).
+pub const NAME_MAX: usize = 128;
+/// A resource holds at most 50 tags (EC2 user guide, "Tag restrictions").
+pub const TAGS_MAX: usize = 50;
+/// A `:due` later than the image's creation, or than now, by more than this is not understood.
+pub const DUE_TOLERANCE: chrono::Duration = chrono::Duration::minutes(5);
+
+/// The compact form of an instant in names: `20261120T023000Z` (EC2 names allow no colon).
+#[must_use]
+pub fn compact(at: DateTime<Utc>) -> String {
+    at.format("%Y%m%dT%H%M%SZ").to_string()
+}
+
+/// The RFC 3339 form of an instant in tags: `2026-11-20T02:30:00Z`.
+#[must_use]
+pub fn rfc3339(at: DateTime<Utc>) -> String {
+    at.trunc_subsecs(0).format("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// Reads what [`compact`] wrote.
+#[must_use]
+pub fn parse_compact(text: &str) -> Option<DateTime<Utc>> {
+    NaiveDateTime::parse_from_str(text, "%Y%m%dT%H%M%SZ").ok().map(|t| t.and_utc())
+}
+
+/// Reads what [`rfc3339`] wrote, and nothing else: the tag must be exactly ours.
+#[must_use]
+pub fn parse_rfc3339(text: &str) -> Option<DateTime<Utc>> {
+    NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%SZ").ok().map(|t| t.and_utc())
+}
+
+/// The name of a run: `<plan>@<20261120T023000Z>`.
+#[must_use]
+pub fn run_name(plan: &str, due: DateTime<Utc>) -> String {
+    format!("{plan}@{}", compact(due))
+}
+
+/// The plan and due of a run's name.
+#[must_use]
+pub fn parse_run_name(run: &str) -> Option<(&str, DateTime<Utc>)> {
+    let (plan, due) = run.rsplit_once('@')?;
+    Some((plan, parse_compact(due)?))
+}
+
+/// The name of the image that one occurrence makes of one instance.
+#[must_use]
+pub fn image_name(daemon: &str, plan: &str, instance: &str, due: DateTime<Utc>) -> String {
+    format!("stillframe/{daemon}/{plan}/{instance}/{}", compact(due))
+}
+
+/// The role of an image in its recovery point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// Made by CreateImage.
+    Image,
+    /// Made by CopyImage.
+    Copy,
+}
+
+impl Role {
+    /// The word in the tag `stillframe:role`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Image => "image",
+            Self::Copy => "copy",
+        }
+    }
+}
+
+/// What the tags of one of our images say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Marks {
+    /// The installation's name, the ownership boundary.
+    pub daemon: String,
+    /// The installation's random id.
+    pub installation: String,
+    /// The plan that made it.
+    pub plan: String,
+    /// The occurrence that made it.
+    pub due: DateTime<Utc>,
+    /// The instance it was made of.
+    pub instance: String,
+    /// Image or copy.
+    pub role: Role,
+    /// For a copy: the image it was made from.
+    pub source: Option<String>,
+    /// What was asked: reboot, stop or none.
+    pub consistency: String,
+}
+
+impl Marks {
+    /// All `stillframe:*` tags, `Name` and the plan's own, for image and snapshots alike.
+    #[must_use]
+    pub fn tags(&self, own: &Tags) -> Tags {
+        let mut tags = own.clone();
+        tags.entry("Name".into()).or_insert_with(|| format!("{} {}", run_name(&self.plan, self.due), self.instance));
+        let mut put = |key: &str, value: &str| tags.insert(format!("{TAG_PREFIX}{key}"), value.to_owned());
+        put("daemon", &self.daemon);
+        put("installation", &self.installation);
+        put("plan", &self.plan);
+        put("due", &rfc3339(self.due));
+        put("instance", &self.instance);
+        put("run", &run_name(&self.plan, self.due));
+        put("role", self.role.as_str());
+        put("consistency", &self.consistency);
+        put("schema", SCHEMA);
+        if let Some(source) = &self.source {
+            put("source", source);
+        }
+        tags
+    }
+}
+
+/// Whether an image is ours, and if not, why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ownership {
+    /// In our account, all tags there, name and source as derived from them.
+    Ours(Marks),
+    /// Bears our daemon name but is not provably ours, or cannot be understood: never deleted, never counted.
+    Foreign(String),
+    /// Nothing of ours about it.
+    Unrelated,
+}
+
+/// Decides whether `image`, found in `account`, was made by the daemon called `daemon`.
+///
+/// Tags alone are not ownership: a person's copy made with CopyImageTags carries them all.
+#[must_use]
+pub fn ownership(image: &Image, daemon: &str, account: &str) -> Ownership {
+    let tag = |key: &str| image.tags.get(&format!("{TAG_PREFIX}{key}")).map(String::as_str);
+    match tag("daemon") {
+        Some(name) if name == daemon => {}
+        None if image.name.starts_with(&format!("stillframe/{daemon}/")) => {
+            return Ownership::Foreign("has a name like ours but not our tags".into());
+        }
+        _ => return Ownership::Unrelated,
+    }
+    match read_marks(image, daemon, account) {
+        Ok(marks) => Ownership::Ours(marks),
+        Err(why) => Ownership::Foreign(why),
+    }
+}
+
+fn read_marks(image: &Image, daemon: &str, account: &str) -> Result<Marks, String> {
+    let tag = |key: &str| {
+        image
+            .tags
+            .get(&format!("{TAG_PREFIX}{key}"))
+            .cloned()
+            .ok_or_else(|| format!("bears our daemon name but lacks the tag {TAG_PREFIX}{key}"))
+    };
+    if image.owner != account {
+        return Err(format!("belongs to account {}", image.owner));
+    }
+    let schema = tag("schema")?;
+    if schema != SCHEMA {
+        return Err(format!("is of schema {schema}, which this version does not understand"));
+    }
+    let due_text = tag("due")?;
+    let due = parse_rfc3339(&due_text).ok_or_else(|| format!("its {TAG_PREFIX}due `{due_text}` is not an instant"))?;
+    let role = match tag("role")?.as_str() {
+        "image" => Role::Image,
+        "copy" => Role::Copy,
+        other => return Err(format!("its {TAG_PREFIX}role `{other}` is unknown")),
+    };
+    let marks = Marks {
+        daemon: daemon.to_owned(),
+        installation: tag("installation")?,
+        plan: tag("plan")?,
+        due,
+        instance: tag("instance")?,
+        role,
+        source: if role == Role::Copy { Some(tag("source")?) } else { None },
+        consistency: tag("consistency")?,
+    };
+    let run = tag("run")?;
+    if run != run_name(&marks.plan, marks.due) {
+        return Err(format!("its {TAG_PREFIX}run `{run}` does not fit its plan and due"));
+    }
+    let mut derived = image_name(daemon, &marks.plan, &marks.instance, marks.due);
+    match role {
+        Role::Image if image.name != derived => return Err("its name is not the one derived from its tags".into()),
+        Role::Image if image.source_instance.as_deref() != Some(marks.instance.as_str()) => {
+            return Err(format!(
+                "was made from {}, not from {}: a copy of one of ours",
+                image.source_instance.as_deref().or(image.source_image.as_deref()).unwrap_or("something else"),
+                marks.instance
+            ));
+        }
+        Role::Copy => {
+            let _ = write!(derived, "/");
+            if !image.name.starts_with(&derived) {
+                return Err("its name is not the one derived from its tags".into());
+            }
+            if image.source_image != marks.source {
+                return Err("its source is not the one in its tags".into());
+            }
+        }
+        Role::Image => {}
+    }
+    Ok(marks)
+}

@@ -1,0 +1,112 @@
+//! A checked plan: types that cannot hold nonsense. `config` makes them, everything else reads them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::keep::Keep;
+
+/// Whole seconds: the unit of every duration in a plan.
+pub type Seconds = u64;
+
+/// One TOML file: what to image, when, how, and what happens to the images afterwards.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The file's stem: `[a-z0-9._-]{1,40}`.
+    pub name: String,
+    /// For people.
+    pub description: Option<String>,
+    /// When.
+    pub schedule: Schedule,
+    /// Which instances.
+    pub select: Select,
+    /// How an image becomes consistent.
+    pub consistency: Consistency,
+    /// At what pace.
+    pub rollout: Rollout,
+    /// What stays.
+    pub keep: Keep,
+    /// The user's own tags for images and snapshots.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// When a plan is due. The texts of `cron` were parsed when the plan was checked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Schedule {
+    /// Cron lines of five or six fields (seconds first), at least one.
+    pub cron: Vec<String>,
+    /// The zone whose wall clock the lines speak of.
+    pub timezone: chrono_tz::Tz,
+    /// A missed occurrence runs if it is at most this late; `None` is "off".
+    pub catch_up: Option<Seconds>,
+    /// No new reboot starts later than this after `due`; `None` is "off".
+    pub window: Option<Seconds>,
+}
+
+/// Which instances a plan images. Never empty: tags or instances name something.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Select {
+    /// Empty: the SDK's own region.
+    pub regions: Vec<String>,
+    /// All keys must match; each with any of its values, in which `*` and `?` are wildcards.
+    pub tags: BTreeMap<String, BTreeSet<String>>,
+    /// An instance that matches any of these is left out, whatever else names it.
+    pub exclude_tags: BTreeMap<String, BTreeSet<String>>,
+    /// Instance ids, as well as the tags.
+    pub instances: BTreeSet<String>,
+    /// Whether members of an Auto Scaling group may be rebooted.
+    pub allow_auto_scaling: bool,
+}
+
+/// How an image becomes consistent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// CreateImage with `NoReboot=false`: EC2 restarts the instance and images its volumes at rest.
+    Reboot,
+    /// CreateImage with `NoReboot=true`: crash-consistent only.
+    None,
+}
+
+impl Mode {
+    /// The word of the contract, as in the tag `stillframe:consistency`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Mode::Reboot => "reboot",
+            Mode::None => "none",
+        }
+    }
+}
+
+/// `[consistency]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Consistency {
+    /// How.
+    pub mode: Mode,
+    /// Whether a CreateImage whose answer was lost may be sent once more under the same name.
+    pub resend_unknown: bool,
+}
+
+/// What happens to the rest of a plan when an instance does not come back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnUnhealthy {
+    /// Nothing else of the plan is rebooted until it is back.
+    HaltPlan,
+    /// The slot stays taken, the rest goes on.
+    Continue,
+}
+
+/// `[rollout]`: the pace of reboots.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rollout {
+    /// A reboot of this plan starts only while fewer than this many instances are down, counted over all plans.
+    pub max_in_flight: u32,
+    /// A status check counts only if it was seen this long after the call.
+    pub settle: Seconds,
+    /// An instance that is not back by then halts the plan (or not, see `on_unhealthy`).
+    pub healthy_within: Seconds,
+    /// What then.
+    pub on_unhealthy: OnUnhealthy,
+}

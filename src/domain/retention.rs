@@ -1,0 +1,1 @@
+//! Which images of a series stay and which go, each with its reasons.

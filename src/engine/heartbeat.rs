@@ -1,0 +1,1 @@
+//! One tick a second from tokio-cron-scheduler: its only use.

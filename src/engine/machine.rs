@@ -1,0 +1,1 @@
+//! Finds out which machine this is: settings, instance metadata, DMI.

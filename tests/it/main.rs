@@ -1,0 +1,6 @@
+//! All tests that need more than one module, in one binary: it is linked once.
+
+mod door;
+mod imports;
+mod mistakes;
+mod moto;
