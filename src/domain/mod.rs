@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows a clock, randomness, async or the SDK: `now` is always a parameter.
 
+pub mod event;
 pub mod keep;
 pub mod machine;
 pub mod naming;
@@ -9,5 +10,7 @@ pub mod observed;
 pub mod place;
 pub mod plan;
 pub mod retention;
+pub mod rollout;
+pub mod saga;
 pub mod schedule;
 pub mod select;

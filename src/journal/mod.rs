@@ -1,1 +1,143 @@
-//! The durable record of decisions and steps.
+//! The durable record of decisions and steps: the port, and SQLite behind it.
+//!
+//! Writes are compare-and-set (a repeated insert answers what is stored, the same key with other data is an
+//! error) and carry a fence number, so that a store shared by several daemons fits without change.
+
+pub mod sqlite;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+
+use crate::domain::event::{Draft, Event, Occurrence};
+
+/// Why the journal did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The store failed (disk full, read-only, corrupt).
+    #[error("{what} the journal {path}: {why}")]
+    Store {
+        /// Verb, such as "write to".
+        what: &'static str,
+        /// The file.
+        path: String,
+        /// What the store said.
+        why: String,
+    },
+    /// Another process took the journal over.
+    #[error(
+        "the journal {path} was taken over by another process (fence {theirs}, ours is {ours}); this one writes nothing more"
+    )]
+    Fenced {
+        /// The file.
+        path: String,
+        /// Our number.
+        ours: i64,
+        /// The newer number.
+        theirs: i64,
+    },
+    /// The same event is there with other data.
+    #[error("the journal holds {key} with other data: {stored}, not {offered}; this is a defect, please report it")]
+    Conflict {
+        /// Run, subject, step, attempt and kind.
+        key: String,
+        /// What is stored.
+        stored: String,
+        /// What was to be written.
+        offered: String,
+    },
+    /// Written by a newer version.
+    #[error(
+        "the journal {path} is of version {found}, this stillframe understands up to {known}; install the newer stillframe again, or move the file aside"
+    )]
+    Newer {
+        /// The file.
+        path: String,
+        /// Its version.
+        found: i64,
+        /// Ours.
+        known: i64,
+    },
+}
+
+/// An answer of the journal.
+pub type Answer<T> = Result<T, JournalError>;
+
+/// What was written, or had been before.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Written<T> {
+    /// Now.
+    New(T),
+    /// Before; this is what is stored.
+    Before(T),
+}
+
+impl<T> Written<T> {
+    /// What is stored.
+    pub fn into_inner(self) -> T {
+        match self {
+            Self::New(value) | Self::Before(value) => value,
+        }
+    }
+}
+
+/// A person's wish, written by a command and taken up by whoever runs the engine.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request {
+    /// Its number.
+    pub id: i64,
+    /// The verb: `backup`.
+    pub verb: String,
+    /// Its parameters.
+    pub data: Value,
+    /// When it was made.
+    pub at: DateTime<Utc>,
+    /// The run that it led to, once taken up.
+    pub run: Option<String>,
+}
+
+/// The journal as the engine writes it.
+#[async_trait(?Send)]
+pub trait Journal {
+    /// Takes the lease, under a fence number greater than all before; every later write carries it.
+    async fn acquire(&self, now: DateTime<Utc>) -> Answer<i64>;
+    /// Writes what was decided of an occurrence, once.
+    async fn decide(&self, occurrence: &Occurrence) -> Answer<Written<Occurrence>>;
+    /// Stores a plan revision under its hash.
+    async fn store_revision(&self, hash: &str, plan: &str) -> Answer<()>;
+    /// Writes events in one transaction, all or none, in their order.
+    async fn append(&self, now: DateTime<Utc>, drafts: &[Draft]) -> Answer<Vec<Written<Event>>>;
+    /// Takes up a request, as this run.
+    async fn accept(&self, request: i64, run: &str) -> Answer<()>;
+    /// Read access.
+    fn reader(&self) -> &dyn Reader;
+}
+
+/// The journal as everybody reads it, beside a running daemon too.
+#[async_trait(?Send)]
+pub trait Reader {
+    /// All events of a run, by `seq`.
+    async fn events_of(&self, run: &str) -> Answer<Vec<Event>>;
+    /// Events of a kind over all runs, by `seq`.
+    async fn events_of_kind(&self, kind: &str) -> Answer<Vec<Event>>;
+    /// The newest event of a plan (events that belong to it, not to one of its runs).
+    async fn newest_of(&self, run: &str, kind: &str) -> Answer<Option<Event>>;
+    /// The newest scheduled occurrence decided for a plan.
+    async fn last_decided(&self, plan: &str) -> Answer<Option<DateTime<Utc>>>;
+    /// What was decided of one occurrence.
+    async fn occurrence(&self, plan: &str, due: DateTime<Utc>) -> Answer<Option<Occurrence>>;
+    /// The newest occurrences, newest first, at most `limit`.
+    async fn occurrences(&self, plan: Option<&str>, limit: u32) -> Answer<Vec<Occurrence>>;
+    /// Occurrences that were to run and have no `run.finished`, oldest first.
+    async fn unfinished(&self) -> Answer<Vec<Occurrence>>;
+    /// Slots taken and not freed: the `slot.taken` events.
+    async fn open_slots(&self) -> Answer<Vec<Event>>;
+    /// Subjects that needed a person in `step` and are not done since: the newest such event of each.
+    async fn open_needs(&self, step: &str) -> Answer<Vec<Event>>;
+    /// A plan revision.
+    async fn revision(&self, hash: &str) -> Answer<Option<String>>;
+    /// Requests not taken up yet.
+    async fn open_requests(&self) -> Answer<Vec<Request>>;
+    /// One request.
+    async fn request(&self, id: i64) -> Answer<Option<Request>>;
+}

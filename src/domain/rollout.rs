@@ -1,0 +1,79 @@
+//! Who is down, over all plans, and whether one more may go down.
+//!
+//! A slot lasts from the intent until both status checks read ok; it outlives its run, and the process.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+
+use super::place::Subject;
+
+/// One instance that counts as down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Down {
+    /// The run that took it down.
+    pub run: String,
+    /// The plan of that run.
+    pub plan: String,
+    /// Since when.
+    pub since: DateTime<Utc>,
+    /// Whether it was not back in time, and its plan halts for it.
+    pub halts: bool,
+}
+
+/// All that are down.
+#[derive(Debug, Clone, Default)]
+pub struct Slots {
+    down: BTreeMap<Subject, Down>,
+}
+
+impl Slots {
+    /// Whether a plan that allows `max_in_flight` may take `subject` down.
+    #[must_use]
+    pub fn free_for(&self, subject: &Subject, max_in_flight: u32) -> bool {
+        self.room(max_in_flight) && !self.down.contains_key(subject)
+    }
+
+    /// Whether fewer than `max_in_flight` are down.
+    #[must_use]
+    pub fn room(&self, max_in_flight: u32) -> bool {
+        self.down.len() < max_in_flight as usize
+    }
+
+    /// Whether this very instance is down.
+    #[must_use]
+    pub fn is_down(&self, subject: &Subject) -> bool {
+        self.down.contains_key(subject)
+    }
+
+    /// Counts `subject` as down.
+    pub fn take(&mut self, subject: Subject, down: Down) {
+        self.down.insert(subject, down);
+    }
+
+    /// Marks that `subject` was not back in time and halts its plan.
+    pub fn halt(&mut self, subject: &Subject) {
+        if let Some(down) = self.down.get_mut(subject) {
+            down.halts = true;
+        }
+    }
+
+    /// Counts `subject` as back; whether it was down because of `run`.
+    pub fn free(&mut self, subject: &Subject, run: &str) -> bool {
+        match self.down.get(subject) {
+            Some(down) if down.run == run => self.down.remove(subject).is_some(),
+            _ => false,
+        }
+    }
+
+    /// The instance for which `plan` halts.
+    #[must_use]
+    pub fn halted_by(&self, plan: &str) -> Option<(&Subject, &Down)> {
+        self.down.iter().find(|(_, d)| d.plan == plan && d.halts)
+    }
+
+    /// All that are down.
+    pub fn iter(&self) -> impl Iterator<Item = (&Subject, &Down)> {
+        self.down.iter()
+    }
+}

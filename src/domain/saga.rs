@@ -1,0 +1,320 @@
+//! The way of one target: a fold over its events, and the pure decision of what comes next.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+
+use super::event::{Event, Kind, Outcome};
+use super::place::Subject;
+
+/// How far a step has come.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Phase {
+    /// The intent is written; whether the effect was made is not.
+    Intended,
+    /// The effect's answer was lost.
+    Unknown,
+    /// The effect was made; what it brought about has not ended yet.
+    Done,
+    /// Ended well.
+    Good,
+    /// Ended badly, for this reason.
+    Bad(String),
+}
+
+/// One step of one subject.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepState {
+    /// The newest attempt, from 1.
+    pub attempt: u32,
+    /// How far.
+    pub phase: Phase,
+    /// When the newest intent was written (the call is made right after).
+    pub intended_at: DateTime<Utc>,
+    /// The parameters of the newest intent.
+    pub intent: Value,
+    /// What the effect answered.
+    pub result: Value,
+    /// Whether a person was called.
+    pub alarmed: bool,
+}
+
+impl StepState {
+    /// Whether nothing more will happen.
+    #[must_use]
+    pub fn ended(&self) -> bool {
+        matches!(self.phase, Phase::Good | Phase::Bad(_))
+    }
+}
+
+/// Whether the target counts as down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Slot {
+    /// Nothing took it down.
+    None,
+    /// Down since then.
+    Taken(DateTime<Utc>),
+    /// Back, or gone for good.
+    Freed,
+}
+
+/// One target, as its events tell.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TargetState {
+    /// Whether imaging it restarts it.
+    pub reboots: bool,
+    /// Its steps by name.
+    pub steps: BTreeMap<String, StepState>,
+    /// Its slot.
+    pub slot: Slot,
+    /// Its end: outcome and reason.
+    pub finished: Option<(Outcome, String)>,
+}
+
+impl TargetState {
+    fn new(reboots: bool) -> Self {
+        Self { reboots, steps: BTreeMap::new(), slot: Slot::None, finished: None }
+    }
+
+    /// The image that was made of it, once known.
+    #[must_use]
+    pub fn image(&self) -> Option<&str> {
+        self.steps.get("image").and_then(|s| s.result.get("image")).and_then(Value::as_str)
+    }
+
+    /// Whether it keeps its plan from starting the next occurrence: it is not back in service, and has not ended.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        if self.finished.is_some() {
+            return false;
+        }
+        let called =
+            self.steps.get("image").is_some_and(|s| matches!(s.phase, Phase::Done | Phase::Good | Phase::Bad(_)));
+        match self.slot {
+            Slot::Taken(_) => true,
+            Slot::None | Slot::Freed => !called,
+        }
+    }
+
+    fn apply(&mut self, event: &Event) {
+        let draft = &event.draft;
+        match draft.kind {
+            Kind::TargetFinished => {
+                let outcome = event.text("outcome").and_then(Outcome::parse).unwrap_or(Outcome::Failed);
+                self.finished = Some((outcome, event.text("reason").unwrap_or_default().to_owned()));
+            }
+            Kind::SlotTaken => self.slot = Slot::Taken(event.at),
+            Kind::SlotFreed => self.slot = Slot::Freed,
+            _ => apply_step(&mut self.steps, event),
+        }
+    }
+}
+
+/// Applies a `step.*` event to the steps of its subject.
+fn apply_step(steps: &mut BTreeMap<String, StepState>, event: &Event) {
+    let draft = &event.draft;
+    let reason = || event.text("reason").unwrap_or_default().to_owned();
+    let step = steps.entry(draft.step.clone()).or_insert_with(|| StepState {
+        attempt: draft.attempt,
+        phase: Phase::Intended,
+        intended_at: event.at,
+        intent: Value::Null,
+        result: Value::Null,
+        alarmed: false,
+    });
+    match draft.kind {
+        Kind::StepIntent => {
+            step.attempt = draft.attempt;
+            step.phase = Phase::Intended;
+            step.intended_at = event.at;
+            step.intent = draft.data.clone();
+        }
+        Kind::StepUnknown => step.phase = Phase::Unknown,
+        Kind::StepDone => {
+            step.phase = Phase::Done;
+            step.result = draft.data.clone();
+        }
+        Kind::StepObserved => {
+            step.phase = if event.text("outcome") == Some("done") { Phase::Good } else { Phase::Bad(reason()) };
+        }
+        Kind::StepRefused | Kind::StepAbandoned => step.phase = Phase::Bad(reason()),
+        Kind::StepNeedsPerson => {
+            step.alarmed = true;
+            if event.text("outcome") == Some("failed") {
+                step.phase = Phase::Bad(reason());
+            }
+        }
+        _ => {}
+    }
+}
+
+/// One run, as its events tell.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct RunState {
+    /// Whether it began.
+    pub started: bool,
+    /// Whether its targets were selected (in one transaction, so all or none).
+    pub selected: bool,
+    /// Targets by subject.
+    pub targets: BTreeMap<Subject, TargetState>,
+    /// Skipped when selecting, with reasons.
+    pub skipped: BTreeMap<Subject, String>,
+    /// Steps of other subjects: images and snapshots that retention handles.
+    pub others: BTreeMap<Subject, BTreeMap<String, StepState>>,
+    /// What went wrong with the run as a whole (a region that could not be listed, ...), by step.
+    pub mishaps: BTreeMap<String, String>,
+    /// Its end.
+    pub finished: Option<Outcome>,
+    /// The first event that this version does not understand.
+    pub not_understood: Option<String>,
+}
+
+impl RunState {
+    /// The state after `events`, which are all of one run, by `seq`.
+    pub fn fold<'a>(events: impl IntoIterator<Item = &'a Event>) -> Self {
+        let mut state = Self::default();
+        for event in events {
+            state.apply(event);
+        }
+        state
+    }
+
+    /// The state after one more event.
+    pub fn apply(&mut self, event: &Event) {
+        if !event.understood() {
+            self.not_understood.get_or_insert_with(|| format!("{} (v{})", event.draft.kind.as_str(), event.v));
+            return;
+        }
+        let Some(subject) = &event.draft.subject else {
+            match event.draft.kind {
+                Kind::RunStarted => self.started = true,
+                Kind::TargetSelected => self.selected = true,
+                Kind::StepRefused | Kind::RetainStopped => {
+                    self.mishaps.insert(event.draft.step.clone(), event.text("reason").unwrap_or_default().to_owned());
+                }
+                Kind::RunFinished => {
+                    self.finished = Some(event.text("outcome").and_then(Outcome::parse).unwrap_or(Outcome::Failed));
+                }
+                _ => {}
+            }
+            return;
+        };
+        match event.draft.kind {
+            Kind::TargetSelected => {
+                let reboots = event.draft.data.get("reboots").and_then(Value::as_bool).unwrap_or(false);
+                self.targets.insert(subject.clone(), TargetState::new(reboots));
+            }
+            Kind::TargetSkipped => {
+                self.skipped.insert(subject.clone(), event.text("reason").unwrap_or_default().to_owned());
+            }
+            Kind::RetainDecided => {}
+            _ => match self.targets.get_mut(subject) {
+                Some(target) => target.apply(event),
+                None => apply_step(self.others.entry(subject.clone()).or_default(), event),
+            },
+        }
+    }
+
+    /// Whether the run keeps its plan from starting the next occurrence.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.finished.is_none() && (!self.selected || self.targets.values().any(TargetState::holds))
+    }
+
+    /// How the run ends, with a reason where it is not plainly done.
+    #[must_use]
+    pub fn outcome(&self) -> (Outcome, String) {
+        if let Some((step, why)) = self.mishaps.iter().next() {
+            return (Outcome::Failed, format!("{step}: {why}"));
+        }
+        let ends = |wanted: Outcome| {
+            self.targets.values().filter(|t| t.finished.as_ref().is_some_and(|(o, _)| *o == wanted)).count()
+        };
+        let (done, failed) = (ends(Outcome::Done), ends(Outcome::Failed));
+        if failed > 0 {
+            (Outcome::Failed, format!("{failed} of {} targets failed", self.targets.len()))
+        } else if self.targets.is_empty() && self.skipped.is_empty() {
+            (Outcome::Skipped, "the plan selects no instance".into())
+        } else if done == 0 {
+            (Outcome::Done, "every instance was skipped".into())
+        } else {
+            (Outcome::Done, String::new())
+        }
+    }
+}
+
+/// What must have happened before a step begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum After {
+    /// Nothing.
+    Start,
+    /// The effect of this step was made, or will not be.
+    Called(&'static str),
+}
+
+/// One link of the chain of steps that every target goes through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Link {
+    /// The step.
+    pub step: &'static str,
+    /// When it begins.
+    pub after: After,
+    /// Whether it is needed only where the target was taken down.
+    pub only_when_down: bool,
+}
+
+/// What a target needs next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    /// Begin, or go on with, these steps.
+    Start(Vec<&'static str>),
+    /// Steps are running; nothing else can begin.
+    Wait,
+    /// All steps ended.
+    Finished(Outcome, String),
+}
+
+/// The pure decision: which steps of `chain` to start for a target, of which `running` are under way.
+#[must_use]
+pub fn next(target: &TargetState, chain: &[Link], running: &BTreeSet<&'static str>) -> Next {
+    let state = |step: &str| target.steps.get(step);
+    let mut start = Vec::new();
+    let mut open = false;
+    for link in chain {
+        if state(link.step).is_some_and(StepState::ended) {
+            continue;
+        }
+        let begun = match link.after {
+            After::Start => true,
+            After::Called(step) => {
+                state(step).is_some_and(|s| matches!(s.phase, Phase::Done | Phase::Good | Phase::Bad(_)))
+            }
+        };
+        if begun && link.only_when_down && !matches!(target.slot, Slot::Taken(_)) {
+            continue; // never taken down, or already back
+        }
+        open = true;
+        if begun && !running.contains(link.step) {
+            start.push(link.step);
+        }
+    }
+    if !start.is_empty() {
+        Next::Start(start)
+    } else if open {
+        Next::Wait
+    } else {
+        let bad: Vec<_> = chain
+            .iter()
+            .filter_map(|link| match &state(link.step)?.phase {
+                Phase::Bad(why) => Some(format!("{}: {why}", link.step)),
+                _ => None,
+            })
+            .collect();
+        if bad.is_empty() {
+            Next::Finished(Outcome::Done, String::new())
+        } else {
+            Next::Finished(Outcome::Failed, bad.join("; "))
+        }
+    }
+}

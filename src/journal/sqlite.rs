@@ -1,0 +1,403 @@
+//! The journal in one SQLite file: WAL, `synchronous=FULL`, migrations by `user_version`.
+
+use std::cell::{Cell, RefCell};
+use std::path::Path;
+
+use async_trait::async_trait;
+use chrono::{DateTime, TimeZone as _, Utc};
+use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, TransactionBehavior, params};
+
+use super::{Answer, Journal, JournalError, Reader, Request, Written};
+use crate::domain::event::{Decision, Draft, Event, Kind, Occurrence, Trigger, VERSION};
+
+/// The journal's file in the state directory.
+pub const FILE: &str = "journal.sqlite";
+/// The newest migration.
+const SCHEMA_VERSION: i64 = 1;
+/// How long a statement waits for another process's write: commands write only single rows.
+const BUSY: std::time::Duration = std::time::Duration::from_secs(5);
+
+const MIGRATION_1: &str = "
+CREATE TABLE lease (one INTEGER PRIMARY KEY CHECK (one = 1), fence INTEGER NOT NULL, at TEXT NOT NULL);
+INSERT INTO lease VALUES (1, 0, '');
+CREATE TABLE occurrence (
+    plan TEXT NOT NULL, due INTEGER NOT NULL, trigger TEXT NOT NULL, decision TEXT NOT NULL, reason TEXT NOT NULL,
+    decided_at INTEGER NOT NULL, plan_hash TEXT NOT NULL, PRIMARY KEY (plan, due)) WITHOUT ROWID;
+CREATE TABLE plan_revision (hash TEXT PRIMARY KEY, checked_plan TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE event (
+    seq INTEGER PRIMARY KEY, run TEXT NOT NULL, subject TEXT NOT NULL, step TEXT NOT NULL, attempt INTEGER NOT NULL,
+    kind TEXT NOT NULL, at INTEGER NOT NULL, v INTEGER NOT NULL, data TEXT NOT NULL,
+    UNIQUE (run, subject, step, attempt, kind));
+CREATE INDEX event_kind ON event (kind, run, subject, step);
+CREATE TABLE request (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, verb TEXT NOT NULL, data TEXT NOT NULL, at INTEGER NOT NULL, run TEXT);
+";
+
+/// The journal in a file, or in memory for tests and simulation.
+pub struct SqliteJournal {
+    db: RefCell<Connection>,
+    path: String,
+    fence: Cell<i64>,
+}
+
+impl SqliteJournal {
+    /// Opens, or makes, the journal in `state_dir`.
+    ///
+    /// # Errors
+    /// The file cannot be opened or migrated, or a newer version wrote it.
+    pub fn open(state_dir: &Path) -> Answer<Self> {
+        let path = state_dir.join(FILE);
+        let shown = path.display().to_string();
+        let db = Connection::open(&path).map_err(|e| store("open", &shown, &e))?;
+        Self::prepare(db, shown)
+    }
+
+    /// A journal that is gone with the process.
+    ///
+    /// # Errors
+    /// SQLite cannot be used at all.
+    pub fn in_memory() -> Answer<Self> {
+        let db = Connection::open_in_memory().map_err(|e| store("open", ":memory:", &e))?;
+        Self::prepare(db, ":memory:".into())
+    }
+
+    fn prepare(mut db: Connection, path: String) -> Answer<Self> {
+        let oops = |e: &rusqlite::Error| store("open", &path, e);
+        db.busy_timeout(BUSY).map_err(|e| oops(&e))?;
+        db.pragma_update(None, "journal_mode", "WAL").map_err(|e| oops(&e))?;
+        db.pragma_update(None, "synchronous", "FULL").map_err(|e| oops(&e))?;
+        let found: i64 = db.query_row("PRAGMA user_version", [], |r| r.get(0)).map_err(|e| oops(&e))?;
+        if found > SCHEMA_VERSION {
+            return Err(JournalError::Newer { path, found, known: SCHEMA_VERSION });
+        }
+        if found < SCHEMA_VERSION {
+            let tx = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(|e| oops(&e))?;
+            // Another process may have migrated while we waited for the lock.
+            let now: i64 = tx.query_row("PRAGMA user_version", [], |r| r.get(0)).map_err(|e| oops(&e))?;
+            if now < 1 {
+                tx.execute_batch(MIGRATION_1).map_err(|e| oops(&e))?;
+            }
+            tx.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(|e| oops(&e))?;
+            tx.commit().map_err(|e| oops(&e))?;
+        }
+        Ok(Self { db: RefCell::new(db), path, fence: Cell::new(0) })
+    }
+
+    /// Writes a person's request for whoever runs the engine. Needs no lease.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn put_request(&self, now: DateTime<Utc>, verb: &str, data: &serde_json::Value) -> Answer<i64> {
+        let db = self.db.borrow();
+        db.execute(
+            "INSERT INTO request (verb, data, at) VALUES (?1, ?2, ?3)",
+            params![verb, data.to_string(), now.timestamp_millis()],
+        )
+        .map_err(|e| self.oops("write to", &e))?;
+        Ok(db.last_insert_rowid())
+    }
+
+    /// The newest `seq`, for followers.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn events_after(&self, run: &str, seq: i64) -> Answer<Vec<Event>> {
+        self.select("WHERE run = ?1 AND seq > ?2 ORDER BY seq", params![run, seq])
+    }
+
+    fn oops(&self, what: &'static str, e: &rusqlite::Error) -> JournalError {
+        store(what, &self.path, e)
+    }
+
+    /// One write transaction under our fence.
+    fn write<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Result<T, WriteError>) -> Answer<T> {
+        let mut db = self.db.borrow_mut();
+        let result = (|| {
+            let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let theirs: i64 = tx.query_row("SELECT fence FROM lease", [], |r| r.get(0))?;
+            let ours = self.fence.get();
+            if theirs != ours {
+                return Err(WriteError::Other(JournalError::Fenced { path: self.path.clone(), ours, theirs }));
+            }
+            let value = work(&tx)?;
+            tx.commit()?;
+            Ok(value)
+        })();
+        result.map_err(|e| match e {
+            WriteError::Sql(e) => self.oops("write to", &e),
+            WriteError::Other(e) => e,
+        })
+    }
+
+    fn select(&self, tail: &str, params: impl rusqlite::Params) -> Answer<Vec<Event>> {
+        let db = self.db.borrow();
+        let sql = format!("SELECT seq, run, subject, step, attempt, kind, at, v, data FROM event {tail}");
+        let work =
+            || -> rusqlite::Result<Vec<Event>> { db.prepare_cached(&sql)?.query_map(params, read_event)?.collect() };
+        work().map_err(|e| self.oops("read", &e))
+    }
+
+    fn rows(&self, tail: &str, params: impl rusqlite::Params) -> Answer<Vec<Occurrence>> {
+        let db = self.db.borrow();
+        let sql = format!("SELECT plan, due, trigger, decision, reason, decided_at, plan_hash FROM occurrence {tail}");
+        let work = || -> rusqlite::Result<Vec<Occurrence>> {
+            db.prepare_cached(&sql)?.query_map(params, read_occurrence)?.collect()
+        };
+        work().map_err(|e| self.oops("read", &e))
+    }
+
+    fn requests(&self, tail: &str, params: impl rusqlite::Params) -> Answer<Vec<Request>> {
+        let db = self.db.borrow();
+        let sql = format!("SELECT id, verb, data, at, run FROM request {tail}");
+        let work = || -> rusqlite::Result<Vec<Request>> {
+            db.prepare_cached(&sql)?
+                .query_map(params, |r| {
+                    Ok(Request {
+                        id: r.get(0)?,
+                        verb: r.get(1)?,
+                        data: json(r, 2)?,
+                        at: instant(r.get(3)?),
+                        run: r.get(4)?,
+                    })
+                })?
+                .collect()
+        };
+        work().map_err(|e| self.oops("read", &e))
+    }
+}
+
+enum WriteError {
+    Sql(rusqlite::Error),
+    Other(JournalError),
+}
+
+impl From<rusqlite::Error> for WriteError {
+    fn from(e: rusqlite::Error) -> Self {
+        Self::Sql(e)
+    }
+}
+
+fn store(what: &'static str, path: &str, e: &rusqlite::Error) -> JournalError {
+    JournalError::Store { what, path: path.to_owned(), why: e.to_string() }
+}
+
+fn instant(millis: i64) -> DateTime<Utc> {
+    // Written by us from a DateTime; anything out of range reads as the epoch rather than as now.
+    Utc.timestamp_millis_opt(millis).single().unwrap_or(DateTime::UNIX_EPOCH)
+}
+
+fn json(row: &Row<'_>, column: usize) -> rusqlite::Result<serde_json::Value> {
+    let text: String = row.get(column)?;
+    serde_json::from_str(&text)
+        .map_err(|e| rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(e)))
+}
+
+fn word<T>(row: &Row<'_>, column: usize, parse: impl Fn(&str) -> Option<T>) -> rusqlite::Result<T> {
+    let text: String = row.get(column)?;
+    parse(&text).ok_or_else(|| {
+        let why = format!("`{text}` is unknown to this version");
+        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, why.into())
+    })
+}
+
+fn read_event(row: &Row<'_>) -> rusqlite::Result<Event> {
+    let subject: String = row.get(2)?;
+    let kind: String = row.get(5)?;
+    Ok(Event {
+        seq: row.get(0)?,
+        at: instant(row.get(6)?),
+        v: row.get(7)?,
+        draft: Draft {
+            run: row.get(1)?,
+            subject: if subject.is_empty() { None } else { Some(word(row, 2, |t| t.parse().ok())?) },
+            step: row.get(3)?,
+            attempt: row.get(4)?,
+            kind: Kind::parse(&kind),
+            data: json(row, 8)?,
+        },
+    })
+}
+
+fn read_occurrence(row: &Row<'_>) -> rusqlite::Result<Occurrence> {
+    Ok(Occurrence {
+        plan: row.get(0)?,
+        due: instant(row.get::<_, i64>(1)? * 1000),
+        trigger: word(row, 2, Trigger::parse)?,
+        decision: word(row, 3, Decision::parse)?,
+        reason: row.get(4)?,
+        decided_at: instant(row.get(5)?),
+        plan_hash: row.get(6)?,
+    })
+}
+
+fn append_one(tx: &Transaction<'_>, now: DateTime<Utc>, draft: &Draft) -> Result<Written<Event>, WriteError> {
+    let subject = draft.subject.as_ref().map(ToString::to_string).unwrap_or_default();
+    let key = params![draft.run, subject, draft.step, draft.attempt, draft.kind.as_str()];
+    let stored = tx
+        .prepare_cached(
+            "SELECT seq, run, subject, step, attempt, kind, at, v, data FROM event
+             WHERE run = ?1 AND subject = ?2 AND step = ?3 AND attempt = ?4 AND kind = ?5",
+        )?
+        .query_row(key, read_event)
+        .optional()?;
+    if let Some(event) = stored {
+        if event.draft.data == draft.data {
+            return Ok(Written::Before(event));
+        }
+        return Err(WriteError::Other(JournalError::Conflict {
+            key: format!("{} {} {} {} {}", draft.run, subject, draft.step, draft.attempt, draft.kind.as_str()),
+            stored: event.draft.data.to_string(),
+            offered: draft.data.to_string(),
+        }));
+    }
+    tx.prepare_cached(
+        "INSERT INTO event (run, subject, step, attempt, kind, at, v, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )?
+    .execute(params![
+        draft.run,
+        subject,
+        draft.step,
+        draft.attempt,
+        draft.kind.as_str(),
+        now.timestamp_millis(),
+        VERSION,
+        draft.data.to_string()
+    ])?;
+    Ok(Written::New(Event {
+        seq: tx.last_insert_rowid(),
+        at: instant(now.timestamp_millis()),
+        v: VERSION,
+        draft: draft.clone(),
+    }))
+}
+
+#[async_trait(?Send)]
+impl Journal for SqliteJournal {
+    async fn acquire(&self, now: DateTime<Utc>) -> Answer<i64> {
+        let db = self.db.borrow();
+        let fence: i64 = db
+            .query_row("UPDATE lease SET fence = fence + 1, at = ?1 RETURNING fence", [now.to_rfc3339()], |r| r.get(0))
+            .map_err(|e| self.oops("write to", &e))?;
+        self.fence.set(fence);
+        Ok(fence)
+    }
+
+    async fn decide(&self, o: &Occurrence) -> Answer<Written<Occurrence>> {
+        self.write(|tx| {
+            let new = tx.execute(
+                "INSERT INTO occurrence (plan, due, trigger, decision, reason, decided_at, plan_hash)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
+                params![
+                    o.plan,
+                    o.due.timestamp(),
+                    o.trigger.as_str(),
+                    o.decision.as_str(),
+                    o.reason,
+                    o.decided_at.timestamp_millis(),
+                    o.plan_hash
+                ],
+            )?;
+            let stored = tx.query_row(
+                "SELECT plan, due, trigger, decision, reason, decided_at, plan_hash FROM occurrence
+                 WHERE plan = ?1 AND due = ?2",
+                params![o.plan, o.due.timestamp()],
+                read_occurrence,
+            )?;
+            Ok(if new == 1 { Written::New(stored) } else { Written::Before(stored) })
+        })
+    }
+
+    async fn store_revision(&self, hash: &str, plan: &str) -> Answer<()> {
+        self.write(|tx| {
+            tx.execute("INSERT INTO plan_revision VALUES (?1, ?2) ON CONFLICT DO NOTHING", params![hash, plan])?;
+            Ok(())
+        })
+    }
+
+    async fn append(&self, now: DateTime<Utc>, drafts: &[Draft]) -> Answer<Vec<Written<Event>>> {
+        self.write(|tx| drafts.iter().map(|draft| append_one(tx, now, draft)).collect())
+    }
+
+    async fn accept(&self, request: i64, run: &str) -> Answer<()> {
+        self.write(|tx| {
+            tx.execute("UPDATE request SET run = ?2 WHERE id = ?1 AND run IS NULL", params![request, run])?;
+            Ok(())
+        })
+    }
+
+    fn reader(&self) -> &dyn Reader {
+        self
+    }
+}
+
+#[async_trait(?Send)]
+impl Reader for SqliteJournal {
+    async fn events_of(&self, run: &str) -> Answer<Vec<Event>> {
+        self.select("WHERE run = ?1 ORDER BY seq", params![run])
+    }
+
+    async fn events_of_kind(&self, kind: &str) -> Answer<Vec<Event>> {
+        self.select("WHERE kind = ?1 ORDER BY seq", params![kind])
+    }
+
+    async fn newest_of(&self, run: &str, kind: &str) -> Answer<Option<Event>> {
+        Ok(self.select("WHERE run = ?1 AND kind = ?2 ORDER BY seq DESC LIMIT 1", params![run, kind])?.pop())
+    }
+
+    async fn last_decided(&self, plan: &str) -> Answer<Option<DateTime<Utc>>> {
+        let rows = self.rows("WHERE plan = ?1 AND trigger = 'schedule' ORDER BY due DESC LIMIT 1", params![plan])?;
+        Ok(rows.first().map(|o| o.due))
+    }
+
+    async fn occurrence(&self, plan: &str, due: DateTime<Utc>) -> Answer<Option<Occurrence>> {
+        Ok(self.rows("WHERE plan = ?1 AND due = ?2", params![plan, due.timestamp()])?.pop())
+    }
+
+    async fn occurrences(&self, plan: Option<&str>, limit: u32) -> Answer<Vec<Occurrence>> {
+        match plan {
+            Some(plan) => self.rows("WHERE plan = ?1 ORDER BY due DESC LIMIT ?2", params![plan, limit]),
+            None => self.rows("ORDER BY due DESC, plan LIMIT ?1", params![limit]),
+        }
+    }
+
+    async fn unfinished(&self) -> Answer<Vec<Occurrence>> {
+        self.rows(
+            "WHERE decision = 'run' AND NOT EXISTS (SELECT 1 FROM event e WHERE e.kind = 'run.finished' AND e.run =
+             plan || '@' || strftime('%Y%m%dT%H%M%SZ', due, 'unixepoch')) ORDER BY due, plan",
+            [],
+        )
+    }
+
+    async fn open_slots(&self) -> Answer<Vec<Event>> {
+        self.select(
+            "AS t WHERE kind = 'slot.taken' AND NOT EXISTS (SELECT 1 FROM event f WHERE f.kind = 'slot.freed'
+             AND f.run = t.run AND f.subject = t.subject) ORDER BY seq",
+            [],
+        )
+    }
+
+    async fn open_needs(&self, step: &str) -> Answer<Vec<Event>> {
+        self.select(
+            "AS n WHERE kind = 'step.needs_person' AND step = ?1 AND NOT EXISTS (SELECT 1 FROM event d WHERE
+             d.kind = 'step.done' AND d.subject = n.subject AND d.step = n.step AND d.seq > n.seq)
+             AND NOT EXISTS (SELECT 1 FROM event m WHERE m.kind = 'step.needs_person' AND m.subject = n.subject
+             AND m.step = n.step AND m.seq > n.seq) ORDER BY seq",
+            params![step],
+        )
+    }
+
+    async fn revision(&self, hash: &str) -> Answer<Option<String>> {
+        let db = self.db.borrow();
+        db.query_row("SELECT checked_plan FROM plan_revision WHERE hash = ?1", [hash], |r| r.get(0))
+            .optional()
+            .map_err(|e| self.oops("read", &e))
+    }
+
+    async fn open_requests(&self) -> Answer<Vec<Request>> {
+        self.requests("WHERE run IS NULL ORDER BY id", [])
+    }
+
+    async fn request(&self, id: i64) -> Answer<Option<Request>> {
+        Ok(self.requests("WHERE id = ?1", params![id])?.pop())
+    }
+}
