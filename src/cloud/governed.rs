@@ -1,1 +1,0 @@
-//! Rate, paging and retries of reads around either back end.

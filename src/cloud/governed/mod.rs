@@ -1,0 +1,300 @@
+//! Rate, deadlines, paging and retries around either back end.
+//!
+//! Reads are asked again here, and effects after a definite throttle; an effect without a clear answer goes up
+//! as Unknown and is never sent twice. A list is complete or it is a fault.
+
+mod bucket;
+#[cfg(test)]
+mod tests;
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::time::Duration;
+
+pub use self::bucket::Api;
+use self::bucket::Gate;
+use super::classify::Class;
+use super::port::{
+    Caller, CreateImage, Ec2, Effect, FILTER_VALUES_MAX, Fault, Identity, ImageQuery, InstanceQuery, Page, Read,
+    STATUS_IDS_MAX, SnapshotEnd,
+};
+use crate::clock::Clock;
+use crate::domain::observed::{Image, Instance, InstanceStatus, Snapshot};
+use crate::domain::place::Place;
+
+/// A read without an answer after this long is Transient.
+const READ_DEADLINE: Duration = Duration::from_secs(10);
+/// An effect without an answer after this long is Unknown.
+const EFFECT_DEADLINE: Duration = Duration::from_secs(60);
+/// How often one read request is sent at most.
+const READ_ATTEMPTS: u32 = 5;
+/// How often one effect is sent at most, each but the last answered with a throttle.
+const EFFECT_ATTEMPTS: u32 = 6;
+/// The longest wait after a read's first attempt; it doubles with each.
+const READ_BACKOFF: Duration = Duration::from_millis(500);
+/// The longest wait after an effect's first throttle; it doubles with each.
+const EFFECT_BACKOFF: Duration = Duration::from_millis(1_250);
+/// No wait between attempts is longer.
+const BACKOFF_MAX: Duration = Duration::from_secs(20);
+/// Pages of one list: a million objects at 1,000 a page, twenty times the quota of images in a region.
+const PAGES_MAX: usize = 1_000;
+/// How often a status call that failed over an unknown id is asked again without it.
+const STATUS_ROUNDS: usize = 3;
+
+/// All that a back end does.
+pub trait Backend: Ec2 + Identity {}
+
+impl<T: Ec2 + Identity + ?Sized> Backend for T {}
+
+/// A back end held to its share of the API's rate.
+pub struct Governed {
+    inner: Rc<dyn Backend>,
+    clock: Clock,
+    share: f64,
+    gates: RefCell<BTreeMap<(Place, Api), Rc<Gate>>>,
+}
+
+impl Governed {
+    /// Holds each API of each place to `api_share` (0 to 1) of its documented rate.
+    #[must_use]
+    pub fn new(inner: Rc<dyn Backend>, clock: Clock, api_share: f64) -> Self {
+        Self { inner, clock, share: api_share, gates: RefCell::default() }
+    }
+
+    /// All instances that `query` finds, by id. No ids find nothing; no tags are refused, as they would find all.
+    ///
+    /// # Errors
+    /// The first request that failed for good: never a part of the list.
+    pub async fn instances(&self, place: &Place, query: &InstanceQuery) -> Read<Vec<Instance>> {
+        let queries: Vec<InstanceQuery> = match query {
+            InstanceQuery::Ids(ids) => batches(ids, FILTER_VALUES_MAX).map(InstanceQuery::Ids).collect(),
+            InstanceQuery::LaunchedFrom(ids) => {
+                batches(ids, FILTER_VALUES_MAX).map(InstanceQuery::LaunchedFrom).collect()
+            }
+            InstanceQuery::Tags(tags) => {
+                if tags.is_empty() || tags.iter().any(|(_, values)| values.is_empty()) {
+                    return Err(own_fault(
+                        Class::Final,
+                        "EmptyQuery",
+                        format!("DescribeInstances in {place}: a query without tags or values would find any instance"),
+                    ));
+                }
+                vec![query.clone()]
+            }
+        };
+        let mut found = BTreeMap::new();
+        for query in &queries {
+            let ask = async |page: Option<&str>| self.inner.instances(place, query, page).await;
+            let items = self.list(place, Api::DescribeInstances, ask).await?;
+            found.extend(items.into_iter().map(|item| (item.id.clone(), item)));
+        }
+        Ok(found.into_values().collect())
+    }
+
+    /// The status checks of `ids`, by id. An instance that does not exist is left out.
+    ///
+    /// # Errors
+    /// The first request that failed for good.
+    pub async fn statuses(&self, place: &Place, ids: &[String]) -> Read<Vec<InstanceStatus>> {
+        let mut found = BTreeMap::new();
+        for batch in batches(ids, STATUS_IDS_MAX) {
+            let items = self.status_batch(place, batch).await?;
+            found.extend(items.into_iter().map(|item| (item.instance.clone(), item)));
+        }
+        Ok(found.into_values().collect())
+    }
+
+    /// One unknown id fails the whole call, so it is found by filter and left out.
+    async fn status_batch(&self, place: &Place, mut ids: Vec<String>) -> Read<Vec<InstanceStatus>> {
+        for _ in 0..STATUS_ROUNDS {
+            let ask = async || self.inner.instance_status(place, &ids).await;
+            let fault = match self.read(place, Api::DescribeInstanceStatus, ask).await {
+                Err(fault) if fault.code == "InvalidInstanceID.NotFound" => fault,
+                answer => return answer,
+            };
+            let exist = self.instances(place, &InstanceQuery::Ids(ids.clone())).await?;
+            let exist: BTreeSet<String> = exist.into_iter().map(|instance| instance.id).collect();
+            // The message names it, also where the filter still (or already) shows it.
+            let keep = |id: &String| exist.contains(id) && !fault.message.contains(id.as_str());
+            let before = ids.len();
+            ids.retain(keep);
+            if ids.is_empty() {
+                return Ok(Vec::new());
+            }
+            if ids.len() == before {
+                return Err(fault);
+            }
+        }
+        Err(own_fault(
+            Class::NotFound,
+            "InvalidInstanceID.NotFound",
+            format!("DescribeInstanceStatus in {place}: other instances vanished in each of {STATUS_ROUNDS} calls"),
+        ))
+    }
+
+    /// The ids of all volumes with Multi-Attach enabled.
+    ///
+    /// # Errors
+    /// The first request that failed for good: never a part of the list.
+    pub async fn multi_attach_volumes(&self, place: &Place) -> Read<BTreeSet<String>> {
+        let ask = async |page: Option<&str>| self.inner.multi_attach_volumes(place, page).await;
+        Ok(self.list(place, Api::DescribeVolumes, ask).await?.into_iter().collect())
+    }
+
+    /// All images of our own that `query` finds, by id. No values find nothing.
+    ///
+    /// # Errors
+    /// The first request that failed for good: never a part of the list.
+    pub async fn images(&self, place: &Place, query: &ImageQuery) -> Read<Vec<Image>> {
+        let queries: Vec<ImageQuery> = match query {
+            ImageQuery::Ids(ids) => batches(ids, FILTER_VALUES_MAX).map(ImageQuery::Ids).collect(),
+            ImageQuery::Names(names) => batches(names, FILTER_VALUES_MAX).map(ImageQuery::Names).collect(),
+            ImageQuery::SourceInstances(ids) => {
+                batches(ids, FILTER_VALUES_MAX).map(ImageQuery::SourceInstances).collect()
+            }
+            ImageQuery::Tag(..) => vec![query.clone()],
+        };
+        let mut found = BTreeMap::new();
+        for query in &queries {
+            let ask = async |page: Option<&str>| self.inner.images(place, query, page).await;
+            let items = self.list(place, Api::DescribeImages, ask).await?;
+            found.extend(items.into_iter().map(|item| (item.id.clone(), item)));
+        }
+        Ok(found.into_values().collect())
+    }
+
+    /// Those of the snapshots `ids` that exist, by id.
+    ///
+    /// # Errors
+    /// The first request that failed for good: never a part of the list.
+    pub async fn snapshots(&self, place: &Place, ids: &[String]) -> Read<Vec<Snapshot>> {
+        let mut found = BTreeMap::new();
+        for batch in batches(ids, FILTER_VALUES_MAX) {
+            let ask = async |page: Option<&str>| self.inner.snapshots(place, &batch, page).await;
+            let items = self.list(place, Api::DescribeSnapshots, ask).await?;
+            found.extend(items.into_iter().map(|item| (item.id.clone(), item)));
+        }
+        Ok(found.into_values().collect())
+    }
+
+    /// CreateImage: the new image's id.
+    pub async fn create_image(&self, place: &Place, request: &CreateImage) -> Effect<String> {
+        self.effect(place, Api::CreateImage, async || self.inner.create_image(place, request).await).await
+    }
+
+    /// DeregisterImage: what became of each of its snapshots, as far as EC2 says.
+    pub async fn deregister_image(&self, place: &Place, image: &str) -> Effect<Vec<SnapshotEnd>> {
+        self.effect(place, Api::DeregisterImage, async || self.inner.deregister_image(place, image).await).await
+    }
+
+    /// DeleteSnapshot.
+    pub async fn delete_snapshot(&self, place: &Place, snapshot: &str) -> Effect<()> {
+        self.effect(place, Api::DeleteSnapshot, async || self.inner.delete_snapshot(place, snapshot).await).await
+    }
+
+    /// Who we are.
+    ///
+    /// # Errors
+    /// The request failed for good.
+    pub async fn whoami(&self) -> Read<Caller> {
+        // The account is what is asked for.
+        let place = Place::new("", self.home_region().unwrap_or_default());
+        self.read(&place, Api::GetCallerIdentity, async || self.inner.whoami().await).await
+    }
+
+    /// The back end's own region, where a plan names none.
+    #[must_use]
+    pub fn home_region(&self) -> Option<String> {
+        self.inner.home_region()
+    }
+
+    /// All pages, or a fault.
+    async fn list<T>(&self, place: &Place, api: Api, ask: impl AsyncFn(Option<&str>) -> Read<Page<T>>) -> Read<Vec<T>> {
+        let mut items = Vec::new();
+        let mut token: Option<String> = None;
+        for _ in 0..PAGES_MAX {
+            let page = self.read(place, api, async || ask(token.as_deref()).await).await?;
+            items.extend(page.items);
+            match page.next {
+                Some(next) if !next.is_empty() => token = Some(next),
+                _ => return Ok(items),
+            }
+        }
+        let message = format!("{} in {place}: the list does not end after {PAGES_MAX} pages", api.as_str());
+        Err(own_fault(Class::Final, "EndlessList", message))
+    }
+
+    /// One read request, asked again while the fault may pass.
+    async fn read<T>(&self, place: &Place, api: Api, ask: impl AsyncFn() -> Read<T>) -> Read<T> {
+        let gate = self.gate(place, api);
+        let mut attempt = 1;
+        loop {
+            gate.pass(self.clock).await;
+            let answer = self.clock.timeout(READ_DEADLINE, ask()).await;
+            let fault = match answer.unwrap_or_else(|| Err(no_answer(place, api, READ_DEADLINE))) {
+                Ok(value) => return Ok(value),
+                Err(fault) => fault,
+            };
+            if fault.class == Class::Throttled {
+                gate.throttled(self.clock.now());
+            }
+            let again = matches!(fault.class, Class::Throttled | Class::Transient | Class::NeverSent);
+            if !again || attempt == READ_ATTEMPTS {
+                return Err(fault);
+            }
+            self.clock.sleep(backoff(READ_BACKOFF, attempt)).await;
+            attempt += 1;
+        }
+    }
+
+    /// One effect, sent again only after a definite throttle.
+    async fn effect<T>(&self, place: &Place, api: Api, act: impl AsyncFn() -> Effect<T>) -> Effect<T> {
+        let gate = self.gate(place, api);
+        let mut attempt = 1;
+        loop {
+            gate.pass(self.clock).await;
+            let Some(end) = self.clock.timeout(EFFECT_DEADLINE, act()).await else {
+                return Effect::Unknown(no_answer(place, api, EFFECT_DEADLINE));
+            };
+            let Effect::Refused(fault) = end else { return end };
+            if fault.class != Class::Throttled {
+                return Effect::Refused(fault);
+            }
+            gate.throttled(self.clock.now());
+            if attempt == EFFECT_ATTEMPTS {
+                return Effect::Refused(fault);
+            }
+            self.clock.sleep(backoff(EFFECT_BACKOFF, attempt)).await;
+            attempt += 1;
+        }
+    }
+
+    fn gate(&self, place: &Place, api: Api) -> Rc<Gate> {
+        let mut gates = self.gates.borrow_mut();
+        let new = || Rc::new(Gate::new(api, self.share, self.clock.now()));
+        Rc::clone(gates.entry((place.clone(), api)).or_insert_with(new))
+    }
+}
+
+/// The distinct values of `all`, `size` at a time: no values make no batch, since an empty filter finds all.
+fn batches(all: &[String], size: usize) -> impl Iterator<Item = Vec<String>> {
+    let distinct: Vec<String> = all.iter().collect::<BTreeSet<_>>().into_iter().cloned().collect();
+    let count = distinct.len().div_ceil(size);
+    (0..count).map(move |n| distinct[n * size..distinct.len().min((n + 1) * size)].to_vec())
+}
+
+/// The wait after `attempt` (from 1): exponential, bounded, the upper half of it random.
+fn backoff(first: Duration, attempt: u32) -> Duration {
+    let full = first.saturating_mul(1 << (attempt - 1).min(16)).min(BACKOFF_MAX);
+    full.mul_f64(0.5 + 0.5 * fastrand::f64())
+}
+
+fn no_answer(place: &Place, api: Api, deadline: Duration) -> Fault {
+    let message = format!("{} in {place}: no answer within {} s", api.as_str(), deadline.as_secs());
+    own_fault(Class::Transient, "Timeout", message)
+}
+
+fn own_fault(class: Class, code: &str, message: String) -> Fault {
+    Fault { class, code: code.to_owned(), message, request_id: None }
+}
