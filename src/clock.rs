@@ -52,6 +52,13 @@ impl Clock {
         self.now().trunc_subsecs(0)
     }
 
+    /// A point of tokio's time, which no clock step moves: for intervals between attempts.
+    #[must_use]
+    #[allow(clippy::disallowed_methods)]
+    pub fn instant(&self) -> tokio::time::Instant {
+        tokio::time::Instant::now()
+    }
+
     /// Waits for `how_long` of tokio's time: for intervals between attempts, not for instants.
     #[allow(clippy::disallowed_methods)]
     pub async fn sleep(&self, how_long: Duration) {

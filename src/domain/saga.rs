@@ -32,6 +32,8 @@ pub struct StepState {
     pub phase: Phase,
     /// When the newest intent was written (the call is made right after).
     pub intended_at: DateTime<Utc>,
+    /// When the newest answer, or the lack of one, was written: the call was made before that.
+    pub called_at: DateTime<Utc>,
     /// The parameters of the newest intent.
     pub intent: Value,
     /// What the effect answered.
@@ -119,10 +121,14 @@ fn apply_step(steps: &mut BTreeMap<String, StepState>, event: &Event) {
         attempt: draft.attempt,
         phase: Phase::Intended,
         intended_at: event.at,
+        called_at: event.at,
         intent: Value::Null,
         result: Value::Null,
         alarmed: false,
     });
+    if matches!(draft.kind, Kind::StepDone | Kind::StepUnknown | Kind::StepRefused | Kind::StepAbandoned) {
+        step.called_at = event.at;
+    }
     match draft.kind {
         Kind::StepIntent => {
             step.attempt = draft.attempt;
@@ -154,6 +160,8 @@ fn apply_step(steps: &mut BTreeMap<String, StepState>, event: &Event) {
 pub struct RunState {
     /// Whether it began.
     pub started: bool,
+    /// Only these instances, if a person named some.
+    pub only: Vec<String>,
     /// Whether its targets were selected (in one transaction, so all or none).
     pub selected: bool,
     /// Targets by subject.
@@ -188,7 +196,11 @@ impl RunState {
         }
         let Some(subject) = &event.draft.subject else {
             match event.draft.kind {
-                Kind::RunStarted => self.started = true,
+                Kind::RunStarted => {
+                    self.started = true;
+                    let only = event.draft.data.get("only").and_then(Value::as_array);
+                    self.only = only.into_iter().flatten().filter_map(|v| v.as_str().map(str::to_owned)).collect();
+                }
                 Kind::TargetSelected => self.selected = true,
                 Kind::StepRefused | Kind::RetainStopped => {
                     self.mishaps.insert(event.draft.step.clone(), event.text("reason").unwrap_or_default().to_owned());
@@ -232,8 +244,11 @@ impl RunState {
             self.targets.values().filter(|t| t.finished.as_ref().is_some_and(|(o, _)| *o == wanted)).count()
         };
         let (done, failed) = (ends(Outcome::Done), ends(Outcome::Failed));
+        let left = self.others.values().flat_map(BTreeMap::values).filter(|s| matches!(s.phase, Phase::Bad(_))).count();
         if failed > 0 {
             (Outcome::Failed, format!("{failed} of {} targets failed", self.targets.len()))
+        } else if left > 0 {
+            (Outcome::Failed, format!("retention: {left} images or snapshots could not be removed"))
         } else if self.targets.is_empty() && self.skipped.is_empty() {
             (Outcome::Skipped, "the plan selects no instance".into())
         } else if done == 0 {
@@ -249,8 +264,8 @@ impl RunState {
 pub enum After {
     /// Nothing.
     Start,
-    /// The effect of this step was made, or will not be.
-    Called(&'static str),
+    /// The intent of this step was written, or it needed none.
+    Begun(&'static str),
 }
 
 /// One link of the chain of steps that every target goes through.
@@ -287,9 +302,7 @@ pub fn next(target: &TargetState, chain: &[Link], running: &BTreeSet<&'static st
         }
         let begun = match link.after {
             After::Start => true,
-            After::Called(step) => {
-                state(step).is_some_and(|s| matches!(s.phase, Phase::Done | Phase::Good | Phase::Bad(_)))
-            }
+            After::Begun(step) => state(step).is_some(),
         };
         if begun && link.only_when_down && !matches!(target.slot, Slot::Taken(_)) {
             continue; // never taken down, or already back

@@ -1,0 +1,231 @@
+//! The batched pollers: one call asks for all images, or all status checks, of a place that are due to be asked.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
+
+use super::shared::Shared;
+use crate::clock::Clock;
+use crate::cloud::port::{ImageQuery, Read};
+use crate::domain::observed::{Image, InstanceStatus};
+use crate::domain::place::Place;
+
+/// The first look after a create (EC2 guide, "Eventual consistency": a couple of seconds, then growing).
+pub const FIRST: Duration = Duration::from_secs(2);
+/// The longest wait between two looks at the same thing.
+pub const LONGEST: Duration = Duration::from_secs(60);
+/// Gone = absent in this many reads ...
+const ABSENT_READS: u32 = 3;
+/// ... over this long.
+const ABSENT_OVER: Duration = Duration::from_secs(600);
+
+/// The wait after `wait`.
+#[must_use]
+pub fn longer(wait: Duration) -> Duration {
+    (wait * 3 / 2).min(LONGEST)
+}
+
+/// What a look found.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Seen<T> {
+    /// It is there.
+    There(T),
+    /// It was absent in enough reads over enough time.
+    Gone,
+}
+
+struct Entry<T> {
+    tx: mpsc::UnboundedSender<Seen<T>>,
+    due: Instant,
+    wait: Duration,
+    absent: Option<(Instant, u32)>,
+}
+
+/// What is watched of one kind in one place.
+struct Watched<T> {
+    entries: RefCell<BTreeMap<String, Vec<Entry<T>>>>,
+    added: Notify,
+}
+
+impl<T: Clone> Watched<T> {
+    fn watch(&self, id: &str, due: Instant) -> mpsc::UnboundedReceiver<Seen<T>> {
+        let (tx, rx) = mpsc::unbounded_channel();
+        let entry = Entry { tx, due, wait: FIRST, absent: None };
+        self.entries.borrow_mut().entry(id.to_owned()).or_default().push(entry);
+        self.added.notify_one();
+        rx
+    }
+
+    /// Forgets what nobody waits for any more; the next instant at which something is due.
+    fn next_due(&self) -> Option<Instant> {
+        let mut entries = self.entries.borrow_mut();
+        entries.retain(|_, list| {
+            list.retain(|e| !e.tx.is_closed());
+            !list.is_empty()
+        });
+        entries.values().flatten().map(|e| e.due).min()
+    }
+
+    /// All ids due now or soon enough to share the call.
+    fn batch(&self, now: Instant) -> Vec<String> {
+        let entries = self.entries.borrow();
+        let soon = |e: &Entry<T>| e.due <= now + e.wait / 2;
+        entries.iter().filter(|(_, list)| list.iter().any(soon)).map(|(id, _)| id.clone()).collect()
+    }
+
+    fn deliver(&self, now: Instant, asked: &[String], found: Option<&BTreeMap<String, T>>) {
+        let mut entries = self.entries.borrow_mut();
+        for id in asked {
+            for entry in entries.get_mut(id).into_iter().flatten() {
+                entry.due = now + entry.wait;
+                entry.wait = longer(entry.wait);
+                match found.map(|f| f.get(id)) {
+                    None => {} // the read failed: nothing is known
+                    Some(Some(thing)) => {
+                        entry.absent = None;
+                        // A receiver that went away is forgotten at the next round.
+                        let _ = entry.tx.send(Seen::There(thing.clone()));
+                    }
+                    Some(None) => {
+                        let (since, reads) = entry.absent.unwrap_or((now, 0));
+                        entry.absent = Some((since, reads + 1));
+                        if reads + 1 >= ABSENT_READS && now - since >= ABSENT_OVER {
+                            let _ = entry.tx.send(Seen::Gone);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// All pollers of an engine. Each place's pollers begin with the first thing to watch in it.
+pub struct Observer {
+    clock: Clock,
+    images: RefCell<BTreeMap<Place, Rc<Watched<Image>>>>,
+    statuses: RefCell<BTreeMap<Place, Rc<Watched<InstanceStatus>>>>,
+}
+
+impl Observer {
+    /// Watches nothing yet.
+    #[must_use]
+    pub fn new(clock: Clock) -> Self {
+        Self { clock, images: RefCell::default(), statuses: RefCell::default() }
+    }
+
+    /// Watches an image from now on.
+    pub fn image(&self, shared: &Rc<Shared>, place: &Place, id: &str) -> mpsc::UnboundedReceiver<Seen<Image>> {
+        let watched = watched(
+            &self.images,
+            place,
+            |w| {
+                let place = place.clone();
+                poll(Rc::downgrade(shared), w, "DescribeImages", place.clone(), move |sh, ids| {
+                    let place = place.clone();
+                    async move {
+                        let list = sh.cloud.images(&place, &ImageQuery::Ids(ids)).await?;
+                        Ok(list.into_iter().map(|i| (i.id.clone(), i)).collect())
+                    }
+                })
+            },
+            shared,
+        );
+        watched.watch(id, self.clock.instant() + FIRST)
+    }
+
+    /// Watches the status checks of an instance, from `after` on.
+    pub fn status(
+        &self,
+        shared: &Rc<Shared>,
+        place: &Place,
+        id: &str,
+        after: Duration,
+    ) -> mpsc::UnboundedReceiver<Seen<InstanceStatus>> {
+        let watched = watched(
+            &self.statuses,
+            place,
+            |w| {
+                let place = place.clone();
+                poll(Rc::downgrade(shared), w, "DescribeInstanceStatus", place.clone(), move |sh, ids| {
+                    let place = place.clone();
+                    async move {
+                        let list = sh.cloud.statuses(&place, &ids).await?;
+                        Ok(list.into_iter().map(|s| (s.instance.clone(), s)).collect())
+                    }
+                })
+            },
+            shared,
+        );
+        watched.watch(id, self.clock.instant() + after)
+    }
+}
+
+fn watched<T: Clone + 'static, F: std::future::Future<Output = ()> + 'static>(
+    all: &RefCell<BTreeMap<Place, Rc<Watched<T>>>>,
+    place: &Place,
+    poller: impl FnOnce(Rc<Watched<T>>) -> F,
+    shared: &Rc<Shared>,
+) -> Rc<Watched<T>> {
+    if let Some(there) = all.borrow().get(place) {
+        return Rc::clone(there);
+    }
+    let new = Rc::new(Watched { entries: RefCell::default(), added: Notify::new() });
+    all.borrow_mut().insert(place.clone(), Rc::clone(&new));
+    shared.spawn(poller(Rc::clone(&new)));
+    new
+}
+
+/// Polls until the engine drains.
+async fn poll<T: Clone, F: std::future::Future<Output = Read<BTreeMap<String, T>>>>(
+    shared: Weak<Shared>,
+    watched: Rc<Watched<T>>,
+    api: &'static str,
+    place: Place,
+    fetch: impl Fn(Rc<Shared>, Vec<String>) -> F,
+) {
+    let mut failing = false;
+    while let Some(sh) = shared.upgrade() {
+        let wait = async {
+            match watched.next_due() {
+                None => watched.added.notified().await,
+                Some(due) => {
+                    let left = due.saturating_duration_since(sh.clock.instant());
+                    tokio::select! {
+                        biased;
+                        () = watched.added.notified() => {}
+                        () = sh.clock.sleep(left) => {}
+                    }
+                }
+            }
+        };
+        if sh.unless_drained(wait).await.is_err() {
+            return;
+        }
+        let now = sh.clock.instant();
+        if watched.next_due().is_none_or(|due| due > now) {
+            continue;
+        }
+        let ids = watched.batch(now);
+        let Ok(answer) = sh.unless_drained(fetch(Rc::clone(&sh), ids.clone())).await else { return };
+        match &answer {
+            Ok(_) if failing => {
+                failing = false;
+                tracing::info!(event = "cloud.recovered", account = %place.account, region = %place.region, "{api} answers again");
+            }
+            Err(fault) if !failing => {
+                failing = true;
+                tracing::warn!(
+                    event = "cloud.failing", account = %place.account, region = %place.region,
+                    reason = %fault, aws_request_id = fault.request_id.as_deref(),
+                    "{api} fails; {} things are waited for there", ids.len()
+                );
+            }
+            _ => {}
+        }
+        watched.deliver(sh.clock.instant(), &ids, answer.as_ref().ok());
+    }
+}

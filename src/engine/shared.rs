@@ -1,0 +1,273 @@
+//! What all tasks of the engine share: clock, cloud, journal, slots, and the wish to stop.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio::sync::{Notify, watch};
+
+use super::observe::Observer;
+use crate::clock::Clock;
+use crate::cloud::governed::Governed;
+use crate::cloud::port::Caller;
+use crate::domain::event::{Draft, Event};
+use crate::domain::machine::OwnMachine;
+use crate::domain::place::Subject;
+use crate::domain::rollout::Slots;
+use crate::domain::saga::RunState;
+use crate::journal::{Journal, JournalError, Written};
+
+/// How long to wait before a failed journal write is tried again.
+const JOURNAL_RETRY: Duration = Duration::from_secs(1);
+
+/// Why a task stopped before its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stop {
+    /// The daemon drains, or another process took the journal over: go on after a restart.
+    Drained,
+}
+
+/// Hears of each new event, once: logs, progress.
+pub type Listener = Box<dyn Fn(&Event)>;
+
+/// A run that is going on.
+pub struct ActiveRun {
+    /// The plan's name.
+    pub plan: String,
+    /// The fold of its events.
+    pub state: RefCell<RunState>,
+    /// One bell per target, rung at each of its events.
+    bells: RefCell<BTreeMap<Subject, Rc<Notify>>>,
+}
+
+impl ActiveRun {
+    /// A run with what is known of it.
+    #[must_use]
+    pub fn new(plan: &str, state: RunState) -> Self {
+        Self { plan: plan.to_owned(), state: RefCell::new(state), bells: RefCell::default() }
+    }
+
+    /// The bell of one target.
+    pub fn bell(&self, subject: &Subject) -> Rc<Notify> {
+        Rc::clone(self.bells.borrow_mut().entry(subject.clone()).or_default())
+    }
+
+    fn apply(&self, event: &Event) {
+        self.state.borrow_mut().apply(event);
+        if let Some(bell) = event.draft.subject.as_ref().and_then(|s| self.bells.borrow().get(s).cloned()) {
+            bell.notify_one();
+        }
+    }
+}
+
+/// Shared by all tasks of one engine, on one thread.
+pub struct Shared {
+    /// The only clock.
+    pub clock: Clock,
+    /// The cloud, governed.
+    pub cloud: Governed,
+    /// The daemon's name.
+    pub daemon: String,
+    /// The installation's id.
+    pub installation: String,
+    /// Images of other installations under our name are no alarm up to then.
+    pub taken_over_at: Option<DateTime<Utc>>,
+    /// Where facts go.
+    pub journal: Rc<dyn Journal>,
+    /// Who is down.
+    pub slots: RefCell<Slots>,
+    /// Rung when a slot is freed or a plan halts.
+    pub slots_changed: Notify,
+    /// The batched pollers.
+    pub observer: Observer,
+    /// Which machine this is, as far as it is known.
+    pub own_machine: RefCell<OwnMachine>,
+    /// Runs going on, by name.
+    pub runs: RefCell<BTreeMap<String, Rc<ActiveRun>>>,
+    /// Our account, once known.
+    pub caller: RefCell<Option<Caller>>,
+    /// Why nothing may be begun (another installation works under our name).
+    pub barred: RefCell<Option<String>>,
+    listener: Listener,
+    sick: Cell<bool>,
+    drain: watch::Sender<bool>,
+    tasks: RefCell<Vec<Pin<Box<dyn Future<Output = ()>>>>>,
+    tasks_added: Notify,
+}
+
+impl Shared {
+    /// Everything that an engine needs.
+    #[allow(clippy::too_many_arguments)]
+    #[must_use]
+    pub fn new(
+        clock: Clock,
+        cloud: Governed,
+        daemon: String,
+        installation: String,
+        taken_over_at: Option<DateTime<Utc>>,
+        journal: Rc<dyn Journal>,
+        own_machine: OwnMachine,
+        listener: Listener,
+    ) -> Self {
+        Self {
+            observer: Observer::new(clock),
+            clock,
+            cloud,
+            daemon,
+            installation,
+            taken_over_at,
+            journal,
+            slots: RefCell::default(),
+            slots_changed: Notify::new(),
+            own_machine: RefCell::new(own_machine),
+            runs: RefCell::default(),
+            caller: RefCell::default(),
+            barred: RefCell::default(),
+            listener,
+            sick: Cell::new(false),
+            drain: watch::Sender::new(false),
+            tasks: RefCell::default(),
+            tasks_added: Notify::new(),
+        }
+    }
+
+    /// Adds a task to the engine's own.
+    pub fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        self.tasks.borrow_mut().push(Box::pin(task));
+        self.tasks_added.notify_one();
+    }
+
+    /// The tasks that were added since last asked.
+    pub fn take_tasks(&self) -> Vec<Pin<Box<dyn Future<Output = ()>>>> {
+        std::mem::take(&mut self.tasks.borrow_mut())
+    }
+
+    /// Waits for [`Self::spawn`].
+    pub async fn task_added(&self) {
+        self.tasks_added.notified().await;
+    }
+
+    /// Asks all tasks to stop at their next journal boundary.
+    pub fn drain(&self) {
+        self.drain.send_replace(true);
+    }
+
+    /// Whether they were asked.
+    #[must_use]
+    pub fn draining(&self) -> bool {
+        *self.drain.borrow()
+    }
+
+    /// `work`, unless the daemon drains first.
+    ///
+    /// # Errors
+    /// [`Stop::Drained`].
+    pub async fn unless_drained<T>(&self, work: impl Future<Output = T>) -> Result<T, Stop> {
+        let mut drain = self.drain.subscribe();
+        tokio::select! {
+            biased;
+            _ = drain.wait_for(|drain| *drain) => Err(Stop::Drained),
+            value = work => Ok(value),
+        }
+    }
+
+    /// A wait that draining cuts short.
+    ///
+    /// # Errors
+    /// [`Stop::Drained`].
+    pub async fn pause(&self, how_long: Duration) -> Result<(), Stop> {
+        self.unless_drained(self.clock.sleep(how_long)).await
+    }
+
+    /// Writes events, folds them into their run, and tells who listens. For intents and decisions: what cannot be
+    /// written is not done.
+    ///
+    /// # Errors
+    /// The journal's.
+    pub async fn record(&self, drafts: &[Draft]) -> Result<Vec<Event>, JournalError> {
+        let written = self.journal.append(self.clock.now(), drafts).await;
+        match &written {
+            Ok(_) if self.sick.replace(false) => {
+                tracing::info!(event = "journal.recovered", "the journal can be written again")
+            }
+            Ok(_) => {}
+            Err(e @ JournalError::Fenced { .. }) => {
+                tracing::error!(event = "journal.fenced", reason = %e);
+                self.drain();
+            }
+            Err(e) if !self.sick.replace(true) => tracing::error!(
+                event = "journal.failed",
+                reason = %e,
+                "nothing new is started until it can be written: free space, or repair the state directory"
+            ),
+            Err(_) => {}
+        }
+        let mut events = Vec::new();
+        for entry in written? {
+            let event = match entry {
+                Written::Before(event) => event,
+                Written::New(event) => {
+                    let run = self.runs.borrow().get(&event.draft.run).cloned();
+                    if let Some(run) = run {
+                        run.apply(&event);
+                    }
+                    (self.listener)(&event);
+                    event
+                }
+            };
+            events.push(event);
+        }
+        Ok(events)
+    }
+
+    /// Writes results: keeps trying, since they have happened. Nothing new starts meanwhile.
+    ///
+    /// # Errors
+    /// [`Stop::Drained`] if another process took the journal over, or the daemon drains and it still cannot be
+    /// written: after a restart the truth is looked up in AWS.
+    pub async fn record_result(&self, drafts: &[Draft]) -> Result<Vec<Event>, Stop> {
+        loop {
+            match self.record(drafts).await {
+                Ok(events) => return Ok(events),
+                Err(JournalError::Fenced { .. }) => return Err(Stop::Drained),
+                Err(JournalError::Conflict { key, stored, offered }) => {
+                    tracing::error!(event = "journal.conflict", reason = %format!("{key}: {stored}, not {offered}"));
+                    return Err(Stop::Drained);
+                }
+                Err(_) => self.pause(JOURNAL_RETRY).await?,
+            }
+        }
+    }
+
+    /// Writes an intent: waits while the journal cannot be written.
+    ///
+    /// # Errors
+    /// [`Stop::Drained`].
+    pub async fn record_intent(&self, drafts: &[Draft]) -> Result<Vec<Event>, Stop> {
+        self.record_result(drafts).await
+    }
+
+    /// Whether the journal cannot be written just now: start nothing new.
+    #[must_use]
+    pub fn sick(&self) -> bool {
+        self.sick.get()
+    }
+
+    /// The images and instances that steps of any run still work on, by instance.
+    #[must_use]
+    pub fn imaging(&self, plan: &str) -> BTreeMap<String, String> {
+        let mut imaging = BTreeMap::new();
+        for (name, run) in self.runs.borrow().iter().filter(|(_, r)| r.plan == plan) {
+            for (subject, target) in &run.state.borrow().targets {
+                if target.finished.is_none() && target.steps.get("image").is_some_and(|s| !s.ended()) {
+                    imaging.insert(subject.id.clone(), name.clone());
+                }
+            }
+        }
+        imaging
+    }
+}

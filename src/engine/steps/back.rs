@@ -1,0 +1,168 @@
+//! The step `return`: the instance is back in service when both EC2 status checks read ok, long enough after the
+//! call; only then is its slot free. An instance that does not come back keeps its slot, also beyond its run.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+
+use super::{IMAGE, RETURN, Target};
+use crate::cloud::port::Effect;
+use crate::domain::event::{Draft, Kind, gone};
+use crate::domain::naming::rfc3339;
+use crate::domain::place::Subject;
+use crate::domain::plan::OnUnhealthy;
+use crate::domain::saga::StepState;
+use crate::engine::executor::{Look, Resend, Search, Step};
+use crate::engine::observe::Seen;
+use crate::engine::shared::{Shared, Stop};
+
+/// Waits for one target to be back.
+pub struct Return(pub Target);
+
+impl Return {
+    /// When the call was made at the latest, and whether it is certain what became of it.
+    fn called(&self) -> (DateTime<Utc>, DateTime<Utc>, bool) {
+        let now = self.0.shared.clock.now();
+        let state = self.0.state();
+        let image: Option<&StepState> = state.as_ref().and_then(|s| s.steps.get(IMAGE));
+        image.map_or((now, now, true), |s| {
+            let settled =
+                !matches!(s.phase, crate::domain::saga::Phase::Intended | crate::domain::saga::Phase::Unknown);
+            (s.intended_at, s.called_at, settled)
+        })
+    }
+
+    /// Waits until the instance is back, or can never be.
+    async fn wait(&self) -> Result<&'static str, Stop> {
+        let Target { shared, subject, plan, .. } = &self.0;
+        let settle = Duration::from_secs(plan.rollout.settle);
+        let mut watch = shared.observer.status(shared, &subject.place, &subject.id, settle);
+        loop {
+            let seen = shared.unless_drained(watch.recv()).await?.ok_or(Stop::Drained)?;
+            let (_, called_at, certain) = self.called();
+            let settled = (shared.clock.now() - called_at).to_std().is_ok_and(|since| since >= settle);
+            match back(&seen) {
+                Some("healthy") if !(certain && settled) => {}
+                Some(how) => return Ok(how),
+                None => {}
+            }
+        }
+    }
+
+    /// The instance was not back in time: alarm, halt, and go on watching beside the run.
+    async fn overdue(&self, since: DateTime<Utc>) -> Result<(), Stop> {
+        let Target { shared, subject, plan, run, .. } = &self.0;
+        let halts = plan.rollout.on_unhealthy == OnUnhealthy::HaltPlan;
+        let why = format!(
+            "{} was rebooted at {} and its status checks did not read ok within {} s; look at the instance{}",
+            subject.id,
+            rfc3339(since),
+            plan.rollout.healthy_within,
+            if halts {
+                format!(". The plan {} reboots nothing until they read ok or the instance is terminated", plan.name)
+            } else {
+                String::new()
+            }
+        );
+        let data = json!({ "outcome": "failed", "reason": why, "since": rfc3339(since), "halts": halts });
+        let draft = Draft::of(run, subject, Kind::StepNeedsPerson, data).at_step(RETURN, 1);
+        shared.record_result(&[draft]).await?;
+        if halts {
+            shared.slots.borrow_mut().halt(subject);
+        }
+        shared.slots_changed.notify_waiters();
+        watch_slot(shared, run, subject);
+        Ok(())
+    }
+}
+
+/// How the instance is back, if it is.
+fn back(seen: &Seen<crate::domain::observed::InstanceStatus>) -> Option<&'static str> {
+    match seen {
+        Seen::There(status) if status.healthy() => Some("healthy"),
+        Seen::There(status) if gone(status.state) => Some("terminated"),
+        Seen::There(_) => None,
+        Seen::Gone => Some("terminated"),
+    }
+}
+
+/// Frees a slot, in the journal and for all who wait for one.
+async fn free(shared: &Shared, run: &str, subject: &Subject, how: &str, mut also: Vec<Draft>) -> Result<(), Stop> {
+    also.push(Draft::of(run, subject, Kind::SlotFreed, json!({ "reason": how })));
+    // What gives back never waits for the journal.
+    shared.slots.borrow_mut().free(subject, run);
+    shared.slots_changed.notify_waiters();
+    shared.record_result(&also).await.map(|_| ())
+}
+
+/// Watches an instance whose target has ended, until its slot can be freed.
+pub fn watch_slot(shared: &Rc<Shared>, run: &str, subject: &Subject) {
+    let (sh, run, subject) = (Rc::clone(shared), run.to_owned(), subject.clone());
+    shared.spawn(async move {
+        let mut watch = sh.observer.status(&sh, &subject.place, &subject.id, Duration::ZERO);
+        loop {
+            let Ok(Some(seen)) = sh.unless_drained(watch.recv()).await else { return };
+            if let Some(how) = back(&seen) {
+                // Cut off by draining, the slot stays taken in the journal and is watched again after a restart.
+                let _ = free(&sh, &run, &subject, how, Vec::new()).await;
+                return;
+            }
+        }
+    });
+}
+
+#[async_trait(?Send)]
+impl Step for Return {
+    fn name(&self) -> &'static str {
+        RETURN
+    }
+
+    fn intent(&self) -> Value {
+        json!({})
+    }
+
+    fn forbidden(&self) -> Option<String> {
+        None
+    }
+
+    async fn look(&self, _intent: &Value) -> Look {
+        Look::Absent
+    }
+
+    async fn act(&self, _intent: &Value) -> Effect<Value> {
+        Effect::Done { value: json!({}), request_id: None }
+    }
+
+    fn resend(&self, _search: &Search) -> Resend {
+        Resend::Send
+    }
+
+    async fn settle(&self) -> Result<(), Stop> {
+        let Target { shared, subject, plan, run, .. } = &self.0;
+        let wait = self.wait();
+        tokio::pin!(wait);
+        let within = Duration::from_secs(plan.rollout.healthy_within);
+        loop {
+            let (intended_at, _, _) = self.called();
+            // The deadline is a length of time, so that a step of the wall clock cannot halt a plan.
+            let left = within.saturating_sub((shared.clock.now() - intended_at).to_std().unwrap_or_default());
+            tokio::select! {
+                biased;
+                how = &mut wait => {
+                    let how = how?;
+                    let elapsed = (shared.clock.now() - intended_at).num_milliseconds();
+                    let data = json!({ "outcome": "done", "state": how, "elapsed_ms": elapsed });
+                    let draft = Draft::of(run, subject, Kind::StepObserved, data).at_step(RETURN, 1);
+                    return free(shared, run, subject, how, vec![draft]).await;
+                }
+                // A call that was sent once more moves the deadline, so it is read anew.
+                () = shared.clock.sleep(left) => if self.called().0 == intended_at {
+                    return self.overdue(intended_at).await;
+                },
+            }
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! The step `image`: CreateImage, exactly once, and the wait until the image is available.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+
+use super::{IMAGE, Target};
+use crate::cloud::port::{CreateImage, Effect, ImageQuery};
+use crate::domain::event::{Draft, Kind};
+use crate::domain::naming::{self, Marks, Ownership, Role};
+use crate::domain::observed::{Image, ImageState};
+use crate::domain::plan::Mode;
+use crate::domain::saga::Slot;
+use crate::engine::executor::{Look, Resend, Search, Step};
+use crate::engine::observe::Seen;
+use crate::engine::shared::Stop;
+
+/// After a lost answer, CreateImage is sent again only when it was looked for this long ...
+const RESEND_AFTER: Duration = Duration::from_secs(600);
+/// ... and at least this many looks certainly found nothing.
+const RESEND_LOOKS: u32 = 3;
+/// An image pending for this long is alarmed (EC2 guide: "sometimes up to 24 hours").
+const PENDING_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// CreateImage of one target.
+pub struct MakeImage(pub Target);
+
+impl MakeImage {
+    fn marks(&self) -> Marks {
+        let Target { shared, plan, occurrence, subject, .. } = &self.0;
+        Marks {
+            daemon: shared.daemon.clone(),
+            installation: shared.installation.clone(),
+            plan: plan.name.clone(),
+            due: occurrence.due,
+            instance: subject.id.clone(),
+            role: Role::Image,
+            source: None,
+            consistency: plan.consistency.mode.as_str().to_owned(),
+        }
+    }
+
+    fn name(&self) -> String {
+        let Target { shared, plan, occurrence, subject, .. } = &self.0;
+        naming::image_name(&shared.daemon, &plan.name, &subject.id, occurrence.due)
+    }
+
+    /// Whether `image`, which bears our name, is the one that this step makes.
+    fn recognize(&self, image: &Image) -> Look {
+        match naming::ownership(image, &self.0.shared.daemon, &self.0.subject.place.account) {
+            Ownership::Ours(marks) if marks.instance == self.0.subject.id && marks.due == self.0.occurrence.due => {
+                Look::Found(json!({ "image": image.id }))
+            }
+            Ownership::Ours(_) => Look::Foreign(format!("{} bears the name but other tags", image.id)),
+            Ownership::Foreign(why) => Look::Foreign(format!("{} bears the name but {why}", image.id)),
+            Ownership::Unrelated => Look::Foreign(format!("{} bears the name but is not ours", image.id)),
+        }
+    }
+
+    fn observed(&self, state: &str, bad: Option<String>, elapsed: TimeDelta) -> Draft {
+        let data = json!({
+            "outcome": if bad.is_some() { "failed" } else { "done" },
+            "state": state,
+            "image": self.0.state().and_then(|s| s.image().map(str::to_owned)),
+            "reason": bad,
+            "elapsed_ms": elapsed.num_milliseconds(),
+        });
+        Draft::of(&self.0.run, &self.0.subject, Kind::StepObserved, data).at_step(IMAGE, 1)
+    }
+
+    /// The end that `image` shows, if it shows one.
+    fn judge(image: &Image) -> Option<Option<String>> {
+        match image.state {
+            ImageState::Available => Some(None),
+            state if state.dead() => {
+                let why = image.state_reason.as_deref().unwrap_or("AWS gives no reason");
+                Some(Some(format!("the image {} is {}: {why}", image.id, state.as_str())))
+            }
+            _ => None,
+        }
+    }
+}
+
+#[async_trait(?Send)]
+impl Step for MakeImage {
+    fn name(&self) -> &'static str {
+        IMAGE
+    }
+
+    fn intent(&self) -> Value {
+        json!({ "name": self.name(), "no_reboot": self.0.plan.consistency.mode == Mode::None })
+    }
+
+    fn forbidden(&self) -> Option<String> {
+        if !self.takes_down() {
+            return None;
+        }
+        let Target { shared, plan, occurrence, subject, .. } = &self.0;
+        if let Some(why) = shared.own_machine.borrow().forbids(&subject.id) {
+            return Some(why);
+        }
+        let window = TimeDelta::seconds(i64::try_from(plan.schedule.window?).unwrap_or(i64::MAX / 1000));
+        let late = shared.clock.now() - occurrence.due;
+        (late > window).then(|| format!("the window is over: {} s after due", late.num_seconds()))
+    }
+
+    fn takes_down(&self) -> bool {
+        self.0.state().is_some_and(|s| s.reboots)
+    }
+
+    /// By name first (exact, visible soonest), then by source instance.
+    async fn look(&self, intent: &Value) -> Look {
+        let Target { shared, subject, .. } = &self.0;
+        let name = intent.get("name").and_then(Value::as_str).map_or_else(|| self.name(), str::to_owned);
+        for query in [ImageQuery::Names(vec![name.clone()]), ImageQuery::SourceInstances(vec![subject.id.clone()])] {
+            match shared.cloud.images(&subject.place, &query).await {
+                Err(fault) => return Look::Unclear(fault),
+                Ok(images) => {
+                    if let Some(image) = images.iter().find(|i| i.name == name) {
+                        return self.recognize(image);
+                    }
+                }
+            }
+        }
+        Look::Absent
+    }
+
+    async fn act(&self, intent: &Value) -> Effect<Value> {
+        let Target { shared, plan, run, subject, .. } = &self.0;
+        let request = CreateImage {
+            instance: subject.id.clone(),
+            name: intent.get("name").and_then(Value::as_str).map_or_else(|| self.name(), str::to_owned),
+            description: format!("stillframe {run} of {}", subject.id),
+            no_reboot: plan.consistency.mode == Mode::None,
+            tags: self.marks().tags(&plan.tags),
+        };
+        match shared.cloud.create_image(&subject.place, &request).await {
+            Effect::Done { value, request_id } => Effect::Done { value: json!({ "image": value }), request_id },
+            Effect::Refused(fault) => Effect::Refused(fault),
+            Effect::Unknown(fault) => Effect::Unknown(fault),
+        }
+    }
+
+    fn resend(&self, search: &Search) -> Resend {
+        if search.waited < RESEND_AFTER || search.empty < RESEND_LOOKS {
+            return Resend::LookAgain;
+        }
+        if search.name_taken {
+            return Resend::GiveUp("AWS says that the name is taken, but nothing of ours bears it".into());
+        }
+        if !self.0.plan.consistency.resend_unknown {
+            return Resend::GiveUp("the answer was lost and no image appeared; resend_unknown = false".into());
+        }
+        if search.attempt > 1 {
+            return Resend::GiveUp("the answer was lost twice and no image appeared".into());
+        }
+        match self.forbidden() {
+            Some(why) => Resend::GiveUp(format!("the answer was lost, no image appeared, and {why}")),
+            None => Resend::Send,
+        }
+    }
+
+    async fn settle(&self) -> Result<(), Stop> {
+        let Target { shared, subject, run, .. } = &self.0;
+        let Some(state) = self.0.state() else { return Ok(()) };
+        if state.slot == Slot::None && state.reboots {
+            self.not_made(); // adopted at the first look: nothing was rebooted now
+        }
+        let Some((image, since)) = state.image().map(str::to_owned).zip(state.steps.get(IMAGE).map(|s| s.intended_at))
+        else {
+            return Ok(());
+        };
+        let mut watch = shared.observer.image(shared, &subject.place, &image);
+        let mut alarmed = state.steps.get(IMAGE).is_some_and(|s| s.alarmed);
+        let alarm_at = since + PENDING_MAX;
+        loop {
+            let seen = async {
+                tokio::select! {
+                    biased;
+                    seen = watch.recv() => Some(seen),
+                    () = shared.clock.sleep_until(alarm_at), if !alarmed => None,
+                }
+            };
+            let end = match shared.unless_drained(seen).await? {
+                Some(Some(Seen::There(seen))) => Self::judge(&seen).map(|bad| (seen.state.as_str(), bad)),
+                Some(Some(Seen::Gone)) => Some(("gone", Some(format!("the image {image} is gone")))),
+                Some(None) => return Err(Stop::Drained),
+                None => {
+                    alarmed = true;
+                    let why = format!("the image {image} is pending for 24 h; look at it in the EC2 console");
+                    let draft =
+                        Draft::of(run, subject, Kind::StepNeedsPerson, json!({ "image": image, "reason": why }));
+                    shared.record_result(&[draft.at_step(IMAGE, 1)]).await?;
+                    None
+                }
+            };
+            if let Some((state, bad)) = end {
+                let elapsed = shared.clock.now() - since;
+                shared.record_result(&[self.observed(state, bad, elapsed)]).await?;
+                return Ok(());
+            }
+        }
+    }
+
+    fn not_made(&self) {
+        let Target { shared, subject, run, .. } = &self.0;
+        if shared.slots.borrow_mut().free(subject, run) {
+            shared.slots_changed.notify_waiters();
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! The kinds of step, and the chain that every target goes through.
+
+pub mod back;
+pub mod image;
+pub mod retain;
+
+use std::rc::Rc;
+
+use super::executor::Step;
+use super::shared::{ActiveRun, Shared};
+use crate::domain::event::Occurrence;
+use crate::domain::place::Subject;
+use crate::domain::plan::Plan;
+use crate::domain::saga::{After, Link, TargetState};
+
+/// The step that makes the image.
+pub const IMAGE: &str = "image";
+/// The step that waits until the instance is back in service.
+pub const RETURN: &str = "return";
+/// The step that removes an image and its snapshots.
+pub const RETAIN: &str = "retain";
+
+/// What every target goes through.
+pub const CHAIN: &[Link] = &[
+    Link { step: IMAGE, after: After::Start, only_when_down: false },
+    Link { step: RETURN, after: After::Begun(IMAGE), only_when_down: true },
+];
+
+/// One target of one run, as its steps see it.
+#[derive(Clone)]
+pub struct Target {
+    /// The engine.
+    pub shared: Rc<Shared>,
+    /// The run.
+    pub active: Rc<ActiveRun>,
+    /// The plan, in the revision that the run began with.
+    pub plan: Rc<Plan>,
+    /// The occurrence.
+    pub occurrence: Rc<Occurrence>,
+    /// The run's name.
+    pub run: Rc<str>,
+    /// The instance.
+    pub subject: Subject,
+}
+
+impl Target {
+    /// What is known of it.
+    #[must_use]
+    pub fn state(&self) -> Option<TargetState> {
+        self.active.state.borrow().targets.get(&self.subject).cloned()
+    }
+
+    /// A step of the chain by its name.
+    #[must_use]
+    pub fn step(&self, name: &str) -> Box<dyn Step> {
+        if name == RETURN { Box::new(back::Return(self.clone())) } else { Box::new(image::MakeImage(self.clone())) }
+    }
+}

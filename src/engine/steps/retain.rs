@@ -1,0 +1,182 @@
+//! The step `retain`: deregister one image, and see each of its snapshots gone.
+
+use std::rc::Rc;
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+
+use super::RETAIN;
+use crate::cloud::classify::Class;
+use crate::cloud::port::{Effect, Fault, ImageQuery};
+use crate::domain::event::{Draft, Kind};
+use crate::domain::observed::ImageState;
+use crate::domain::place::Subject;
+use crate::engine::executor::{Look, Resend, Search, Step};
+use crate::engine::shared::{ActiveRun, Shared, Stop};
+
+/// How often a deregistration whose answer was lost is sent again: doing it twice equals doing it once.
+const ATTEMPTS: u32 = 5;
+
+/// Removes one image of ours, which retention decided to delete.
+pub struct Remove {
+    /// The engine.
+    pub shared: Rc<Shared>,
+    /// The run.
+    pub active: Rc<ActiveRun>,
+    /// The run's name.
+    pub run: Rc<str>,
+    /// The image.
+    pub subject: Subject,
+    /// The parameters, as they are journaled: `image`, `snapshots`, `reason`.
+    pub parameters: Value,
+}
+
+/// What became of one snapshot.
+#[derive(Debug, PartialEq, Eq)]
+pub enum SnapshotFate {
+    /// It is not there any more.
+    Gone,
+    /// Another image needs it.
+    Needed,
+    /// AWS refuses, for this reason.
+    Refused(String),
+}
+
+/// Deletes one snapshot that was journaled with its image.
+pub async fn delete_snapshot(shared: &Shared, subject: &Subject) -> SnapshotFate {
+    for _ in 0..ATTEMPTS {
+        match shared.cloud.delete_snapshot(&subject.place, &subject.id).await {
+            Effect::Done { .. } => return SnapshotFate::Gone,
+            Effect::Refused(Fault { class: Class::NotFound, .. }) => return SnapshotFate::Gone,
+            Effect::Refused(Fault { class: Class::InUse, .. }) => return SnapshotFate::Needed,
+            Effect::Refused(fault) if !fault.class.passes() => return SnapshotFate::Refused(fault.to_string()),
+            Effect::Refused(_) | Effect::Unknown(_) => {
+                if shared.pause(crate::engine::observe::FIRST).await.is_err() {
+                    break;
+                }
+            }
+        }
+    }
+    SnapshotFate::Refused("no clear answer from AWS; tried again in the plan's next run".into())
+}
+
+/// Journals a snapshot's end; whether it is settled.
+///
+/// # Errors
+/// [`Stop::Drained`].
+pub async fn end_snapshot(shared: &Shared, run: &str, subject: &Subject, fate: SnapshotFate) -> Result<bool, Stop> {
+    let (kind, data) = match fate {
+        SnapshotFate::Gone => (Kind::StepDone, json!({ "reason": "deleted" })),
+        SnapshotFate::Needed => (Kind::StepDone, json!({ "reason": "kept: another image needs it" })),
+        SnapshotFate::Refused(why) => {
+            let why = format!(
+                "the snapshot {} of a deregistered image cannot be deleted: {why}. It costs money until it is gone: \
+                 allow ec2:DeleteSnapshot, or unlock it; it is tried again in the plan's next run",
+                subject.id
+            );
+            (Kind::StepNeedsPerson, json!({ "outcome": "failed", "reason": why }))
+        }
+    };
+    let settled = kind == Kind::StepDone;
+    shared.record_result(&[Draft::of(run, subject, kind, data).at_step(RETAIN, 1)]).await?;
+    Ok(settled)
+}
+
+impl Remove {
+    fn snapshots(&self) -> Vec<String> {
+        let list = self.parameters.get("snapshots").and_then(Value::as_array);
+        list.into_iter().flatten().filter_map(|v| v.as_str().map(str::to_owned)).collect()
+    }
+
+    fn settled(&self, snapshot: &Subject) -> bool {
+        let state = self.active.state.borrow();
+        state.others.get(snapshot).and_then(|s| s.get(RETAIN)).is_some_and(|s| s.attempt > 0)
+    }
+}
+
+#[async_trait(?Send)]
+impl Step for Remove {
+    fn name(&self) -> &'static str {
+        RETAIN
+    }
+
+    fn intent(&self) -> Value {
+        self.parameters.clone()
+    }
+
+    fn forbidden(&self) -> Option<String> {
+        None
+    }
+
+    async fn look(&self, _intent: &Value) -> Look {
+        let query = ImageQuery::Ids(vec![self.subject.id.clone()]);
+        match self.shared.cloud.images(&self.subject.place, &query).await {
+            Err(fault) => Look::Unclear(fault),
+            Ok(images) => {
+                // A deregistered image is listed for a while.
+                if images.iter().all(|i| i.state == ImageState::Deregistered) {
+                    Look::Found(json!({ "image": self.subject.id }))
+                } else {
+                    Look::Absent
+                }
+            }
+        }
+    }
+
+    async fn act(&self, _intent: &Value) -> Effect<Value> {
+        let done = json!({ "image": self.subject.id });
+        match self.shared.cloud.deregister_image(&self.subject.place, &self.subject.id).await {
+            Effect::Done { request_id, .. } => Effect::Done { value: done, request_id },
+            Effect::Refused(Fault { class: Class::NotFound, request_id, .. }) => {
+                Effect::Done { value: done, request_id }
+            }
+            Effect::Refused(fault) => Effect::Refused(fault),
+            Effect::Unknown(fault) => Effect::Unknown(fault),
+        }
+    }
+
+    fn resend(&self, search: &Search) -> Resend {
+        if search.attempt < ATTEMPTS {
+            Resend::Send
+        } else {
+            Resend::GiveUp(format!("no clear answer to {ATTEMPTS} calls; tried again in the plan's next run"))
+        }
+    }
+
+    /// Each snapshot's end is its own fact: what DeregisterImage reports is checked, not believed.
+    async fn settle(&self) -> Result<(), Stop> {
+        let Self { shared, run, subject, .. } = self;
+        let open: Vec<Subject> =
+            self.snapshots().iter().map(|id| subject.place.subject(id)).filter(|s| !self.settled(s)).collect();
+        let ids: Vec<String> = open.iter().map(|s| s.id.clone()).collect();
+        let mut wait = crate::engine::observe::FIRST;
+        let there = loop {
+            if ids.is_empty() {
+                break Vec::new();
+            }
+            match shared.unless_drained(shared.cloud.snapshots(&subject.place, &ids)).await? {
+                Ok(list) => break list.into_iter().map(|s| s.id).collect::<Vec<_>>(),
+                Err(fault) if fault.class.passes() => {
+                    shared.pause(wait).await?;
+                    wait = crate::engine::observe::longer(wait);
+                }
+                Err(_) => break ids.clone(), // may not list: deleting tells
+            }
+        };
+        let mut left = 0;
+        for snapshot in &open {
+            let fate =
+                if there.contains(&snapshot.id) { delete_snapshot(shared, snapshot).await } else { SnapshotFate::Gone };
+            if !end_snapshot(shared, run, snapshot, fate).await? {
+                left += 1;
+            }
+        }
+        let mut data = json!({ "outcome": "done", "image": subject.id });
+        if left > 0 {
+            data["outcome"] = json!("failed");
+            data["reason"] = json!(format!("{left} of its snapshots could not be deleted"));
+        }
+        let draft = Draft::of(run, subject, Kind::StepObserved, data).at_step(RETAIN, 1);
+        shared.record_result(&[draft]).await.map(|_| ())
+    }
+}
