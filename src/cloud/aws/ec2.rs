@@ -1,0 +1,139 @@
+//! `Ec2` on the SDK: each method puts exactly one request on the wire.
+
+use async_trait::async_trait;
+use aws_sdk_ec2::config::{Config, Region};
+use aws_sdk_ec2::operation::RequestId;
+use aws_sdk_ec2::types::{Filter, ResourceType, TagSpecification};
+
+use super::AwsCloud;
+use super::convert::{image, instance, sdk_tags, snapshot, status};
+use super::error::{Sent, answer_fault, end, fault};
+use crate::cloud::port::{CreateImage, Ec2, Effect, ImageQuery, InstanceQuery, Page, Read, SnapshotEnd};
+use crate::domain::observed::{Image, Instance, InstanceStatus, Snapshot};
+use crate::domain::place::Place;
+
+/// Objects of one page (API reference: at most 1,000 for instances, images and snapshots).
+const PAGE_SIZE: i32 = 1_000;
+/// Volumes of one page (API reference: 5 to 500 where it ever named a range).
+const VOLUME_PAGE_SIZE: i32 = 500;
+
+/// Sends one request in one region. A macro, since the SDK keeps the trait of its request builders to itself.
+macro_rules! send {
+    ($place:expr, $request:expr) => {{
+        let sent = Sent::default();
+        let here = Config::builder().region(Region::new($place.region.clone()));
+        let answer = $request.customize().config_override(here).interceptor(sent.clone()).send().await;
+        answer.map_err(|error| fault(&error, sent.get()))
+    }};
+}
+
+#[async_trait(?Send)]
+impl Ec2 for AwsCloud {
+    async fn instances(&self, place: &Place, query: &InstanceQuery, page: Option<&str>) -> Read<Page<Instance>> {
+        let filters = match query {
+            InstanceQuery::Ids(ids) => vec![filter("instance-id", ids)],
+            InstanceQuery::LaunchedFrom(ids) => vec![filter("image-id", ids)],
+            InstanceQuery::Tags(tags) => {
+                tags.iter().map(|(key, values)| filter(&format!("tag:{key}"), values)).collect()
+            }
+        };
+        let request = self.ec2.describe_instances().set_filters(Some(filters)).max_results(PAGE_SIZE);
+        let answer = send!(place, request.set_next_token(page.map(str::to_owned)))?;
+        let found = answer.reservations().iter().flat_map(aws_sdk_ec2::types::Reservation::instances);
+        Ok(Page { items: found.map(instance).collect::<Read<_>>()?, next: token(answer.next_token()) })
+    }
+
+    async fn instance_status(&self, place: &Place, ids: &[String]) -> Read<Vec<InstanceStatus>> {
+        let request = self.ec2.describe_instance_status().set_instance_ids(Some(ids.to_vec()));
+        let answer = send!(place, request.include_all_instances(true))?;
+        answer.instance_statuses().iter().map(status).collect()
+    }
+
+    async fn multi_attach_volumes(&self, place: &Place, page: Option<&str>) -> Read<Page<String>> {
+        let filters = filter("multi-attach-enabled", &["true".to_owned()]);
+        let request = self.ec2.describe_volumes().filters(filters).max_results(VOLUME_PAGE_SIZE);
+        let answer = send!(place, request.set_next_token(page.map(str::to_owned)))?;
+        let ids = answer.volumes().iter().filter_map(|volume| volume.volume_id().map(str::to_owned));
+        Ok(Page { items: ids.collect(), next: token(answer.next_token()) })
+    }
+
+    async fn images(&self, place: &Place, query: &ImageQuery, page: Option<&str>) -> Read<Page<Image>> {
+        let filters = match query {
+            ImageQuery::Ids(ids) => filter("image-id", ids),
+            ImageQuery::Names(names) => filter("name", names),
+            ImageQuery::SourceInstances(ids) => filter("source-instance-id", ids),
+            ImageQuery::Tag(key, value) => filter(&format!("tag:{key}"), std::slice::from_ref(value)),
+        };
+        let request = self.ec2.describe_images().owners("self").include_disabled(true).filters(filters);
+        let answer = send!(place, request.max_results(PAGE_SIZE).set_next_token(page.map(str::to_owned)))?;
+        let items = answer.images().iter().map(image).collect::<Read<_>>()?;
+        Ok(Page { items, next: token(answer.next_token()) })
+    }
+
+    async fn snapshots(&self, place: &Place, ids: &[String], page: Option<&str>) -> Read<Page<Snapshot>> {
+        let request = self.ec2.describe_snapshots().owner_ids("self").filters(filter("snapshot-id", ids));
+        let answer = send!(place, request.max_results(PAGE_SIZE).set_next_token(page.map(str::to_owned)))?;
+        let items = answer.snapshots().iter().map(snapshot).collect::<Read<_>>()?;
+        Ok(Page { items, next: token(answer.next_token()) })
+    }
+
+    async fn create_image(&self, place: &Place, request: &CreateImage) -> Effect<String> {
+        let tags = sdk_tags(&request.tags);
+        let tagged = |kind| TagSpecification::builder().resource_type(kind).set_tags(Some(tags.clone())).build();
+        let mut call = self
+            .ec2
+            .create_image()
+            .instance_id(&request.instance)
+            .name(&request.name)
+            .description(&request.description)
+            .no_reboot(request.no_reboot);
+        // EC2 refuses a specification without tags.
+        if !tags.is_empty() {
+            call =
+                call.tag_specifications(tagged(ResourceType::Image)).tag_specifications(tagged(ResourceType::Snapshot));
+        }
+        match send!(place, call) {
+            Ok(answer) => {
+                let request_id = answer.request_id().map(str::to_owned);
+                match answer.image_id {
+                    Some(value) => Effect::Done { value, request_id },
+                    None => Effect::Unknown(answer_fault("CreateImage: the answer names no image")),
+                }
+            }
+            Err(fault) => end(fault),
+        }
+    }
+
+    async fn deregister_image(&self, place: &Place, image: &str) -> Effect<Vec<SnapshotEnd>> {
+        let call = self.ec2.deregister_image().image_id(image).delete_associated_snapshots(true);
+        match send!(place, call) {
+            Ok(answer) if answer.r#return() == Some(false) => {
+                Effect::Unknown(answer_fault(format!("DeregisterImage of {image}: the answer is `false`")))
+            }
+            Ok(answer) => {
+                // Absent from older endpoints.
+                let ends = answer.delete_snapshot_results().iter().filter_map(|result| {
+                    let word = result.return_code().map_or("", aws_sdk_ec2::types::SnapshotReturnCodes::as_str);
+                    Some(SnapshotEnd { snapshot: result.snapshot_id()?.to_owned(), result: word.to_owned() })
+                });
+                Effect::Done { value: ends.collect(), request_id: answer.request_id().map(str::to_owned) }
+            }
+            Err(fault) => end(fault),
+        }
+    }
+
+    async fn delete_snapshot(&self, place: &Place, snapshot: &str) -> Effect<()> {
+        match send!(place, self.ec2.delete_snapshot().snapshot_id(snapshot)) {
+            Ok(answer) => Effect::Done { value: (), request_id: answer.request_id().map(str::to_owned) },
+            Err(fault) => end(fault),
+        }
+    }
+}
+
+fn filter(name: &str, values: &[String]) -> Filter {
+    Filter::builder().name(name).set_values(Some(values.to_vec())).build()
+}
+
+fn token(token: Option<&str>) -> Option<String> {
+    token.filter(|token| !token.is_empty()).map(str::to_owned)
+}

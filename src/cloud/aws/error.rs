@@ -1,0 +1,142 @@
+//! What an error of the SDK means: the one place that decides whether a request can have been sent.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use aws_sdk_ec2::config::interceptors::BeforeTransmitInterceptorContextRef;
+use aws_sdk_ec2::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_ec2::error::{BoxError, ProvideErrorMetadata, SdkError};
+use aws_sdk_ec2::operation::RequestId;
+
+use crate::cloud::classify::{Class, classify};
+use crate::cloud::port::{Effect, Fault};
+
+/// A chain of causes is cut after this many links: it goes into one log line.
+const CAUSES_MAX: usize = 8;
+/// The causes of a missing credential are cut after this many characters: a provider may quote another program.
+const CAUSES_CHARS_MAX: usize = 300;
+
+/// Notes whether the SDK handed a request to the HTTP client: before that (credentials, endpoint, signature),
+/// nothing can have been sent.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Sent(Arc<AtomicBool>);
+
+impl Sent {
+    /// Whether it did.
+    pub(super) fn get(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Intercept for Sent {
+    fn name(&self) -> &'static str {
+        "Sent"
+    }
+
+    fn read_before_transmit(
+        &self,
+        _: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        self.0.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// The fault that `error` is; `sent` says whether the request reached the HTTP client.
+pub(super) fn fault<E>(error: &SdkError<E>, sent: bool) -> Fault
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    if let SdkError::ServiceError(context) = error {
+        let meta = context.err().meta();
+        let status = context.raw().status().as_u16();
+        let request_id = meta.request_id().or_else(|| error.request_id()).map(str::to_owned);
+        let message = meta.message().unwrap_or_default().to_owned();
+        return match meta.code() {
+            Some(code) => Fault { class: classify(status, code, &message), code: code.to_owned(), message, request_id },
+            // Not EC2's own words but something's in between: no answer to rely on.
+            None => Fault {
+                class: Class::Transient,
+                code: format!("HTTP {status}"),
+                message: "an answer without an error code, perhaps from a proxy or load balancer".into(),
+                request_id,
+            },
+        };
+    }
+    let causes = causes(error);
+    if !sent {
+        return not_sent(causes);
+    }
+    match error {
+        SdkError::DispatchFailure(_) if never_connected(error) => {
+            own(Class::NeverSent, "Connection", format!("no connection: {causes}"))
+        }
+        SdkError::TimeoutError(_) => own(Class::Transient, "Timeout", causes),
+        SdkError::ResponseError(context) => Fault {
+            request_id: error.request_id().map(str::to_owned),
+            ..own(Class::Transient, "Answer", format!("HTTP {}: {causes}", context.raw().status().as_u16()))
+        },
+        _ => own(Class::Transient, "Connection", causes),
+    }
+}
+
+/// An answer that lacks what it must hold.
+pub(super) fn answer_fault(message: impl Into<String>) -> Fault {
+    own(Class::Transient, "Answer", message.into())
+}
+
+/// An answer that holds a word which this version does not know.
+pub(super) fn unknown_word(message: String) -> Fault {
+    own(Class::Final, "UnknownValue", message)
+}
+
+/// The end of an effect that failed.
+pub(super) fn end<T>(fault: Fault) -> Effect<T> {
+    if fault.class == Class::Transient { Effect::Unknown(fault) } else { Effect::Refused(fault) }
+}
+
+fn own(class: Class, code: &str, message: String) -> Fault {
+    Fault { class, code: code.to_owned(), message, request_id: None }
+}
+
+fn not_sent(mut causes: String) -> Fault {
+    if let Some((cut, _)) = causes.char_indices().nth(CAUSES_CHARS_MAX) {
+        causes.truncate(cut);
+    }
+    let lower = causes.to_lowercase();
+    if lower.contains("credential") || lower.contains("identity") {
+        let advice = "give the machine an instance role, or set AWS_PROFILE or AWS_ACCESS_KEY_ID";
+        own(Class::Credentials, "Credentials", format!("no usable credentials ({causes}); {advice}"))
+    } else {
+        own(Class::Final, "Construction", format!("the request could not be made ({causes}); is AWS_REGION set?"))
+    }
+}
+
+/// Each cause's own words: their Debug forms could show a request with its headers.
+fn causes(error: &(dyn Error + 'static)) -> String {
+    let mut words: Vec<String> = Vec::new();
+    for cause in chain(error) {
+        let word = cause.to_string();
+        if words.last().is_none_or(|last| !last.contains(&word)) {
+            words.push(word);
+        }
+    }
+    words.join(": ")
+}
+
+fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| error.source()).take(CAUSES_MAX)
+}
+
+/// Whether the HTTP client failed while it made a connection (name, TCP, TLS or the connect time-out), so that not
+/// one byte of the request was sent. Its error type (`hyper_util::client::legacy::Error`, kind `Connect`) is not in
+/// reach, its name is; if a later version names it otherwise, this becomes false, which is the safe side.
+fn never_connected(error: &(dyn Error + 'static)) -> bool {
+    chain(error).any(|cause| {
+        format!("{cause:?}").starts_with("hyper_util::client::legacy::Error(Connect")
+            && cause.to_string() == "client error (Connect)"
+    })
+}
