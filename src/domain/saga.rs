@@ -170,6 +170,8 @@ pub struct RunState {
     pub skipped: BTreeMap<Subject, String>,
     /// Steps of other subjects: images and snapshots that retention handles.
     pub others: BTreeMap<Subject, BTreeMap<String, StepState>>,
+    /// How often retention was decided for a subject's series.
+    pub decided: BTreeMap<Subject, u32>,
     /// What went wrong with the run as a whole (a region that could not be listed, ...), by step.
     pub mishaps: BTreeMap<String, String>,
     /// Its end.
@@ -220,7 +222,7 @@ impl RunState {
             Kind::TargetSkipped => {
                 self.skipped.insert(subject.clone(), event.text("reason").unwrap_or_default().to_owned());
             }
-            Kind::RetainDecided => {}
+            Kind::RetainDecided => *self.decided.entry(subject.clone()).or_default() += 1,
             _ => match self.targets.get_mut(subject) {
                 Some(target) => target.apply(event),
                 None => apply_step(self.others.entry(subject.clone()).or_default(), event),

@@ -1,8 +1,13 @@
 //! The daemon: what is due, what each target needs next, and the executors that do it.
 
+mod choose;
+pub mod daemon;
 pub mod executor;
 pub mod heartbeat;
 pub mod machine;
 pub mod observe;
+mod retain;
+mod rollout;
+mod run;
 pub mod shared;
 pub mod steps;

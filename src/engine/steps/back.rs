@@ -43,7 +43,8 @@ impl Return {
         loop {
             let seen = shared.unless_drained(watch.recv()).await?.ok_or(Stop::Drained)?;
             let (_, called_at, certain) = self.called();
-            let settled = (shared.clock.now() - called_at).to_std().is_ok_and(|since| since >= settle);
+            let asked_at = if let Seen::There(_, at) = &seen { *at } else { shared.clock.now() };
+            let settled = (asked_at - called_at).to_std().is_ok_and(|since| since >= settle);
             match back(&seen) {
                 Some("healthy") if !(certain && settled) => {}
                 Some(how) => return Ok(how),
@@ -82,9 +83,9 @@ impl Return {
 /// How the instance is back, if it is.
 fn back(seen: &Seen<crate::domain::observed::InstanceStatus>) -> Option<&'static str> {
     match seen {
-        Seen::There(status) if status.healthy() => Some("healthy"),
-        Seen::There(status) if gone(status.state) => Some("terminated"),
-        Seen::There(_) => None,
+        Seen::There(status, _) if status.healthy() => Some("healthy"),
+        Seen::There(status, _) if gone(status.state) => Some("terminated"),
+        Seen::There(..) => None,
         Seen::Gone => Some("terminated"),
     }
 }

@@ -184,7 +184,7 @@ impl Step for MakeImage {
                 }
             };
             let end = match shared.unless_drained(seen).await? {
-                Some(Some(Seen::There(seen))) => Self::judge(&seen).map(|bad| (seen.state.as_str(), bad)),
+                Some(Some(Seen::There(seen, _))) => Self::judge(&seen).map(|bad| (seen.state.as_str(), bad)),
                 Some(Some(Seen::Gone)) => Some(("gone", Some(format!("the image {image} is gone")))),
                 Some(None) => return Err(Stop::Drained),
                 None => {

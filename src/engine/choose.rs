@@ -1,0 +1,145 @@
+//! Selection in each place of a plan, journaled in one transaction with a reason for each instance left out; and
+//! the guard that nothing is begun where another installation works under our name.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::json;
+
+use super::run::Run;
+use super::shared::Stop;
+use crate::cloud::port::{ImageQuery, InstanceQuery, Read};
+use crate::domain::event::{Draft, Kind};
+use crate::domain::naming::{self, Ownership, TAG_PREFIX, rfc3339};
+use crate::domain::observed::{Image, Instance};
+use crate::domain::place::Place;
+use crate::domain::select::{self, Choice, Facts};
+
+/// What a place holds that concerns the plan.
+struct Found {
+    instances: BTreeMap<String, Instance>,
+    multi_attach: BTreeSet<String>,
+}
+
+/// Chooses the targets of a run, once.
+pub async fn select(run: &Run, places: &[Place]) -> Result<(), Stop> {
+    if run.active.state.borrow().selected {
+        return Ok(());
+    }
+    let mut drafts = Vec::new();
+    let mut seen = BTreeSet::new();
+    let mut complete = true;
+    for place in places {
+        let step = format!("select:{}", place.region);
+        match run.patiently("cannot list instances", || find(run, place)).await? {
+            Err(fault) => {
+                complete = false;
+                let why = format!("cannot list the instances of {place}: {fault}. None of them is imaged in this run");
+                run.mishap(&step, &why).await?;
+            }
+            Ok(found) => match run.patiently("cannot list our images", || twin(run, place)).await? {
+                Err(fault) => {
+                    complete = false;
+                    let why =
+                        format!("cannot list our images in {place}: {fault}. Nothing is imaged there in this run");
+                    run.mishap(&step, &why).await?;
+                }
+                Ok(Some(why)) => {
+                    *run.shared.barred.borrow_mut() = Some(why.clone());
+                    run.mishap("installation", &why).await?;
+                    drafts.clear();
+                    complete = false;
+                    break;
+                }
+                Ok(None) => drafts.extend(judge(run, place, &found, &mut seen)),
+            },
+        }
+    }
+    if complete {
+        drafts.extend(not_found(run, &places[0], &seen));
+    }
+    for id in run.only.iter().filter(|id| !seen.contains(*id) && complete) {
+        let why = format!("{id} is not one of the instances that the plan {} selects", run.plan.name);
+        run.mishap("select", &why).await?;
+    }
+    let targets = drafts.iter().filter(|d| d.kind == Kind::TargetSelected).count();
+    let data = json!({ "targets": targets, "skipped": drafts.len() - targets });
+    drafts.push(Draft::of_run(&run.name, Kind::TargetSelected, data));
+    run.shared.record_result(&drafts).await.map(|_| ())
+}
+
+async fn find(run: &Run, place: &Place) -> Read<Found> {
+    let cloud = &run.shared.cloud;
+    let mut instances = BTreeMap::new();
+    let tags = select::tag_filters(&run.plan.select);
+    let ids: Vec<String> = run.plan.select.instances.iter().cloned().collect();
+    let queries =
+        [(!tags.is_empty()).then_some(InstanceQuery::Tags(tags)), (!ids.is_empty()).then_some(InstanceQuery::Ids(ids))];
+    for query in queries.into_iter().flatten() {
+        for instance in cloud.instances(place, &query).await? {
+            instances.insert(instance.id.clone(), instance);
+        }
+    }
+    let multi_attach = if instances.is_empty() { BTreeSet::new() } else { cloud.multi_attach_volumes(place).await? };
+    Ok(Found { instances, multi_attach })
+}
+
+fn judge(run: &Run, place: &Place, found: &Found, seen: &mut BTreeSet<String>) -> Vec<Draft> {
+    let imaging = run.shared.imaging(&run.plan.name);
+    let own_machine = run.shared.own_machine.borrow();
+    let facts = Facts { own_machine: &own_machine, multi_attach: &found.multi_attach, imaging: &imaging };
+    let mut drafts = Vec::new();
+    for instance in found.instances.values() {
+        if !run.only.is_empty() && !run.only.contains(&instance.id) {
+            continue;
+        }
+        seen.insert(instance.id.clone());
+        let subject = place.subject(&instance.id);
+        drafts.push(match select::choose(&run.plan, instance, &facts) {
+            Choice::Target { reboots } => {
+                Draft::of(&run.name, &subject, Kind::TargetSelected, json!({ "reboots": reboots }))
+            }
+            Choice::Skip { reason } => {
+                let data = json!({ "outcome": "skipped", "reason": reason.to_string(), "class": reason.label() });
+                Draft::of(&run.name, &subject, Kind::TargetSkipped, data)
+            }
+        });
+    }
+    drafts
+}
+
+fn not_found(run: &Run, place: &Place, seen: &BTreeSet<String>) -> Vec<Draft> {
+    if !run.only.is_empty() {
+        return Vec::new();
+    }
+    let lost = select::missing(&run.plan, seen);
+    let data = json!({ "outcome": "skipped", "reason": "not found in any region of the plan", "class": "not-found" });
+    lost.iter().map(|id| Draft::of(&run.name, &place.subject(id), Kind::TargetSkipped, data.clone())).collect()
+}
+
+/// Why another installation seems to work under our daemon name, if it does: an image newer than our last bears
+/// another installation's id.
+async fn twin(run: &Run, place: &Place) -> Read<Option<String>> {
+    let sh = &run.shared;
+    let query = ImageQuery::Tag(format!("{TAG_PREFIX}daemon"), sh.daemon.clone());
+    let images = sh.cloud.images(place, &query).await?;
+    let made_by = |image: &Image| match naming::ownership(image, &sh.daemon, &place.account) {
+        Ownership::Ours(marks) => Some(marks.installation),
+        _ => None,
+    };
+    let (ours, theirs): (Vec<_>, Vec<_>) = images
+        .iter()
+        .filter_map(|image| made_by(image).map(|by| (image, by)))
+        .partition(|(_, by)| *by == sh.installation);
+    let last = ours.iter().map(|(i, _)| i.created).max().max(sh.taken_over_at);
+    let newer = theirs.iter().filter(|(i, _)| last.is_none_or(|last| i.created > last)).max_by_key(|(i, _)| i.created);
+    Ok(newer.map(|(image, by)| {
+        format!(
+            "the image {} of {} in {place} was made by another installation ({by}) under the daemon name `{}`; \
+             nothing is begun. If that installation is gone for good, run `stillframe run --take-over`; \
+             else give this one another daemon.name",
+            image.id,
+            rfc3339(image.created),
+            sh.daemon
+        )
+    }))
+}

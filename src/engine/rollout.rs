@@ -1,0 +1,176 @@
+//! Starts the targets of a run at the pace that slots allow, and waits until each has ended.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::rc::Rc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use futures_util::future::LocalBoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use serde_json::json;
+
+use super::executor::{self, At};
+use super::run::Run;
+use super::shared::Stop;
+use super::steps::{CHAIN, Target};
+use crate::domain::event::{Draft, Kind, Outcome};
+use crate::domain::naming::rfc3339;
+use crate::domain::place::Subject;
+use crate::domain::plan::OnUnhealthy;
+use crate::domain::rollout::Down;
+use crate::domain::saga::{self, Next};
+
+/// How often a waiting rollout looks at the window, at halts and at the journal.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Runs all targets that have not ended.
+pub async fn rollout(run: &Run) -> Result<(), Stop> {
+    let mut tasks: FuturesUnordered<LocalBoxFuture<'_, Result<(), Stop>>> = FuturesUnordered::new();
+    let mut queue = VecDeque::new();
+    {
+        let state = run.active.state.borrow();
+        for (subject, target) in state.targets.iter().filter(|(_, t)| t.finished.is_none()) {
+            if target.reboots && target.steps.is_empty() {
+                queue.push_back(subject.clone());
+            } else {
+                tasks.push(Box::pin(conduct(run.clone(), subject.clone())));
+            }
+        }
+    }
+    let mut end = pace(run, &mut queue, &mut tasks).await;
+    // Also when draining: each task stops at its own journal boundary, and an effect under way is waited for.
+    while let Some(ended) = tasks.next().await {
+        end = end.and(ended);
+    }
+    end
+}
+
+/// Starts targets until none waits any more.
+async fn pace<'a>(
+    run: &'a Run,
+    queue: &mut VecDeque<Subject>,
+    tasks: &mut FuturesUnordered<LocalBoxFuture<'a, Result<(), Stop>>>,
+) -> Result<(), Stop> {
+    loop {
+        launch(run, queue, tasks).await?;
+        if queue.is_empty() {
+            return Ok(());
+        }
+        tokio::select! {
+            biased;
+            Some(ended) = tasks.next() => ended?,
+            () = run.shared.slots_changed.notified() => {}
+            waited = run.shared.pause(LOOK) => waited?,
+        }
+    }
+}
+
+/// Starts what may start now, and ends what may not start any more.
+async fn launch<'a>(
+    run: &'a Run,
+    queue: &mut VecDeque<Subject>,
+    tasks: &mut FuturesUnordered<LocalBoxFuture<'a, Result<(), Stop>>>,
+) -> Result<(), Stop> {
+    if run.shared.draining() {
+        return Err(Stop::Drained);
+    }
+    if let Some(why) = closed(run) {
+        for subject in queue.drain(..) {
+            finish(run, &subject, Outcome::Skipped, &why).await?;
+        }
+    }
+    while !run.shared.sick() {
+        let next = {
+            let slots = run.shared.slots.borrow();
+            let limit = run.plan.rollout.max_in_flight;
+            if slots.room(limit) { queue.iter().position(|s| slots.free_for(s, limit)) } else { None }
+        };
+        let Some(subject) = next.and_then(|i| queue.remove(i)) else { break };
+        let down = Down {
+            run: run.name.to_string(),
+            plan: run.plan.name.clone(),
+            since: run.shared.clock.now(),
+            halts: false,
+        };
+        run.shared.slots.borrow_mut().take(subject.clone(), down);
+        tasks.push(Box::pin(conduct(run.clone(), subject)));
+    }
+    Ok(())
+}
+
+/// Why no further target may be rebooted in this run.
+fn closed(run: &Run) -> Option<String> {
+    if run.plan.rollout.on_unhealthy == OnUnhealthy::HaltPlan
+        && let Some((subject, down)) = run.shared.slots.borrow().halted_by(&run.plan.name)
+    {
+        return Some(format!("the plan halts: {} is not back in service since {}", subject.id, rfc3339(down.since)));
+    }
+    let window = TimeDelta::seconds(i64::try_from(run.plan.schedule.window?).unwrap_or(i64::MAX / 1000));
+    (run.shared.clock.now() - run.occurrence.due > window)
+        .then(|| format!("the window of {} s after due is over", window.num_seconds()))
+}
+
+/// Journals the end of a target.
+async fn finish(run: &Run, subject: &Subject, outcome: Outcome, reason: &str) -> Result<(), Stop> {
+    let image = run.active.state.borrow().targets.get(subject).and_then(|t| t.image().map(str::to_owned));
+    let alarmed = {
+        let state = run.active.state.borrow();
+        state.targets.get(subject).is_some_and(|t| t.steps.values().any(|s| s.alarmed))
+    };
+    let data = json!({ "outcome": outcome.as_str(), "reason": reason, "image": image, "alarmed": alarmed });
+    run.record(Draft::of(&run.name, subject, Kind::TargetFinished, data)).await
+}
+
+/// One target: asks `saga::next` what to start, until it is finished.
+async fn conduct(run: Run, subject: Subject) -> Result<(), Stop> {
+    let target = Target {
+        shared: Rc::clone(&run.shared),
+        active: Rc::clone(&run.active),
+        plan: Rc::clone(&run.plan),
+        occurrence: Rc::clone(&run.occurrence),
+        run: Rc::clone(&run.name),
+        subject: subject.clone(),
+    };
+    let bell = run.active.bell(&subject);
+    let mut running: BTreeSet<&'static str> = BTreeSet::new();
+    let mut steps: FuturesUnordered<LocalBoxFuture<'_, (&'static str, Result<(), Stop>)>> = FuturesUnordered::new();
+    loop {
+        let Some(state) = target.state() else { return Ok(()) };
+        match saga::next(&state, CHAIN, &running) {
+            Next::Finished(outcome, reason) if steps.is_empty() => {
+                // The reservation of a target that never went down.
+                if run.shared.slots.borrow().iter().any(|(s, d)| *s == subject && d.run == *run.name)
+                    && state.slot == saga::Slot::None
+                {
+                    run.shared.slots.borrow_mut().free(&subject, &run.name);
+                    run.shared.slots_changed.notify_waiters();
+                }
+                return finish(&run, &subject, outcome, &reason).await;
+            }
+            Next::Start(names) => {
+                for name in names {
+                    running.insert(name);
+                    let (target, known) = (target.clone(), state.steps.get(name).cloned());
+                    steps.push(Box::pin(async move {
+                        let step = target.step(name);
+                        let at = At { shared: &target.shared, run: &target.run, subject: &target.subject };
+                        (name, executor::drive(&at, step.as_ref(), known.as_ref()).await)
+                    }));
+                }
+            }
+            Next::Finished(..) | Next::Wait => {}
+        }
+        tokio::select! {
+            biased;
+            Some((name, ended)) = steps.next() => {
+                running.remove(name);
+                if let Err(stop) = ended {
+                    // The other steps stop at their own journal boundaries.
+                    while steps.next().await.is_some() {}
+                    return Err(stop);
+                }
+            }
+            () = bell.notified() => {}
+        }
+    }
+}

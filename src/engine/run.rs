@@ -1,0 +1,189 @@
+//! One run, from its start to its summary: account, selection, rollout, retention. Every phase goes on from what
+//! the journal knows, so a restart needs no path of its own.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::observe::{FIRST, longer};
+use super::shared::{ActiveRun, Shared, Stop};
+use super::{choose, retain, rollout};
+use crate::cloud::port::{Caller, Read};
+use crate::domain::event::{Draft, Kind, Occurrence};
+use crate::domain::place::Place;
+use crate::domain::plan::Plan;
+use crate::domain::saga::RunState;
+
+/// How long reads that fail are tried again before the run goes on without them, and says so.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// One run and all it needs.
+#[derive(Clone)]
+pub struct Run {
+    /// The engine.
+    pub shared: Rc<Shared>,
+    /// The fold of its events.
+    pub active: Rc<ActiveRun>,
+    /// The plan, in the revision that the run began with.
+    pub plan: Rc<Plan>,
+    /// The occurrence.
+    pub occurrence: Rc<Occurrence>,
+    /// Its name.
+    pub name: Rc<str>,
+    /// Only these instances, if a person named some.
+    pub only: Vec<String>,
+}
+
+impl Run {
+    /// A run that begins, or goes on, with what is known of it.
+    #[must_use]
+    pub fn new(
+        shared: &Rc<Shared>,
+        plan: Rc<Plan>,
+        occurrence: Occurrence,
+        state: RunState,
+        only: Vec<String>,
+    ) -> Self {
+        let name: Rc<str> = occurrence.run().into();
+        let only = if state.started { state.only.clone() } else { only };
+        let active = Rc::new(ActiveRun::new(&plan.name, state));
+        shared.runs.borrow_mut().insert(name.to_string(), Rc::clone(&active));
+        Self { shared: Rc::clone(shared), active, plan, occurrence: Rc::new(occurrence), name, only }
+    }
+
+    /// Runs to the end, or to the journal boundary at which it drains.
+    pub async fn conduct(self) {
+        // Draining leaves it unfinished in the journal, from where it goes on.
+        let _ = self.phases().await;
+        self.shared.runs.borrow_mut().remove(&*self.name);
+        self.shared.slots_changed.notify_waiters();
+    }
+
+    async fn phases(&self) -> Result<(), Stop> {
+        let not_understood = self.active.state.borrow().not_understood.clone();
+        if let Some(what) = not_understood {
+            tracing::error!(
+                event = "run.stopped", run = &*self.name,
+                reason = %format!("its journal holds {what}, which this version does not understand; install the newer stillframe again")
+            );
+            return Ok(());
+        }
+        if !self.active.state.borrow().started {
+            let data = json!({
+                "trigger": self.occurrence.trigger.as_str(), "plan_hash": self.occurrence.plan_hash, "only": self.only,
+            });
+            self.record(Draft::of_run(&self.name, Kind::RunStarted, data)).await?;
+        }
+        if let Some(places) = self.places().await? {
+            choose::select(self, &places).await?;
+            rollout::rollout(self).await?;
+            retain::retain(self, &places).await?;
+        }
+        let (outcome, reason) = self.active.state.borrow().outcome();
+        let elapsed = (self.shared.clock.now() - self.occurrence.decided_at).num_milliseconds();
+        let mut data = self.summary();
+        data["outcome"] = json!(outcome.as_str());
+        data["elapsed_ms"] = json!(elapsed);
+        if !reason.is_empty() {
+            data["reason"] = json!(reason);
+        }
+        self.record(Draft::of_run(&self.name, Kind::RunFinished, data)).await
+    }
+
+    fn summary(&self) -> serde_json::Value {
+        use crate::domain::event::Outcome;
+        let state = self.active.state.borrow();
+        let count = |wanted: Outcome| {
+            state.targets.values().filter(|t| t.finished.as_ref().is_some_and(|(o, _)| *o == wanted)).count()
+        };
+        let deleted = state
+            .others
+            .iter()
+            .filter(|(s, steps)| {
+                s.id.starts_with("ami-") && steps.values().any(|s| matches!(s.phase, crate::domain::saga::Phase::Good))
+            })
+            .count();
+        json!({
+            "done": count(Outcome::Done),
+            "failed": count(Outcome::Failed),
+            "skipped": count(Outcome::Skipped) + state.skipped.len(),
+            "deleted": deleted,
+        })
+    }
+
+    /// Writes one event of this run, however long it takes.
+    pub(super) async fn record(&self, draft: Draft) -> Result<(), Stop> {
+        self.shared.record_result(&[draft]).await.map(|_| ())
+    }
+
+    /// Notes what went wrong with the run as a whole; it goes on, and ends failed.
+    pub(super) async fn mishap(&self, step: &str, why: &str) -> Result<(), Stop> {
+        if self.active.state.borrow().mishaps.contains_key(step) {
+            return Ok(());
+        }
+        let draft = Draft::of_run(&self.name, Kind::StepRefused, json!({ "reason": why })).at_step(step, 1);
+        self.record(draft).await
+    }
+
+    /// A read, tried again while its failure may pass: at most [`PATIENCE`].
+    pub(super) async fn patiently<T>(&self, what: &str, read: impl AsyncFn() -> Read<T>) -> Result<Read<T>, Stop> {
+        let mut wait = FIRST;
+        let mut waited = Duration::ZERO;
+        loop {
+            match self.shared.unless_drained(read()).await? {
+                Err(fault) if fault.class.passes() && waited < PATIENCE => {
+                    if waited.is_zero() {
+                        tracing::warn!(
+                            event = "cloud.failing", run = &*self.name, reason = %fault,
+                            aws_request_id = fault.request_id.as_deref(),
+                            "{what}: tried again for {} min", PATIENCE.as_secs() / 60
+                        );
+                    }
+                    self.shared.pause(wait).await?;
+                    waited += wait;
+                    wait = longer(wait);
+                }
+                answer => return Ok(answer),
+            }
+        }
+    }
+
+    /// The places of the plan, or nothing (and a mishap) if our account or region cannot be known.
+    async fn places(&self) -> Result<Option<Vec<Place>>, Stop> {
+        let caller = match self.caller().await? {
+            Ok(caller) => caller,
+            Err(fault) => {
+                let why = format!(
+                    "cannot tell which account this is: {fault}. Check the credentials: AWS_PROFILE, the instance role, \
+                     or `aws sts get-caller-identity` as the user that runs stillframe"
+                );
+                self.mishap("account", &why).await?;
+                return Ok(None);
+            }
+        };
+        let mut regions = self.plan.select.regions.clone();
+        if regions.is_empty() {
+            match self.shared.cloud.home_region() {
+                Some(region) => regions.push(region),
+                None => {
+                    let why = "no region: set select.regions in the plan, or AWS_REGION, or a region in the profile";
+                    self.mishap("region", why).await?;
+                    return Ok(None);
+                }
+            }
+        }
+        Ok(Some(regions.into_iter().map(|region| Place::new(caller.account.clone(), region)).collect()))
+    }
+
+    async fn caller(&self) -> Result<Read<Caller>, Stop> {
+        if let Some(known) = self.shared.caller.borrow().clone() {
+            return Ok(Ok(known));
+        }
+        let answer = self.patiently("cannot tell which account this is", || self.shared.cloud.whoami()).await?;
+        if let Ok(caller) = &answer {
+            *self.shared.caller.borrow_mut() = Some(caller.clone());
+        }
+        Ok(answer)
+    }
+}
