@@ -1,1 +1,36 @@
-//! The simulated world: a plain synchronous state machine in EC2's own words.
+//! The simulated world: a plain synchronous state machine in EC2's own words, and what speaks to it.
+//!
+//! `world` holds the state and carries out one [`action::Action`] at a time; `serve` puts token buckets, faults and
+//! the call log in front of it; `adapter` implements the ports on it, `door` serves it over HTTP on loopback.
+//! No clock and no async below the adapter: every state is a function of `now`.
+
+pub mod action;
+pub mod adapter;
+pub mod answer;
+pub mod bucket;
+pub mod calls;
+mod copying;
+mod describe;
+mod ends;
+pub mod error;
+pub mod faults;
+pub mod filter;
+pub mod fleet;
+mod ids;
+pub mod image;
+pub mod instance;
+mod life;
+pub mod rules;
+pub mod save;
+mod serve;
+pub mod snapshot;
+mod tagging;
+#[cfg(test)]
+mod tests;
+pub mod volume;
+pub mod world;
+
+pub use adapter::SimCloud;
+pub use fleet::Fleet;
+pub use serve::{Delivery, Reply};
+pub use world::World;

@@ -1,0 +1,286 @@
+//! The reads: lists with filters, ids and pages.
+
+use chrono::{DateTime, Utc};
+
+use super::action::{Listing, Paging};
+use super::answer::{Answer, Checks, Page, Seen};
+use super::error::ApiError;
+use super::filter::{Field, Filters};
+use super::image::SimImage;
+use super::instance::SimInstance;
+use super::rules::{self, PAGE_MAX, PAGE_MIN, STATUS_IDS_MAX};
+use super::snapshot::SimSnapshot;
+use super::volume::SimVolume;
+use super::world::World;
+use crate::domain::observed::InstanceState;
+use crate::domain::place::Place;
+
+impl World {
+    pub(super) fn describe_instances(
+        &self,
+        now: DateTime<Utc>,
+        place: &Place,
+        list: &Listing,
+    ) -> Result<Answer, ApiError> {
+        ids_or_page("instancesSet", list)?;
+        let filters = Filters::new(&list.filters, |name| instance_field(name, None, now))?;
+        self.known_instances(now, place, &list.ids)?;
+        let found = by_id(&self.instances, &list.ids, filters.exactly("instance-id"))
+            .filter(|i| i.place == *place && self.still_visible(i, now))
+            .filter(|i| filters.match_all(|name| instance_field(name, Some(i), now)))
+            .map(|i| (i.id.as_str(), i));
+        let page = paged(found, &list.page, PAGE_MIN)?;
+        Ok(Answer::Instances(page.map(|i| Seen { it: i.clone(), state: i.state(now) })))
+    }
+
+    pub(super) fn describe_status(
+        &self,
+        now: DateTime<Utc>,
+        place: &Place,
+        list: &Listing,
+        include_all: bool,
+    ) -> Result<Answer, ApiError> {
+        ids_or_page("instancesSet", list)?;
+        if list.ids.len() > STATUS_IDS_MAX {
+            return Err(ApiError::value(format!("The maximum number of instance IDs is {STATUS_IDS_MAX}")));
+        }
+        let filters = Filters::new(&list.filters, |name| status_field(name, None, now))?;
+        self.known_instances(now, place, &list.ids)?;
+        let found = by_id(&self.instances, &list.ids, None)
+            .filter(|i| i.place == *place && self.still_visible(i, now))
+            // API reference: without IncludeAllInstances "only running instances".
+            .filter(|i| include_all || i.state(now) == InstanceState::Running)
+            .filter(|i| filters.match_all(|name| status_field(name, Some(i), now)))
+            .map(|i| (i.id.as_str(), i));
+        let page = paged(found, &list.page, PAGE_MIN)?;
+        Ok(Answer::Statuses(page.map(|i| {
+            let (system, reachability) = i.checks(now);
+            Checks { instance: i.id.clone(), region: i.place.region.clone(), state: i.state(now), system, reachability }
+        })))
+    }
+
+    pub(super) fn describe_volumes(&self, place: &Place, list: &Listing) -> Result<Answer, ApiError> {
+        let filters = Filters::new(&list.filters, |name| volume_field(name, None))?;
+        for id in &list.ids {
+            rules::id("vol", id, "InvalidVolumeID.Malformed")?;
+            self.volumes.get(id).filter(|v| v.place == *place).ok_or_else(|| ApiError::no_volume(id))?;
+        }
+        let found = by_id(&self.volumes, &list.ids, filters.exactly("volume-id"))
+            .filter(|v| v.place == *place)
+            .filter(|v| filters.match_all(|name| volume_field(name, Some(v))))
+            .map(|v| (v.id.as_str(), v));
+        Ok(Answer::Volumes(paged(found, &list.page, PAGE_MIN)?.map(SimVolume::clone)))
+    }
+
+    pub(super) fn describe_images(
+        &self,
+        now: DateTime<Utc>,
+        place: &Place,
+        list: &Listing,
+        owners: &[String],
+        include_disabled: bool,
+    ) -> Result<Answer, ApiError> {
+        let filters = Filters::new(&list.filters, |name| image_field(name, None, now))?;
+        let seen = |image: &SimImage| image.place == *place && image.visible(now);
+        let mut unknown = Vec::new();
+        for id in &list.ids {
+            rules::id("ami", id, "InvalidAMIID.Malformed")?;
+            if !self.images.get(id).is_some_and(seen) {
+                unknown.push(id.as_str());
+            }
+        }
+        if !unknown.is_empty() {
+            return Err(ApiError::no_image(&unknown));
+        }
+        let ids = by_id(&self.images, &list.ids, filters.exactly("image-id"));
+        let named;
+        // A look-up by name is frequent and must not walk a large world.
+        let candidates: Box<dyn Iterator<Item = &SimImage>> = match filters.exactly("name") {
+            Some(names) if list.ids.is_empty() => {
+                let mut found: Vec<&SimImage> = names
+                    .iter()
+                    .filter_map(|name| self.images.get(self.names.get(&Self::name_key(place, name))?))
+                    .collect();
+                found.sort_by(|a, b| a.id.cmp(&b.id));
+                named = found;
+                Box::new(named.into_iter())
+            }
+            _ => Box::new(ids),
+        };
+        let found = candidates
+            .filter(|i| seen(i) && owned(owners, &i.place))
+            // API reference, IncludeDisabled: "Default: No disabled AMIs are included in the response."
+            .filter(|i| include_disabled || !i.disabled)
+            .filter(|i| filters.match_all(|name| image_field(name, Some(i), now)))
+            .map(|i| (i.id.as_str(), i));
+        let page = paged(found, &list.page, 1)?;
+        Ok(Answer::Images(page.map(|i| Seen { it: i.clone(), state: i.state(now) })))
+    }
+
+    pub(super) fn describe_snapshots(
+        &self,
+        now: DateTime<Utc>,
+        place: &Place,
+        list: &Listing,
+        owners: &[String],
+    ) -> Result<Answer, ApiError> {
+        ids_or_page("snapshotSet", list)?;
+        let filters = Filters::new(&list.filters, |name| snapshot_field(name, None, now))?;
+        let seen = |snapshot: &SimSnapshot| snapshot.place == *place && snapshot.visible <= now;
+        for id in &list.ids {
+            rules::id("snap", id, "InvalidSnapshotID.Malformed")?;
+            self.snapshots.get(id).filter(|s| seen(s)).ok_or_else(|| ApiError::no_snapshot(id))?;
+        }
+        let found = by_id(&self.snapshots, &list.ids, filters.exactly("snapshot-id"))
+            .filter(|s| seen(s) && owned(owners, &s.place))
+            .filter(|s| filters.match_all(|name| snapshot_field(name, Some(s), now)))
+            .map(|s| (s.id.as_str(), s));
+        let page = paged(found, &list.page, PAGE_MIN)?;
+        Ok(Answer::Snapshots(page.map(|s| Seen { it: s.clone(), state: s.state(now) })))
+    }
+
+    /// Fails whole on one unknown id, as EC2 does.
+    pub(super) fn known_instances(&self, now: DateTime<Utc>, place: &Place, ids: &[String]) -> Result<(), ApiError> {
+        let mut unknown = Vec::new();
+        for id in ids {
+            rules::id("i", id, "InvalidInstanceID.Malformed")?;
+            if !self.instances.get(id).is_some_and(|i| i.place == *place && self.still_visible(i, now)) {
+                unknown.push(id.as_str());
+            }
+        }
+        if unknown.is_empty() { Ok(()) } else { Err(ApiError::no_instance(&unknown)) }
+    }
+
+    fn still_visible(&self, instance: &SimInstance, now: DateTime<Utc>) -> bool {
+        instance.state(now) != InstanceState::Terminated
+            || now < instance.life.at + self.span(rules::TERMINATED_VISIBLE_SECONDS)
+    }
+}
+
+/// The objects of `ids` if there are any, else of the exact filter values if there are any, else all.
+fn by_id<'a, T>(
+    all: &'a std::collections::BTreeMap<String, T>,
+    ids: &'a [String],
+    exact: Option<&std::collections::BTreeSet<String>>,
+) -> Box<dyn Iterator<Item = &'a T> + 'a> {
+    let wanted: std::collections::BTreeSet<String> = match exact {
+        _ if !ids.is_empty() => ids.iter().cloned().collect(),
+        Some(exact) => exact.clone(),
+        None => return Box::new(all.values()),
+    };
+    Box::new(wanted.into_iter().filter_map(|id| all.get(&id)))
+}
+
+impl<T> Page<T> {
+    fn map<U>(self, f: impl FnMut(T) -> U) -> Page<U> {
+        Page { items: self.items.into_iter().map(f).collect(), next: self.next }
+    }
+}
+
+/// API reference: "You cannot specify this parameter and the ... IDs parameter in the same request."
+fn ids_or_page(parameter: &str, list: &Listing) -> Result<(), ApiError> {
+    if list.ids.is_empty() || list.page.max.is_none() {
+        return Ok(());
+    }
+    Err(ApiError::client(
+        "InvalidParameterCombination",
+        format!("The parameter {parameter} cannot be used with the parameter maxResults"),
+    ))
+}
+
+/// The token names the last id of its page, so that a list that changes meanwhile loses nothing that stays.
+const TOKEN: &str = "after:";
+
+fn paged<'a, T>(found: impl Iterator<Item = (&'a str, T)>, page: &Paging, least: u32) -> Result<Page<T>, ApiError> {
+    let size = match page.max {
+        Some(max) if max < least => {
+            return Err(ApiError::value(format!(
+                "Value ( {max} ) for parameter maxResults is invalid. Expecting a value of at least {least}."
+            )));
+        }
+        Some(max) => max.min(PAGE_MAX) as usize,
+        None => usize::MAX,
+    };
+    let after = match &page.token {
+        Some(token) => Some(
+            token
+                .strip_prefix(TOKEN)
+                .ok_or_else(|| ApiError::client("InvalidNextToken", format!("The token '{token}' is invalid")))?,
+        ),
+        None => None,
+    };
+    let mut items = Vec::new();
+    let mut last = "";
+    for (id, item) in found.filter(|(id, _)| after.is_none_or(|after| *id > after)) {
+        if items.len() == size {
+            return Ok(Page { items, next: Some(format!("{TOKEN}{last}")) });
+        }
+        items.push(item);
+        last = id;
+    }
+    Ok(Page { items, next: None })
+}
+
+/// `Owner.N`: nothing is shared in this world, so only `self` and the own account find anything.
+fn owned(owners: &[String], place: &Place) -> bool {
+    owners.is_empty() || owners.iter().any(|o| o == "self" || *o == place.account)
+}
+
+fn instance_field(name: &str, of: Option<&SimInstance>, now: DateTime<Utc>) -> Field {
+    let text = |get: fn(&SimInstance) -> String| Field::option(of.map(get));
+    match name {
+        "instance-id" => text(|i| i.id.clone()),
+        "image-id" => Field::option(of.and_then(|i| i.image.clone())),
+        "instance-state-name" => Field::option(of.map(|i| i.state(now).as_str())),
+        "root-device-type" => text(|i| if i.ebs_root { "ebs" } else { "instance-store" }.into()),
+        "block-device-mapping.volume-id" => {
+            Field::Values(of.map(|i| i.volumes.iter().map(|(_, v)| v.clone()).collect()).unwrap_or_default())
+        }
+        _ => Field::of_tags(name, of.map_or(&Default::default(), |i| &i.tags)),
+    }
+}
+
+fn status_field(name: &str, of: Option<&SimInstance>, now: DateTime<Utc>) -> Field {
+    match name {
+        "instance-state-name" => Field::option(of.map(|i| i.state(now).as_str())),
+        "system-status.status" => Field::option(of.map(|i| i.checks(now).0)),
+        "instance-status.status" => Field::option(of.map(|i| i.checks(now).1)),
+        // DescribeInstanceStatus filters by no id and, in this world, by no tag.
+        _ => Field::Unknown,
+    }
+}
+
+fn volume_field(name: &str, of: Option<&SimVolume>) -> Field {
+    match name {
+        "volume-id" => Field::option(of.map(|v| v.id.clone())),
+        "multi-attach-enabled" => Field::option(of.map(|v| v.multi_attach.to_string())),
+        "attachment.instance-id" => Field::option(of.map(|v| v.instance.clone())),
+        _ => Field::of_tags(name, of.map_or(&Default::default(), |v| &v.tags)),
+    }
+}
+
+fn image_field(name: &str, of: Option<&SimImage>, now: DateTime<Utc>) -> Field {
+    match name {
+        "image-id" => Field::option(of.map(|i| i.id.clone())),
+        "name" => Field::option(of.map(|i| i.name.clone())),
+        "state" => Field::option(of.map(|i| i.state(now).as_str())),
+        "source-instance-id" => Field::option(of.and_then(|i| i.source_instance.clone())),
+        "source-image-id" => Field::option(of.and_then(|i| i.source_image.clone())),
+        "owner-id" => Field::option(of.map(|i| i.place.account.clone())),
+        "block-device-mapping.snapshot-id" => {
+            Field::Values(of.map(|i| i.snapshots().map(str::to_owned).collect()).unwrap_or_default())
+        }
+        "is-public" => Field::one("false"),
+        _ => Field::of_tags(name, of.map_or(&Default::default(), |i| &i.tags)),
+    }
+}
+
+fn snapshot_field(name: &str, of: Option<&SimSnapshot>, now: DateTime<Utc>) -> Field {
+    match name {
+        "snapshot-id" => Field::option(of.map(|s| s.id.clone())),
+        "volume-id" => Field::option(of.map(|s| s.volume.clone())),
+        "status" => Field::option(of.map(|s| s.state(now))),
+        "owner-id" => Field::option(of.map(|s| s.place.account.clone())),
+        _ => Field::of_tags(name, of.map_or(&Default::default(), |s| &s.tags)),
+    }
+}

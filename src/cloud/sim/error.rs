@@ -1,0 +1,89 @@
+//! EC2's refusals, word for word where the words are known.
+
+use serde::{Deserialize, Serialize};
+
+/// An error document of the EC2 Query API.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{code}: {message}")]
+pub struct ApiError {
+    /// The HTTP status.
+    pub status: u16,
+    /// EC2's code.
+    pub code: String,
+    /// EC2's message.
+    pub message: String,
+}
+
+impl ApiError {
+    /// A client error (HTTP 400).
+    #[must_use]
+    pub fn client(code: &str, message: impl Into<String>) -> Self {
+        Self { status: 400, code: code.into(), message: message.into() }
+    }
+
+    /// `InvalidParameterValue`.
+    #[must_use]
+    pub fn value(message: impl Into<String>) -> Self {
+        Self::client("InvalidParameterValue", message)
+    }
+
+    /// A request beyond the token bucket. API reference, "Request throttling": RequestLimitExceeded, HTTP 503.
+    #[must_use]
+    pub fn throttled() -> Self {
+        Self { status: 503, code: "RequestLimitExceeded".into(), message: "Request limit exceeded.".into() }
+    }
+
+    /// A server error (HTTP 500): whether the request took effect is unknown to the client.
+    #[must_use]
+    pub fn internal() -> Self {
+        Self { status: 500, code: "InternalError".into(), message: "An internal error has occurred".into() }
+    }
+
+    /// What DryRun answers to a request that would be allowed (HTTP 412).
+    #[must_use]
+    pub fn dry_run() -> Self {
+        Self {
+            status: 412,
+            code: "DryRunOperation".into(),
+            message: "Request would have succeeded, but DryRun flag is set.".into(),
+        }
+    }
+
+    /// No such instance, one or several.
+    #[must_use]
+    pub fn no_instance(ids: &[&str]) -> Self {
+        let message = match ids {
+            [one] => format!("The instance ID '{one}' does not exist"),
+            several => format!("The instance IDs '{}' do not exist", several.join(", ")),
+        };
+        Self::client("InvalidInstanceID.NotFound", message)
+    }
+
+    /// No such image, one or several.
+    #[must_use]
+    pub fn no_image(ids: &[&str]) -> Self {
+        let message = match ids {
+            [one] => format!("The image id '[{one}]' does not exist"),
+            several => format!("The image ids '[{}]' do not exist", several.join(", ")),
+        };
+        Self::client("InvalidAMIID.NotFound", message)
+    }
+
+    /// No such snapshot.
+    #[must_use]
+    pub fn no_snapshot(id: &str) -> Self {
+        Self::client("InvalidSnapshot.NotFound", format!("The snapshot '{id}' does not exist."))
+    }
+
+    /// No such volume.
+    #[must_use]
+    pub fn no_volume(id: &str) -> Self {
+        Self::client("InvalidVolume.NotFound", format!("The volume '{id}' does not exist."))
+    }
+
+    /// An image that was deregistered, or cannot be used yet.
+    #[must_use]
+    pub fn image_unavailable(id: &str) -> Self {
+        Self::client("InvalidAMIID.Unavailable", format!("The image ID '{id}' is no longer available"))
+    }
+}

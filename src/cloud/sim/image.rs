@@ -1,0 +1,96 @@
+//! One simulated image: its life as a function of `now`.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::domain::observed::{ImageState, Tags};
+use crate::domain::place::Place;
+
+/// An image of the world.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SimImage {
+    /// `ami-...`
+    pub id: String,
+    /// Whose it is and where.
+    pub place: Place,
+    /// Unique per account and region.
+    pub name: String,
+    /// `Description`.
+    pub description: String,
+    /// Its tags.
+    pub tags: Tags,
+    /// `CreationDate`, to the whole second as EC2 shows it.
+    pub created: DateTime<Utc>,
+    /// Lists show it from then on.
+    pub visible: DateTime<Utc>,
+    /// `pending` until then.
+    pub ready: DateTime<Utc>,
+    /// `failed` after that.
+    pub fails: bool,
+    /// `disabled` (set by hand: DisableImage is not served).
+    pub disabled: bool,
+    /// When it was deregistered.
+    pub deregistered: Option<DateTime<Utc>>,
+    /// Until then its name stays taken, and lists may show it (EC2 error-codes page, InvalidAMIName.Duplicate).
+    pub forgotten: Option<DateTime<Utc>>,
+    /// The instance of CreateImage.
+    pub source_instance: Option<String>,
+    /// The image of CopyImage.
+    pub source_image: Option<String>,
+    /// And its region.
+    pub source_region: Option<String>,
+    /// Whether CreateImage rebooted the instance.
+    pub rebooted: bool,
+    /// Device name, snapshot and GiB, the root first.
+    pub mappings: Vec<(String, String, u32)>,
+    /// The token of CopyImage.
+    pub client_token: Option<String>,
+}
+
+impl SimImage {
+    /// Where in its life it is.
+    #[must_use]
+    pub fn state(&self, now: DateTime<Utc>) -> ImageState {
+        if self.deregistered.is_some() {
+            ImageState::Deregistered
+        } else if now < self.ready {
+            ImageState::Pending
+        } else if self.fails {
+            ImageState::Failed
+        } else if self.disabled {
+            ImageState::Disabled
+        } else {
+            ImageState::Available
+        }
+    }
+
+    /// Whether lists show it.
+    #[must_use]
+    pub fn visible(&self, now: DateTime<Utc>) -> bool {
+        self.visible <= now && self.forgotten.is_none_or(|until| now < until)
+    }
+
+    /// Whether it holds its name.
+    #[must_use]
+    pub fn holds_name(&self, now: DateTime<Utc>) -> bool {
+        self.forgotten.is_none_or(|until| now < until)
+    }
+
+    /// Whether it needs its snapshots: a registered one does, in any state (EC2: `InvalidSnapshot.InUse`).
+    #[must_use]
+    pub fn registered(&self) -> bool {
+        self.deregistered.is_none()
+    }
+
+    /// Its snapshots.
+    pub fn snapshots(&self) -> impl Iterator<Item = &str> {
+        self.mappings.iter().map(|(_, snapshot, _)| snapshot.as_str())
+    }
+
+    /// `StateReason` in `state`: code and message.
+    #[must_use]
+    pub fn state_reason(state: ImageState) -> Option<(&'static str, &'static str)> {
+        (state == ImageState::Failed)
+            .then_some(("Client.InternalError", "Client error on creation: the snapshot could not be completed"))
+    }
+}

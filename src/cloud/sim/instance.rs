@@ -1,0 +1,99 @@
+//! One simulated instance: its life and its status checks as functions of `now`.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::domain::observed::{InstanceState, Tags};
+use crate::domain::place::Place;
+
+/// What a test or a fleet scripts about an instance.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Traits {
+    /// How long a reboot takes; the fleet's if absent.
+    pub reboot_seconds: Option<f64>,
+    /// How long its images take; the fleet's range if absent.
+    pub image_seconds: Option<f64>,
+    /// Its status checks stay impaired after the next reboot.
+    pub never_healthy: bool,
+    /// Its images end `failed`.
+    pub image_fails: bool,
+}
+
+/// A change of state under way, or long done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Life {
+    /// Before `at`.
+    pub from: InstanceState,
+    /// From `at` on.
+    pub to: InstanceState,
+    /// When the change is complete.
+    pub at: DateTime<Utc>,
+}
+
+/// The newest boot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Boot {
+    /// Until then the status checks read `initializing`.
+    pub until: DateTime<Utc>,
+    /// And after that `impaired` rather than `ok`.
+    pub impaired: bool,
+}
+
+/// An instance of the world.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SimInstance {
+    /// `i-...`
+    pub id: String,
+    /// Where it is.
+    pub place: Place,
+    /// Its tags.
+    pub tags: Tags,
+    /// `LaunchTime`; a reboot does not change it.
+    pub launched: DateTime<Utc>,
+    /// The image it was launched from.
+    pub image: Option<String>,
+    /// Whether its root device is an EBS volume.
+    pub ebs_root: bool,
+    /// `HibernationOptions.Configured`.
+    pub hibernation: bool,
+    /// Device name and volume, the root first.
+    pub volumes: Vec<(String, String)>,
+    /// Scripted behaviour.
+    pub traits: Traits,
+    /// Where in its life it is.
+    pub life: Life,
+    /// The newest boot.
+    pub boot: Boot,
+    /// When each reboot began, whoever asked for it.
+    pub reboots: Vec<DateTime<Utc>>,
+}
+
+impl SimInstance {
+    /// Where in its life it is.
+    #[must_use]
+    pub fn state(&self, now: DateTime<Utc>) -> InstanceState {
+        if now < self.life.at { self.life.from } else { self.life.to }
+    }
+
+    /// `SystemStatus.Status` and `InstanceStatus.Status`; not-applicable unless running (API reference,
+    /// InstanceStatusSummary; a state of `pending` reads not-applicable too).
+    #[must_use]
+    pub fn checks(&self, now: DateTime<Utc>) -> (&'static str, &'static str) {
+        if self.state(now) != InstanceState::Running {
+            ("not-applicable", "not-applicable")
+        } else if now < self.boot.until {
+            ("initializing", "initializing")
+        } else if self.boot.impaired {
+            ("ok", "impaired")
+        } else {
+            ("ok", "ok")
+        }
+    }
+
+    /// How often it was rebooted.
+    #[must_use]
+    pub fn reboot_count(&self) -> usize {
+        self.reboots.len()
+    }
+}

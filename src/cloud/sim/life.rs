@@ -1,0 +1,366 @@
+//! The life of instances: reboot, stop, start, terminate, run; and CreateImage, which reboots one.
+
+use chrono::{DateTime, SubsecRound, Utc};
+
+use super::action::TagSpec;
+use super::answer::{Answer, Change, Seen};
+use super::error::ApiError;
+use super::image::SimImage;
+use super::instance::{Boot, Life, SimInstance, Traits};
+use super::rules::{self, PENDING_SNAPSHOTS_MAX};
+use super::snapshot::SimSnapshot;
+use super::volume::SimVolume;
+use super::world::World;
+use crate::domain::observed::{ImageState, InstanceState, Tags};
+use crate::domain::place::Place;
+
+/// The device names of volumes, the root first.
+const DEVICES: [&str; 12] = [
+    "/dev/xvda",
+    "/dev/sdf",
+    "/dev/sdg",
+    "/dev/sdh",
+    "/dev/sdi",
+    "/dev/sdj",
+    "/dev/sdk",
+    "/dev/sdl",
+    "/dev/sdm",
+    "/dev/sdn",
+    "/dev/sdo",
+    "/dev/sdp",
+];
+/// How many volumes an instance of this world may have.
+pub(super) const VOLUMES_MAX: u32 = 12;
+/// The share of a boot that an instance spends `pending` when it starts, or `stopping` when it stops.
+const TRANSIT: f64 = 0.5;
+
+/// What a new instance is made of.
+pub(super) struct NewInstance {
+    pub(super) id: Option<String>,
+    pub(super) place: Place,
+    pub(super) tags: Tags,
+    pub(super) image: Option<String>,
+    pub(super) volumes: u32,
+    pub(super) multi_attach: bool,
+    pub(super) ebs_root: bool,
+    pub(super) hibernation: bool,
+    pub(super) traits: Traits,
+}
+
+impl World {
+    /// Adds a running instance, booted long ago, with its volumes; answers its id.
+    pub(super) fn add_instance(&mut self, now: DateTime<Utc>, new: NewInstance) -> String {
+        let id = new.id.unwrap_or_else(|| self.new_id("i"));
+        let mut volumes = Vec::new();
+        // An instance-store root is no volume.
+        let devices = DEVICES.iter().take(new.volumes as usize).skip(usize::from(!new.ebs_root));
+        for (n, device) in devices.enumerate() {
+            let volume = self.new_id("vol");
+            volumes.push(((*device).to_owned(), volume.clone()));
+            let made = SimVolume {
+                id: volume.clone(),
+                place: new.place.clone(),
+                tags: Tags::new(),
+                created: now,
+                size: if n == 0 { 8 } else { 100 },
+                // The root cannot be a Multi-Attach volume (user guide, "Multi-Attach"), so the last one is.
+                multi_attach: new.multi_attach && n + 1 == new.volumes as usize,
+                instance: id.clone(),
+                device: (*device).to_owned(),
+                recent: Vec::new(),
+            };
+            self.volumes.insert(volume, made);
+        }
+        let instance = SimInstance {
+            id: id.clone(),
+            place: new.place,
+            tags: new.tags,
+            launched: now,
+            image: new.image,
+            ebs_root: new.ebs_root,
+            hibernation: new.hibernation,
+            volumes,
+            traits: new.traits,
+            life: Life { from: InstanceState::Running, to: InstanceState::Running, at: now },
+            boot: Boot { until: now, impaired: false },
+            reboots: Vec::new(),
+        };
+        self.instances.insert(id.clone(), instance);
+        id
+    }
+
+    fn instance_mut(&mut self, id: &str) -> Result<&mut SimInstance, ApiError> {
+        self.instances.get_mut(id).ok_or_else(|| ApiError::no_instance(&[id]))
+    }
+
+    fn boot_seconds(&self, id: &str) -> f64 {
+        self.instances.get(id).and_then(|i| i.traits.reboot_seconds).unwrap_or(self.reboot_seconds)
+    }
+
+    /// The state stays `running` (user guide, "Reboot your instance"); the status checks begin anew.
+    fn begin_boot(&mut self, now: DateTime<Utc>, id: &str) -> Result<(), ApiError> {
+        let until = now + self.span(self.boot_seconds(id));
+        let instance = self.instance_mut(id)?;
+        instance.boot = Boot { until, impaired: instance.traits.never_healthy };
+        Ok(())
+    }
+
+    fn reboot(&mut self, now: DateTime<Utc>, id: &str) -> Result<(), ApiError> {
+        self.begin_boot(now, id)?;
+        self.instance_mut(id)?.reboots.push(now);
+        Ok(())
+    }
+
+    #[allow(clippy::too_many_arguments)] // the request's own parameters
+    pub(super) fn create_image(
+        &mut self,
+        now: DateTime<Utc>,
+        place: &Place,
+        id: &str,
+        name: &str,
+        description: Option<&str>,
+        no_reboot: bool,
+        tags: &[TagSpec],
+    ) -> Result<Answer, ApiError> {
+        rules::image_name(name)?;
+        rules::description(description)?;
+        let [image_tags, snapshot_tags] = rules::tag_specs(tags, ["image", "snapshot"])?;
+        let ids = [id.to_owned()];
+        self.known_instances(now, place, &ids)?;
+        let instance = self.instance_mut(id)?.clone();
+        let state = instance.state(now);
+        // API reference, CreateImage: "an Amazon EBS-backed instance that is either running or stopped".
+        if !matches!(state, InstanceState::Running | InstanceState::Stopped) {
+            return Err(ApiError::value("Instance is not in state 'running' or 'stopped'"));
+        }
+        if !instance.ebs_root {
+            return Err(ApiError::value("The instance does not have an EBS-backed root device"));
+        }
+        // Unique per account and region. That this is found out before the reboot is not documented; the
+        // exactly-once promise rests on looking the name up first, not on this.
+        self.free_name(now, place, name)?;
+        let pending = |volume: &str| {
+            let recent = self.volumes.get(volume).map(|v| v.recent.as_slice()).unwrap_or_default();
+            recent.iter().filter(|s| self.snapshots.get(*s).is_some_and(|s| s.state(now) == "pending")).count()
+        };
+        if let Some((_, volume)) = instance.volumes.iter().find(|(_, v)| pending(v) >= PENDING_SNAPSHOTS_MAX) {
+            return Err(ApiError::client(
+                "ConcurrentSnapshotLimitExceeded",
+                format!("Maximum allowed in-progress snapshots for a single volume exceeded ({volume})."),
+            ));
+        }
+
+        // A stopped instance is imaged as it is: only a running one reboots.
+        let rebooted = state == InstanceState::Running && !no_reboot;
+        if rebooted {
+            self.reboot(now, id)?;
+        }
+        let image = self.new_id("ami");
+        let ready = now + self.image_span(&image, instance.traits.image_seconds);
+        let visible = now + self.span(self.visibility_lag);
+        let mut mappings = Vec::new();
+        for (device, volume) in &instance.volumes {
+            let snapshot = self.new_id("snap");
+            let size = self.volumes.get(volume).map_or(8, |v| v.size);
+            mappings.push((device.clone(), snapshot.clone(), size));
+            let made = SimSnapshot {
+                id: snapshot.clone(),
+                place: place.clone(),
+                tags: snapshot_tags.clone(),
+                volume: volume.clone(),
+                size,
+                description: format!("Created by CreateImage({id}) for {image}"),
+                created: now,
+                visible,
+                ready,
+                fails: instance.traits.image_fails,
+                users: Default::default(),
+            };
+            self.snapshots.insert(snapshot.clone(), made);
+            let snapshots = &self.snapshots;
+            if let Some(volume) = self.volumes.get_mut(volume) {
+                volume.recent.retain(|s| snapshots.get(s).is_some_and(|s| s.state(now) == "pending"));
+                volume.recent.push(snapshot);
+            }
+        }
+        self.add_image(SimImage {
+            id: image.clone(),
+            place: place.clone(),
+            name: name.into(),
+            description: description.unwrap_or_default().into(),
+            tags: image_tags,
+            created: now.trunc_subsecs(0),
+            visible,
+            ready,
+            fails: instance.traits.image_fails,
+            disabled: false,
+            deregistered: None,
+            forgotten: None,
+            source_instance: Some(id.into()),
+            source_image: None,
+            source_region: None,
+            rebooted,
+            mappings,
+            client_token: None,
+        });
+        Ok(Answer::Image(image))
+    }
+
+    /// Error-codes page: "InvalidAMIName.Duplicate: The specified AMI name is already in use by another AMI."
+    pub(super) fn free_name(&self, now: DateTime<Utc>, place: &Place, name: &str) -> Result<(), ApiError> {
+        match self.name_holder(now, place, name) {
+            None => Ok(()),
+            Some(holder) => Err(ApiError::client(
+                "InvalidAMIName.Duplicate",
+                format!("AMI name {name} is already in use by AMI {}", holder.id),
+            )),
+        }
+    }
+
+    pub(super) fn reboot_instances(
+        &mut self,
+        now: DateTime<Utc>,
+        place: &Place,
+        ids: &[String],
+    ) -> Result<Answer, ApiError> {
+        self.in_state(now, place, ids, "rebooted", |s| s == InstanceState::Running)?;
+        for id in ids {
+            self.reboot(now, id)?;
+        }
+        Ok(Answer::Done)
+    }
+
+    pub(super) fn stop_instances(
+        &mut self,
+        now: DateTime<Utc>,
+        place: &Place,
+        ids: &[String],
+    ) -> Result<Answer, ApiError> {
+        use InstanceState::{Pending, Running, Stopped, Stopping};
+        self.in_state(now, place, ids, "stopped", |s| matches!(s, Running | Pending | Stopping | Stopped))?;
+        self.change(now, ids, |s| (!matches!(s, Stopping | Stopped)).then_some((Stopping, Stopped)))
+    }
+
+    pub(super) fn start_instances(
+        &mut self,
+        now: DateTime<Utc>,
+        place: &Place,
+        ids: &[String],
+    ) -> Result<Answer, ApiError> {
+        use InstanceState::{Pending, Running, Stopped};
+        self.in_state(now, place, ids, "started", |s| matches!(s, Running | Pending | Stopped))?;
+        for id in ids {
+            if self.instance_mut(id)?.state(now) == Stopped {
+                self.begin_boot(now, id)?;
+            }
+        }
+        self.change(now, ids, |s| (s == Stopped).then_some((Pending, Running)))
+    }
+
+    pub(super) fn terminate_instances(
+        &mut self,
+        now: DateTime<Utc>,
+        place: &Place,
+        ids: &[String],
+    ) -> Result<Answer, ApiError> {
+        use InstanceState::{ShuttingDown, Terminated};
+        self.in_state(now, place, ids, "terminated", |_| true)?;
+        let answer =
+            self.change(now, ids, |s| (!matches!(s, ShuttingDown | Terminated)).then_some((ShuttingDown, Terminated)))?;
+        // DeleteOnTermination is true for all volumes here.
+        self.volumes.retain(|_, volume| !ids.contains(&volume.instance));
+        for id in ids {
+            self.instance_mut(id)?.volumes.clear();
+        }
+        Ok(answer)
+    }
+
+    /// All of `ids` exist and are in a state that `fits`, or none is touched.
+    fn in_state(
+        &self,
+        now: DateTime<Utc>,
+        place: &Place,
+        ids: &[String],
+        done: &str,
+        fits: impl Fn(InstanceState) -> bool,
+    ) -> Result<(), ApiError> {
+        self.known_instances(now, place, ids)?;
+        match ids.iter().find(|id| self.instances.get(*id).is_some_and(|i| !fits(i.state(now)))) {
+            None => Ok(()),
+            Some(id) => Err(ApiError::client(
+                "IncorrectInstanceState",
+                format!("The instance '{id}' is not in a state from which it can be {done}."),
+            )),
+        }
+    }
+
+    fn change(
+        &mut self,
+        now: DateTime<Utc>,
+        ids: &[String],
+        to: impl Fn(InstanceState) -> Option<(InstanceState, InstanceState)>,
+    ) -> Result<Answer, ApiError> {
+        let mut changes = Vec::new();
+        for id in ids {
+            let at = now + self.span(self.boot_seconds(id) * TRANSIT);
+            let instance = self.instance_mut(id)?;
+            let previous = instance.state(now);
+            if let Some((from, to)) = to(previous) {
+                instance.life = Life { from, to, at };
+            }
+            changes.push(Change { instance: id.clone(), previous, current: instance.state(now) });
+        }
+        Ok(Answer::Changes(changes))
+    }
+
+    pub(super) fn run_instances(
+        &mut self,
+        now: DateTime<Utc>,
+        place: &Place,
+        image: &str,
+        min: u32,
+        max: u32,
+        tags: &[TagSpec],
+    ) -> Result<Answer, ApiError> {
+        rules::id("ami", image, "InvalidAMIID.Malformed")?;
+        if min == 0 || max < min || max > 1000 {
+            return Err(ApiError::value("Value for parameter minCount or maxCount is invalid"));
+        }
+        let [instance_tags, volume_tags] = rules::tag_specs(tags, ["instance", "volume"])?;
+        let source = self.images.get(image).filter(|i| i.place == *place && i.visible(now));
+        let source = source.ok_or_else(|| ApiError::no_image(&[image]))?;
+        if source.state(now) != ImageState::Available {
+            return Err(ApiError::image_unavailable(image));
+        }
+        let volumes = u32::try_from(source.mappings.len()).unwrap_or(VOLUMES_MAX).clamp(1, VOLUMES_MAX);
+        let mut launched = Vec::new();
+        for _ in 0..max {
+            let id = self.add_instance(
+                now,
+                NewInstance {
+                    id: None,
+                    place: place.clone(),
+                    tags: instance_tags.clone(),
+                    image: Some(image.into()),
+                    volumes,
+                    multi_attach: false,
+                    ebs_root: true,
+                    hibernation: false,
+                    traits: Traits::default(),
+                },
+            );
+            self.begin_boot(now, &id)?;
+            let at = now + self.span(self.reboot_seconds * TRANSIT);
+            let instance = self.instance_mut(&id)?;
+            instance.life = Life { from: InstanceState::Pending, to: InstanceState::Running, at };
+            let instance = instance.clone();
+            for (_, volume) in &instance.volumes {
+                if let Some(volume) = self.volumes.get_mut(volume) {
+                    volume.tags.clone_from(&volume_tags);
+                }
+            }
+            launched.push(Seen { state: instance.state(now), it: instance });
+        }
+        Ok(Answer::Launched(launched))
+    }
+}

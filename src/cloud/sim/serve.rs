@@ -1,0 +1,123 @@
+//! One request as a client's connection sees it: token buckets, scripted faults and the call log around
+//! [`World::call`].
+
+use chrono::{DateTime, Utc};
+
+use super::action::Action;
+use super::answer::Answer;
+use super::calls::Call;
+use super::error::ApiError;
+use super::faults::{self, FaultKind};
+use super::ids;
+use super::world::{Caller, World};
+use crate::domain::place::Place;
+
+/// How the answer reaches the client.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Delivery {
+    /// At once.
+    Now,
+    /// This many real seconds later.
+    Late(f64),
+    /// Never: the connection closes.
+    Cut,
+}
+
+/// What became of one request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reply {
+    /// The answer, or the error document.
+    pub outcome: Result<Answer, ApiError>,
+    /// Whether and when the client gets it.
+    pub delivery: Delivery,
+    /// `requestId`.
+    pub request_id: String,
+}
+
+impl World {
+    /// Serves one request of a client.
+    pub fn serve(&mut self, now: DateTime<Utc>, caller: &Caller, region: &str, action: &Action) -> Reply {
+        let place = Place::new(&caller.account, region);
+        if self.throttling && !self.buckets.take(now, &place, action, self.speed) {
+            return self.log(now, &place, action, Err(ApiError::throttled()), false, Delivery::Now);
+        }
+        let (fault, changed) = faults::take(&mut self.faults, action.api());
+        self.dirty |= changed;
+        match fault {
+            Some(FaultKind::Throttle) => {
+                self.log(now, &place, action, Err(ApiError::throttled()), false, Delivery::Now)
+            }
+            Some(FaultKind::ErrorBefore) => {
+                self.log(now, &place, action, Err(ApiError::internal()), false, Delivery::Now)
+            }
+            Some(FaultKind::CutBefore) => {
+                self.log(now, &place, action, Err(ApiError::internal()), false, Delivery::Cut)
+            }
+            None | Some(FaultKind::ErrorAfter | FaultKind::CutAfter | FaultKind::HangAfter { .. }) => {
+                let outcome = self.call(now, caller, region, action);
+                let effect = outcome.is_ok() && !action.reads();
+                let (outcome, delivery) = match fault {
+                    Some(FaultKind::ErrorAfter) => (Err(ApiError::internal()), Delivery::Now),
+                    Some(FaultKind::CutAfter) => (outcome, Delivery::Cut),
+                    Some(FaultKind::HangAfter { seconds }) => (outcome, Delivery::Late(seconds)),
+                    _ => (outcome, Delivery::Now),
+                };
+                self.log(now, &place, action, outcome, effect, delivery)
+            }
+        }
+    }
+
+    /// Serves a request with DryRun: nothing changes.
+    pub fn serve_dry(&mut self, now: DateTime<Utc>, caller: &Caller, region: &str, action: &Action) -> Reply {
+        let mut trial = self.clone();
+        let outcome = match trial.call(now, caller, region, action) {
+            Ok(_) => Err(ApiError::dry_run()),
+            Err(error) => Err(error),
+        };
+        self.log(now, &Place::new(&caller.account, region), action, outcome, false, Delivery::Now)
+    }
+
+    /// Whether anything changed since this was asked last.
+    pub fn take_dirty(&mut self) -> bool {
+        std::mem::take(&mut self.dirty)
+    }
+
+    /// Marks the world as not saved: a save failed, or a test changed a field.
+    pub fn touch(&mut self) {
+        self.dirty = true;
+    }
+
+    /// A request id of its own, for answers that never reach an action.
+    pub fn new_request_id(&mut self) -> String {
+        self.served += 1;
+        ids::request_id(self.seed, self.served)
+    }
+
+    fn log(
+        &mut self,
+        now: DateTime<Utc>,
+        place: &Place,
+        action: &Action,
+        outcome: Result<Answer, ApiError>,
+        effect: bool,
+        delivery: Delivery,
+    ) -> Reply {
+        let request_id = self.new_request_id();
+        let result = match (&outcome, delivery) {
+            (_, Delivery::Cut) => "cut",
+            (Ok(_), _) => "ok",
+            (Err(error), _) => error.code.as_str(),
+        };
+        self.calls.push(Call {
+            at: now,
+            account: place.account.clone(),
+            region: place.region.clone(),
+            api: action.api().into(),
+            parameters: action.parameters(),
+            result: result.into(),
+            effect,
+            request_id: request_id.clone(),
+        });
+        Reply { outcome, delivery, request_id }
+    }
+}

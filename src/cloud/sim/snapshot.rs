@@ -1,0 +1,53 @@
+//! One simulated snapshot.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::domain::observed::Tags;
+use crate::domain::place::Place;
+
+/// The volume id that copied snapshots bear (API reference, CopySnapshot: "arbitrary volume ID", in fact this one).
+pub const COPIED_VOLUME: &str = "vol-ffffffff";
+
+/// A snapshot of the world.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SimSnapshot {
+    /// `snap-...`
+    pub id: String,
+    /// Where it is.
+    pub place: Place,
+    /// Its tags.
+    pub tags: Tags,
+    /// The volume it was made from.
+    pub volume: String,
+    /// GiB.
+    pub size: u32,
+    /// `Description`.
+    pub description: String,
+    /// `StartTime`.
+    pub created: DateTime<Utc>,
+    /// Lists show it from then on.
+    pub visible: DateTime<Utc>,
+    /// `pending` until then.
+    pub ready: DateTime<Utc>,
+    /// `error` after that.
+    pub fails: bool,
+    /// The registered images that need it.
+    pub users: BTreeSet<String>,
+}
+
+impl SimSnapshot {
+    /// pending, completed or error.
+    #[must_use]
+    pub fn state(&self, now: DateTime<Utc>) -> &'static str {
+        if now < self.ready {
+            "pending"
+        } else if self.fails {
+            "error"
+        } else {
+            "completed"
+        }
+    }
+}

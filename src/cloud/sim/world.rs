@@ -1,0 +1,198 @@
+//! The world's state, and the one way to change it: [`World::call`]. No clock, no async, no faults here.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Duration, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::action::Action;
+use super::answer::Answer;
+use super::bucket::Buckets;
+use super::calls::Calls;
+use super::error::ApiError;
+use super::faults::Fault;
+use super::ids;
+use super::image::SimImage;
+use super::instance::SimInstance;
+use super::snapshot::SimSnapshot;
+use super::volume::SimVolume;
+use crate::domain::place::Place;
+
+/// Who calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// Twelve digits.
+    pub account: String,
+}
+
+impl Caller {
+    /// A caller of `account`.
+    #[must_use]
+    pub fn new(account: impl Into<String>) -> Self {
+        Self { account: account.into() }
+    }
+}
+
+/// Accounts, regions and all that is in them. What an account holds is told by the objects' places.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct World {
+    /// The account of a caller that names none.
+    pub account: String,
+    /// The regions that can be called; the first is home.
+    pub regions: Vec<String>,
+    /// Of ids and of the durations of images.
+    pub seed: u64,
+    /// Divides every duration of the world.
+    pub speed: f64,
+    /// New images and snapshots are in lists only after so many seconds.
+    pub visibility_lag: f64,
+    /// How long an image takes: at least and at most, seconds.
+    pub image_seconds: [f64; 2],
+    /// How long a reboot takes, seconds.
+    pub reboot_seconds: f64,
+    /// Whether the token buckets refuse.
+    pub throttling: bool,
+    /// By id, of all places.
+    pub instances: BTreeMap<String, SimInstance>,
+    /// By id.
+    pub volumes: BTreeMap<String, SimVolume>,
+    /// By id, deregistered ones included.
+    pub images: BTreeMap<String, SimImage>,
+    /// By id; deleted ones are gone.
+    pub snapshots: BTreeMap<String, SimSnapshot>,
+    /// The script of faults, consumed in order.
+    pub faults: Vec<Fault>,
+    /// `account/region/name` of images to the newest id that had it.
+    pub(super) names: BTreeMap<String, String>,
+    /// How many ids were given out.
+    pub(super) issued: u64,
+    /// How many requests were served.
+    pub(super) served: u64,
+    /// Every request served since the start (not saved).
+    #[serde(skip)]
+    pub calls: Calls,
+    #[serde(skip)]
+    pub(super) buckets: Buckets,
+    /// Something changed since the last save.
+    #[serde(skip)]
+    pub(super) dirty: bool,
+}
+
+impl World {
+    /// Carries out one action at `now`, without faults, buckets or log: what a person does at the console.
+    ///
+    /// # Errors
+    /// What EC2 answers.
+    pub fn call(
+        &mut self,
+        now: DateTime<Utc>,
+        caller: &Caller,
+        region: &str,
+        action: &Action,
+    ) -> Result<Answer, ApiError> {
+        let place = self.place(caller, region)?;
+        let answer = self.carry_out(now, &place, action)?;
+        self.dirty |= !action.reads();
+        Ok(answer)
+    }
+
+    fn carry_out(&mut self, now: DateTime<Utc>, place: &Place, action: &Action) -> Result<Answer, ApiError> {
+        match action {
+            Action::DescribeInstances(list) => self.describe_instances(now, place, list),
+            Action::DescribeInstanceStatus { list, include_all } => {
+                self.describe_status(now, place, list, include_all.unwrap_or(false))
+            }
+            Action::DescribeVolumes(list) => self.describe_volumes(place, list),
+            Action::DescribeImages { list, owners, include_disabled, .. } => {
+                self.describe_images(now, place, list, owners, include_disabled.unwrap_or(false))
+            }
+            Action::DescribeSnapshots { list, owners } => self.describe_snapshots(now, place, list, owners),
+            Action::CreateImage { instance, name, description, no_reboot, tags } => {
+                let no_reboot = no_reboot.unwrap_or(false);
+                self.create_image(now, place, instance, name, description.as_deref(), no_reboot, tags)
+            }
+            Action::DeregisterImage { image, delete_snapshots } => {
+                self.deregister_image(now, place, image, delete_snapshots.unwrap_or(false))
+            }
+            Action::DeleteSnapshot { snapshot } => self.delete_snapshot(place, snapshot),
+            Action::CopyImage { .. } => self.copy_image(now, place, action),
+            Action::RegisterImage { name, description, mappings, tags, .. } => {
+                self.register_image(now, place, name, description.as_deref(), mappings, tags)
+            }
+            Action::CreateTags { resources, tags } => self.create_tags(place, resources, tags),
+            Action::DeleteTags { resources, tags } => self.delete_tags(place, resources, tags),
+            Action::StartInstances { instances } => self.start_instances(now, place, instances),
+            Action::StopInstances { instances } => self.stop_instances(now, place, instances),
+            Action::RebootInstances { instances } => self.reboot_instances(now, place, instances),
+            Action::TerminateInstances { instances } => self.terminate_instances(now, place, instances),
+            Action::RunInstances { image, min, max, tags } => self.run_instances(now, place, image, *min, *max, tags),
+            Action::GetCallerIdentity => Ok(Answer::Identity {
+                account: place.account.clone(),
+                arn: format!("arn:aws:iam::{}:user/simulated", place.account),
+            }),
+        }
+    }
+
+    /// The home region: where a caller that names none is.
+    #[must_use]
+    pub fn home_region(&self) -> &str {
+        self.regions.first().map_or("eu-central-1", String::as_str)
+    }
+
+    fn place(&self, caller: &Caller, region: &str) -> Result<Place, ApiError> {
+        if self.regions.iter().any(|r| r == region) {
+            return Ok(Place::new(&caller.account, region));
+        }
+        // What a region answers that the account has not enabled.
+        Err(ApiError {
+            status: 401,
+            code: "AuthFailure".into(),
+            message: format!(
+                "AWS was not able to validate the provided access credentials (the simulated world has no region \
+                 {region}, only {})",
+                self.regions.join(", ")
+            ),
+        })
+    }
+
+    /// A new id: `prefix-` and 17 digits.
+    pub(super) fn new_id(&mut self, prefix: &str) -> String {
+        self.issued += 1;
+        format!("{prefix}-{}", ids::digits(self.seed, self.issued))
+    }
+
+    /// A duration of the world, at its speed.
+    pub(super) fn span(&self, seconds: f64) -> Duration {
+        // Durations are checked when a fleet is read; whatever a test sets saturates.
+        #[allow(clippy::cast_possible_truncation)]
+        Duration::milliseconds((seconds / self.speed * 1000.0).round() as i64)
+    }
+
+    /// How long the image `id` of an instance with `own` image seconds takes.
+    pub(super) fn image_span(&self, id: &str, own: Option<f64>) -> Duration {
+        let [least, most] = self.image_seconds;
+        self.span(own.unwrap_or_else(|| least + (most - least) * ids::fraction(self.seed, id)))
+    }
+
+    /// The key of an image's name.
+    pub(super) fn name_key(place: &Place, name: &str) -> String {
+        format!("{place}/{name}")
+    }
+
+    /// The image that holds `name` in `place`, visible or not.
+    pub(super) fn name_holder(&self, now: DateTime<Utc>, place: &Place, name: &str) -> Option<&SimImage> {
+        let image = self.images.get(self.names.get(&Self::name_key(place, name))?)?;
+        image.holds_name(now).then_some(image)
+    }
+
+    /// Adds an image, its name and its claim on its snapshots.
+    pub(super) fn add_image(&mut self, image: SimImage) {
+        self.names.insert(Self::name_key(&image.place, &image.name), image.id.clone());
+        for (_, snapshot, _) in &image.mappings {
+            if let Some(snapshot) = self.snapshots.get_mut(snapshot) {
+                snapshot.users.insert(image.id.clone());
+            }
+        }
+        self.images.insert(image.id.clone(), image);
+    }
+}
