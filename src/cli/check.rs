@@ -1,1 +1,187 @@
-//! `stillframe check`: reads the configuration and says all that is wrong with it.
+//! `stillframe check`: reads the configuration and says all that is wrong with it. Changes nothing, asks nobody.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use crate::config::{self, Loaded, Problems, show_duration};
+use crate::domain::keep::Keep;
+use crate::domain::plan::{Plan, Select};
+
+/// The configuration is in order.
+const DONE: u8 = 0;
+/// The answer could not be written.
+const FAILED: u8 = 1;
+/// The configuration is wrong.
+const WRONG: u8 = 2;
+
+/// Options of `stillframe check`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct CheckArgs {
+    /// The directory that holds stillframe.toml and plans.d
+    #[arg(long, value_name = "DIR", default_value = "/etc/stillframe")]
+    pub config: PathBuf,
+    /// Print one JSON document instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Checks the configuration under this process's environment; the exit code is 0, or 2 if it is wrong.
+#[must_use]
+pub fn run(args: &CheckArgs) -> u8 {
+    match report(args, config::environment(), &mut io::stdout().lock(), &mut io::stderr().lock()) {
+        Ok(code) => code,
+        // Whoever read our answer has gone.
+        Err(_) => FAILED,
+    }
+}
+
+/// The same with the environment and the streams given.
+///
+/// # Errors
+/// When a stream cannot be written.
+pub fn report(
+    args: &CheckArgs,
+    env: impl Iterator<Item = (String, String)>,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> io::Result<u8> {
+    let result = config::load(&args.config, env);
+    let code = if result.is_ok() { DONE } else { WRONG };
+    let (problems, plans) = match &result {
+        Ok(Loaded { plans, warnings, .. }) => (warnings, plans.as_slice()),
+        Err(problems) => (problems, [].as_slice()),
+    };
+    if args.json {
+        let check = json!({ "ok": result.is_ok(), "problems": problems, "plans": plans });
+        writeln!(out, "{}", json!({ "schema": 1, "check": check }))?;
+        return Ok(code);
+    }
+    if !problems.is_empty() {
+        writeln!(err, "{problems}\n")?;
+    }
+    match &result {
+        Ok(_) => write_plans(plans, out)?,
+        Err(problems) => writeln!(err, "{}", summary(problems))?,
+    }
+    Ok(code)
+}
+
+fn summary(problems: &Problems) -> String {
+    let plural = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
+    let (errors, warnings) = (problems.errors(), problems.len() - problems.errors());
+    match warnings {
+        0 => plural(errors, "error"),
+        n => format!("{}, {}", plural(errors, "error"), plural(n, "warning")),
+    }
+}
+
+fn write_plans(plans: &[Plan], out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "ok: {} plan{}", plans.len(), if plans.len() == 1 { "" } else { "s" })?;
+    let rows: Vec<[String; 5]> = plans.iter().map(row).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths = [width(0), width(1), width(2), width(3)];
+    for row in &rows {
+        for (cell, width) in row.iter().zip(widths) {
+            write!(out, "{cell:width$}  ")?;
+        }
+        writeln!(out, "{}", row[4])?;
+    }
+    Ok(())
+}
+
+fn row(plan: &Plan) -> [String; 5] {
+    [
+        plan.name.clone(),
+        plan.schedule.cron.join(" | "),
+        plan.schedule.timezone.name().to_owned(),
+        selector(&plan.select),
+        format!("keep {}", keep(&plan.keep)),
+    ]
+}
+
+/// `Backup=nightly, 2 instances, in eu-central-1`.
+fn selector(select: &Select) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    for (key, values) in &select.tags {
+        let values: Vec<&str> = values.iter().map(String::as_str).collect();
+        parts.push(format!("{key}={}", values.join("|")));
+    }
+    match select.instances.len() {
+        0 => {}
+        1 => parts.extend(select.instances.first().cloned()),
+        n => parts.push(format!("{n} instances")),
+    }
+    for (key, values) in &select.exclude_tags {
+        let values: Vec<&str> = values.iter().map(String::as_str).collect();
+        parts.push(format!("not {key}={}", values.join("|")));
+    }
+    if !select.regions.is_empty() {
+        parts.push(format!("in {}", select.regions.join("+")));
+    }
+    parts.join(", ")
+}
+
+/// `last 3, within 14d, daily 7`.
+fn keep(keep: &Keep) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    let mut count = |word: &str, n: u32| {
+        if n > 0 {
+            parts.push(format!("{word} {n}"));
+        }
+    };
+    count("last", keep.last);
+    count("hourly", keep.hourly);
+    count("daily", keep.daily);
+    count("weekly", keep.weekly);
+    count("monthly", keep.monthly);
+    count("yearly", keep.yearly);
+    if let Some(within) = keep.within {
+        parts.push(format!("within {}", show_duration(within)));
+    }
+    parts.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(dir: &str, json: bool) -> (u8, String, String) {
+        let config = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config").join(dir);
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let code = report(&CheckArgs { config, json }, std::iter::empty(), &mut out, &mut err).unwrap();
+        (code, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
+    }
+
+    #[test]
+    fn a_good_configuration_is_listed() {
+        let (code, out, err) = checked("example", false);
+        assert_eq!((code, err.as_str()), (0, ""));
+        insta::assert_snapshot!(out, @"");
+    }
+
+    #[test]
+    fn json_is_one_document() {
+        let (code, out, err) = checked("example", true);
+        assert_eq!((code, err.as_str()), (0, ""));
+        let doc: serde_json::Value = serde_json::from_str(&out).unwrap();
+        assert_eq!(doc["schema"], 1);
+        assert_eq!(doc["check"]["ok"], true);
+        assert_eq!(doc["check"]["plans"][1]["name"], "web-nightly");
+    }
+
+    #[test]
+    fn a_wrong_one_ends_with_2() {
+        let (code, out, err) = checked("no-such-directory", false);
+        assert_eq!((code, out.as_str()), (2, ""));
+        assert!(err.ends_with("1 error\n"), "{err}");
+        let (code, out, err) = checked("no-such-directory", true);
+        let doc: serde_json::Value = serde_json::from_str(&out).unwrap();
+        assert_eq!((code, err.as_str()), (2, ""));
+        assert_eq!(doc["check"]["ok"], false);
+        let problem = doc["check"]["problems"][0].as_object().unwrap();
+        let keys: Vec<&str> = problem.keys().map(String::as_str).collect();
+        assert_eq!(keys, ["col", "expected", "file", "hint", "key", "line", "severity", "what"]);
+    }
+}

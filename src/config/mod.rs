@@ -1,1 +1,128 @@
 //! Settings and plans from TOML: shape, merged, checked; all problems at once.
+//!
+//! `fields` lists every key; `shape` walks a file by that list; `settings` merges the layers; `plan` and `settings`
+//! check what no single key can tell and build the types that cannot hold nonsense.
+
+mod check;
+pub mod fields;
+pub mod kind;
+pub mod pace;
+mod plan;
+mod problem;
+mod secret;
+mod settings;
+mod shape;
+mod source;
+mod suggest;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+pub use check::show_duration;
+pub use problem::{Problem, Problems, Severity, SourceLine};
+pub use secret::Secret;
+pub use settings::{Account, Backend, Cloud, Daemon, DaemonInstance, Http, Log, LogFormat, LogLevel, Settings};
+
+use crate::domain::plan::Plan;
+use source::Source;
+
+/// A configuration without errors.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loaded {
+    /// stillframe.toml, with the environment over it.
+    pub settings: Settings,
+    /// plans.d/*.toml, sorted by name.
+    pub plans: Vec<Plan>,
+    /// What is allowed but will surprise.
+    pub warnings: Problems,
+}
+
+/// The variables of this process, those that are not UTF-8 left out.
+pub fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
+}
+
+/// Reads and checks the whole configuration in `dir`, with `env` over its settings.
+///
+/// # Errors
+/// All problems of all files, sorted by place, if any of them is an error.
+pub fn load(dir: &Path, env: impl Iterator<Item = (String, String)>) -> Result<Loaded, Problems> {
+    let mut problems = Vec::new();
+    let env: BTreeMap<String, String> = env.collect();
+    if !dir.is_dir() {
+        let missing = Problem::of_file(dir.display().to_string(), "is not a directory");
+        return Err(Problems::new(vec![
+            missing.hint("name the directory that holds stillframe.toml and plans.d with --config DIR"),
+        ]));
+    }
+    let settings = settings::load(dir, &env, &mut problems);
+    let plans = load_plans(&dir.join("plans.d"), &mut problems);
+    let problems = Problems::new(problems);
+    match settings {
+        Some(settings) if problems.errors() == 0 => Ok(Loaded { settings, plans, warnings: problems }),
+        _ => Err(problems),
+    }
+}
+
+fn load_plans(dir: &Path, problems: &mut Vec<Problem>) -> Vec<Plan> {
+    let shown = dir.display().to_string();
+    let entries = match std::fs::read_dir(dir).and_then(Iterator::collect::<Result<Vec<_>, _>>) {
+        Ok(entries) => entries,
+        Err(e) => {
+            problems.push(match e.kind() {
+                std::io::ErrorKind::NotFound => Problem::of_file(shown, "is missing: there are no plans")
+                    .hint("make the directory and put plans into it, such as web-nightly.toml")
+                    .warning(),
+                _ => Problem::of_file(shown, format!("cannot be read: {e}")),
+            });
+            return Vec::new();
+        }
+    };
+    let mut paths: Vec<_> = entries.into_iter().map(|entry| entry.path()).collect();
+    paths.sort();
+    let mut plans = Vec::new();
+    let mut seen = 0;
+    for path in &paths {
+        let toml = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("toml"));
+        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if !toml {
+            continue;
+        }
+        if hidden || path.extension().is_some_and(|e| e != "toml") {
+            let what = if hidden { "is hidden: it is not read" } else { "does not end in .toml: it is not read" };
+            let hint = "rename it if it is a plan; move it elsewhere if not";
+            problems.push(Problem::of_file(path.display().to_string(), what).hint(hint).warning());
+            continue;
+        }
+        seen += 1;
+        plans.extend(load_plan(path, problems));
+    }
+    if seen == 0 {
+        let none = Problem::of_file(shown, "holds no plan: nothing will be imaged");
+        problems.push(none.hint("put a plan into it, such as web-nightly.toml").warning());
+    }
+    plans.sort_by(|a, b| a.name.cmp(&b.name));
+    plans
+}
+
+fn load_plan(path: &Path, problems: &mut Vec<Problem>) -> Option<Plan> {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let named = check::plan_name(&stem);
+    if let Err(complaint) = &named {
+        problems.push(Problem {
+            key: "name".into(),
+            expected: Some("a file name of 1 to 40 of a-z, 0-9, `.`, `_` and `-` before .toml".into()),
+            hint: complaint.hint.as_ref().map(|hint| hint.replacen("write", "rename the file to", 1)),
+            ..Problem::of_file(path.display().to_string(), format!("the plan's name {}", complaint.what))
+        });
+    }
+    match Source::read(path) {
+        Ok(source) => plan::check(&stem, &source, problems).filter(|_| named.is_ok()),
+        Err(problem) => {
+            problems.push(problem);
+            None
+        }
+    }
+}

@@ -1,0 +1,397 @@
+//! The kinds of values that a key can have, and how each is read: from TOML (strictly) and from plain text.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::check::{self, Check, Complaint, complain};
+use super::fields::Table;
+use crate::domain::plan::Seconds;
+
+/// What a key holds.
+#[derive(Debug, Clone, Copy)]
+pub enum Kind {
+    /// One text.
+    Text(Check),
+    /// One text that is never shown.
+    Secret(Check),
+    /// A list of texts, at most this many; with `alone`, one text may stand for a list of one.
+    Texts {
+        /// For each of them.
+        check: Check,
+        /// Whether a single text will do.
+        alone: bool,
+        /// The longest list.
+        max: usize,
+    },
+    /// One of `words`; those in `later` are of the contract but not built yet.
+    Word {
+        /// What may be said.
+        words: &'static [&'static str],
+        /// What may be said one day.
+        later: &'static [&'static str],
+    },
+    /// `true` or `false`.
+    Flag,
+    /// A whole number.
+    Count {
+        /// The least.
+        min: u32,
+        /// The most.
+        max: u32,
+    },
+    /// More than 0, at most 1.
+    Share,
+    /// A duration of at most `max` seconds.
+    Duration {
+        /// The longest.
+        max: Seconds,
+        /// Whether "off" will do.
+        off: bool,
+    },
+    /// Tag keys, each with one value or several.
+    TagSets {
+        /// Whether the table may be empty.
+        may_be_empty: bool,
+    },
+    /// Tag keys, each with one value.
+    Tags,
+    /// A table of its own.
+    Section(&'static Table),
+    /// Tables of its own, each under a free name.
+    Named(&'static Table),
+    /// Of the contract, but not built yet.
+    NotYet,
+}
+
+/// A text and where it stands.
+#[derive(Debug, Clone)]
+pub struct Item {
+    /// The text.
+    pub text: String,
+    /// Its bytes.
+    pub span: Range<usize>,
+}
+
+/// A tag key, where it stands, and its values.
+pub type TagEntry = (Item, Vec<Item>);
+
+/// A value that was read.
+#[derive(Debug, Clone)]
+pub enum Value {
+    /// Of a text, a secret, a word.
+    Text(String),
+    /// Of a list.
+    Texts(Vec<Item>),
+    /// Of a flag.
+    Flag(bool),
+    /// Of a count.
+    Count(u32),
+    /// Of a share.
+    Share(f64),
+    /// Of a duration; nothing is "off".
+    Span(Option<Seconds>),
+    /// Of tag keys.
+    Tags(Vec<TagEntry>),
+}
+
+/// What is wrong with a part of a value.
+#[derive(Debug)]
+pub struct Mishap {
+    /// Where.
+    pub span: Range<usize>,
+    /// The key inside the value, for tags.
+    pub within: Option<String>,
+    /// What.
+    pub complaint: Complaint,
+}
+
+/// EC2 takes at most 200 values in one filter (API reference, "Filters").
+const TAG_VALUES_MAX: usize = 200;
+/// EC2 takes at most 50 tags per resource; no instance can match more keys.
+const TAG_KEYS_MAX: usize = 50;
+
+impl Kind {
+    /// Reads plain text: an environment value, or a default. Only for single values.
+    pub fn read_text(self, text: &str) -> Result<Value, Complaint> {
+        let number = || text.parse::<i128>().ok();
+        match self {
+            Self::Text(check) | Self::Secret(check) => check(text).map(|()| Value::Text(text.to_owned())),
+            Self::Word { words, later } => word(text, words, later),
+            Self::Flag => match text {
+                "true" => Ok(Value::Flag(true)),
+                "false" => Ok(Value::Flag(false)),
+                _ => complain(format!("{text:?} is neither true nor false"), None),
+            },
+            Self::Count { min, max } => match number() {
+                Some(n) => count(n, min, max),
+                None => complain(format!("{text:?} is not a whole number"), None),
+            },
+            Self::Share => match text.parse::<f64>() {
+                Ok(n) => share(n),
+                Err(_) => complain(format!("{text:?} is not a number"), None),
+            },
+            Self::Duration { max, off } => span(text, max, off),
+            _ => complain("cannot be written as one value", None),
+        }
+    }
+
+    /// Reads TOML: nothing is converted, `"7"` is no number and `7.9` no whole one.
+    pub fn read(self, value: &Spanned<DeValue<'_>>, mishaps: &mut Vec<Mishap>) -> Option<Value> {
+        let result = match (self, value.get_ref()) {
+            (Self::Texts { check, alone, max }, v) => return texts(value.span(), v, check, alone, max, mishaps),
+            (Self::Tags, DeValue::Table(table)) => return tags(table, mishaps),
+            (Self::TagSets { may_be_empty }, DeValue::Table(table)) => {
+                return tag_sets(value.span(), table, may_be_empty, mishaps);
+            }
+            (Self::Text(_) | Self::Secret(_) | Self::Word { .. } | Self::Duration { .. }, DeValue::String(s)) => {
+                self.read_text(s)
+            }
+            (Self::Flag, DeValue::Boolean(b)) => Ok(Value::Flag(*b)),
+            (Self::Count { min, max }, DeValue::Integer(n)) => match i128::from_str_radix(n.as_str(), n.radix()) {
+                Ok(n) => count(n, min, max),
+                Err(_) => complain(format!("{n} is too large"), Some(format!("write at most {max}"))),
+            },
+            (Self::Share, DeValue::Float(n)) => self.read_text(n.as_str()),
+            (Self::Share, DeValue::Integer(n)) => self.read_text(n.as_str()),
+            (_, other) => self.wrong_type(other),
+        };
+        match result {
+            Ok(value) => Some(value),
+            Err(complaint) => {
+                mishaps.push(Mishap { span: value.span(), within: None, complaint });
+                None
+            }
+        }
+    }
+
+    /// What a value of this kind is called.
+    #[must_use]
+    pub fn noun(self) -> &'static str {
+        match self {
+            Self::Text(_) | Self::Secret(_) | Self::Word { .. } | Self::Duration { .. } => "a string",
+            Self::Texts { alone: true, .. } => "a string or a list of strings",
+            Self::Texts { .. } => "a list of strings",
+            Self::Flag => "true or false",
+            Self::Count { .. } => "a whole number",
+            Self::Share => "a number",
+            Self::TagSets { .. } | Self::Tags | Self::Section(_) | Self::Named(_) | Self::NotYet => "a table",
+        }
+    }
+
+    fn wrong_type(self, found: &DeValue<'_>) -> Result<Value, Complaint> {
+        let hint = match (self, found) {
+            (Self::Duration { .. }, DeValue::Integer(n)) if n.radix() == 10 && !n.as_str().starts_with(['-', '+']) => {
+                Some(format!("write \"{n}s\" if seconds are meant"))
+            }
+            (Self::Duration { off: true, .. }, DeValue::Boolean(false)) => Some("write \"off\"".into()),
+            (Self::Text(_) | Self::Secret(_), DeValue::Integer(_)) => Some("put it in quotes".into()),
+            (Self::Flag | Self::Count { .. } | Self::Share, DeValue::String(s)) if self.read_text(s).is_ok() => {
+                Some(format!("write it without quotes: {s}"))
+            }
+            _ => None,
+        };
+        complain(format!("is {}, not {}", type_of(found), self.noun()), hint)
+    }
+}
+
+/// What a TOML value is called.
+#[must_use]
+pub fn type_of(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a string",
+        DeValue::Integer(_) => "a whole number",
+        DeValue::Float(_) => "a fraction",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date or time",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
+}
+
+fn word(text: &str, words: &[&str], later: &[&str]) -> Result<Value, Complaint> {
+    if words.contains(&text) {
+        return Ok(Value::Text(text.to_owned()));
+    }
+    if later.contains(&text) {
+        return complain(format!("{text:?} is not supported by this version"), None);
+    }
+    complain(format!("{text:?} is unknown"), check::near_word(text, words))
+}
+
+fn count(n: i128, min: u32, max: u32) -> Result<Value, Complaint> {
+    match u32::try_from(n) {
+        Ok(n) if n < min => complain(format!("{n} is too small"), Some(format!("write at least {min}"))),
+        Ok(n) if n <= max => Ok(Value::Count(n)),
+        _ if n < 0 => complain(format!("{n} is negative"), None),
+        _ => complain(format!("{n} is too large"), Some(format!("write at most {max}"))),
+    }
+}
+
+fn share(n: f64) -> Result<Value, Complaint> {
+    if n > 0.0 && n <= 1.0 {
+        return Ok(Value::Share(n));
+    }
+    let hint = (n > 1.0 && n <= 100.0).then(|| format!("for {n} % write {}", n / 100.0));
+    complain(format!("{n} is no share"), hint)
+}
+
+fn span(text: &str, max: Seconds, off: bool) -> Result<Value, Complaint> {
+    if off && text == "off" {
+        return Ok(Value::Span(None));
+    }
+    if off && matches!(text.to_lowercase().as_str(), "off" | "none" | "never" | "no" | "false" | "disabled") {
+        return complain(format!("{text:?} is not a duration"), Some("write \"off\"".into()));
+    }
+    let seconds = check::duration(text)?;
+    if seconds > max {
+        let most = check::show_duration(max);
+        return complain(format!("{text:?} is too long"), Some(format!("write at most \"{most}\"")));
+    }
+    Ok(Value::Span(Some(seconds)))
+}
+
+/// A list of texts without repetitions.
+fn texts(
+    whole: Range<usize>,
+    value: &DeValue<'_>,
+    check: Check,
+    alone: bool,
+    max: usize,
+    mishaps: &mut Vec<Mishap>,
+) -> Option<Value> {
+    let before = mishaps.len();
+    let mut items: Vec<Item> = Vec::new();
+    let mut seen = BTreeSet::new();
+    let mut bad = |span: Range<usize>, complaint| mishaps.push(Mishap { span, within: None, complaint });
+    let mut one = |span: Range<usize>, found: &DeValue<'_>, items: &mut Vec<Item>| match found {
+        DeValue::String(s) => match check(s) {
+            Err(complaint) => Some(complaint),
+            Ok(()) if !seen.insert(s.to_string()) => {
+                Some(Complaint { what: format!("{s:?} is listed twice"), hint: Some("remove one of them".into()) })
+            }
+            Ok(()) => {
+                items.push(Item { text: s.to_string(), span });
+                None
+            }
+        },
+        other => Some(Complaint { what: format!("lists {}, not a string", type_of(other)), hint: None }),
+    };
+    match value {
+        DeValue::Array(list) if list.len() > max => {
+            bad(
+                whole,
+                Complaint { what: format!("lists {} items", list.len()), hint: Some(format!("list at most {max}")) },
+            );
+        }
+        DeValue::Array(list) => {
+            for entry in list {
+                if let Some(complaint) = one(entry.span(), entry.get_ref(), &mut items) {
+                    bad(entry.span(), complaint);
+                }
+            }
+        }
+        DeValue::String(_) if alone => {
+            if let Some(complaint) = one(whole.clone(), value, &mut items) {
+                bad(whole, complaint);
+            }
+        }
+        other => {
+            let noun = Kind::Texts { check, alone, max }.noun();
+            let hint = other.as_str().map(|s| format!("put it in brackets: [{s:?}]"));
+            bad(whole, Complaint { what: format!("is {}, not {noun}", type_of(other)), hint });
+        }
+    }
+    (mishaps.len() == before).then_some(Value::Texts(items))
+}
+
+fn tag_key(key: &str) -> Result<(), Complaint> {
+    match key.chars().count() {
+        0 => complain("the key of a tag is empty", None),
+        n if n > check::TAG_KEY_MAX => complain(
+            format!("the key of this tag has {n} characters"),
+            Some(format!("EC2 allows {}", check::TAG_KEY_MAX)),
+        ),
+        _ => Ok(()),
+    }
+}
+
+fn tag_value(value: &str) -> Result<(), Complaint> {
+    match value.chars().count() {
+        n if n > check::TAG_VALUE_MAX => complain(
+            format!("has {n} characters"),
+            Some(format!("EC2 allows {} in the value of a tag", check::TAG_VALUE_MAX)),
+        ),
+        _ => Ok(()),
+    }
+}
+
+fn wanted_value(value: &str) -> Result<(), Complaint> {
+    if value.is_empty() {
+        return complain("the value is empty", Some("write \"*\" for any value".into()));
+    }
+    tag_value(value)
+}
+
+fn tag_sets(whole: Range<usize>, table: &DeTable<'_>, may_be_empty: bool, mishaps: &mut Vec<Mishap>) -> Option<Value> {
+    let before = mishaps.len();
+    let mut entries = Vec::new();
+    if table.is_empty() && !may_be_empty {
+        let hint =
+            "name at least one tag, such as { Backup = \"nightly\" }; all instances are { Name = \"*\" } at most";
+        let complaint = Complaint { what: "is empty".into(), hint: Some(hint.into()) };
+        mishaps.push(Mishap { span: whole.clone(), within: None, complaint });
+    }
+    if table.len() > TAG_KEYS_MAX {
+        let what = format!("names {} tags, but no instance has more than {TAG_KEYS_MAX}", table.len());
+        mishaps.push(Mishap { span: whole, within: None, complaint: Complaint { what, hint: None } });
+    }
+    for (key, value) in table {
+        let start = mishaps.len();
+        if let Err(complaint) = tag_key(key.get_ref()) {
+            mishaps.push(Mishap { span: key.span(), within: None, complaint });
+        }
+        let kind = Kind::Texts { check: wanted_value, alone: true, max: TAG_VALUES_MAX };
+        match kind.read(value, mishaps) {
+            Some(Value::Texts(values)) if values.is_empty() => {
+                let complaint =
+                    Complaint { what: "lists no value".into(), hint: Some("write \"*\" for any value".into()) };
+                mishaps.push(Mishap { span: value.span(), within: None, complaint });
+            }
+            Some(Value::Texts(values)) => {
+                entries.push((Item { text: key.get_ref().to_string(), span: key.span() }, values));
+            }
+            _ => {}
+        }
+        for mishap in &mut mishaps[start..] {
+            mishap.within = Some(key.get_ref().to_string());
+        }
+    }
+    (mishaps.len() == before).then_some(Value::Tags(entries))
+}
+
+fn tags(table: &DeTable<'_>, mishaps: &mut Vec<Mishap>) -> Option<Value> {
+    let before = mishaps.len();
+    let mut entries = Vec::new();
+    for (key, value) in table {
+        let within = Some(key.get_ref().to_string());
+        let lower = key.get_ref().to_lowercase();
+        let reserved = ["aws:", "stillframe:"].into_iter().find(|prefix| lower.starts_with(prefix));
+        let named = match reserved {
+            Some(prefix) => complain(format!("the prefix `{prefix}` is reserved"), Some("choose another key".into())),
+            None => tag_key(key.get_ref()),
+        };
+        if let Err(complaint) = named {
+            mishaps.push(Mishap { span: key.span(), within: within.clone(), complaint });
+        }
+        let mut inner = Vec::new();
+        if let Some(Value::Text(text)) = Kind::Text(tag_value).read(value, &mut inner) {
+            let values = vec![Item { text, span: value.span() }];
+            entries.push((Item { text: key.get_ref().to_string(), span: key.span() }, values));
+        }
+        mishaps.extend(inner.into_iter().map(|m| Mishap { within: within.clone(), ..m }));
+    }
+    (mishaps.len() == before).then_some(Value::Tags(entries))
+}

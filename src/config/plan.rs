@@ -1,0 +1,226 @@
+//! From the shape of a plan file to a checked plan: what no single key can tell.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::check::{DAEMON_NAME_MAX, PLAN_NAME_MAX, show_duration};
+use super::fields::PLAN;
+use super::kind::TagEntry;
+use super::pace::reboots_needed;
+use super::problem::Problem;
+use super::shape::{self, Sheet};
+use super::source::Source;
+use crate::domain::keep::Keep;
+use crate::domain::naming::{NAME_MAX, TAGS_MAX};
+use crate::domain::plan::{Consistency, Mode, OnUnhealthy, Plan, Rollout, Schedule, Select};
+
+/// `daemon`, `installation`, `plan`, `due`, `instance`, `run`, `role`, `source`, `consistency`, `schema`, and `Name`.
+const OWN_TAGS: usize = 11;
+/// The longest instance id: `i-` and 17 digits.
+const INSTANCE_ID_MAX: usize = 19;
+/// `20261120T023000Z`.
+const COMPACT_LEN: usize = 16;
+
+// `stillframe/<daemon>/<plan>/<instance>/<due>` always fits into the name of an image.
+const _: () = assert!(
+    "stillframe".len() + DAEMON_NAME_MAX + PLAN_NAME_MAX + INSTANCE_ID_MAX + COMPACT_LEN + "////".len() <= NAME_MAX
+);
+
+const COUNTS: [&str; 6] = ["keep.last", "keep.hourly", "keep.daily", "keep.weekly", "keep.monthly", "keep.yearly"];
+
+/// Reads and checks one plan, called `name`. Nothing if it has an error.
+pub fn check(name: &str, source: &Source, problems: &mut Vec<Problem>) -> Option<Plan> {
+    let mut found = Vec::new();
+    let sheet = shape::read(source, &PLAN, true, &mut found);
+    across(&sheet, source, &mut found);
+    let plan = if found.is_empty() { build(name, &sheet) } else { None };
+    if let Some(plan) = &plan {
+        warn(plan, &sheet, source, &mut found);
+    }
+    problems.append(&mut found);
+    plan
+}
+
+/// What only several keys together can tell.
+fn across(sheet: &Sheet, source: &Source, problems: &mut Vec<Problem>) {
+    let mut say = |at: &str, key: &str, what: String, expected: Option<&str>, hint: Option<String>| {
+        let expected = expected.map(str::to_owned);
+        problems.push(Problem { expected, hint, ..source.problem(sheet.span(at), key, what) });
+    };
+    let selectors = ["select.tags", "select.instances"];
+    let selects = !sheet.tags(selectors[0]).is_empty() || !sheet.texts(selectors[1]).is_empty();
+    if sheet.sound(&["select"]) && !selects {
+        let at = if sheet.span("select.instances").is_some() { "select.instances" } else { "select" };
+        say(
+            at,
+            "select",
+            "selects nothing".into(),
+            Some("tags or instances, or both"),
+            Some("add `tags = { Backup = \"nightly\" }` in [select]".into()),
+        );
+    }
+    let keeps = COUNTS.iter().any(|path| sheet.count(path) > 0) || sheet.seconds("keep.within").is_some();
+    if sheet.sound(&["keep"]) && !keeps {
+        say(
+            "keep",
+            "keep",
+            "has no rule: which images should stay?".into(),
+            Some("at least one of last, within, hourly, daily, weekly, monthly, yearly"),
+            Some("add `daily = 7` in [keep]".into()),
+        );
+    }
+    let pace = ["rollout.settle", "rollout.healthy_within"];
+    if let [Some(settle), Some(limit)] = pace.map(|path| sheet.seconds(path))
+        && sheet.sound(&pace)
+        && limit <= settle
+    {
+        let (settle, limit) = (show_duration(settle), show_duration(limit));
+        let at = if sheet.span(pace[1]) == sheet.span("rollout") { pace[0] } else { pace[1] };
+        say(
+            at,
+            at,
+            format!(
+                "healthy_within ({limit}) is not longer than settle ({settle}): no instance could be healthy in time"
+            ),
+            None,
+            Some(format!("write healthy_within = \"15m\", or any time well above {settle}")),
+        );
+    }
+    let tags = sheet.tags("tags");
+    let own = tags.iter().filter(|(key, _)| key.text != "Name").count();
+    if own > TAGS_MAX - OWN_TAGS {
+        let most = TAGS_MAX - OWN_TAGS;
+        let hint =
+            format!("keep at most {most}: EC2 allows {TAGS_MAX} for each image, and {OWN_TAGS} are stillframe's own");
+        say("tags", "tags", format!("holds {own} tags"), None, Some(hint));
+    }
+}
+
+fn build(name: &str, sheet: &Sheet) -> Option<Plan> {
+    let texts = |path: &str| -> Vec<String> { sheet.texts(path).iter().map(|item| item.text.clone()).collect() };
+    let sets = |entries: &[TagEntry]| -> BTreeMap<String, BTreeSet<String>> {
+        let set = |(key, values): &TagEntry| (key.text.clone(), values.iter().map(|v| v.text.clone()).collect());
+        entries.iter().map(set).collect()
+    };
+    Some(Plan {
+        name: name.to_owned(),
+        description: sheet.text("description").map(str::to_owned),
+        schedule: Schedule {
+            cron: texts("schedule.cron"),
+            timezone: sheet.text("schedule.timezone")?.parse().ok()?,
+            catch_up: sheet.seconds("schedule.catch_up"),
+            window: sheet.seconds("schedule.window"),
+        },
+        select: Select {
+            regions: texts("select.regions"),
+            tags: sets(sheet.tags("select.tags")),
+            exclude_tags: sets(sheet.tags("select.exclude_tags")),
+            instances: texts("select.instances").into_iter().collect(),
+            allow_auto_scaling: sheet.flag("select.allow_auto_scaling"),
+        },
+        consistency: Consistency {
+            mode: match sheet.text("consistency.mode")? {
+                "none" => Mode::None,
+                _ => Mode::Reboot,
+            },
+            resend_unknown: sheet.flag("consistency.resend_unknown"),
+        },
+        rollout: Rollout {
+            max_in_flight: sheet.count("rollout.max_in_flight"),
+            settle: sheet.seconds("rollout.settle")?,
+            healthy_within: sheet.seconds("rollout.healthy_within")?,
+            on_unhealthy: match sheet.text("rollout.on_unhealthy")? {
+                "continue" => OnUnhealthy::Continue,
+                _ => OnUnhealthy::HaltPlan,
+            },
+        },
+        keep: Keep {
+            last: sheet.count("keep.last"),
+            within: sheet.seconds("keep.within"),
+            hourly: sheet.count("keep.hourly"),
+            daily: sheet.count("keep.daily"),
+            weekly: sheet.count("keep.weekly"),
+            monthly: sheet.count("keep.monthly"),
+            yearly: sheet.count("keep.yearly"),
+            min: sheet.count("keep.min"),
+            max_deletions: sheet.count("keep.max_deletions"),
+        },
+        tags: {
+            let one = |(key, values): &TagEntry| Some((key.text.clone(), values.first()?.text.clone()));
+            sheet.tags("tags").iter().filter_map(one).collect()
+        },
+    })
+}
+
+/// What is allowed but will surprise.
+fn warn(plan: &Plan, sheet: &Sheet, source: &Source, problems: &mut Vec<Problem>) {
+    let Some(window) = plan.schedule.window else { return };
+    let mut say = |at: &str, what: String, hint: &str| {
+        problems.push(source.problem(sheet.span(at), at, what).hint(hint).warning());
+    };
+    let named = plan.select.instances.len();
+    let needed = reboots_needed(plan, named);
+    if needed > window {
+        say(
+            "schedule.window",
+            format!(
+                "ends after {}, but the last of the {named} instances in select.instances is rebooted {} after the first at best",
+                show_duration(window),
+                show_duration(needed),
+            ),
+            "lengthen the window, or raise rollout.max_in_flight",
+        );
+    }
+    if plan.schedule.catch_up.is_some_and(|late| late > window) && plan.consistency.mode == Mode::Reboot {
+        say(
+            "schedule.window",
+            format!(
+                "is shorter than catch_up ({}): what is caught up after {} reboots nothing",
+                show_duration(plan.schedule.catch_up.unwrap_or_default()),
+                show_duration(window),
+            ),
+            "shorten catch_up, or lengthen the window",
+        );
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::config::problem::Problems;
+
+    /// A plan called `web` of this text.
+    pub(crate) fn parse(text: &str) -> Result<Plan, Problems> {
+        let source = Source { file: "web.toml".into(), text: text.into() };
+        let mut problems = Vec::new();
+        check("web", &source, &mut problems).ok_or_else(|| Problems::new(problems))
+    }
+
+    #[test]
+    fn the_least_plan_has_the_defaults_of_the_contract() {
+        let plan = parse("schedule.cron = \"30 2 * * *\"\nselect.tags.Backup = \"nightly\"\nkeep.last = 3\n").unwrap();
+        let expected = Plan {
+            name: "web".into(),
+            description: None,
+            schedule: Schedule {
+                cron: vec!["30 2 * * *".into()],
+                timezone: chrono_tz::UTC,
+                catch_up: Some(3600),
+                window: None,
+            },
+            select: Select {
+                tags: [("Backup".to_owned(), BTreeSet::from(["nightly".to_owned()]))].into(),
+                ..Select::default()
+            },
+            consistency: Consistency { mode: Mode::Reboot, resend_unknown: true },
+            rollout: Rollout {
+                max_in_flight: 1,
+                settle: 180,
+                healthy_within: 900,
+                on_unhealthy: OnUnhealthy::HaltPlan,
+            },
+            keep: Keep { last: 3, ..Keep::default() },
+            tags: BTreeMap::new(),
+        };
+        assert_eq!(plan, expected);
+    }
+}

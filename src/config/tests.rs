@@ -1,0 +1,168 @@
+//! The directories that are shipped, the layers, and what a directory may look like.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::*;
+use crate::domain::plan::Mode;
+
+fn shipped(dir: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("config").join(dir)
+}
+
+fn with_env(dir: &Path, env: &[(&str, &str)]) -> Result<Loaded, Problems> {
+    load(dir, env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())))
+}
+
+fn dir(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("plans.d")).unwrap();
+    for (name, text) in files {
+        std::fs::write(dir.path().join(name), text).unwrap();
+    }
+    dir
+}
+
+const PLAN: &str = "schedule.cron = \"30 2 * * *\"\nselect.tags.Backup = \"nightly\"\nkeep.last = 3\n";
+
+fn defaults() -> Settings {
+    Settings {
+        daemon: Daemon {
+            name: "prod".into(),
+            state_dir: "/var/lib/stillframe".into(),
+            drain_deadline: 60,
+            instance: None,
+        },
+        cloud: Cloud { backend: Backend::Aws, api_share: 0.5 },
+        log: Log { format: None, level: LogLevel::Info },
+        http: Http { listen: "127.0.0.1:8484".parse().unwrap() },
+        accounts: BTreeMap::new(),
+    }
+}
+
+#[test]
+fn the_shipped_settings_are_the_defaults() {
+    let loaded = with_env(&shipped(""), &[]).unwrap();
+    assert_eq!(loaded.settings, defaults());
+    assert_eq!(loaded.plans, []);
+    assert_eq!(loaded.warnings.len(), 1, "{}", loaded.warnings);
+}
+
+#[test]
+fn the_shipped_settings_show_every_key_at_its_default() {
+    let text = std::fs::read_to_string(shipped("stillframe.toml")).unwrap();
+    let is_toml =
+        |line: &str| line.starts_with('[') || line.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '));
+    let uncommented: Vec<&str> =
+        text.lines().map(|line| line.strip_prefix("# ").filter(|l| is_toml(l)).unwrap_or(line)).collect();
+    let uncommented = uncommented.join("\n");
+    let dir = dir(&[("stillframe.toml", &uncommented)]);
+    let got = with_env(dir.path(), &[]).unwrap().settings;
+    // Keys without a default show what can be written there.
+    let shown = Settings {
+        daemon: Daemon { instance: Some(DaemonInstance::None), ..defaults().daemon },
+        log: Log { format: Some(LogFormat::Json), ..defaults().log },
+        accounts: got.accounts.clone(),
+        ..defaults()
+    };
+    assert_eq!(got, shown);
+    assert_eq!(got.accounts["dr"].id, "222222222222");
+    let tables = fields::SETTINGS.fields.iter().filter_map(|section| match section.kind {
+        kind::Kind::Section(table) | kind::Kind::Named(table) => Some(table),
+        _ => None,
+    });
+    for field in tables.flat_map(|table| table.fields) {
+        let shown = uncommented.lines().any(|line| line.starts_with(&format!("{} = ", field.key)));
+        assert!(shown, "config/stillframe.toml does not show {}", field.key);
+    }
+}
+
+#[test]
+fn the_example_loads() {
+    let loaded = with_env(&shipped("example"), &[]).unwrap();
+    assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
+    let names: Vec<&str> = loaded.plans.iter().map(|plan| plan.name.as_str()).collect();
+    assert_eq!(names, ["db-hourly", "web-nightly"]);
+    assert_eq!(loaded.plans[0].consistency.mode, Mode::None);
+    assert_eq!(loaded.plans[0].select.tags["Role"].len(), 2);
+    assert_eq!(loaded.plans[1].keep.within, Some(14 * 86400));
+    assert_eq!(loaded.plans[1].schedule.timezone, chrono_tz::Europe::Berlin);
+    let dr = &loaded.settings.accounts["dr"];
+    assert_eq!(dr.external_id.as_ref().unwrap().reveal(), "change-me-to-a-long-random-text");
+    assert!(!format!("{loaded:?}").contains("change-me"));
+}
+
+#[test]
+fn the_demo_loads() {
+    let loaded = with_env(&shipped("demo"), &[]).unwrap();
+    assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
+    assert_eq!(loaded.settings.cloud.backend, Backend::Sim);
+    assert_eq!(loaded.settings.daemon.state_dir, shipped("demo").join("state"));
+    let plan = &loaded.plans[0];
+    assert_eq!((plan.rollout.max_in_flight, plan.rollout.settle, plan.rollout.healthy_within), (4, 1, 15));
+}
+
+#[test]
+fn the_environment_goes_over_the_file() {
+    let dir = dir(&[("stillframe.toml", "daemon.name = \"file\"\nlog.level = \"warn\"\n"), ("plans.d/web.toml", PLAN)]);
+    let env = [
+        ("STILLFRAME_LOG__LEVEL", "debug"),
+        ("STILLFRAME_CLOUD__API_SHARE", "0.25"),
+        ("STILLFRAME_DAEMON__DRAIN_DEADLINE", "2m"),
+        ("STILLFRAME_DAEMON__INSTANCE", "i-0123456789abcdef0"),
+        ("STILLFRAME_ACCOUNTS__DR__ID", "222222222222"),
+        ("STILLFRAME_ACCOUNTS__DR__ROLE_ARN", "arn:aws:iam::222222222222:role/x"),
+        ("STILLFRAME_ACCOUNTS__DR__EXTERNAL_ID", "s3cret"),
+        ("STILLFRAME_VERSION", "7"),
+        ("STILLFRAME_LOG_LEVEL", "loud"),
+        ("STILLFRAME_LOG__LEVL", "loud"),
+        ("LOG__LEVEL", "loud"),
+        ("STILLFRAME_", ""),
+    ];
+    let settings = with_env(dir.path(), &env).unwrap().settings;
+    assert_eq!(settings.daemon.name, "file");
+    assert_eq!(settings.log.level, LogLevel::Debug);
+    assert!((settings.cloud.api_share - 0.25).abs() < f64::EPSILON);
+    assert_eq!(settings.daemon.drain_deadline, 120);
+    assert_eq!(settings.daemon.instance, Some(DaemonInstance::Id("i-0123456789abcdef0".into())));
+    assert_eq!(settings.accounts["dr"].external_id, Some(Secret::new("s3cret")));
+}
+
+#[test]
+fn a_required_key_may_come_from_the_environment() {
+    let dir = dir(&[("stillframe.toml", ""), ("plans.d/web.toml", PLAN)]);
+    assert_eq!(with_env(dir.path(), &[("STILLFRAME_DAEMON__NAME", "env")]).unwrap().settings.daemon.name, "env");
+    assert!(with_env(dir.path(), &[]).is_err());
+}
+
+#[test]
+fn only_toml_files_are_plans() {
+    let files = [
+        ("stillframe.toml", "daemon.name = \"a\""),
+        ("plans.d/b.toml", PLAN),
+        ("plans.d/a.toml", PLAN),
+        ("plans.d/README.md", "# no plan"),
+        ("plans.d/c.toml.bak", "nonsense"),
+    ];
+    let dir = dir(&files);
+    let loaded = with_env(dir.path(), &[]).unwrap();
+    let names: Vec<&str> = loaded.plans.iter().map(|plan| plan.name.as_str()).collect();
+    assert_eq!(names, ["a", "b"]);
+    assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
+    for odd in ["plans.d/.c.toml", "plans.d/d.TOML"] {
+        std::fs::write(dir.path().join(odd), PLAN).unwrap();
+    }
+    let loaded = with_env(dir.path(), &[]).unwrap();
+    assert_eq!((loaded.plans.len(), loaded.warnings.len()), (2, 2), "{}", loaded.warnings);
+}
+
+#[test]
+fn a_secret_reaches_no_message() {
+    let text = "[daemon]\nname = \"a\"\n[accounts.dr]\nid = 1\nrole_arn = \"x\"\nexternal_id = \"hunter2 \"\n\
+                external-id = \"hunter2\"\n";
+    let dir = dir(&[("stillframe.toml", text), ("plans.d/a.toml", PLAN)]);
+    let env = [("STILLFRAME_ACCOUNTS__B__EXTERNAL_ID", "hunter2 ")];
+    let problems = with_env(dir.path(), &env).unwrap_err().to_string();
+    assert!(problems.contains("accounts.dr.external_id") && problems.contains("STILLFRAME_ACCOUNTS__B__EXTERNAL_ID"));
+    assert!(!problems.contains("hunter2"), "{problems}");
+}
