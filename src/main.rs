@@ -1,1 +1,10 @@
-fn main() {}
+//! Parse, call, exit code.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    ExitCode::from(stillframe::cli::dispatch(stillframe::cli::Cli::parse()))
+}

@@ -1,4 +1,66 @@
-//! One file per subcommand.
+//! The command line: one file per subcommand. Facts on stdout, logs and progress on stderr.
+//!
+//! Exit codes: 0 done; 1 something failed, nothing was selected, or it is unfinished; 2 wrong usage or
+//! configuration.
 
+pub mod backup;
 pub mod check;
+pub mod history;
+pub mod run;
+pub mod signals;
 pub mod sim;
+pub mod start;
+
+use clap::{Parser, Subcommand};
+
+/// Done.
+pub const DONE: u8 = 0;
+/// Something failed, nothing was selected, or it is unfinished.
+pub const FAILED: u8 = 1;
+/// Wrong usage or configuration.
+pub const WRONG: u8 = 2;
+
+/// File-system-consistent images of EC2 instances on a schedule.
+#[derive(Debug, Parser)]
+#[command(name = "stillframe", version, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the daemon: take images as the plans say, until it is asked to stop
+    Run(run::RunArgs),
+    /// Read the configuration and say all that is wrong with it
+    Check(check::CheckArgs),
+    /// Run a plan now and wait for it, through the running daemon if there is one
+    Backup(backup::BackupArgs),
+    /// Show what ran, and how it ended
+    History(history::HistoryArgs),
+    /// A simulated EC2 behind an HTTP endpoint on this machine, for trying things out
+    Sim(sim::SimArgs),
+}
+
+/// Carries out a command; the exit code.
+#[must_use]
+pub fn dispatch(cli: Cli) -> u8 {
+    match cli.command {
+        Command::Run(args) => run::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Backup(args) => backup::run(&args),
+        Command::History(args) => history::run(&args),
+        Command::Sim(args) => match sim::run(args) {
+            Ok(()) => DONE,
+            Err(why) => complain(&why),
+        },
+    }
+}
+
+/// Says why nothing was done; exit code 1.
+fn complain(why: &str) -> u8 {
+    eprintln!("stillframe: {why}");
+    FAILED
+}

@@ -118,7 +118,10 @@ impl Engine {
             Some(event) if event.text("schedule") == Some(&schedule) => event.at,
             other => {
                 let attempt = other.map_or(1, |e| e.draft.attempt + 1);
-                let draft = Draft { attempt, ..Draft::of_run(&plan.name, Kind::PlanFirstSeen, json!({ "schedule": schedule })) };
+                let draft = Draft {
+                    attempt,
+                    ..Draft::of_run(&plan.name, Kind::PlanFirstSeen, json!({ "schedule": schedule }))
+                };
                 sh.record(&[draft]).await?.first().map_or_else(|| sh.clock.now(), |e| e.at)
             }
         };
@@ -316,7 +319,10 @@ impl Engine {
         }
         let known = self.scheduled.get(&plan).map(|s| (Rc::clone(&s.plan), s.hash.clone()));
         let (decision, reason) = match (&known, self.held(&plan)) {
-            (None, _) => (Decision::Skip, format!("the running daemon knows no plan `{plan}`; restart it to load the configuration")),
+            (None, _) => (
+                Decision::Skip,
+                format!("the running daemon knows no plan `{plan}`; restart it to load the configuration"),
+            ),
             (_, Some(why)) => (Decision::Skip, why),
             _ => (Decision::Run, String::new()),
         };

@@ -4,6 +4,7 @@ mod choose;
 pub mod daemon;
 pub mod executor;
 pub mod heartbeat;
+pub mod installation;
 pub mod machine;
 pub mod observe;
 mod retain;

@@ -94,6 +94,7 @@ pub struct Shared {
     pub barred: RefCell<Option<String>>,
     listener: Listener,
     sick: Cell<bool>,
+    fenced: Cell<bool>,
     drain: watch::Sender<bool>,
     tasks: RefCell<Vec<Pin<Box<dyn Future<Output = ()>>>>>,
     tasks_added: Notify,
@@ -129,6 +130,7 @@ impl Shared {
             barred: RefCell::default(),
             listener,
             sick: Cell::new(false),
+            fenced: Cell::new(false),
             drain: watch::Sender::new(false),
             tasks: RefCell::default(),
             tasks_added: Notify::new(),
@@ -197,6 +199,7 @@ impl Shared {
             Ok(_) => {}
             Err(e @ JournalError::Fenced { .. }) => {
                 tracing::error!(event = "journal.fenced", reason = %e);
+                self.fenced.set(true);
                 self.drain();
             }
             Err(e) if !self.sick.replace(true) => tracing::error!(
@@ -255,6 +258,12 @@ impl Shared {
     #[must_use]
     pub fn sick(&self) -> bool {
         self.sick.get()
+    }
+
+    /// Whether another process took the journal over.
+    #[must_use]
+    pub fn fenced(&self) -> bool {
+        self.fenced.get()
     }
 
     /// The images and instances that steps of any run still work on, by instance.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeZone as _, Utc};
-use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, Transaction, TransactionBehavior, params};
 
 use super::{Answer, Journal, JournalError, Reader, Request, Written};
 use crate::domain::event::{Decision, Draft, Event, Kind, Occurrence, Trigger, VERSION};
@@ -50,6 +50,27 @@ impl SqliteJournal {
         let shown = path.display().to_string();
         let db = Connection::open(&path).map_err(|e| store("open", &shown, &e))?;
         Self::prepare(db, shown)
+    }
+
+    /// Opens the journal for reading, beside whoever writes it.
+    ///
+    /// # Errors
+    /// The file cannot be opened, or a newer version wrote it.
+    pub fn read_only(state_dir: &Path) -> Answer<Self> {
+        let path = state_dir.join(FILE);
+        let shown = path.display().to_string();
+        // Read-write where that is allowed: the readers of a WAL share its index file.
+        let db = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+            .or_else(|_| Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY))
+            .map_err(|e| store("open", &shown, &e))?;
+        db.busy_timeout(BUSY).map_err(|e| store("open", &shown, &e))?;
+        let found: i64 = db
+            .query_row("PRAGMA user_version", [], |r| r.get(0))
+            .map_err(|e| store("read", &shown, &e))?;
+        if found > SCHEMA_VERSION {
+            return Err(JournalError::Newer { path: shown, found, known: SCHEMA_VERSION });
+        }
+        Ok(Self { db: RefCell::new(db), path: shown, fence: Cell::new(0) })
     }
 
     /// A journal that is gone with the process.

@@ -1,1 +1,5 @@
-//! What people read: logs, tables, JSON documents.
+//! What people read: log lines, tables, JSON documents. All of it is derived from the journal's events.
+
+pub mod document;
+pub mod format;
+pub mod logs;

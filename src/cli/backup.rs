@@ -1,0 +1,238 @@
+//! `stillframe backup PLAN`: one occurrence now, through the running daemon or in this process, and wait for it.
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use super::signals::Stops;
+use super::start::{self, Opened, Refused};
+use super::{DONE, FAILED, WRONG, complain};
+use crate::clock::Clock;
+use crate::config::{self, Loaded};
+use crate::domain::event::{Decision, Event, Kind};
+use crate::domain::naming;
+use crate::engine::daemon::{Engine, Mode};
+use crate::engine::shared::Shared;
+use crate::journal::Reader as _;
+use crate::journal::sqlite::SqliteJournal;
+use crate::report::document::RunDocument;
+use crate::report::logs;
+
+/// How often the journal is looked at for news.
+const LOOK: Duration = Duration::from_millis(200);
+/// The engine of this process is asked this often for what to do.
+const TICK: Duration = Duration::from_millis(200);
+
+/// Options of `stillframe backup`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct BackupArgs {
+    /// The plan's name: its file's stem
+    pub plan: String,
+    /// Only this instance of the plan
+    #[arg(long, value_name = "ID")]
+    pub instance: Option<String>,
+    /// The directory that holds stillframe.toml and plans.d
+    #[arg(long, value_name = "DIR", default_value = "/etc/stillframe")]
+    pub config: PathBuf,
+    /// Print one JSON document instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Runs the plan and waits for it.
+#[must_use]
+pub fn run(args: &BackupArgs) -> u8 {
+    let loaded = match config::load(&args.config, config::environment()) {
+        Ok(loaded) => loaded,
+        Err(problems) => {
+            eprint!("{problems}");
+            return WRONG;
+        }
+    };
+    if !loaded.plans.iter().any(|p| p.name == args.plan) {
+        let names: Vec<&str> = loaded.plans.iter().map(|p| p.name.as_str()).collect();
+        let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        eprintln!(
+            "stillframe: no plan `{}` in {}; there are: {known}",
+            args.plan,
+            args.config.join("plans.d").display()
+        );
+        return WRONG;
+    }
+    start::logs(&loaded.settings);
+    let runtime = match start::runtime() {
+        Ok(runtime) => runtime,
+        Err(why) => return complain(&why),
+    };
+    match runtime.block_on(backup(args, &loaded)) {
+        Ok(document) => {
+            if args.json {
+                println!("{}", document.json());
+            } else {
+                print!("{}", document.text());
+            }
+            if document.ok() { DONE } else { FAILED }
+        }
+        Err(why) => complain(&why),
+    }
+}
+
+async fn backup(args: &BackupArgs, loaded: &Loaded) -> Result<RunDocument, String> {
+    let dir = start::state_dir(&loaded.settings)?;
+    let ask = |journal: &SqliteJournal| {
+        let data = json!({ "plan": args.plan, "instance": args.instance });
+        journal.put_request(Clock::Wall.now(), "backup", &data).map_err(|e| e.to_string())
+    };
+    let Some(lock) = start::lock(dir)? else {
+        let journal = SqliteJournal::open(dir).map_err(|e| e.to_string())?;
+        let request = ask(&journal)?;
+        progress(&format!("the running daemon is asked to run {}", args.plan));
+        return follow(&journal, request, Some(dir)).await;
+    };
+    let opened = match start::open(&args.config, loaded, lock, false, Box::new(logs::emit)).await {
+        Ok(opened) => opened,
+        Err(Refused::Failed(why) | Refused::NotOurs(why)) => return Err(why),
+    };
+    let Opened { shared, journal, lock, .. } = opened;
+    let request = ask(&journal)?;
+    let result = here(&shared, &journal, loaded, request).await;
+    drop(lock);
+    result
+}
+
+/// Runs the engine in this process: unfinished runs first, then the request.
+async fn here(
+    shared: &Rc<Shared>,
+    journal: &SqliteJournal,
+    loaded: &Loaded,
+    request: i64,
+) -> Result<RunDocument, String> {
+    let mut stops = Stops::new().map_err(|e| format!("cannot listen to signals: {e}"))?;
+    let (tx, mut ticks) = mpsc::channel(1);
+    let engine = Engine::new(Rc::clone(shared), loaded.plans.clone(), Mode::Once);
+    let ticking = async {
+        loop {
+            // Full: the engine has a tick waiting.
+            let _ = tx.try_send(());
+            shared.clock.sleep(TICK).await;
+        }
+    };
+    let stop = async {
+        stops.next().await;
+        progress("stopping at the next journal boundary; the run goes on when stillframe runs again");
+    };
+    let following = async {
+        let document = follow(journal, request, None).await;
+        shared.drain();
+        document
+    };
+    let engine = async { engine.run(&mut ticks, stop).await.map_err(|e| e.to_string()) };
+    tokio::select! {
+        biased;
+        () = ticking => unreachable!("it ticks until it is dropped"),
+        both = async { tokio::join!(engine, first_of(following, shared)) } => {
+            both.0?;
+            match both.1 {
+                Some(document) => document,
+                // Drained by a signal: what is known so far.
+                None => so_far(journal, request).await,
+            }
+        }
+    }
+}
+
+/// The follower's answer, or nothing if the engine drains first.
+async fn first_of<T>(following: impl Future<Output = T>, shared: &Shared) -> Option<T> {
+    tokio::select! {
+        biased;
+        document = following => Some(document),
+        _ = shared.unless_drained(std::future::pending::<()>()) => None,
+    }
+}
+
+async fn so_far(journal: &SqliteJournal, request: i64) -> Result<RunDocument, String> {
+    let found = journal.request(request).await.map_err(|e| e.to_string())?;
+    match found.and_then(|r| r.run) {
+        Some(run) => document(journal, &run).await,
+        None => Err("stopped before the request was taken up; it is taken up when stillframe runs again".into()),
+    }
+}
+
+/// Waits for the end of the run that a request leads to, and shows its progress.
+async fn follow(
+    journal: &SqliteJournal,
+    request: i64,
+    daemon: Option<&std::path::Path>,
+) -> Result<RunDocument, String> {
+    let oops = |e: crate::journal::JournalError| e.to_string();
+    let mut seen = 0;
+    let mut idle = 0_u32;
+    loop {
+        let found = journal.request(request).await.map_err(oops)?;
+        let run = found.and_then(|r| r.run);
+        if let Some(run) = &run {
+            let events = journal.events_after(run, seen).map_err(oops)?;
+            if let Some(last) = events.last() {
+                seen = last.seq;
+                idle = 0;
+            }
+            if daemon.is_some() {
+                events.iter().filter_map(tell).for_each(|line| progress(&line));
+            }
+            let (plan, due) = naming::parse_run_name(run).ok_or_else(|| format!("`{run}` is not a run"))?;
+            let decided = journal.occurrence(plan, due).await.map_err(oops)?;
+            let ended = events.iter().any(|e| e.draft.kind == Kind::RunFinished);
+            if ended || decided.is_some_and(|o| o.decision != Decision::Run) {
+                return document(journal, run).await;
+            }
+        }
+        idle += 1;
+        // A daemon that died holds no lock any more.
+        if idle % 25 == 0
+            && let Some(dir) = daemon
+            && start::lock(dir)?.is_some()
+        {
+            return match run {
+                Some(run) => document(journal, &run).await,
+                None => Err("the daemon stopped before it took the request up; it does so when it runs again".into()),
+            };
+        }
+        Clock::Wall.sleep(LOOK).await;
+    }
+}
+
+async fn document(journal: &SqliteJournal, run: &str) -> Result<RunDocument, String> {
+    let (plan, due) = naming::parse_run_name(run).ok_or_else(|| format!("`{run}` is not a run"))?;
+    let occurrence = journal.occurrence(plan, due).await.map_err(|e| e.to_string())?;
+    let occurrence = occurrence.ok_or_else(|| format!("{run} is not in the journal"))?;
+    let events = journal.events_of(run).await.map_err(|e| e.to_string())?;
+    Ok(RunDocument::of(&occurrence, &events))
+}
+
+/// A line of progress for an event worth one.
+fn tell(event: &Event) -> Option<String> {
+    let id = event.draft.subject.as_ref().map(|s| s.id.as_str()).unwrap_or_default();
+    let reason = event.text("reason").unwrap_or_default();
+    let what = match event.draft.kind {
+        Kind::RunStarted => return Some(format!("{} began", event.draft.run)),
+        Kind::TargetSkipped => "skipped",
+        Kind::SlotTaken => "is being rebooted",
+        Kind::SlotFreed => "is back",
+        Kind::TargetFinished => event.text("outcome")?,
+        Kind::StepNeedsPerson | Kind::StepUnknown => "needs attention",
+        Kind::StepDone if event.draft.step == "retain" && id.starts_with("ami-") => "deleted",
+        _ => return None,
+    };
+    Some(format!("{id} {what}{}{reason}", if reason.is_empty() { "" } else { ": " }))
+}
+
+/// Progress is for a person who waits; a script reads the result.
+fn progress(line: &str) {
+    if std::io::stderr().is_terminal() {
+        eprintln!("{line}");
+    }
+}

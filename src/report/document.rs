@@ -1,0 +1,165 @@
+//! One run as a document, derived from its events: the JSON of `backup` and `history`, and their tables.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::domain::event::{Decision, Event, Kind, Occurrence, Outcome};
+use crate::domain::naming::rfc3339;
+use crate::domain::saga::RunState;
+
+/// The version of the documents' shape.
+pub const SCHEMA: u32 = 1;
+
+/// One target of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TargetDocument {
+    /// Twelve digits.
+    pub account: String,
+    /// The region.
+    pub region: String,
+    /// `i-...`
+    pub instance: String,
+    /// done, failed, skipped or unfinished.
+    pub outcome: &'static str,
+    /// Why, where it is not plainly done.
+    pub reason: String,
+    /// `ami-...`, once known.
+    pub image: Option<String>,
+}
+
+/// What retention decided of one image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct VerdictDocument {
+    /// `ami-...`
+    pub image: String,
+    /// keep or delete.
+    pub verdict: String,
+    /// In an operator's words.
+    pub reasons: Vec<String>,
+}
+
+/// One run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RunDocument {
+    /// `plan@due`.
+    pub run: String,
+    /// The plan's name.
+    pub plan: String,
+    /// RFC 3339, UTC.
+    pub due: String,
+    /// schedule or manual.
+    pub trigger: &'static str,
+    /// done, failed, skipped, missed or unfinished.
+    pub outcome: &'static str,
+    /// Why, where it is not plainly done.
+    pub reason: String,
+    /// Every instance that the plan named.
+    pub targets: Vec<TargetDocument>,
+    /// Every image of the series that the run looked at.
+    pub retention: Vec<VerdictDocument>,
+}
+
+impl RunDocument {
+    /// The document of an occurrence with the events of its run.
+    #[must_use]
+    pub fn of(occurrence: &Occurrence, events: &[Event]) -> Self {
+        let state = RunState::fold(events);
+        let (outcome, reason) = match occurrence.decision {
+            Decision::Skip => (Outcome::Skipped, occurrence.reason.clone()),
+            Decision::Miss => (Outcome::Missed, occurrence.reason.clone()),
+            Decision::Run if state.finished.is_some() => {
+                let reason = events.iter().rfind(|e| e.draft.kind == Kind::RunFinished).and_then(|e| e.text("reason"));
+                (state.finished.unwrap_or(Outcome::Failed), reason.unwrap_or_default().to_owned())
+            }
+            Decision::Run => (Outcome::Unfinished, String::new()),
+        };
+        Self {
+            run: occurrence.run(),
+            plan: occurrence.plan.clone(),
+            due: rfc3339(occurrence.due),
+            trigger: occurrence.trigger.as_str(),
+            outcome: outcome.as_str(),
+            reason,
+            targets: targets(&state),
+            retention: verdicts(events),
+        }
+    }
+
+    /// The document of `backup`.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        let mut document = json!(self);
+        document["schema"] = json!(SCHEMA);
+        document
+    }
+
+    /// Whether the command that asked for it succeeded.
+    #[must_use]
+    pub fn ok(&self) -> bool {
+        self.outcome == Outcome::Done.as_str()
+    }
+
+    /// Lines for people.
+    #[must_use]
+    pub fn text(&self) -> String {
+        use std::fmt::Write as _;
+        let mut text = format!("{}  {:<10} {}", self.run, self.outcome, self.reason).trim_end().to_owned();
+        text.push('\n');
+        for t in &self.targets {
+            let image = t.image.as_deref().unwrap_or("-");
+            let line = format!("  {:<19} {:<14} {:<10} {:<21} {}", t.instance, t.region, t.outcome, image, t.reason);
+            let _ = writeln!(text, "{}", line.trim_end());
+        }
+        for v in self.retention.iter().filter(|v| v.verdict == "delete") {
+            let _ = writeln!(text, "  deleted {}: {}", v.image, v.reasons.join("; "));
+        }
+        text
+    }
+}
+
+fn targets(state: &RunState) -> Vec<TargetDocument> {
+    let mut list: Vec<TargetDocument> = Vec::new();
+    for (subject, target) in &state.targets {
+        let (outcome, reason) = target.finished.clone().unwrap_or((Outcome::Unfinished, String::new()));
+        list.push(TargetDocument {
+            account: subject.place.account.clone(),
+            region: subject.place.region.clone(),
+            instance: subject.id.clone(),
+            outcome: outcome.as_str(),
+            reason,
+            image: target.image().map(str::to_owned),
+        });
+    }
+    for (subject, reason) in &state.skipped {
+        list.push(TargetDocument {
+            account: subject.place.account.clone(),
+            region: subject.place.region.clone(),
+            instance: subject.id.clone(),
+            outcome: Outcome::Skipped.as_str(),
+            reason: reason.clone(),
+            image: None,
+        });
+    }
+    list.sort_by(|a, b| (&a.account, &a.region, &a.instance).cmp(&(&b.account, &b.region, &b.instance)));
+    list
+}
+
+fn verdicts(events: &[Event]) -> Vec<VerdictDocument> {
+    let lists = events.iter().filter(|e| e.draft.kind == Kind::RetainDecided);
+    let text = |v: &Value, key: &str| v.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    lists
+        .filter_map(|e| e.draft.data.get("verdicts").and_then(Value::as_array))
+        .flatten()
+        .map(|v| VerdictDocument {
+            image: text(v, "image"),
+            verdict: text(v, "verdict"),
+            reasons: v
+                .get("reasons")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+                .filter_map(|r| r.as_str().map(str::to_owned))
+                .collect(),
+        })
+        .collect()
+}

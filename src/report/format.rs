@@ -1,0 +1,133 @@
+//! The two formats of a log line: JSON for machines and the night, text for a person at a terminal.
+
+use std::fmt;
+
+use serde_json::{Map, Value, json};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::clock::Clock;
+
+/// How log lines look.
+#[derive(Debug, Clone)]
+pub struct Format {
+    /// The daemon's name, in each JSON line.
+    pub daemon: String,
+    /// JSON, or text.
+    pub json: bool,
+    /// Whether text may be coloured.
+    pub colour: bool,
+}
+
+/// Fields by name, in the order in which they were given.
+#[derive(Default)]
+struct Fields(Map<String, Value>);
+
+impl Fields {
+    fn put(&mut self, field: &Field, value: Value) {
+        self.0.insert(field.name().to_owned(), value);
+    }
+
+    fn take(&mut self, key: &str) -> Option<String> {
+        match self.0.remove(key)? {
+            Value::String(text) => Some(text),
+            other => Some(other.to_string()),
+        }
+    }
+}
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.put(field, json!(format!("{value:?}")));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.put(field, json!(value));
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.put(field, json!(value));
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.put(field, json!(value));
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.put(field, json!(value));
+    }
+}
+
+impl<S, N> FormatEvent<S, N> for Format
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, _: &FmtContext<'_, S, N>, mut w: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let name = fields.take("event").unwrap_or_else(|| event.metadata().target().to_owned());
+        let level = event.metadata().level().as_str();
+        let now = Clock::Wall.now();
+        if self.json {
+            // Written by hand so that the line begins with what an eye looks for first.
+            write!(
+                w,
+                r#"{{"ts":{},"level":{},"event":{},"daemon":{}"#,
+                json!(now.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()),
+                json!(level),
+                json!(name),
+                json!(self.daemon)
+            )?;
+            for (key, value) in fields.0 {
+                write!(w, ",{}:{value}", json!(key))?;
+            }
+            return writeln!(w, "}}");
+        }
+        let (paint, plain) = match (self.colour, level) {
+            (true, "ERROR") => ("\x1b[1;31m", "\x1b[0m"),
+            (true, "WARN") => ("\x1b[33m", "\x1b[0m"),
+            _ => ("", ""),
+        };
+        write!(w, "{} {paint}{level:<5}{plain} {name:<18}", now.format("%H:%M:%S"))?;
+        // The run tells plan and due; the place is in the JSON and in `history`.
+        for key in ["plan", "due", "account", "region"] {
+            if key != "plan" || fields.0.contains_key("run") {
+                fields.0.remove(key);
+            }
+        }
+        for key in ["run", "plan", "instance", "image", "snapshot", "step", "outcome"] {
+            if let Some(text) = fields.take(key) {
+                write!(w, " {text}")?;
+            }
+        }
+        let reason =
+            [fields.take("message"), fields.take("reason")].into_iter().flatten().collect::<Vec<_>>().join(": ");
+        for (key, value) in fields.0 {
+            if key == "elapsed_ms" {
+                write!(w, " in {:.1}s", value.as_f64().unwrap_or(0.0) / 1000.0)?;
+            } else {
+                write!(w, " {key}={}", value.as_str().map_or_else(|| value.to_string(), str::to_owned))?;
+            }
+        }
+        if !reason.is_empty() {
+            write!(w, ": {paint}{reason}{plain}")?;
+        }
+        writeln!(w)
+    }
+}
+
+/// Sends all logs to stderr in `format`, from `level` on; of the libraries only warnings.
+pub fn install(format: Format, level: &str) {
+    let filter = EnvFilter::new(format!(
+        "warn,stillframe={level},tokio_cron_scheduler=error,aws_config=error,aws_smithy_runtime=error"
+    ));
+    let subscriber =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).event_format(format);
+    // A second call (in tests) leaves the first in force.
+    let _ = subscriber.try_init();
+}

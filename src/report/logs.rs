@@ -1,0 +1,133 @@
+//! One log line per event: which level it has, and which fields it shows. ERROR = somebody must act.
+
+use serde_json::Value;
+use tracing::Level;
+
+use crate::domain::event::{Event, Kind};
+use crate::domain::naming::{parse_run_name, rfc3339};
+
+/// Steps whose own coming and going is no news: what they end with is.
+const QUIET_STEPS: &[&str] = &["return"];
+
+/// The level of an event.
+#[must_use]
+pub fn level(event: &Event) -> Level {
+    let outcome = event.text("outcome");
+    let flag = |key: &str| event.draft.data.get(key).and_then(Value::as_bool).unwrap_or(false);
+    match event.draft.kind {
+        Kind::StepNeedsPerson => Level::ERROR,
+        // A run as a whole that could not do its part: nobody else says it.
+        Kind::StepRefused if event.draft.subject.is_none() => Level::ERROR,
+        // A target that failed is an error unless it was alarmed already.
+        Kind::TargetFinished if outcome == Some("failed") && !flag("alarmed") => Level::ERROR,
+        Kind::OccurrenceSkipped if flag("again") => Level::ERROR,
+        Kind::TargetFinished | Kind::RunFinished if outcome == Some("failed") => Level::WARN,
+        Kind::RunFinished if outcome == Some("skipped") => Level::WARN,
+        Kind::StepObserved if outcome == Some("failed") => Level::WARN,
+        Kind::StepRefused
+        | Kind::StepUnknown
+        | Kind::StepAbandoned
+        | Kind::OccurrenceSkipped
+        | Kind::OccurrenceMissed
+        | Kind::RetainStopped => Level::WARN,
+        Kind::RetainDecided if event.text("verdict") == Some("foreign") => Level::WARN,
+        Kind::RetainDecided if deletions(event) == 0 => Level::DEBUG,
+        Kind::StepIntent | Kind::StepDone if QUIET_STEPS.contains(&event.draft.step.as_str()) => Level::DEBUG,
+        _ => Level::INFO,
+    }
+}
+
+fn deletions(event: &Event) -> usize {
+    let verdicts = event.draft.data.get("verdicts").and_then(Value::as_array);
+    verdicts.into_iter().flatten().filter(|v| v.get("verdict").and_then(Value::as_str) == Some("delete")).count()
+}
+
+/// What a line says beside its event's name.
+struct Line {
+    plan: Option<String>,
+    due: Option<String>,
+    run: Option<String>,
+    instance: Option<String>,
+    image: Option<String>,
+    snapshot: Option<String>,
+    region: Option<String>,
+    account: Option<String>,
+    step: Option<String>,
+    outcome: Option<String>,
+    reason: Option<String>,
+    request: Option<String>,
+    elapsed: Option<i64>,
+    counts: [Option<u64>; 4],
+}
+
+impl Line {
+    fn of(event: &Event) -> Self {
+        let draft = &event.draft;
+        let named = parse_run_name(&draft.run);
+        let subject = draft.subject.as_ref();
+        let id = |prefix: &str| subject.filter(|s| s.id.starts_with(prefix)).map(|s| s.id.clone());
+        let text = |key: &str| event.text(key).filter(|t| !t.is_empty()).map(str::to_owned);
+        let count = |key: &str| draft.data.get(key).and_then(Value::as_u64);
+        Self {
+            plan: named.map_or_else(
+                || (draft.kind == Kind::PlanFirstSeen).then(|| draft.run.clone()),
+                |(plan, _)| Some(plan.to_owned()),
+            ),
+            due: named.map(|(_, due)| rfc3339(due)),
+            run: named.map(|_| draft.run.clone()),
+            instance: id("i-"),
+            image: id("ami-").or_else(|| text("image")),
+            snapshot: id("snap-"),
+            region: subject.map(|s| s.place.region.clone()),
+            account: subject.map(|s| s.place.account.clone()),
+            step: Some(draft.step.clone()).filter(|s| !s.is_empty()),
+            outcome: text("outcome"),
+            reason: text("reason").or_else(|| verdict_summary(event)),
+            request: text("aws_request_id"),
+            elapsed: draft.data.get("elapsed_ms").and_then(Value::as_i64),
+            counts: ["done", "failed", "skipped", "deleted"].map(count),
+        }
+    }
+}
+
+fn verdict_summary(event: &Event) -> Option<String> {
+    let verdicts = event.draft.data.get("verdicts").and_then(Value::as_array)?;
+    let gone = deletions(event);
+    Some(format!("{} kept, {gone} to delete", verdicts.len() - gone))
+}
+
+/// Writes the line of an event to the log.
+pub fn emit(event: &Event) {
+    let line = Line::of(event);
+    macro_rules! write_line {
+        ($level:expr) => {
+            tracing::event!(
+                $level,
+                event = event.draft.kind.as_str(),
+                plan = line.plan,
+                due = line.due,
+                run = line.run,
+                instance = line.instance,
+                image = line.image,
+                snapshot = line.snapshot,
+                region = line.region,
+                account = line.account,
+                step = line.step,
+                outcome = line.outcome,
+                reason = line.reason,
+                aws_request_id = line.request,
+                elapsed_ms = line.elapsed,
+                done = line.counts[0],
+                failed = line.counts[1],
+                skipped = line.counts[2],
+                deleted = line.counts[3],
+            )
+        };
+    }
+    match level(event) {
+        Level::ERROR => write_line!(Level::ERROR),
+        Level::WARN => write_line!(Level::WARN),
+        Level::DEBUG => write_line!(Level::DEBUG),
+        _ => write_line!(Level::INFO),
+    }
+}
