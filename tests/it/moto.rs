@@ -190,9 +190,15 @@ async fn a_connection_that_was_never_made_is_a_refusal_for_now() {
     let fault = cloud.images(&place(), &ImageQuery::Names(vec!["n".into()]), None).await.expect_err("nobody there");
     assert_eq!(fault.class, Class::NeverSent);
 
-    // No TLS at the other end: the handshake fails before any request.
-    let plain = Rude::start(Manners::HangUp);
-    let cloud = aws(&plain.endpoint.replace("http:", "https:"));
+    // No TLS at the other end: the handshake fails, or is given up, before any request.
+    for manners in [Manners::HangUp, Manners::Silence] {
+        let plain = Rude::start(manners);
+        let cloud = aws(&plain.endpoint.replace("http:", "https:"));
+        let fault = refused(cloud.create_image(&place(), &request("i-1", "name")).await);
+        assert_eq!(fault.class, Class::NeverSent, "{manners:?}: {fault}");
+    }
+    // A name that cannot be: a label has at most 63 characters, so that the resolver asks nobody.
+    let cloud = aws(&format!("http://{}.invalid", "x".repeat(64)));
     let fault = refused(cloud.create_image(&place(), &request("i-1", "name")).await);
     assert_eq!(fault.class, Class::NeverSent, "{fault}");
 }

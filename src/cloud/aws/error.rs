@@ -75,7 +75,8 @@ where
     }
     match error {
         SdkError::DispatchFailure(_) if never_connected(error) => {
-            own(Class::NeverSent, "Connection", format!("no connection: {causes}"))
+            let advice = "check the network, its proxy and AWS_ENDPOINT_URL";
+            own(Class::NeverSent, "Connection", format!("no connection could be made ({causes}); {advice}"))
         }
         SdkError::TimeoutError(_) => own(Class::Transient, "Timeout", causes),
         SdkError::ResponseError(context) => Fault {
