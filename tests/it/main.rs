@@ -4,3 +4,4 @@ mod door;
 mod imports;
 mod mistakes;
 mod moto;
+mod support;

@@ -137,3 +137,57 @@ fn filter(name: &str, values: &[String]) -> Filter {
 fn token(token: Option<&str>) -> Option<String> {
     token.filter(|token| !token.is_empty()).map(str::to_owned)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use aws_sdk_ec2::config::interceptors::BeforeTransmitInterceptorContextRef;
+    use aws_sdk_ec2::config::{BehaviorVersion, ConfigBag, Credentials, Intercept, RuntimeComponents};
+    use aws_sdk_ec2::error::BoxError;
+
+    use super::*;
+
+    /// Notes where each request would go, and lets none through.
+    #[derive(Debug, Clone, Default)]
+    struct Stop(Arc<Mutex<Vec<String>>>);
+
+    impl Intercept for Stop {
+        fn name(&self) -> &'static str {
+            "Stop"
+        }
+        fn read_before_transmit(
+            &self,
+            context: &BeforeTransmitInterceptorContextRef<'_>,
+            _: &RuntimeComponents,
+            _: &mut ConfigBag,
+        ) -> Result<(), BoxError> {
+            let request = context.request();
+            let scope = request.headers().get("authorization").unwrap_or_default().split('/').nth(2);
+            self.0.lock().expect("one thread").push(format!("{} {}", request.uri(), scope.unwrap_or_default()));
+            Err("stopped".into())
+        }
+    }
+
+    #[tokio::test]
+    async fn each_request_goes_to_the_region_of_its_place_and_is_signed_for_it() {
+        let stop = Stop::default();
+        let config = Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("eu-central-1"))
+            .credentials_provider(Credentials::new("testing", "testing", None, None, "tests"))
+            .interceptor(stop.clone());
+        let sdk = aws_config::SdkConfig::builder().behavior_version(BehaviorVersion::latest()).build();
+        let cloud = AwsCloud { ec2: aws_sdk_ec2::Client::from_conf(config.build()), ..AwsCloud::with_config(&sdk) };
+        for region in ["eu-west-1", "cn-north-1"] {
+            let place = Place::new("111111111111", region);
+            let end = cloud.delete_snapshot(&place, "snap-1").await;
+            assert!(!matches!(end, Effect::Done { .. }), "{end:?}");
+        }
+        let seen = stop.0.lock().expect("one thread").clone();
+        assert_eq!(
+            seen,
+            ["https://ec2.eu-west-1.amazonaws.com/ eu-west-1", "https://ec2.cn-north-1.amazonaws.com.cn/ cn-north-1"]
+        );
+    }
+}

@@ -17,6 +17,9 @@ const CAUSES_MAX: usize = 8;
 /// The causes of a missing credential are cut after this many characters: a provider may quote another program.
 const CAUSES_CHARS_MAX: usize = 300;
 
+/// A longer request id is none (EC2's have 36 characters).
+const REQUEST_ID_MAX: usize = 64;
+
 /// Notes whether the SDK handed a request to the HTTP client: before that (credentials, endpoint, signature),
 /// nothing can have been sent.
 #[derive(Debug, Clone, Default)]
@@ -53,15 +56,15 @@ where
     if let SdkError::ServiceError(context) = error {
         let meta = context.err().meta();
         let status = context.raw().status().as_u16();
-        let request_id = meta.request_id().or_else(|| error.request_id()).map(str::to_owned);
+        let request_id = error.request_id().or_else(|| id_in(context.raw().body().bytes()?)).map(str::to_owned);
         let message = meta.message().unwrap_or_default().to_owned();
         return match meta.code() {
             Some(code) => Fault { class: classify(status, code, &message), code: code.to_owned(), message, request_id },
-            // Not EC2's own words but something's in between: no answer to rely on.
+            // Not AWS's words but of something in between: no answer to rely on.
             None => Fault {
                 class: Class::Transient,
                 code: format!("HTTP {status}"),
-                message: "an answer without an error code, perhaps from a proxy or load balancer".into(),
+                message: "not an answer of AWS's: perhaps a proxy in between".into(),
                 request_id,
             },
         };
@@ -72,7 +75,8 @@ where
     }
     match error {
         SdkError::DispatchFailure(_) if never_connected(error) => {
-            own(Class::NeverSent, "Connection", format!("no connection: {causes}"))
+            let advice = "check the network, its proxy and AWS_ENDPOINT_URL";
+            own(Class::NeverSent, "Connection", format!("no connection could be made ({causes}); {advice}"))
         }
         SdkError::TimeoutError(_) => own(Class::Transient, "Timeout", causes),
         SdkError::ResponseError(context) => Fault {
@@ -81,6 +85,14 @@ where
         },
         _ => own(Class::Transient, "Connection", causes),
     }
+}
+
+/// EC2 repeats the request's id in the body of an error; the SDK reads the header alone.
+fn id_in(body: &[u8]) -> Option<&str> {
+    let (_, rest) = std::str::from_utf8(body).ok()?.split_once("<RequestID>")?;
+    let (id, _) = rest.split_once("</RequestID>")?;
+    let plain = id.len() <= REQUEST_ID_MAX && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    plain.then_some(id)
 }
 
 /// An answer that lacks what it must hold.
