@@ -272,7 +272,7 @@ mod tests {
         assert!(!dir.path().join(FILE).exists(), "opening creates nothing");
         assert!(matches!(open(&OwnMachine::NotEc2, true).1, Verdict::Differs { .. }));
 
-        file.take_over(&OwnMachine::Unknown("silent".into(, DateTime::UNIX_EPOCH))).expect("written");
+        file.take_over(&OwnMachine::Unknown("silent".into()), DateTime::UNIX_EPOCH).expect("written");
         let id = file.id().to_owned();
         // The instance becomes known, also on a running daemon, and stays known.
         assert_eq!(file.recheck(&instance("i-1")), Ok(Verdict::Same));

@@ -64,9 +64,8 @@ impl SqliteJournal {
             .or_else(|_| Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY))
             .map_err(|e| store("open", &shown, &e))?;
         db.busy_timeout(BUSY).map_err(|e| store("open", &shown, &e))?;
-        let found: i64 = db
-            .query_row("PRAGMA user_version", [], |r| r.get(0))
-            .map_err(|e| store("read", &shown, &e))?;
+        let found: i64 =
+            db.query_row("PRAGMA user_version", [], |r| r.get(0)).map_err(|e| store("read", &shown, &e))?;
         if found > SCHEMA_VERSION {
             return Err(JournalError::Newer { path: shown, found, known: SCHEMA_VERSION });
         }
