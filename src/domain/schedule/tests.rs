@@ -1,1 +1,360 @@
+use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::{NaiveDateTime, TimeDelta, Timelike};
+use proptest::prelude::*;
+
+use super::*;
+
+fn at(text: &str) -> DateTime<Utc> {
+    let text = if text.len() == 16 { format!("{text}:00") } else { text.to_owned() };
+    NaiveDateTime::parse_from_str(&text, "%Y-%m-%dT%H:%M:%S").expect("an instant").and_utc()
+}
+
+fn table(cron: &[&str], zone: Tz, catch_up: Option<Seconds>) -> Timetable {
+    let cron = cron.iter().map(|l| (*l).to_owned()).collect();
+    Timetable::new(&Schedule { cron, timezone: zone, catch_up, window: None }).expect("a schedule")
+}
+
+/// The local times (with offset) of a day or two.
+fn locals(cron: &str, zone: Tz, from: &str, until: &str) -> String {
+    let table = table(&[cron], zone, None);
+    let shown: Vec<String> = table
+        .between(at(from), at(until))
+        .map(|t| t.with_timezone(&zone).format("%dT%H:%M%:z").to_string().replace(":00+", "+").replace(":00-", "-"))
+        .collect();
+    shown.join(" ")
+}
+
+#[test]
+fn lines_are_checked() {
+    for good in
+        ["30 2 * * *", "0 30 2 * * *", "*/15 * * * *", "0 0 29 2 *", "0 3 * * MON-FRI", "0 3 L * *", "0 3 * * 1#1"]
+    {
+        assert_eq!(check_cron(good), Ok(()), "{good}");
+    }
+    let bad = [
+        ("", "0 fields"),
+        ("30", "1 field:"),
+        ("30 2 * *", "4 fields"),
+        ("0 0 30 2 * * 2027", "7 fields"),
+        ("@daily", "nickname"),
+        ("0 0 30 2 *", "never fires"),
+        ("0 0 31 2,4,6,9,11 *", "never fires"),
+        ("60 2 * * *", "not a cron line"),
+        ("0 24 * * *", "not a cron line"),
+        ("0,,5 2 * * *", "empty item"),
+        ("MON 2 * * *", "not a time"),
+        ("0 2 * * NEVER", "not a cron line"),
+    ];
+    for (line, why) in bad {
+        let said = check_cron(line).expect_err(line);
+        assert!(said.contains(why), "{line}: {said}");
+    }
+}
+
+#[test]
+fn gaps_and_overlaps() {
+    use chrono_tz::{Africa::Casablanca, America::Havana, America::St_Johns, Australia::Lord_Howe, Europe::Berlin};
+    // Zone, line, from (excl.), until (incl.), both UTC; local times with their offsets.
+    let rows = [
+        // Berlin 2026-03-29 02:00 -> 03:00 (gap), 2026-10-25 03:00 -> 02:00 (overlap).
+        (Berlin, "30 2 * * *", "2026-03-28T12:00", "2026-03-30T12:00", "29T03:00+02:00 30T02:30+02:00"),
+        (Berlin, "30 2 * * *", "2026-10-24T12:00", "2026-10-26T12:00", "25T02:30+02:00 26T02:30+01:00"),
+        (Berlin, "30 2,14 * * *", "2026-03-28T23:00", "2026-03-29T22:00", "29T03:00+02:00 29T14:30+02:00"),
+        (Berlin, "30 2,14 * * *", "2026-10-24T22:00", "2026-10-25T23:00", "25T02:30+02:00 25T14:30+01:00"),
+        (Berlin, "0,30 2 * * *", "2026-03-28T23:00", "2026-03-29T22:00", "29T03:00+02:00"),
+        (Berlin, "0,30 2 * * *", "2026-10-24T22:00", "2026-10-25T23:00", "25T02:00+02:00 25T02:30+02:00"),
+        (Berlin, "30 1-3 * * *", "2026-03-28T23:00", "2026-03-29T22:00", "29T01:30+01:00 29T03:30+02:00"),
+        (
+            Berlin,
+            "30 1-3 * * *",
+            "2026-10-24T22:00",
+            "2026-10-25T23:00",
+            "25T01:30+02:00 25T02:30+02:00 25T02:30+01:00 25T03:30+01:00",
+        ),
+        (
+            Berlin,
+            "*/30 * * * *",
+            "2026-03-29T00:15",
+            "2026-03-29T01:45",
+            "29T01:30+01:00 29T03:00+02:00 29T03:30+02:00",
+        ),
+        (
+            Berlin,
+            "*/30 * * * *",
+            "2026-10-25T00:15",
+            "2026-10-25T01:45",
+            "25T02:30+02:00 25T02:00+01:00 25T02:30+01:00",
+        ),
+        // The seconds decide too: a step in them makes it run by elapsed time.
+        (Berlin, "0 30 2 * * *", "2026-10-24T22:00", "2026-10-25T23:00", "25T02:30+02:00"),
+        (Berlin, "*/60 30 2 * * *", "2026-10-24T22:00", "2026-10-25T23:00", "25T02:30+02:00 25T02:30+01:00"),
+        // Only on the day of the change.
+        (Berlin, "30 2 29 3 *", "2026-01-01T00:00", "2027-12-31T00:00", "29T03:00+02:00 29T02:30+02:00"),
+        // St. John's 2026-03-08 02:00 -> 03:00, 2026-11-01 02:00 -> 01:00.
+        (St_Johns, "30 2 * * *", "2026-03-07T12:00", "2026-03-09T12:00", "08T03:00-02:30 09T02:30-02:30"),
+        (St_Johns, "30 1 * * *", "2026-10-31T12:00", "2026-11-02T12:00", "01T01:30-02:30 02T01:30-03:30"),
+        (
+            St_Johns,
+            "30 1-2 * * *",
+            "2026-11-01T00:00",
+            "2026-11-01T12:00",
+            "01T01:30-02:30 01T01:30-03:30 01T02:30-03:30",
+        ),
+        // Lord Howe moves by half an hour: 2026-10-04 02:00 -> 02:30, 2026-04-05 02:00 -> 01:30.
+        (Lord_Howe, "15 2 * * *", "2026-10-03T00:00", "2026-10-04T18:00", "04T02:30+11:00 05T02:15+11:00"),
+        (Lord_Howe, "30 2 * * *", "2026-10-03T00:00", "2026-10-04T12:00", "04T02:30+11:00"),
+        (Lord_Howe, "45 1 * * *", "2026-04-04T00:00", "2026-04-05T18:00", "05T01:45+11:00 06T01:45+10:30"),
+        (Lord_Howe, "15 1-2 * * *", "2026-04-04T00:00", "2026-04-04T18:00", "05T01:15+11:00 05T02:15+10:30"),
+        (
+            Lord_Howe,
+            "45 1-2 * * *",
+            "2026-04-04T12:00",
+            "2026-04-04T18:00",
+            "05T01:45+11:00 05T01:45+10:30 05T02:45+10:30",
+        ),
+        // Casablanca steps back for Ramadan: 2026-02-15 03:00 -> 02:00, 2026-03-22 02:00 -> 03:00.
+        (Casablanca, "30 2 * * *", "2026-02-14T12:00", "2026-02-16T12:00", "15T02:30+01:00 16T02:30+00:00"),
+        (Casablanca, "30 2 * * *", "2026-03-21T12:00", "2026-03-23T12:00", "22T03:00+01:00 23T02:30+01:00"),
+        // Havana has no midnight on 2026-03-08, and its clock goes back from 01:00 to 00:00 on 2026-11-01.
+        (Havana, "0 0 * * *", "2026-03-07T12:00", "2026-03-09T12:00", "08T01:00-04:00 09T00:00-04:00"),
+        (Havana, "0 0 * * *", "2026-10-31T12:00", "2026-11-02T12:00", "01T00:00-04:00 02T00:00-05:00"),
+        (Tz::UTC, "30 2 * * *", "2026-03-28T12:00", "2026-03-30T12:00", "29T02:30+00:00 30T02:30+00:00"),
+    ];
+    for (zone, cron, from, until, expected) in rows {
+        let shown = locals(cron, zone, from, until);
+        let plain = expected.replace(":00+", "+").replace(":00-", "-");
+        assert_eq!(shown, plain, "{zone} {cron} {from}");
+    }
+}
+
+#[test]
+fn a_clock_set_back_across_midnight_keeps_the_order() {
+    // Nuuk 2026-10-25: 00:00 -> 23:00 of the 24th.
+    let zone = chrono_tz::America::Nuuk;
+    let table = table(&["*/20 * * * *"], zone, None);
+    let mut last = at("2026-10-24T20:00");
+    let all: Vec<_> = table.between(last, at("2026-10-25T06:00")).collect();
+    assert_eq!(all.len(), 30);
+    for next in all {
+        assert_eq!(next - last, TimeDelta::minutes(20));
+        last = next;
+    }
+}
+
+#[test]
+fn calendar_edges() {
+    let rows: [(&[&str], &str, &str); 9] = [
+        (&["0 0 29 2 *"], "2026-11-20T00:00", "2028-02-29T00:00"),
+        (&["0 0 29 2 *"], "2096-03-01T00:00", "2104-02-29T00:00"),
+        (&["0 0 29 2 +SUN"], "2088-03-01T00:00", "2128-02-29T00:00"),
+        (&["59 23 31 12 *"], "2026-12-31T23:58:59", "2026-12-31T23:59"),
+        (&["0 0 1 1 *"], "2026-12-31T23:59:59", "2027-01-01T00:00"),
+        (&["30 2 * * *"], "2026-11-20T02:30", "2026-11-21T02:30"),
+        (&["30 2 * * *"], "2026-11-20T02:29:59", "2026-11-20T02:30"),
+        (&["0 3 L * *"], "2026-02-01T00:00", "2026-02-28T03:00"),
+        (&["0 5 * * *", "0 4 * * *"], "2026-11-20T03:00", "2026-11-20T04:00"),
+    ];
+    for (cron, after, expected) in rows {
+        let next = table(cron, Tz::UTC, None).next_after(at(after));
+        assert_eq!(next, Some(at(expected)), "{cron:?} after {after}");
+    }
+    let subsecond = at("2026-11-20T02:29:59") + TimeDelta::milliseconds(700);
+    assert_eq!(table(&["30 2 * * *"], Tz::UTC, None).next_after(subsecond), Some(at("2026-11-20T02:30")));
+}
+
+#[test]
+fn lines_are_a_union_without_duplicates() {
+    let table = table(&["0 2 * * *", "0 */2 * * *", "0 3 * * *"], Tz::UTC, None);
+    let hours: Vec<u32> = table.between(at("2026-11-20T00:00"), at("2026-11-20T06:00")).map(|t| t.hour()).collect();
+    assert_eq!(hours, [2, 3, 4, 6]);
+}
+
+#[test]
+fn what_is_due() {
+    const HOUR: Seconds = 3600;
+    // catch_up, now, last decided; what runs, what is missed, what is next.
+    let rows = [
+        ("idle", Some(HOUR), "20T02:29:59", "19T02:30", None, vec![], "20T02:30"),
+        ("on the second", Some(HOUR), "20T02:30", "19T02:30", Some("20T02:30"), vec![], "21T02:30"),
+        ("decided already", Some(HOUR), "20T02:30", "20T02:30", None, vec![], "21T02:30"),
+        ("caught up", Some(HOUR), "20T03:30", "19T02:30", Some("20T02:30"), vec![], "21T02:30"),
+        ("too late", Some(HOUR), "20T03:30:01", "19T02:30", None, vec!["20T02:30"], "21T02:30"),
+        ("off, on time", None, "20T02:31", "19T02:30", Some("20T02:30"), vec![], "21T02:30"),
+        ("off, late", None, "20T02:31:01", "19T02:30", None, vec!["20T02:30"], "21T02:30"),
+        (
+            "only the latest",
+            Some(HOUR),
+            "20T02:40",
+            "17T02:30",
+            Some("20T02:30"),
+            vec!["18T02:30", "19T02:30"],
+            "21T02:30",
+        ),
+        ("all missed", Some(HOUR), "20T12:00", "18T02:30", None, vec!["19T02:30", "20T02:30"], "21T02:30"),
+        ("first sight at 03:00", Some(HOUR), "20T03:00:01", "20T03:00", None, vec![], "21T02:30"),
+        ("clock set back", Some(HOUR), "18T02:30", "20T02:30", None, vec![], "21T02:30"),
+    ];
+    let day = |text: &str| at(&format!("2026-11-{text}"));
+    for (name, catch_up, now, last, run, missed, next) in rows {
+        let due = table(&["30 2 * * *"], Tz::UTC, catch_up).due(day(now), day(last));
+        assert_eq!(due.run, run.map(day), "{name}");
+        assert_eq!(
+            due.missed.iter().map(|m| m.due).collect::<Vec<_>>(),
+            missed.into_iter().map(day).collect::<Vec<_>>(),
+            "{name}"
+        );
+        assert!(due.missed.iter().all(|m| !m.reason.is_empty()), "{name}");
+        assert_eq!((due.next, due.uncounted), (Some(day(next)), 0), "{name}");
+    }
+}
+
+#[test]
+fn reasons_are_an_operators_words() {
+    let reasons = |catch_up, now, last| -> Vec<String> {
+        let due = table(&["30 2 * * *"], Tz::UTC, catch_up).due(at(now), at(last));
+        due.missed.into_iter().map(|m| m.reason).collect()
+    };
+    assert_eq!(
+        reasons(Some(3600), "2026-11-20T12:00", "2026-11-18T02:30"),
+        [
+            "not started in time; the later occurrence 2026-11-20T02:30:00Z is due as well",
+            "9h 30m late; catch_up allows 1h"
+        ]
+    );
+    assert_eq!(reasons(None, "2026-11-20T02:32:05", "2026-11-19T02:30"), ["2m 5s late; catch_up is off"]);
+    let shown = [0, 59, 60, 3600, 86_400, 1_209_600, 90_061].map(words);
+    assert_eq!(shown, ["0s", "59s", "1m", "1h", "1d", "14d", "1d 1h"]);
+}
+
+#[test]
+fn a_long_absence_is_listed_up_to_a_bound() {
+    let year_ago = at("2025-11-20T00:00");
+    let now = at("2026-11-20T00:00");
+    let hourly = table(&["0 * * * *"], Tz::UTC, None).due(now, year_ago);
+    assert_eq!(hourly.run, Some(now));
+    assert_eq!(hourly.missed.len(), MISSED_MAX);
+    assert_eq!(hourly.uncounted, 365 * 24 - 1 - MISSED_MAX as u64);
+    assert_eq!(hourly.missed[MISSED_MAX - 1].due, now - TimeDelta::hours(1));
+    let each_second = table(&["* * * * * *"], Tz::UTC, None).due(now, year_ago);
+    assert_eq!((each_second.missed.len(), each_second.uncounted), (MISSED_MAX, UNCOUNTED_MAX));
+    // The listed ones are the newest, without a hole.
+    assert_eq!(each_second.missed[0].due, now - TimeDelta::seconds(MISSED_MAX as i64));
+}
+
+#[test]
+fn many_lines_over_a_year() {
+    let lines: Vec<String> = (0..500).map(|i| format!("{} {} * * *", i % 60, i / 60)).collect();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let table = table(&lines, chrono_tz::Europe::Berlin, None);
+    let count = table.between(at("2026-01-01T00:00"), at("2027-01-01T00:00")).count();
+    // All sixty times of 02:xx on the day of the gap, and 03:00, are one instant.
+    assert_eq!(count, 500 * 365 - 60);
+}
+
+/// A field in the reference's own reading: the set of its values, and whether it is a list of numbers.
+fn field(text: &str, low: u32, high: u32) -> (BTreeSet<u32>, bool) {
+    let mut values = BTreeSet::new();
+    for item in text.split(',') {
+        let (range, step) = item.split_once('/').map_or((item, 1), |(r, s)| (r, s.parse().expect("a step")));
+        let (first, last) = match range.split_once('-') {
+            _ if range == "*" => (low, high),
+            Some((a, b)) => (a.parse().expect("a number"), b.parse().expect("a number")),
+            None => (range.parse().expect("a number"), range.parse().expect("a number")),
+        };
+        values.extend((first..=last).step_by(step));
+    }
+    (values, text.chars().all(|c| c.is_ascii_digit() || c == ','))
+}
+
+/// Minute by minute. A fixed time fires when the local clock first reads it or later; what remembers that is the
+/// latest local time read so far.
+fn reference(minutes: &str, hours: &str, zone: Tz, from: DateTime<Utc>, until: DateTime<Utc>) -> Vec<DateTime<Utc>> {
+    let ((minutes, plain_minutes), (hours, plain_hours)) = (field(minutes, 0, 59), field(hours, 0, 23));
+    let fixed = plain_minutes && plain_hours;
+    let wanted = |local: NaiveDateTime| hours.contains(&local.hour()) && minutes.contains(&local.minute());
+    let mut fired = BTreeMap::new();
+    let mut now = from - TimeDelta::days(2);
+    let mut read = (now - TimeDelta::minutes(1)).with_timezone(&zone).naive_local();
+    while now <= until {
+        let local = now.with_timezone(&zone).naive_local();
+        if !fixed {
+            if wanted(local) {
+                fired.insert(now, ());
+            }
+        } else {
+            while read < local {
+                read += TimeDelta::minutes(1);
+                if wanted(read) {
+                    fired.insert(now, ());
+                }
+            }
+        }
+        now += TimeDelta::minutes(1);
+    }
+    fired.into_keys().filter(|t| *t > from).collect()
+}
+
+fn time_field(max: u32) -> impl Strategy<Value = String> {
+    let small = 0..=max.min(4);
+    prop_oneof![
+        small.clone().prop_map(|n| n.to_string()),
+        (0..=max).prop_map(|n| n.to_string()),
+        proptest::collection::vec(small.clone(), 1..4).prop_map(|v| v
+            .iter()
+            .map(u32::to_string)
+            .collect::<Vec<_>>()
+            .join(",")),
+        (small, 0..=max).prop_map(|(a, b)| format!("{}-{}", a.min(b), a.max(b))),
+        (1..=max).prop_map(|n| format!("*/{n}")),
+        Just("*".to_owned()),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(150))]
+
+    #[test]
+    fn agrees_with_a_walk_through_the_minutes(
+        minutes in time_field(59),
+        hours in time_field(23),
+        zone in prop::sample::select(vec![
+            chrono_tz::Europe::Berlin, chrono_tz::America::St_Johns, chrono_tz::Australia::Lord_Howe,
+            chrono_tz::Africa::Casablanca, chrono_tz::America::Havana, chrono_tz::America::Nuuk, Tz::UTC,
+        ]),
+        // Days of change of these zones, and an ordinary one.
+        day in prop::sample::select(vec![
+            "2026-03-28", "2026-10-24", "2026-03-07", "2026-10-31", "2026-10-03", "2026-04-04", "2026-02-14",
+            "2026-03-21", "2026-06-10",
+        ]),
+        offset in 0_i64..1440,
+    ) {
+        let from = at(&format!("{day}T00:00")) + TimeDelta::minutes(offset);
+        let until = from + TimeDelta::hours(30);
+        let table = table(&[&format!("{minutes} {hours} * * *")], zone, None);
+        let found: Vec<_> = table.between(from, until).collect();
+        prop_assert_eq!(&found, &reference(&minutes, &hours, zone, from, until));
+        prop_assert_eq!(table.next_after(from).filter(|t| *t <= until), found.first().copied());
+    }
+
+    #[test]
+    fn each_occurrence_is_decided_exactly_once(
+        steps in proptest::collection::vec(0_i64..200_000, 1..30),
+        catch_up in prop::option::of(0_u64..100_000),
+    ) {
+        let table = table(&["30 2 * * *", "0 */7 * * *"], chrono_tz::Europe::Berlin, catch_up);
+        let start = at("2026-10-20T00:00");
+        let (mut now, mut last) = (start, start);
+        let mut decided = Vec::new();
+        for step in steps {
+            now += TimeDelta::seconds(step);
+            let due = table.due(now, last);
+            prop_assert!(due.next.is_some_and(|next| next > now));
+            prop_assert!(due.run.is_none_or(|run| run <= now));
+            decided.extend(due.missed.iter().map(|m| m.due));
+            decided.extend(due.run);
+            last = decided.last().copied().unwrap_or(last);
+        }
+        prop_assert_eq!(decided, table.between(start, now).collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,283 @@
+//! The installation file beside the journal: which installation this is, and on which host it lives.
+//!
+//! A host that was restored or cloned from an image carries the same file; its binding then differs, and nothing
+//! may be done until a person takes over. Opening never creates the file: an empty state directory may be a lost
+//! one, and only the caller, who sees the images, can tell.
+
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::machine::OwnMachine;
+
+/// The file's name in `daemon.state_dir`.
+pub const FILE: &str = "installation.json";
+
+/// The content of the file: the identity, and the binding to a host, each value once it is known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Installation {
+    /// A random id, in the tag `stillframe:installation` of all that it makes.
+    pub installation: String,
+    /// The EC2 instance that the daemon runs on.
+    pub instance: Option<String>,
+    /// The host's `/etc/machine-id`.
+    pub machine_id: Option<String>,
+}
+
+/// Whether the state directory belongs to this host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Neither file nor journal. If images of this daemon name exist, the state directory was lost.
+    Fresh,
+    /// The binding agrees, as far as it is known.
+    Same,
+    /// Do nothing until `stillframe run --take-over`.
+    Differs {
+        /// What contradicts what.
+        why: String,
+    },
+}
+
+/// The opened file.
+#[derive(Debug, Clone)]
+pub struct InstallationFile {
+    path: PathBuf,
+    content: Installation,
+    /// Whether the content came from the file, or was written to it.
+    stored: bool,
+    machine_id: Option<String>,
+}
+
+/// Opens the file in `state_dir`. `machine_id_path` is `/etc/machine-id`, or nothing for the simulated world.
+///
+/// Values that have become known are written to a file whose binding agrees.
+///
+/// # Errors
+/// The file cannot be read, understood or written; the text says what to do.
+pub fn open(
+    state_dir: &Path,
+    machine_id_path: Option<&Path>,
+    own: &OwnMachine,
+    journal_exists: bool,
+) -> Result<(InstallationFile, Verdict), String> {
+    let path = state_dir.join(FILE);
+    let machine_id = machine_id_path.and_then(read_machine_id);
+    let stored = read(&path)?;
+    let mut file = InstallationFile {
+        stored: stored.is_some(),
+        content: stored.unwrap_or_else(|| Installation {
+            installation: uuid::Uuid::new_v4().to_string(),
+            instance: None,
+            machine_id: None,
+        }),
+        path,
+        machine_id,
+    };
+    let verdict = match (file.stored, journal_exists) {
+        (true, _) => file.recheck(own)?,
+        (false, false) => Verdict::Fresh,
+        (false, true) => Verdict::Differs { why: format!("{} is missing beside the journal", file.path.display()) },
+    };
+    Ok((file, verdict))
+}
+
+impl InstallationFile {
+    /// The installation's id; a new one, not yet written, where there was no file.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.content.installation
+    }
+
+    /// The content.
+    #[must_use]
+    pub fn content(&self) -> &Installation {
+        &self.content
+    }
+
+    /// Compares the binding again, when the machine has become known; writes what is new. Nothing is compared
+    /// before the file exists.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn recheck(&mut self, own: &OwnMachine) -> Result<Verdict, String> {
+        if !self.stored {
+            return Ok(Verdict::Fresh);
+        }
+        match bind(&self.content, known(own), self.machine_id.as_deref()) {
+            Ok(bound) => {
+                if bound != self.content {
+                    write(&self.path, &bound)?;
+                    self.content = bound;
+                }
+                Ok(Verdict::Same)
+            }
+            Err(why) => Ok(Verdict::Differs { why }),
+        }
+    }
+
+    /// Writes the file with the present binding: the first time, or because a person said so. An id from the file
+    /// is kept.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn take_over(&mut self, own: &OwnMachine) -> Result<(), String> {
+        let bound = Installation {
+            installation: self.content.installation.clone(),
+            instance: known(own).map(str::to_owned),
+            machine_id: self.machine_id.clone(),
+        };
+        write(&self.path, &bound)?;
+        self.content = bound;
+        self.stored = true;
+        Ok(())
+    }
+}
+
+/// The recorded binding, completed by what is known now, or what contradicts it: a value known now against the
+/// recorded one of its kind, the instance id deciding where both have it.
+fn bind(recorded: &Installation, instance: Option<&str>, machine_id: Option<&str>) -> Result<Installation, String> {
+    let differs = |kind: &str, was: &str, is: &str| {
+        Err(format!(
+            "the state directory belongs to {kind} {was}, but this is {is}: a restored or cloned host? \
+             If the other one no longer runs, start with `stillframe run --take-over`"
+        ))
+    };
+    match (&recorded.instance, instance, &recorded.machine_id, machine_id) {
+        (Some(was), Some(is), ..) if was != is => return differs("instance", was, is),
+        (Some(_), Some(_), ..) => {}
+        (_, _, Some(was), Some(is)) if was != is => return differs("machine-id", was, is),
+        _ => {}
+    }
+    Ok(Installation {
+        installation: recorded.installation.clone(),
+        instance: instance.map(str::to_owned).or_else(|| recorded.instance.clone()),
+        machine_id: machine_id.map(str::to_owned).or_else(|| recorded.machine_id.clone()),
+    })
+}
+
+fn known(own: &OwnMachine) -> Option<&str> {
+    match own {
+        OwnMachine::Instance(id) => Some(id),
+        OwnMachine::NotEc2 | OwnMachine::Unknown(_) => None,
+    }
+}
+
+/// `uninitialized` stands in the file during a first boot (machine-id(5)).
+fn read_machine_id(path: &Path) -> Option<String> {
+    let text = fs::read_to_string(path).ok()?;
+    Some(text.trim().to_owned()).filter(|id| !id.is_empty() && id != "uninitialized")
+}
+
+fn read(path: &Path) -> Result<Option<Installation>, String> {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(format!("cannot read the installation file {}: {e}", path.display())),
+    };
+    let corrupt = |why: String| {
+        format!(
+            "the installation file {} is damaged ({why}): restore it from a backup; or, if no other host runs under \
+             this daemon name, remove it and start with `stillframe run --take-over`",
+            path.display()
+        )
+    };
+    let content: Installation = serde_json::from_str(&text).map_err(|e| corrupt(e.to_string()))?;
+    uuid::Uuid::parse_str(&content.installation).map_err(|e| corrupt(format!("installation is no id: {e}")))?;
+    Ok(Some(content))
+}
+
+/// Replaces the file whole: written beside it, flushed, renamed, and the directory flushed.
+fn write(path: &Path, content: &Installation) -> Result<(), String> {
+    let attempt = || -> std::io::Result<()> {
+        let beside = path.with_extension("json.new");
+        let mut file = File::create(&beside)?;
+        serde_json::to_writer_pretty(&mut file, content)?;
+        file.write_all(b"\n")?;
+        file.sync_all()?;
+        fs::rename(&beside, path)?;
+        path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
+    };
+    attempt().map_err(|e| format!("cannot write the installation file {}: {e}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn instance(id: &str) -> OwnMachine {
+        OwnMachine::Instance(id.into())
+    }
+
+    #[test]
+    fn what_is_known_now_contradicts_or_completes() {
+        let some = |text: &str| (text != "-").then(|| text.to_owned());
+        // recorded instance and machine-id; known now; expected afterwards, or what differs.
+        let table = [
+            ("i-1 m1", "i-1 m1", Ok("i-1 m1")),
+            ("i-1 m1", "i-2 m1", Err("instance i-1")),
+            ("i-1 m1", "i-1 m2", Ok("i-1 m2")),
+            ("i-1 m1", "- m1", Ok("i-1 m1")),
+            ("i-1 m1", "- m2", Err("machine-id m1")),
+            ("i-1 m1", "- -", Ok("i-1 m1")),
+            ("i-1 -", "- m2", Ok("i-1 m2")),
+            ("- m1", "i-2 m1", Ok("i-2 m1")),
+            ("- m1", "i-2 m2", Err("machine-id m1")),
+            ("- m1", "i-2 -", Ok("i-2 m1")),
+            ("- -", "i-2 m2", Ok("i-2 m2")),
+        ];
+        for (recorded, now, expected) in table {
+            let parts = |text: &str| text.split_once(' ').map(|(i, m)| (some(i), some(m))).expect("two words");
+            let (i, m) = parts(recorded);
+            let record = Installation { installation: "x".into(), instance: i, machine_id: m };
+            let (i, m) = parts(now);
+            match (bind(&record, i.as_deref(), m.as_deref()), expected) {
+                (Ok(bound), Ok(text)) => {
+                    assert_eq!((bound.instance, bound.machine_id), parts(text), "{recorded} / {now}");
+                }
+                (Err(why), Err(part)) => assert!(why.contains(part), "{recorded} / {now}: {why}"),
+                (got, _) => panic!("{recorded} / {now}: {got:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn the_file_over_its_life() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let machine = dir.path().join("machine-id");
+        fs::write(&machine, "m1\n").expect("written");
+        let open = |own: &OwnMachine, journal| open(dir.path(), Some(&machine), own, journal).expect("opens");
+
+        let (mut file, verdict) = open(&OwnMachine::NotEc2, false);
+        assert_eq!(verdict, Verdict::Fresh);
+        assert!(!dir.path().join(FILE).exists(), "opening creates nothing");
+        assert!(matches!(open(&OwnMachine::NotEc2, true).1, Verdict::Differs { .. }));
+
+        file.take_over(&OwnMachine::Unknown("silent".into())).expect("written");
+        let id = file.id().to_owned();
+        // The instance becomes known, also on a running daemon, and stays known.
+        assert_eq!(file.recheck(&instance("i-1")), Ok(Verdict::Same));
+        let (again, verdict) = open(&OwnMachine::NotEc2, false);
+        assert_eq!((again.id(), verdict), (id.as_str(), Verdict::Same));
+        assert_eq!(again.content().instance.as_deref(), Some("i-1"));
+
+        // A clone: nothing is written until a person takes over, and the id stays.
+        let (mut clone, verdict) = open(&instance("i-2"), true);
+        assert!(matches!(&verdict, Verdict::Differs { why } if why.contains("--take-over")), "{verdict:?}");
+        assert_eq!(clone.content().instance.as_deref(), Some("i-1"));
+        clone.take_over(&instance("i-2")).expect("written");
+        let (moved, verdict) = open(&instance("i-2"), true);
+        assert_eq!((moved.id(), verdict), (id.as_str(), Verdict::Same));
+    }
+
+    #[test]
+    fn a_damaged_file_says_what_to_do() {
+        let dir = tempfile::tempdir().expect("a directory");
+        for text in ["", "{", "[]", r#"{"installation":""}"#, r#"{"installation":7}"#] {
+            fs::write(dir.path().join(FILE), text).expect("written");
+            let why = open(dir.path(), None, &OwnMachine::NotEc2, true).expect_err(text);
+            assert!(why.contains(FILE) && why.contains("restore it") && why.contains("--take-over"), "{why}");
+        }
+    }
+}
