@@ -136,6 +136,9 @@ mod tests {
 
     const ID: &str = "i-0123456789abcdef0";
 
+    /// File names and texts, or variables and values.
+    type Pairs = &'static [(&'static str, &'static str)];
+
     fn probe(dir: &Path, metadata: Option<String>) -> MachineProbe {
         MachineProbe {
             dmi_dir: dir.to_owned(),
@@ -182,7 +185,7 @@ mod tests {
     #[tokio::test]
     async fn files_decide_where_metadata_does_not_answer() {
         let unknown = None;
-        let table: [(&[(&str, &str)], Option<OwnMachine>); 8] = [
+        let table: [(Pairs, Option<OwnMachine>); 8] = [
             (&[], Some(OwnMachine::NotEc2)),
             (&[("sys_vendor", "QEMU"), ("board_asset_tag", "Not Specified")], Some(OwnMachine::NotEc2)),
             (
@@ -244,7 +247,7 @@ mod tests {
 
     #[test]
     fn the_environment_names_the_service() {
-        let table: [(&[(&str, &str)], Option<&str>); 6] = [
+        let table: [(Pairs, Option<&str>); 6] = [
             (&[], Some(METADATA)),
             (&[("AWS_EC2_METADATA_DISABLED", "True")], None),
             (&[("AWS_EC2_METADATA_DISABLED", "false")], Some(METADATA)),
