@@ -130,16 +130,20 @@ fn gaps_and_overlaps() {
 
 #[test]
 fn a_clock_set_back_across_midnight_keeps_the_order() {
-    // Nuuk 2026-10-25: 00:00 -> 23:00 of the 24th.
-    let zone = chrono_tz::America::Nuuk;
-    let table = table(&["*/20 * * * *"], zone, None);
-    let mut last = at("2026-10-24T20:00");
-    let all: Vec<_> = table.between(last, at("2026-10-25T06:00")).collect();
-    assert_eq!(all.len(), 30);
-    for next in all {
-        assert_eq!(next - last, TimeDelta::minutes(20));
-        last = next;
+    // Nuuk 2026-10-25 00:00 -> 23:00 of the 24th; St. John's 2006-10-29 00:01 -> 23:01 of the 28th, so that the
+    // 29th begins before the 28th has ended.
+    let rows = [(chrono_tz::America::Nuuk, "2026-10-24T20:00"), (chrono_tz::America::St_Johns, "2006-10-28T21:30")];
+    for (zone, start) in rows {
+        let mut last = at(start);
+        let all: Vec<_> = table(&["*/20 * * * *"], zone, None).between(last, last + TimeDelta::hours(10)).collect();
+        assert_eq!(all.len(), 30, "{zone}");
+        for next in all {
+            assert_eq!(next - last, TimeDelta::minutes(20), "{zone} {next}");
+            last = next;
+        }
     }
+    let midnight = locals("0 0 * * *", chrono_tz::America::St_Johns, "2006-10-28T12:00", "2006-10-30T12:00");
+    assert_eq!(midnight, "29T00:00-02:30 30T00:00-03:30");
 }
 
 #[test]
@@ -325,7 +329,7 @@ proptest! {
         // Days of change of these zones, and an ordinary one.
         day in prop::sample::select(vec![
             "2026-03-28", "2026-10-24", "2026-03-07", "2026-10-31", "2026-10-03", "2026-04-04", "2026-02-14",
-            "2026-03-21", "2026-06-10",
+            "2026-03-21", "2026-06-10", "2006-10-28", "2006-04-01",
         ]),
         offset in 0_i64..1440,
     ) {
