@@ -5,6 +5,8 @@
 
 mod line;
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;
 
 use std::cmp::Reverse;

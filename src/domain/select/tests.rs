@@ -1,3 +1,5 @@
+//! Tables: wildcards, what a plan names, and each judgement.
+
 use super::*;
 use crate::domain::keep::Keep;
 use crate::domain::plan::{Consistency, OnUnhealthy, Rollout, Schedule};
