@@ -3,6 +3,8 @@
 //! Deletion needs unanimity: no rule keeps the image, and nothing protects it. Nothing here reads `now` but to
 //! refuse dates in the future and to let half-made images rest, so that nothing ages out when backups stop.
 
+#[cfg(test)]
+mod properties;
 mod rules;
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,8 @@
 
 mod line;
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;
 
 use std::cmp::Reverse;
@@ -110,9 +112,6 @@ impl Timetable {
     /// before `last_decided` nothing is due.
     #[must_use]
     pub fn due(&self, now: DateTime<Utc>, last_decided: DateTime<Utc>) -> Due {
-        if last_decided >= now {
-            return Due { next: self.next_after(last_decided), ..Due::default() };
-        }
         let first = self.next_after(last_decided);
         let Some(first) = first.filter(|at| *at <= now) else {
             return Due { next: first, ..Due::default() };

@@ -247,3 +247,6 @@ fn wildcard(pattern: &str, value: &str) -> bool {
     }
     parts[p..].iter().all(|part| *part == Part::Any)
 }
+
+#[cfg(test)]
+mod tests;

@@ -284,7 +284,7 @@ mod tests {
         let (mut clone, verdict) = open(&instance("i-2"), true);
         assert!(matches!(&verdict, Verdict::Differs { why } if why.contains("--take-over")), "{verdict:?}");
         assert_eq!(clone.content().instance.as_deref(), Some("i-1"));
-        clone.take_over(&instance("i-2", DateTime::UNIX_EPOCH)).expect("written");
+        clone.take_over(&instance("i-2"), DateTime::UNIX_EPOCH).expect("written");
         let (moved, verdict) = open(&instance("i-2"), true);
         assert_eq!((moved.id(), verdict), (id.as_str(), Verdict::Same));
     }

@@ -1,0 +1,116 @@
+//! Properties: the schedule against a plain walk through the minutes, and each occurrence decided once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{NaiveDateTime, TimeDelta, Timelike};
+use proptest::prelude::*;
+
+use super::tests::{at, table};
+use super::*;
+
+/// A field in the reference's own reading: the set of its values, and whether it is a list of numbers.
+fn field(text: &str, low: u32, high: u32) -> (BTreeSet<u32>, bool) {
+    let mut values = BTreeSet::new();
+    for item in text.split(',') {
+        let (range, step) = item.split_once('/').map_or((item, 1), |(r, s)| (r, s.parse().expect("a step")));
+        let (first, last) = match range.split_once('-') {
+            _ if range == "*" => (low, high),
+            Some((a, b)) => (a.parse().expect("a number"), b.parse().expect("a number")),
+            None => (range.parse().expect("a number"), range.parse().expect("a number")),
+        };
+        values.extend((first..=last).step_by(step));
+    }
+    (values, text.chars().all(|c| c.is_ascii_digit() || c == ','))
+}
+
+/// Minute by minute. A fixed time fires when the local clock first reads it or later; what remembers that is the
+/// latest local time read so far.
+fn reference(minutes: &str, hours: &str, zone: Tz, from: DateTime<Utc>, until: DateTime<Utc>) -> Vec<DateTime<Utc>> {
+    let ((minutes, plain_minutes), (hours, plain_hours)) = (field(minutes, 0, 59), field(hours, 0, 23));
+    let fixed = plain_minutes && plain_hours;
+    let wanted = |local: NaiveDateTime| hours.contains(&local.hour()) && minutes.contains(&local.minute());
+    let mut fired = BTreeMap::new();
+    let mut now = from - TimeDelta::days(2);
+    let mut read = (now - TimeDelta::minutes(1)).with_timezone(&zone).naive_local();
+    while now <= until {
+        let local = now.with_timezone(&zone).naive_local();
+        if !fixed {
+            if wanted(local) {
+                fired.insert(now, ());
+            }
+        } else {
+            while read < local {
+                read += TimeDelta::minutes(1);
+                if wanted(read) {
+                    fired.insert(now, ());
+                }
+            }
+        }
+        now += TimeDelta::minutes(1);
+    }
+    fired.into_keys().filter(|t| *t > from).collect()
+}
+
+fn time_field(max: u32) -> impl Strategy<Value = String> {
+    let small = 0..=max.min(4);
+    prop_oneof![
+        small.clone().prop_map(|n| n.to_string()),
+        (0..=max).prop_map(|n| n.to_string()),
+        proptest::collection::vec(small.clone(), 1..4).prop_map(|v| v
+            .iter()
+            .map(u32::to_string)
+            .collect::<Vec<_>>()
+            .join(",")),
+        (small, 0..=max).prop_map(|(a, b)| format!("{}-{}", a.min(b), a.max(b))),
+        (1..=max).prop_map(|n| format!("*/{n}")),
+        Just("*".to_owned()),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(150))]
+
+    #[test]
+    fn agrees_with_a_walk_through_the_minutes(
+        minutes in time_field(59),
+        hours in time_field(23),
+        zone in prop::sample::select(vec![
+            chrono_tz::Europe::Berlin, chrono_tz::America::St_Johns, chrono_tz::Australia::Lord_Howe,
+            chrono_tz::Africa::Casablanca, chrono_tz::America::Havana, chrono_tz::America::Nuuk, Tz::UTC,
+        ]),
+        // Days of change of these zones, and an ordinary one.
+        day in prop::sample::select(vec![
+            "2026-03-28", "2026-10-24", "2026-03-07", "2026-10-31", "2026-10-03", "2026-04-04", "2026-02-14",
+            "2026-03-21", "2026-06-10", "2006-10-28", "2006-04-01",
+        ]),
+        offset in 0_i64..1440,
+    ) {
+        let from = at(&format!("{day}T00:00")) + TimeDelta::minutes(offset);
+        let until = from + TimeDelta::hours(30);
+        let table = table(&[&format!("{minutes} {hours} * * *")], zone, None);
+        let found: Vec<_> = table.between(from, until).collect();
+        prop_assert_eq!(&found, &reference(&minutes, &hours, zone, from, until));
+        prop_assert_eq!(table.next_after(from).filter(|t| *t <= until), found.first().copied());
+    }
+
+    #[test]
+    fn each_occurrence_is_decided_exactly_once(
+        steps in proptest::collection::vec(0_i64..200_000, 1..30),
+        catch_up in prop::option::of(0_u64..100_000),
+    ) {
+        let table = table(&["30 2 * * *", "0 */7 * * *"], chrono_tz::Europe::Berlin, catch_up);
+        let start = at("2026-10-20T00:00");
+        let (mut now, mut last) = (start, start);
+        let mut decided = Vec::new();
+        for step in steps {
+            now += TimeDelta::seconds(step);
+            let due = table.due(now, last);
+            prop_assert!(due.next.is_some_and(|next| next > now));
+            prop_assert!(due.run.is_none_or(|run| run <= now));
+            decided.extend(due.missed.iter().map(|m| m.due));
+            decided.extend(due.run);
+            last = decided.last().copied().unwrap_or(last);
+        }
+        prop_assert_eq!(decided, table.between(start, now).collect::<Vec<_>>());
+    }
+}
