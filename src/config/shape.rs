@@ -57,6 +57,7 @@ fn syntax(source: &Source, span: Option<Range<usize>>, message: &str) -> Problem
             ("this text does not end", expected, Some("close it with a quotation mark".to_owned()))
         }
         "missing comma between array elements" => (what, expected, Some("or close the list before it: `]`".to_owned())),
+        "invalid unquoted key" => (what, expected, Some("or put the key in quotes: \"example.com/team\"".to_owned())),
         "key with no value" => (what, expected, Some("write it as `key = value`".to_owned())),
         _ => (what, expected, None),
     };
