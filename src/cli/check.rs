@@ -158,7 +158,16 @@ mod tests {
     fn a_good_configuration_is_listed() {
         let (code, out, err) = checked("example", false);
         assert_eq!((code, err.as_str()), (0, ""));
-        insta::assert_snapshot!(out, @"");
+        assert_eq!(
+            out.lines().collect::<Vec<_>>(),
+            [
+                "ok: 2 plans",
+                "db-hourly    15 * * * *  UTC            Role=mysql|postgres, Stage=prod, in eu-central-1+eu-west-1  \
+                 keep hourly 24, daily 14",
+                "web-nightly  30 2 * * *  Europe/Berlin  Backup=nightly, not stillframe:skip=*, in eu-central-1      \
+                 keep last 3, daily 7, weekly 4, monthly 12, within 14d",
+            ]
+        );
     }
 
     #[test]

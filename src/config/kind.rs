@@ -1,13 +1,13 @@
 //! The kinds of values that a key can have, and how each is read: from TOML (strictly) and from plain text.
 
-use std::collections::BTreeSet;
 use std::ops::Range;
 
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeValue;
 
 use super::check::{self, Check, Complaint, complain};
 use super::fields::Table;
+use super::lists::{tag_sets, tags, texts};
 use crate::domain::plan::Seconds;
 
 /// What a key holds.
@@ -108,11 +108,6 @@ pub struct Mishap {
     pub complaint: Complaint,
 }
 
-/// EC2 takes at most 200 values in one filter (API reference, "Filters").
-const TAG_VALUES_MAX: usize = 200;
-/// EC2 takes at most 50 tags per resource; no instance can match more keys.
-const TAG_KEYS_MAX: usize = 50;
-
 impl Kind {
     /// Reads plain text: an environment value, or a default. Only for single values.
     pub fn read_text(self, text: &str) -> Result<Value, Complaint> {
@@ -187,7 +182,14 @@ impl Kind {
                 Some(format!("write \"{n}s\" if seconds are meant"))
             }
             (Self::Duration { off: true, .. }, DeValue::Boolean(false)) => Some("write \"off\"".into()),
-            (Self::Text(_) | Self::Secret(_), DeValue::Integer(_)) => Some("put it in quotes".into()),
+            (Self::Text(check), DeValue::Integer(n)) => match check(n.as_str()) {
+                Ok(()) => Some(format!("put it in quotes: \"{n}\"")),
+                Err(complaint) => complaint.hint,
+            },
+            (Self::Secret(_), DeValue::Integer(_)) => Some("put it in quotes".into()),
+            (Self::Tags | Self::TagSets { .. }, DeValue::String(s)) => {
+                s.split_once('=').map(|(key, value)| format!("write {{ {} = {value:?} }}", show_key(key)))
+            }
             (Self::Flag | Self::Count { .. } | Self::Share, DeValue::String(s)) if self.read_text(s).is_ok() => {
                 Some(format!("write it without quotes: {s}"))
             }
@@ -197,6 +199,13 @@ impl Kind {
     }
 }
 
+/// A key as TOML writes it, quoted where it must be.
+#[must_use]
+pub fn show_key(key: &str) -> String {
+    let bare = !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+    if bare { key.to_owned() } else { format!("{key:?}") }
+}
+
 /// What a TOML value is called.
 #[must_use]
 pub fn type_of(value: &DeValue<'_>) -> &'static str {
@@ -204,7 +213,7 @@ pub fn type_of(value: &DeValue<'_>) -> &'static str {
         DeValue::String(_) => "a string",
         DeValue::Integer(_) => "a whole number",
         DeValue::Float(_) => "a fraction",
-        DeValue::Boolean(_) => "true or false",
+        DeValue::Boolean(_) => "a boolean",
         DeValue::Datetime(_) => "a date or time",
         DeValue::Array(_) => "a list",
         DeValue::Table(_) => "a table",
@@ -245,153 +254,15 @@ fn span(text: &str, max: Seconds, off: bool) -> Result<Value, Complaint> {
     if off && matches!(text.to_lowercase().as_str(), "off" | "none" | "never" | "no" | "false" | "disabled") {
         return complain(format!("{text:?} is not a duration"), Some("write \"off\"".into()));
     }
-    let seconds = check::duration(text)?;
+    let seconds = match check::duration(text) {
+        Err(Complaint { what, hint: None }) if off && text.trim_start_matches('0').len() == 1 => {
+            return complain(what, Some("write \"off\" if there should be none".into()));
+        }
+        other => other?,
+    };
     if seconds > max {
         let most = check::show_duration(max);
         return complain(format!("{text:?} is too long"), Some(format!("write at most \"{most}\"")));
     }
     Ok(Value::Span(Some(seconds)))
-}
-
-/// A list of texts without repetitions.
-fn texts(
-    whole: Range<usize>,
-    value: &DeValue<'_>,
-    check: Check,
-    alone: bool,
-    max: usize,
-    mishaps: &mut Vec<Mishap>,
-) -> Option<Value> {
-    let before = mishaps.len();
-    let mut items: Vec<Item> = Vec::new();
-    let mut seen = BTreeSet::new();
-    let mut bad = |span: Range<usize>, complaint| mishaps.push(Mishap { span, within: None, complaint });
-    let mut one = |span: Range<usize>, found: &DeValue<'_>, items: &mut Vec<Item>| match found {
-        DeValue::String(s) => match check(s) {
-            Err(complaint) => Some(complaint),
-            Ok(()) if !seen.insert(s.to_string()) => {
-                Some(Complaint { what: format!("{s:?} is listed twice"), hint: Some("remove one of them".into()) })
-            }
-            Ok(()) => {
-                items.push(Item { text: s.to_string(), span });
-                None
-            }
-        },
-        other => Some(Complaint { what: format!("lists {}, not a string", type_of(other)), hint: None }),
-    };
-    match value {
-        DeValue::Array(list) if list.len() > max => {
-            bad(
-                whole,
-                Complaint { what: format!("lists {} items", list.len()), hint: Some(format!("list at most {max}")) },
-            );
-        }
-        DeValue::Array(list) => {
-            for entry in list {
-                if let Some(complaint) = one(entry.span(), entry.get_ref(), &mut items) {
-                    bad(entry.span(), complaint);
-                }
-            }
-        }
-        DeValue::String(_) if alone => {
-            if let Some(complaint) = one(whole.clone(), value, &mut items) {
-                bad(whole, complaint);
-            }
-        }
-        other => {
-            let noun = Kind::Texts { check, alone, max }.noun();
-            let hint = other.as_str().map(|s| format!("put it in brackets: [{s:?}]"));
-            bad(whole, Complaint { what: format!("is {}, not {noun}", type_of(other)), hint });
-        }
-    }
-    (mishaps.len() == before).then_some(Value::Texts(items))
-}
-
-fn tag_key(key: &str) -> Result<(), Complaint> {
-    match key.chars().count() {
-        0 => complain("the key of a tag is empty", None),
-        n if n > check::TAG_KEY_MAX => complain(
-            format!("the key of this tag has {n} characters"),
-            Some(format!("EC2 allows {}", check::TAG_KEY_MAX)),
-        ),
-        _ => Ok(()),
-    }
-}
-
-fn tag_value(value: &str) -> Result<(), Complaint> {
-    match value.chars().count() {
-        n if n > check::TAG_VALUE_MAX => complain(
-            format!("has {n} characters"),
-            Some(format!("EC2 allows {} in the value of a tag", check::TAG_VALUE_MAX)),
-        ),
-        _ => Ok(()),
-    }
-}
-
-fn wanted_value(value: &str) -> Result<(), Complaint> {
-    if value.is_empty() {
-        return complain("the value is empty", Some("write \"*\" for any value".into()));
-    }
-    tag_value(value)
-}
-
-fn tag_sets(whole: Range<usize>, table: &DeTable<'_>, may_be_empty: bool, mishaps: &mut Vec<Mishap>) -> Option<Value> {
-    let before = mishaps.len();
-    let mut entries = Vec::new();
-    if table.is_empty() && !may_be_empty {
-        let hint =
-            "name at least one tag, such as { Backup = \"nightly\" }; all instances are { Name = \"*\" } at most";
-        let complaint = Complaint { what: "is empty".into(), hint: Some(hint.into()) };
-        mishaps.push(Mishap { span: whole.clone(), within: None, complaint });
-    }
-    if table.len() > TAG_KEYS_MAX {
-        let what = format!("names {} tags, but no instance has more than {TAG_KEYS_MAX}", table.len());
-        mishaps.push(Mishap { span: whole, within: None, complaint: Complaint { what, hint: None } });
-    }
-    for (key, value) in table {
-        let start = mishaps.len();
-        if let Err(complaint) = tag_key(key.get_ref()) {
-            mishaps.push(Mishap { span: key.span(), within: None, complaint });
-        }
-        let kind = Kind::Texts { check: wanted_value, alone: true, max: TAG_VALUES_MAX };
-        match kind.read(value, mishaps) {
-            Some(Value::Texts(values)) if values.is_empty() => {
-                let complaint =
-                    Complaint { what: "lists no value".into(), hint: Some("write \"*\" for any value".into()) };
-                mishaps.push(Mishap { span: value.span(), within: None, complaint });
-            }
-            Some(Value::Texts(values)) => {
-                entries.push((Item { text: key.get_ref().to_string(), span: key.span() }, values));
-            }
-            _ => {}
-        }
-        for mishap in &mut mishaps[start..] {
-            mishap.within = Some(key.get_ref().to_string());
-        }
-    }
-    (mishaps.len() == before).then_some(Value::Tags(entries))
-}
-
-fn tags(table: &DeTable<'_>, mishaps: &mut Vec<Mishap>) -> Option<Value> {
-    let before = mishaps.len();
-    let mut entries = Vec::new();
-    for (key, value) in table {
-        let within = Some(key.get_ref().to_string());
-        let lower = key.get_ref().to_lowercase();
-        let reserved = ["aws:", "stillframe:"].into_iter().find(|prefix| lower.starts_with(prefix));
-        let named = match reserved {
-            Some(prefix) => complain(format!("the prefix `{prefix}` is reserved"), Some("choose another key".into())),
-            None => tag_key(key.get_ref()),
-        };
-        if let Err(complaint) = named {
-            mishaps.push(Mishap { span: key.span(), within: within.clone(), complaint });
-        }
-        let mut inner = Vec::new();
-        if let Some(Value::Text(text)) = Kind::Text(tag_value).read(value, &mut inner) {
-            let values = vec![Item { text, span: value.span() }];
-            entries.push((Item { text: key.get_ref().to_string(), span: key.span() }, values));
-        }
-        mishaps.extend(inner.into_iter().map(|m| Mishap { within: within.clone(), ..m }));
-    }
-    (mishaps.len() == before).then_some(Value::Tags(entries))
 }

@@ -1,17 +1,22 @@
 //! Settings and plans from TOML: shape, merged, checked; all problems at once.
 //!
-//! `fields` lists every key; `shape` walks a file by that list; `settings` merges the layers; `plan` and `settings`
-//! check what no single key can tell and build the types that cannot hold nonsense.
+//! `fields` lists every key; `shape` walks a file by that list and fills a `sheet`; `settings` merges the layers;
+//! `plan` and `installation` check what no single key can tell and build the types that cannot hold nonsense.
 
+mod aws;
 mod check;
+mod duration;
 pub mod fields;
+mod installation;
 pub mod kind;
+mod lists;
 pub mod pace;
 mod plan;
 mod problem;
 mod secret;
 mod settings;
 mod shape;
+mod sheet;
 mod source;
 mod suggest;
 #[cfg(test)]
@@ -20,10 +25,10 @@ mod tests;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-pub use check::show_duration;
+pub use duration::show_duration;
+pub use installation::{Account, Backend, Cloud, Daemon, DaemonInstance, Http, Log, LogFormat, LogLevel, Settings};
 pub use problem::{Problem, Problems, Severity, SourceLine};
 pub use secret::Secret;
-pub use settings::{Account, Backend, Cloud, Daemon, DaemonInstance, Http, Log, LogFormat, LogLevel, Settings};
 
 use crate::domain::plan::Plan;
 use source::Source;
@@ -39,9 +44,9 @@ pub struct Loaded {
     pub warnings: Problems,
 }
 
-/// The variables of this process, those that are not UTF-8 left out.
+/// The variables of this process; what is not UTF-8 in a value reads U+FFFD.
 pub fn environment() -> impl Iterator<Item = (String, String)> {
-    std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
+    std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.to_string_lossy().into_owned())))
 }
 
 /// Reads and checks the whole configuration in `dir`, with `env` over its settings.
@@ -52,7 +57,8 @@ pub fn load(dir: &Path, env: impl Iterator<Item = (String, String)>) -> Result<L
     let mut problems = Vec::new();
     let env: BTreeMap<String, String> = env.collect();
     if !dir.is_dir() {
-        let missing = Problem::of_file(dir.display().to_string(), "is not a directory");
+        let what = if dir.exists() { "is not a directory" } else { "does not exist" };
+        let missing = Problem::of_file(dir.display().to_string(), what);
         return Err(Problems::new(vec![
             missing.hint("name the directory that holds stillframe.toml and plans.d with --config DIR"),
         ]));
@@ -72,7 +78,7 @@ fn load_plans(dir: &Path, problems: &mut Vec<Problem>) -> Vec<Plan> {
         Ok(entries) => entries,
         Err(e) => {
             problems.push(match e.kind() {
-                std::io::ErrorKind::NotFound => Problem::of_file(shown, "is missing: there are no plans")
+                std::io::ErrorKind::NotFound => Problem::of_file(shown, "does not exist: there are no plans")
                     .hint("make the directory and put plans into it, such as web-nightly.toml")
                     .warning(),
                 _ => Problem::of_file(shown, format!("cannot be read: {e}")),
@@ -107,6 +113,14 @@ fn load_plans(dir: &Path, problems: &mut Vec<Problem>) -> Vec<Plan> {
     plans
 }
 
+/// "write `web-nightly`" in terms of a file.
+fn rename(hint: &str) -> String {
+    match hint.strip_prefix("write `").and_then(|rest| rest.strip_suffix('`')) {
+        Some(stem) => format!("rename the file to `{stem}.toml`"),
+        None => hint.to_owned(),
+    }
+}
+
 fn load_plan(path: &Path, problems: &mut Vec<Problem>) -> Option<Plan> {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let named = check::plan_name(&stem);
@@ -114,14 +128,14 @@ fn load_plan(path: &Path, problems: &mut Vec<Problem>) -> Option<Plan> {
         problems.push(Problem {
             key: "name".into(),
             expected: Some("a file name of 1 to 40 of a-z, 0-9, `.`, `_` and `-` before .toml".into()),
-            hint: complaint.hint.as_ref().map(|hint| hint.replacen("write", "rename the file to", 1)),
-            ..Problem::of_file(path.display().to_string(), format!("the plan's name {}", complaint.what))
+            hint: complaint.hint.as_deref().map(rename),
+            ..Problem::of_file(path.display().to_string(), complaint.what.clone())
         });
     }
     match Source::read(path) {
         Ok(source) => plan::check(&stem, &source, problems).filter(|_| named.is_ok()),
         Err(problem) => {
-            problems.push(problem);
+            problems.push(*problem);
             None
         }
     }

@@ -1,140 +1,19 @@
 //! The shape of a file: each key known, each value of its kind. Whatever is not becomes a problem; nothing stops
 //! at the first.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::check;
+use super::check::{self, Complaint};
 use super::fields::{Field, Table};
-use super::kind::{Item, Kind, Mishap, TagEntry, Value, type_of};
+use super::kind::{Kind, Mishap, Value, show_key, type_of};
 use super::problem::Problem;
+use super::sheet::{Found, Sheet};
 use super::source::Source;
 use super::suggest::nearest;
-use crate::domain::plan::Seconds;
-
-/// A value and where it stands; no place for a default.
-#[derive(Debug, Clone)]
-struct Found {
-    value: Value,
-    span: Option<Range<usize>>,
-    plain: Option<String>,
-}
-
-/// What a file says, by dotted path, defaults filled in.
-#[derive(Debug, Clone, Default)]
-pub struct Sheet {
-    found: BTreeMap<String, Found>,
-    /// Paths with a problem of their own: what depends on them is not judged.
-    bad: BTreeSet<String>,
-    sections: BTreeMap<String, Range<usize>>,
-    /// Whether TOML itself could not read all of it.
-    pub broken: bool,
-}
-
-impl Sheet {
-    fn value(&self, path: &str) -> Option<&Value> {
-        self.found.get(path).map(|found| &found.value)
-    }
-
-    /// A text, its default, or nothing.
-    pub fn text(&self, path: &str) -> Option<&str> {
-        match self.value(path) {
-            Some(Value::Text(text)) => Some(text),
-            _ => None,
-        }
-    }
-
-    /// A list; empty if absent.
-    pub fn texts(&self, path: &str) -> &[Item] {
-        match self.value(path) {
-            Some(Value::Texts(items)) => items,
-            _ => &[],
-        }
-    }
-
-    /// Tag keys with their values; empty if absent.
-    pub fn tags(&self, path: &str) -> &[TagEntry] {
-        match self.value(path) {
-            Some(Value::Tags(entries)) => entries,
-            _ => &[],
-        }
-    }
-
-    /// A whole number, or its default.
-    pub fn count(&self, path: &str) -> u32 {
-        match self.value(path) {
-            Some(Value::Count(n)) => *n,
-            _ => 0,
-        }
-    }
-
-    /// A flag, or its default.
-    pub fn flag(&self, path: &str) -> bool {
-        matches!(self.value(path), Some(Value::Flag(true)))
-    }
-
-    /// A share, or its default.
-    pub fn share(&self, path: &str) -> f64 {
-        match self.value(path) {
-            Some(Value::Share(n)) => *n,
-            _ => 0.0,
-        }
-    }
-
-    /// A duration, or its default; nothing if "off" or absent.
-    pub fn seconds(&self, path: &str) -> Option<Seconds> {
-        match self.value(path) {
-            Some(Value::Span(seconds)) => *seconds,
-            _ => None,
-        }
-    }
-
-    /// Where the value, the section or the nearest section around it stands.
-    pub fn span(&self, path: &str) -> Option<Range<usize>> {
-        if let Some(span) = self.found.get(path).and_then(|found| found.span.clone()) {
-            return Some(span);
-        }
-        let mut path = path;
-        loop {
-            if let Some(span) = self.sections.get(path) {
-                return Some(span.clone());
-            }
-            path = path.rsplit_once('.')?.0;
-        }
-    }
-
-    /// Whether nothing is known to be wrong with any of these paths, or below them.
-    pub fn sound(&self, paths: &[&str]) -> bool {
-        let touches =
-            |bad: &str, path: &str| bad.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
-        !self.broken && !paths.iter().any(|path| self.bad.iter().any(|bad| touches(bad, path)))
-    }
-
-    /// All single values that the file itself gives, as plain text by path.
-    pub fn plain(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.found.iter().filter_map(|(path, found)| Some((path.as_str(), found.plain.as_deref()?)))
-    }
-
-    /// Adds a value that has no place in a file.
-    pub fn put(&mut self, path: &str, value: Value) {
-        let span = self.found.get(path).and_then(|found| found.span.clone());
-        self.found.insert(path.to_owned(), Found { value, span, plain: None });
-    }
-
-    /// The free names below `path` (`accounts`), sorted.
-    pub fn names(&self, path: &str) -> Vec<String> {
-        let mut names = BTreeSet::new();
-        for known in self.found.keys().chain(self.sections.keys()) {
-            if let Some(rest) = known.strip_prefix(path).and_then(|rest| rest.strip_prefix('.')) {
-                names.insert(rest.split('.').next().unwrap_or_default().to_owned());
-            }
-        }
-        names.into_iter().collect()
-    }
-}
 
 /// Reads the shape of `source` by `spec`. With `complete`, keys that must be there are missed.
 pub fn read(source: &Source, spec: &'static Table, complete: bool, problems: &mut Vec<Problem>) -> Sheet {
@@ -142,12 +21,15 @@ pub fn read(source: &Source, spec: &'static Table, complete: bool, problems: &mu
     let mut walker =
         Walker { source, root: spec, complete, sheet: Sheet::default(), problems: Vec::new(), meant: BTreeSet::new() };
     let mut broken_lines = BTreeSet::new();
+    let mut last = "";
     for error in &errors {
         let span = error.span();
         let line = span.as_ref().map(|span| source.line_of(span));
-        // One slip makes several errors in its line; the first says it best.
-        if broken_lines.insert(line) {
+        // One slip makes several errors in its line, an unclosed list one in each that follows; the first says it best.
+        let follows = error.message() == last && last.starts_with("missing comma");
+        if broken_lines.insert(line) && !follows {
             problems.push(syntax(source, span, error.message()));
+            last = error.message();
         }
     }
     walker.sheet.broken = !errors.is_empty();
@@ -161,11 +43,25 @@ fn syntax(source: &Source, span: Option<Range<usize>>, message: &str) -> Problem
         Some((what, expected)) => (what, Some(expected.to_owned())),
         None => (message, None),
     };
-    let hint = match what {
-        "duplicate key" => Some("keep one of the two".to_owned()),
-        _ => None,
+    let at = span.unwrap_or(0..0);
+    let shown = source.problem(Some(at.clone()), "", "");
+    // What is not shown may be a secret: it must not come back in a hint.
+    let written = source.text.get(at).filter(|_| shown.source.is_some()).unwrap_or_default().trim();
+    let (what, expected, hint) = match what {
+        "duplicate key" => ("this key is there twice", None, Some("keep one of the two, or merge them".to_owned())),
+        "string values must be quoted" if written.is_empty() => {
+            ("the value is missing, or a text without quotes", None, Some("write one after the `=`".to_owned()))
+        }
+        "string values must be quoted" => ("a text needs quotes", None, Some(format!("write {written:?}"))),
+        "invalid basic string" => {
+            ("this text does not end", expected, Some("close it with a quotation mark".to_owned()))
+        }
+        "missing comma between array elements" => (what, expected, Some("or close the list before it: `]`".to_owned())),
+        "invalid unquoted key" => (what, expected, Some("or put the key in quotes: \"example.com/team\"".to_owned())),
+        "key with no value" => (what, expected, Some("write it as `key = value`".to_owned())),
+        _ => (what, expected, None),
     };
-    Problem { expected, hint, ..source.problem(span.or(Some(0..0)), "", format!("not TOML: {what}")) }
+    Problem { what: format!("not TOML: {what}"), expected, hint, ..shown }
 }
 
 struct Walker<'s> {
@@ -216,7 +112,12 @@ impl Walker<'_> {
             }
             (kind, _) => {
                 let mut mishaps = Vec::new();
-                if let Some(read) = kind.read(value, &mut mishaps) {
+                let read = kind.read(value, &mut mishaps);
+                if field.required && matches!(&read, Some(Value::Texts(items)) if items.is_empty()) {
+                    let complaint = Complaint { what: "is an empty list".into(), hint: None };
+                    mishaps.push(Mishap { span: value.span(), within: None, complaint });
+                }
+                if let Some(read) = read {
                     let plain = plain(value.get_ref());
                     let found = Found { value: read, span: Some(value.span()), plain };
                     self.sheet.found.insert(path.to_owned(), found);
@@ -279,7 +180,9 @@ impl Walker<'_> {
         let mut p = self.source.problem(Some(key.span()), &here, what);
         let near = nearest(given, spec.fields.iter().map(|field| field.key));
         let homes = homes(self.root, given);
+        let on_top = !path.is_empty() && self.root.field(given).is_some();
         p.hint = match (near, &homes[..]) {
+            (None, _) if on_top && value.is_table() => Some(format!("it stands on its own: [{given}]")),
             // The right word in the wrong place is surer than a word that is merely alike.
             (_, [home]) => Some(format!("it belongs in [{home}]")),
             (Some(near), _) => Some(format!("did you mean `{near}`?")),
@@ -287,6 +190,11 @@ impl Walker<'_> {
             (None, []) => None,
         };
         p.expected = Some(format!("one of {}", list(spec)));
+        // A misspelled `external_id` must not bring its value into a log.
+        if let Some(line) = p.source.as_mut().filter(|_| self.source.holds_secrets() && path.starts_with("accounts")) {
+            line.text.truncate(line.marked.end);
+            line.text.push_str(" ...");
+        }
         for home in &homes {
             self.meant.insert(join(home, given));
             self.sheet.bad.insert(join(home, given));
@@ -331,8 +239,7 @@ impl Walker<'_> {
 
 /// A dotted path, its last part quoted where TOML needs it.
 fn join(path: &str, key: &str) -> String {
-    let bare = !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
-    let key = if bare { key.to_owned() } else { format!("{key:?}") };
+    let key = show_key(key);
     if path.is_empty() { key } else { format!("{path}.{key}") }
 }
 

@@ -19,17 +19,24 @@ pub struct Source {
 
 impl Source {
     /// Reads `path`, or says why it cannot be read.
-    pub fn read(path: &Path) -> Result<Self, Problem> {
+    pub fn read(path: &Path) -> Result<Self, Box<Problem>> {
         let file = path.display().to_string();
-        let unreadable = |e: std::io::Error| Problem::of_file(&file, format!("cannot be read: {e}"));
+        let unreadable = |e: std::io::Error| match e.kind() {
+            std::io::ErrorKind::NotFound => Problem::of_file(&file, "does not exist"),
+            std::io::ErrorKind::PermissionDenied => Problem::of_file(&file, "cannot be read: permission denied")
+                .hint("let the user that stillframe runs as read it, and its directory"),
+            _ => Problem::of_file(&file, format!("cannot be read: {e}")),
+        };
         let meta = std::fs::metadata(path).map_err(unreadable)?;
         if !meta.is_file() {
             return Err(Problem::of_file(&file, "is not a file")
-                .hint("only TOML files belong here: move it elsewhere, or give it a name that does not end in .toml"));
+                .hint("only TOML files belong here: move it elsewhere, or give it a name that does not end in .toml")
+                .into());
         }
         if meta.len() > FILE_MAX_BYTES {
             return Err(Problem::of_file(&file, format!("is larger than {} KiB", FILE_MAX_BYTES >> 10))
-                .hint("this is hardly a configuration file: move it elsewhere"));
+                .hint("this is hardly a configuration file: move it elsewhere")
+                .into());
         }
         let bytes = std::fs::read(path).map_err(unreadable)?;
         match String::from_utf8(bytes) {
@@ -41,7 +48,7 @@ impl Source {
                 let (line, col, _) = locate(&before, good);
                 let what = format!("is not UTF-8: the byte 0x{byte:02x} here belongs to another encoding");
                 let hint = "save the file as UTF-8, or convert it: iconv -f latin1 -t utf-8";
-                Err(Problem { line, col, ..Problem::of_file(file, what).hint(hint) })
+                Err(Box::new(Problem { line, col, ..Problem::of_file(file, what).hint(hint) }))
             }
         }
     }
@@ -53,12 +60,18 @@ impl Source {
         let Some(span) = span else { return base };
         let (line, col, start) = locate(&self.text, span.start);
         let shown = self.text[start..].lines().next().unwrap_or_default();
-        let from = span.start.saturating_sub(start).min(shown.len());
-        let to = span.end.saturating_sub(start).clamp(from, shown.len());
+        let from = shown.floor_char_boundary(span.start.saturating_sub(start));
+        let to = shown.ceil_char_boundary(span.end.saturating_sub(start)).max(from);
         // The only secret of the configuration is `external_id`; a misspelled one must not reach a log either.
-        let secret = shown.to_lowercase().contains("external");
+        let secret = self.holds_secrets() && shown.to_lowercase().contains("external");
         let source = (!secret).then(|| SourceLine { text: shown.to_owned(), marked: from..to });
         Problem { line, col, source, ..base }
+    }
+
+    /// Whether this is the settings file, the only one with secrets.
+    #[must_use]
+    pub fn holds_secrets(&self) -> bool {
+        self.file.ends_with("stillframe.toml")
     }
 
     /// The line that `span` begins in, counted from 1.
@@ -96,7 +109,7 @@ mod tests {
     #[test]
     fn a_line_with_a_secret_is_not_shown() {
         let text = "external_id = 5\nexternalid = \"x\"\nid = 1\n".to_owned();
-        let source = Source { file: "f".into(), text };
+        let source = Source { file: "stillframe.toml".into(), text };
         assert!(source.problem(Some(14..15), "k", "w").source.is_none());
         assert!(source.problem(Some(16..26), "k", "w").source.is_none());
         assert!(source.problem(Some(33..35), "k", "w").source.is_some());

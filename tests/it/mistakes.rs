@@ -111,7 +111,7 @@ fn keys() {
         ("a key in the wrong section", "[select]\n", "[select]\nlast = 3\n"),
         ("a key without its section", "description = \"Web tier\"", "timezone = \"UTC\""),
         ("a section that is not a table", "[keep]\nlast = 3\nwithin = \"14d\"\ndaily = 7\n", "[[keep]]\nlast = 3\n"),
-        ("a section given as a value", "description = \"Web tier\"", "rollout = 3"),
+        ("a section inside another", "[tags]", "[keep.tags]"),
         ("a required key is missing", "cron = \"30 2 * * *\"\n", ""),
         ("everything is missing", PLAN, ""),
         ("no keep section", "[keep]\nlast = 3\nwithin = \"14d\"\ndaily = 7\n", ""),
@@ -186,6 +186,7 @@ fn selections() {
         ("an empty value", "\"nightly\" }", "\"\" }"),
         ("an empty list of values", "\"nightly\" }", "[] }"),
         ("a number as a value", "\"nightly\" }", "7 }"),
+        ("a tag's key with dots", "Backup = ", "acme.backup = "),
         ("tags as a list", "{ Backup = \"nightly\" }", "[\"Backup\"]"),
         ("tags as a text", "{ Backup = \"nightly\" }", "\"Backup=nightly\""),
         ("a short instance id", "i-0123456789abcdef0", "i-0123"),
@@ -228,6 +229,8 @@ fn tags() {
         ("a reserved key", "Team = \"web\"", "\"aws:Team\" = \"web\""),
         ("our own prefix", "Team = \"web\"", "\"Stillframe:plan\" = \"web\""),
         ("a list as a value", "Team = \"web\"", "Team = [\"web\", \"db\"]"),
+        ("a key with dots", "Team = \"web\"", "example.com/team = \"web\""),
+        ("a bare key with dots", "Team = \"web\"", "example.com.team = \"web\""),
         ("an empty key", "Team = \"web\"", "\"\" = \"web\""),
         ("a long key", "Team", &"K".repeat(129)),
         ("a long value", "\"web\"", &format!("\"{}\"", "v".repeat(257))),
@@ -244,6 +247,8 @@ fn settings() {
         ("no name", of_settings("[daemon]\nstate_dir = \"x\"\n")),
         ("a name in capitals", of_settings("daemon.name = \"Prod_EU\"")),
         ("a long name", of_settings("daemon.name = \"production-of-the-whole-group\"")),
+        ("a section given as a value", of_settings("daemon = \"prod\"\n")),
+        ("a secret without quotes", of_settings(&format!("{account}external_id = hunter2\n"))),
         ("an unknown section", of_settings("[deamon]\nname = \"prod\"\n")),
         ("an unknown key", of_settings("[daemon]\nname = \"prod\"\nstatedir = \"x\"\n")),
         ("a home directory", of_settings("daemon.name = \"prod\"\ndaemon.state_dir = \"~/state\"\n")),
@@ -261,6 +266,7 @@ fn settings() {
             of_settings(&account.replace("iam::222222222222:role", "sts::222222222222:assumed-role")),
         ),
         ("an account without a role", of_settings("daemon.name = \"prod\"\naccounts.dr.id = \"222222222222\"\n")),
+        ("a misspelled secret", of_settings(&format!("{account}extrenal_id = \"hunter2\"\n"))),
         ("an account without a name", of_settings("daemon.name = \"prod\"\n[accounts]\nid = \"222222222222\"\n")),
         ("an external id as a number", of_settings(&format!("{account}external_id = 12345\n"))),
     ];
@@ -325,13 +331,23 @@ fn files() {
 }
 
 #[test]
+fn windows_line_ends_and_a_byte_order_mark_are_fine() {
+    let text = format!("\u{feff}{}", PLAN.replace('\n', "\r\n"));
+    let files: [(&str, &[u8]); 2] = [("stillframe.toml", SETTINGS.as_bytes()), ("plans.d/web.toml", text.as_bytes())];
+    assert_eq!(said(&files, &[]), "ok\n\n");
+}
+
+#[test]
 fn warnings() {
     let ids = "instances = [\"i-00000001\", \"i-00000002\", \"i-00000003\", \"i-00000004\"]";
-    plans!(
-        "warnings",
-        ("a window too short for the reboots", "instances = [\"i-0123456789abcdef0\"]", &ids.to_owned()),
-        ("a window shorter than catch_up", "window = \"3h\"", "window = \"30m\""),
-    );
+    let four = PLAN.replace("instances = [\"i-0123456789abcdef0\"]", ids).replace("\"3m\"", "\"10m\"");
+    let four = four.replace("\"1h\"", "\"5m\"").replace("\"3h\"", "\"20m\"");
+    let files: [(&str, &[u8]); 2] = [("stillframe.toml", SETTINGS.as_bytes()), ("plans.d/web.toml", four.as_bytes())];
+    let rows = [
+        ("a window too short for the reboots", said(&files, &[])),
+        ("a window shorter than catch_up", of_plan("window = \"3h\"", "window = \"30m\"")),
+    ];
+    golden("warnings", &table(&rows));
 }
 
 #[test]
