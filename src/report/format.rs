@@ -121,7 +121,8 @@ where
     }
 }
 
-/// Sends all logs to stderr in `format`, from `level` on; of the libraries only warnings.
+/// Sends all logs to stderr in `format`, from `level` on; of the libraries only errors: what matters of theirs is said
+/// where it is decided.
 pub fn install(format: Format, level: &str) {
     let filter = EnvFilter::new(format!(
         "warn,stillframe={level},tokio_cron_scheduler=error,aws_config=error,aws_smithy_runtime=error"
