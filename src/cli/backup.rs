@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use super::signals::Stops;
 use super::start::{self, Opened, Refused};
-use super::{DONE, FAILED, WRONG, complain};
+use super::{FAILED, WRONG, complain};
 use crate::clock::Clock;
 use crate::config::{self, Loaded};
 use crate::domain::event::{Decision, Event, Kind};
@@ -70,12 +70,9 @@ pub fn run(args: &BackupArgs) -> u8 {
     };
     match runtime.block_on(backup(args, &loaded)) {
         Ok(document) => {
-            if args.json {
-                println!("{}", document.json());
-            } else {
-                print!("{}", document.text());
-            }
-            if document.ok() { DONE } else { FAILED }
+            let text = if args.json { format!("{}\n", document.json()) } else { document.text() };
+            let printed = super::print(&text);
+            if document.ok() { printed } else { FAILED }
         }
         Err(why) => complain(&why),
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::{DONE, WRONG, complain};
+use super::{WRONG, complain};
 use crate::config;
 use crate::journal::sqlite::{FILE, SqliteJournal};
 use crate::journal::{Answer, Reader as _};
@@ -50,15 +50,12 @@ pub fn run(args: &HistoryArgs) -> u8 {
         Ok(Err(e)) | Err(e) => return complain(&e.to_string()),
     };
     if args.json {
-        println!("{}", json!({ "schema": SCHEMA, "runs": runs }));
+        super::print(&format!("{}\n", json!({ "schema": SCHEMA, "runs": runs })))
     } else if runs.is_empty() {
-        println!("nothing has run yet");
+        super::print("nothing has run yet\n")
     } else {
-        for run in &runs {
-            print!("{}", run.text());
-        }
+        super::print(&runs.iter().map(RunDocument::text).collect::<String>())
     }
-    DONE
 }
 
 async fn read(journal: &SqliteJournal, args: &HistoryArgs) -> Answer<Vec<RunDocument>> {

@@ -64,3 +64,13 @@ fn complain(why: &str) -> u8 {
     eprintln!("stillframe: {why}");
     FAILED
 }
+
+/// Prints facts; a reader that went away (`| head`) is no error of ours, but not done either.
+fn print(text: &str) -> u8 {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => DONE,
+        Err(_) => FAILED,
+    }
+}

@@ -32,6 +32,8 @@ pub fn level(event: &Event) -> Level {
         | Kind::RetainStopped => Level::WARN,
         Kind::RetainDecided if event.text("verdict") == Some("foreign") => Level::WARN,
         Kind::RetainDecided if deletions(event) == 0 => Level::DEBUG,
+        // Ten thousand targets are one line; what becomes of each is said.
+        Kind::TargetSelected if event.draft.subject.is_some() => Level::DEBUG,
         Kind::StepIntent | Kind::StepDone if QUIET_STEPS.contains(&event.draft.step.as_str()) => Level::DEBUG,
         _ => Level::INFO,
     }
@@ -57,7 +59,7 @@ struct Line {
     reason: Option<String>,
     request: Option<String>,
     elapsed: Option<i64>,
-    counts: [Option<u64>; 4],
+    counts: [Option<u64>; 5],
 }
 
 impl Line {
@@ -85,7 +87,7 @@ impl Line {
             reason: text("reason").or_else(|| verdict_summary(event)),
             request: text("aws_request_id"),
             elapsed: draft.data.get("elapsed_ms").and_then(Value::as_i64),
-            counts: ["done", "failed", "skipped", "deleted"].map(count),
+            counts: ["targets", "done", "failed", "skipped", "deleted"].map(count),
         }
     }
 }
@@ -117,10 +119,11 @@ pub fn emit(event: &Event) {
                 reason = line.reason,
                 aws_request_id = line.request,
                 elapsed_ms = line.elapsed,
-                done = line.counts[0],
-                failed = line.counts[1],
-                skipped = line.counts[2],
-                deleted = line.counts[3],
+                targets = line.counts[0],
+                done = line.counts[1],
+                failed = line.counts[2],
+                skipped = line.counts[3],
+                deleted = line.counts[4],
             )
         };
     }

@@ -1,6 +1,7 @@
 //! The step `return`: the instance is back in service when both EC2 status checks read ok, long enough after the
 //! call; only then is its slot free. An instance that does not come back keeps its slot, also beyond its run.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -19,6 +20,9 @@ use crate::engine::executor::{Look, Resend, Search, Step};
 use crate::engine::observe::Seen;
 use crate::engine::shared::{Shared, Stop};
 
+/// The deadline is looked at no more often than this.
+const LOOK: Duration = Duration::from_millis(500);
+
 /// Waits for one target to be back.
 pub struct Return(pub Target);
 
@@ -35,16 +39,19 @@ impl Return {
         })
     }
 
-    /// Waits until the instance is back, or can never be.
-    async fn wait(&self) -> Result<&'static str, Stop> {
+    /// Waits until the instance is back, or can never be. `looked`: a status check that counts was seen.
+    async fn wait(&self, looked: &Cell<bool>) -> Result<&'static str, Stop> {
         let Target { shared, subject, plan, .. } = &self.0;
         let settle = Duration::from_secs(plan.rollout.settle);
-        let mut watch = shared.observer.status(shared, &subject.place, &subject.id, settle);
+        // After a restart part of it, or all, has passed.
+        let passed = (shared.clock.now() - self.called().1).to_std().unwrap_or_default();
+        let mut watch = shared.observer.status(shared, &subject.place, &subject.id, settle.saturating_sub(passed));
         loop {
             let seen = shared.unless_drained(watch.recv()).await?.ok_or(Stop::Drained)?;
             let (_, called_at, certain) = self.called();
             let asked_at = if let Seen::There(_, at) = &seen { *at } else { shared.clock.now() };
             let settled = (asked_at - called_at).to_std().is_ok_and(|since| since >= settle);
+            looked.set(looked.get() || (certain && settled));
             match back(&seen) {
                 Some("healthy") if !(certain && settled) => {}
                 Some(how) => return Ok(how),
@@ -143,9 +150,12 @@ impl Step for Return {
 
     async fn settle(&self) -> Result<(), Stop> {
         let Target { shared, subject, plan, run, .. } = &self.0;
-        let wait = self.wait();
+        let looked = Cell::new(false);
+        let wait = self.wait(&looked);
         tokio::pin!(wait);
         let within = Duration::from_secs(plan.rollout.healthy_within);
+        let within_delta = chrono::TimeDelta::from_std(within).unwrap_or(chrono::TimeDelta::MAX);
+        let begun = shared.clock.instant();
         loop {
             let (intended_at, _, _) = self.called();
             // The deadline is a length of time, so that a step of the wall clock cannot halt a plan.
@@ -159,10 +169,15 @@ impl Step for Return {
                     let draft = Draft::of(run, subject, Kind::StepObserved, data).at_step(RETURN, 1);
                     return free(shared, run, subject, how, vec![draft]).await;
                 }
-                // A call that was sent once more moves the deadline, so it is read anew.
-                () = shared.clock.sleep(left) => if self.called().0 == intended_at {
-                    return self.overdue(intended_at).await;
-                },
+                // A call that was sent once more moves the deadline, so it is read anew. What passed while nobody
+                // looked (the daemon was down, AWS did not answer) is no verdict on the instance.
+                () = shared.clock.sleep(left.max(LOOK)) => {
+                    let fair = looked.get() || begun.elapsed() >= within;
+                    let intended = self.called().0;
+                    if intended == intended_at && shared.clock.now() - intended >= within_delta && fair {
+                        return self.overdue(intended_at).await;
+                    }
+                }
             }
         }
     }
