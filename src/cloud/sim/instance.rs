@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::world::World;
 use crate::domain::observed::{InstanceState, Tags};
 use crate::domain::place::Place;
 
@@ -96,4 +97,33 @@ impl SimInstance {
     pub fn reboot_count(&self) -> usize {
         self.reboots.len()
     }
+}
+
+impl World {
+    /// Merges the keys of `patch` into an instance's traits; `None` if there is no such instance. Taking
+    /// `never_healthy` back heals an instance that is impaired.
+    ///
+    /// # Errors
+    /// The patch has an unknown key or a wrong value.
+    pub fn script(&mut self, id: &str, patch: &serde_json::Value) -> Option<Result<Traits, String>> {
+        let instance = self.instances.get_mut(id)?;
+        let merged = merge(&instance.traits, patch);
+        if let Ok(traits) = &merged {
+            if instance.traits.never_healthy && !traits.never_healthy {
+                instance.boot.impaired = false;
+            }
+            instance.traits = traits.clone();
+            self.touch();
+        }
+        Some(merged)
+    }
+}
+
+fn merge(traits: &Traits, patch: &serde_json::Value) -> Result<Traits, String> {
+    let mut all = serde_json::to_value(traits).map_err(|error| error.to_string())?;
+    let (Some(all_keys), Some(new)) = (all.as_object_mut(), patch.as_object()) else {
+        return Err("a patch is a JSON object such as {\"never_healthy\": true}".into());
+    };
+    all_keys.extend(new.clone());
+    serde_json::from_value(all).map_err(|error| error.to_string())
 }
