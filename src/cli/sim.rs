@@ -77,7 +77,7 @@ fn announce(address: SocketAddr, account: &str, region: &str) -> std::io::Result
     writeln!(
         out,
         "export AWS_ENDPOINT_URL=http://{address} AWS_ACCESS_KEY_ID={account} AWS_SECRET_ACCESS_KEY=simulated \
-         AWS_REGION={region} AWS_EC2_METADATA_DISABLED=true"
+         AWS_REGION={region} AWS_DEFAULT_REGION={region} AWS_EC2_METADATA_DISABLED=true"
     )?;
     out.flush()
 }
