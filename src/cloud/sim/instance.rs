@@ -3,8 +3,9 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::answer::Seen;
 use super::world::World;
-use crate::domain::observed::{InstanceState, Tags};
+use crate::domain::observed::{Instance, InstanceState, Tags};
 use crate::domain::place::Place;
 
 /// What a test or a fleet scripts about an instance.
@@ -126,4 +127,19 @@ fn merge(traits: &Traits, patch: &serde_json::Value) -> Result<Traits, String> {
     };
     all_keys.extend(new.clone());
     serde_json::from_value(all).map_err(|error| error.to_string())
+}
+
+impl From<Seen<SimInstance, InstanceState>> for Instance {
+    fn from(seen: Seen<SimInstance, InstanceState>) -> Self {
+        let Seen { it, state } = seen;
+        Self {
+            id: it.id,
+            state,
+            ebs_root: it.ebs_root,
+            hibernation: it.hibernation,
+            volumes: it.volumes.into_iter().map(|(_, volume)| volume).collect(),
+            image: it.image,
+            tags: it.tags,
+        }
+    }
 }

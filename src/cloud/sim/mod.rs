@@ -10,6 +10,7 @@ pub mod answer;
 pub mod bucket;
 pub mod calls;
 mod copying;
+mod creating;
 mod describe;
 pub mod door;
 mod ends;
@@ -25,6 +26,7 @@ pub mod query;
 pub mod rules;
 pub mod save;
 mod serve;
+mod shapes;
 pub mod snapshot;
 mod tagging;
 #[cfg(test)]
