@@ -76,6 +76,12 @@ impl SimCloud {
         Arc::clone(&self.world)
     }
 
+    /// The clock that it goes by.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+
     /// One request, as the client sees it end.
     async fn send(&self, place: &Place, action: Action) -> Result<Answered, Fault> {
         let reply = {

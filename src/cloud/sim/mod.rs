@@ -6,6 +6,8 @@
 
 pub mod action;
 pub mod adapter;
+#[cfg(test)]
+mod adapter_tests;
 pub mod answer;
 pub mod bucket;
 pub mod calls;
