@@ -23,6 +23,8 @@ pub mod fleet;
 mod ids;
 pub mod image;
 pub mod instance;
+#[cfg(test)]
+mod invariants;
 mod life;
 pub mod query;
 pub mod rules;
