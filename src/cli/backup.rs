@@ -189,7 +189,7 @@ async fn follow(
         }
         idle += 1;
         // A daemon that died holds no lock any more.
-        if idle % 25 == 0
+        if idle.is_multiple_of(25)
             && let Some(dir) = daemon
             && start::lock(dir)?.is_some()
         {
