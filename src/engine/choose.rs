@@ -21,11 +21,8 @@ struct Found {
     multi_attach: BTreeSet<String>,
 }
 
-/// Chooses the targets of a run, once.
+/// Chooses the targets of a run. Called once, since the choice is journaled in one transaction.
 pub async fn select(run: &Run, places: &[Place]) -> Result<(), Stop> {
-    if run.active.state.borrow().selected {
-        return Ok(());
-    }
     let mut drafts = Vec::new();
     let mut seen = BTreeSet::new();
     let mut complete = true;
