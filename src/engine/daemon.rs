@@ -19,7 +19,7 @@ use crate::domain::plan::Plan;
 use crate::domain::rollout::Down;
 use crate::domain::saga::RunState;
 use crate::domain::schedule::{Due, Timetable};
-use crate::journal::{Answer, Request, Written};
+use crate::journal::{Answer, Request};
 
 /// What the engine is started for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -286,14 +286,7 @@ impl Engine {
 
     /// Writes a decision and its event; what is stored.
     async fn write(&self, occurrence: Occurrence, request: Option<i64>, again: bool) -> Answer<Occurrence> {
-        let stored = match self.shared.journal.decide(&occurrence, request).await {
-            Ok(Written::New(stored) | Written::Before(stored)) => stored,
-            Err(e) => {
-                // Raises the alarm once, and notices when the journal can be written again.
-                let _ = self.shared.record(&[]).await;
-                return Err(e);
-            }
-        };
+        let stored = self.shared.decide(&occurrence, request).await?;
         let kind = match stored.decision {
             Decision::Run => Kind::OccurrenceDecided,
             Decision::Skip => Kind::OccurrenceSkipped,
