@@ -36,6 +36,11 @@ pub enum Mode {
 /// A request that nobody took up for so long is not run any more: who made it does not expect a reboot now.
 const REQUEST_AGE: TimeDelta = TimeDelta::seconds(60);
 
+/// The details of runs are kept for so long; how each ended is kept for good.
+const HISTORY: TimeDelta = TimeDelta::days(90);
+/// Old history is pruned this often, and at start.
+const PRUNE_EVERY: TimeDelta = TimeDelta::days(1);
+
 /// A plan in force.
 struct Scheduled {
     plan: Rc<Plan>,
@@ -53,6 +58,7 @@ pub struct Engine {
     plans: Vec<Plan>,
     scheduled: BTreeMap<String, Scheduled>,
     mode: Mode,
+    pruned: Option<DateTime<Utc>>,
 }
 
 /// The hash under which a value is journaled: the first 16 hex digits of SHA-256 over its JSON.
@@ -68,7 +74,7 @@ impl Engine {
     /// An engine for these plans.
     #[must_use]
     pub fn new(shared: Rc<Shared>, plans: Vec<Plan>, mode: Mode) -> Self {
-        Self { shared, plans, scheduled: BTreeMap::new(), mode }
+        Self { shared, plans, scheduled: BTreeMap::new(), mode, pruned: None }
     }
 
     /// Runs until `stop`, or until there is nothing left to do ([`Mode::Once`]); then drains.
@@ -197,8 +203,23 @@ impl Engine {
         self.shared.spawn(run.conduct());
     }
 
+    /// Forgets old details, once a day. What cannot be pruned now is pruned later.
+    async fn prune(&mut self) {
+        let now = self.shared.clock.now();
+        if self.mode != Mode::Daemon || self.pruned.is_some_and(|at| now - at < PRUNE_EVERY) {
+            return;
+        }
+        self.pruned = Some(now);
+        match self.shared.journal.prune(now - HISTORY).await {
+            Ok(0) => {}
+            Ok(events) => tracing::info!(event = "journal.pruned", "{events} events of runs older than 90 days"),
+            Err(e) => tracing::warn!(event = "journal.failed", reason = %e, "old history cannot be pruned"),
+        }
+    }
+
     /// Decides what is due and takes up requests.
     async fn tick(&mut self) {
+        self.prune().await;
         if self.mode == Mode::Daemon {
             let names: Vec<String> = self.scheduled.keys().cloned().collect();
             for name in names {

@@ -154,8 +154,7 @@ fn verdicts<'a>(
     busy: &BTreeMap<String, String>,
     in_use: &BTreeMap<String, String>,
 ) -> Vec<(&'a Series, Vec<Verdict>)> {
-    let situation =
-        Situation { now: run.shared.clock.now(), zone: run.plan.schedule.timezone, in_use, busy, instance_gone: false };
+    let situation = Situation { now: run.shared.clock.now(), zone: run.plan.schedule.timezone, in_use, busy };
     listing.series.iter().map(|(series, list)| (series, decide(&run.plan.keep, list, &situation))).collect()
 }
 
