@@ -21,6 +21,9 @@ use crate::domain::saga::RunState;
 use crate::domain::schedule::{Due, Timetable};
 use crate::journal::{Answer, Request, Written};
 
+/// So many of each plan's newest decisions are looked at, at start, for their events: only the last can lack it.
+const UNTOLD_MAX: u32 = 16;
+
 /// What the engine is started for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
@@ -104,6 +107,7 @@ impl Engine {
         }
         let applied = json!({ "plans": self.scheduled.keys().collect::<Vec<_>>() });
         sh.record(&[Draft { attempt: attempt_of(fence), ..Draft::of_run("", Kind::ConfigApplied, applied) }]).await?;
+        self.tell_decisions().await?;
         self.resume().await?;
         Ok(fence)
     }
@@ -290,20 +294,22 @@ impl Engine {
                 return Err(e);
             }
         };
-        let kind = match stored.decision {
-            Decision::Run => Kind::OccurrenceDecided,
-            Decision::Skip => Kind::OccurrenceSkipped,
-            Decision::Miss => Kind::OccurrenceMissed,
-        };
-        let mut data = json!({ "trigger": stored.trigger.as_str() });
-        if !stored.reason.is_empty() {
-            data["reason"] = json!(stored.reason);
-        }
-        if again {
-            data["again"] = json!(true);
-        }
-        self.shared.record(&[Draft::of_run(&stored.run(), kind, data)]).await?;
+        self.shared.record(&[decided(&stored, again)]).await?;
         Ok(stored)
+    }
+
+    /// A decision is written before its event: tells of those that the engine did not live to tell of.
+    async fn tell_decisions(&self) -> Answer<()> {
+        let reader = self.shared.journal.reader();
+        for plan in self.scheduled.keys() {
+            for occurrence in reader.occurrences(Some(plan), UNTOLD_MAX).await?.iter().rev() {
+                let event = decided(occurrence, false);
+                if !reader.events_of(&event.run).await?.iter().any(|e| e.draft.kind == event.kind) {
+                    self.shared.record(&[event]).await?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Takes up a request of a person: `due` is now, moved on to the plan's next free second.
@@ -340,6 +346,23 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// The event of a decision.
+fn decided(stored: &Occurrence, again: bool) -> Draft {
+    let kind = match stored.decision {
+        Decision::Run => Kind::OccurrenceDecided,
+        Decision::Skip => Kind::OccurrenceSkipped,
+        Decision::Miss => Kind::OccurrenceMissed,
+    };
+    let mut data = json!({ "trigger": stored.trigger.as_str() });
+    if !stored.reason.is_empty() {
+        data["reason"] = json!(stored.reason);
+    }
+    if again {
+        data["again"] = json!(true);
+    }
+    Draft::of_run(&stored.run(), kind, data)
 }
 
 /// The instances that a person named, if the run was requested.
