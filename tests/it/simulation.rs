@@ -1,0 +1,10 @@
+//! The real engine against the simulated world, in simulated time. Each scenario is a table row: a fleet, plans,
+//! what goes wrong, what must have come of it. `promises` is checked at the end of every one.
+
+mod crash;
+mod faults;
+mod journal;
+mod plain;
+mod promises;
+mod rig;
+mod unhealthy;
