@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::rc::Rc;
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
@@ -17,7 +18,7 @@ use crate::domain::event::{Decision, Draft, Event, Kind, Occurrence, Trigger};
 use crate::domain::naming;
 use crate::domain::plan::Plan;
 use crate::domain::rollout::Down;
-use crate::domain::saga::RunState;
+use crate::domain::saga::{RunState, StepState};
 use crate::domain::schedule::{Due, Timetable};
 use crate::journal::{Answer, Request, Written};
 
@@ -158,13 +159,19 @@ impl Engine {
                     && e.draft.step == RETURN
                     && e.draft.subject.as_ref() == Some(&subject)
             });
-            let halts = alarm.and_then(|e| e.draft.data.get("halts").and_then(Value::as_bool)).unwrap_or(false);
+            let said = |key: &str| alarm.as_ref().and_then(|e| e.draft.data.get(key));
+            let halts = said("halts").and_then(Value::as_bool).unwrap_or(false);
+            let settle = said("settle").and_then(Value::as_u64).unwrap_or(0);
             let plan = naming::parse_run_name(&run).map_or_else(String::new, |(plan, _)| plan.to_owned());
             let down = Down { run: run.clone(), plan, since: event.at, halts };
             sh.slots.borrow_mut().take(subject.clone(), down);
-            let ended = states[&run].targets.get(&subject).is_none_or(|t| t.finished.is_some());
+            // Nobody else waits for it: its target has ended, or only its image is waited for.
+            let ended = states[&run]
+                .targets
+                .get(&subject)
+                .is_none_or(|t| t.finished.is_some() || t.steps.get(RETURN).is_some_and(StepState::ended));
             if ended || !unfinished.iter().any(|o| o.run() == run) {
-                back::watch_slot(sh, &run, &subject);
+                back::watch_slot(sh, &run, &subject, Duration::from_secs(settle));
             }
         }
         for occurrence in unfinished {

@@ -15,7 +15,7 @@ use crate::domain::event::{Draft, Kind, gone};
 use crate::domain::naming::rfc3339;
 use crate::domain::place::Subject;
 use crate::domain::plan::OnUnhealthy;
-use crate::domain::saga::StepState;
+use crate::domain::saga::{Phase, StepState};
 use crate::engine::executor::{Look, Resend, Search, Step};
 use crate::engine::observe::Seen;
 use crate::engine::shared::{Shared, Stop};
@@ -33,14 +33,14 @@ impl Return {
         let state = self.0.state();
         let image: Option<&StepState> = state.as_ref().and_then(|s| s.steps.get(IMAGE));
         image.map_or((now, now, true), |s| {
-            let settled =
-                !matches!(s.phase, crate::domain::saga::Phase::Intended | crate::domain::saga::Phase::Unknown);
+            let settled = !matches!(s.phase, Phase::Intended | Phase::Unknown);
             (s.intended_at, s.called_at, settled)
         })
     }
 
-    /// Waits until the instance is back, or can never be. `looked`: a status check that counts was seen.
-    async fn wait(&self, looked: &Cell<bool>) -> Result<&'static str, Stop> {
+    /// Waits until the instance is back, or can never be. `looked`: a status check that counts was seen. `well`: the
+    /// newest one read ok, whether it counts or not.
+    async fn wait(&self, looked: &Cell<bool>, well: &Cell<bool>) -> Result<&'static str, Stop> {
         let Target { shared, subject, plan, .. } = &self.0;
         let settle = Duration::from_secs(plan.rollout.settle);
         // After a restart part of it, or all, has passed.
@@ -52,6 +52,7 @@ impl Return {
             let asked_at = if let Seen::There(_, at) = &seen { *at } else { shared.clock.now() };
             let settled = (asked_at - called_at).to_std().is_ok_and(|since| since >= settle);
             looked.set(looked.get() || (certain && settled));
+            well.set(back(&seen).is_some());
             match back(&seen) {
                 Some("healthy") if !(certain && settled) => {}
                 Some(how) => return Ok(how),
@@ -75,14 +76,17 @@ impl Return {
                 String::new()
             }
         );
-        let data = json!({ "outcome": "failed", "reason": why, "since": rfc3339(since), "halts": halts });
+        let settle = plan.rollout.settle;
+        let data = json!({
+            "outcome": "failed", "reason": why, "since": rfc3339(since), "halts": halts, "settle": settle,
+        });
         let draft = Draft::of(run, subject, Kind::StepNeedsPerson, data).at_step(RETURN, 1);
         shared.record_result(&[draft]).await?;
         if halts {
             shared.slots.borrow_mut().halt(subject);
         }
         shared.slots_changed.notify_waiters();
-        watch_slot(shared, run, subject);
+        watch_slot(shared, run, subject, Duration::from_secs(settle));
         Ok(())
     }
 }
@@ -106,13 +110,31 @@ async fn free(shared: &Shared, run: &str, subject: &Subject, how: &str, mut also
     shared.record_result(&also).await.map(|_| ())
 }
 
-/// Watches an instance whose target has ended, until its slot can be freed.
-pub fn watch_slot(shared: &Rc<Shared>, run: &str, subject: &Subject) {
+/// Whether a status check that was asked for at `asked_at` tells of the time after CreateImage: while its answer is
+/// unknown it may be sent again.
+fn counts(shared: &Shared, run: &str, subject: &Subject, asked_at: DateTime<Utc>, settle: Duration) -> bool {
+    let runs = shared.runs.borrow();
+    let Some(active) = runs.get(run) else { return true };
+    let state = active.state.borrow();
+    state.targets.get(subject).and_then(|t| t.steps.get(IMAGE)).is_none_or(|image| {
+        !matches!(image.phase, Phase::Intended | Phase::Unknown)
+            && (asked_at - image.called_at).to_std().is_ok_and(|since| since >= settle)
+    })
+}
+
+/// Watches an instance that was not back in time, until its slot can be freed; beyond its target and its run.
+pub fn watch_slot(shared: &Rc<Shared>, run: &str, subject: &Subject, settle: Duration) {
     let (sh, run, subject) = (Rc::clone(shared), run.to_owned(), subject.clone());
     shared.spawn(async move {
         let mut watch = sh.observer.status(&sh, &subject.place, &subject.id, Duration::ZERO);
         loop {
             let Ok(Some(seen)) = sh.unless_drained(watch.recv()).await else { return };
+            if let Seen::There(status, asked_at) = &seen
+                && status.healthy()
+                && !counts(&sh, &run, &subject, *asked_at, settle)
+            {
+                continue;
+            }
             if let Some(how) = back(&seen) {
                 // Cut off by draining, the slot stays taken in the journal and is watched again after a restart.
                 let _ = free(&sh, &run, &subject, how, Vec::new()).await;
@@ -150,8 +172,8 @@ impl Step for Return {
 
     async fn settle(&self) -> Result<(), Stop> {
         let Target { shared, subject, plan, run, .. } = &self.0;
-        let looked = Cell::new(false);
-        let wait = self.wait(&looked);
+        let (looked, well) = (Cell::new(false), Cell::new(false));
+        let wait = self.wait(&looked, &well);
         tokio::pin!(wait);
         let within = Duration::from_secs(plan.rollout.healthy_within);
         let within_delta = chrono::TimeDelta::from_std(within).unwrap_or(chrono::TimeDelta::MAX);
@@ -172,7 +194,8 @@ impl Step for Return {
                 // A call that was sent once more moves the deadline, so it is read anew. What passed while nobody
                 // looked (the daemon was down, AWS did not answer) is no verdict on the instance.
                 () = shared.clock.sleep(left.max(LOOK)) => {
-                    let fair = looked.get() || begun.elapsed() >= within;
+                    // Nor is it overdue while its checks read ok, and only the call's answer is waited for.
+                    let fair = (looked.get() || begun.elapsed() >= within) && !well.get();
                     let intended = self.called().0;
                     if intended == intended_at && shared.clock.now() - intended >= within_delta && fair {
                         return self.overdue(intended_at).await;
