@@ -17,7 +17,7 @@ use crate::domain::place::Subject;
 use crate::domain::plan::OnUnhealthy;
 use crate::domain::saga::{Phase, StepState};
 use crate::engine::executor::{Look, Resend, Search, Step};
-use crate::engine::observe::Seen;
+use crate::engine::observe::{LONGEST, Seen};
 use crate::engine::shared::{Shared, Stop};
 
 /// The deadline is looked at no more often than this.
@@ -38,20 +38,22 @@ impl Return {
         })
     }
 
-    /// Waits until the instance is back, or can never be. `looked`: a status check that counts was seen. `well`: the
-    /// newest one read ok, whether it counts or not.
+    /// Waits until the instance is back, or can never be. `looked`: a status check that counts was seen after the
+    /// deadline. `well`: the newest one read ok, whether it counts or not.
     async fn wait(&self, looked: &Cell<bool>, well: &Cell<bool>) -> Result<&'static str, Stop> {
         let Target { shared, subject, plan, .. } = &self.0;
         let settle = Duration::from_secs(plan.rollout.settle);
+        let within = Duration::from_secs(plan.rollout.healthy_within);
         // After a restart part of it, or all, has passed.
         let passed = (shared.clock.now() - self.called().1).to_std().unwrap_or_default();
         let mut watch = shared.observer.status(shared, &subject.place, &subject.id, settle.saturating_sub(passed));
         loop {
             let seen = shared.unless_drained(watch.recv()).await?.ok_or(Stop::Drained)?;
-            let (_, called_at, certain) = self.called();
+            let (intended_at, called_at, certain) = self.called();
             let asked_at = if let Seen::There(_, at) = &seen { *at } else { shared.clock.now() };
             let settled = (asked_at - called_at).to_std().is_ok_and(|since| since >= settle);
-            looked.set(looked.get() || (certain && settled));
+            let late = (asked_at - intended_at).to_std().is_ok_and(|since| since >= within);
+            looked.set(looked.get() || (certain && settled && late));
             well.set(back(&seen).is_some());
             match back(&seen) {
                 Some("healthy") if !(certain && settled) => {}
@@ -177,9 +179,14 @@ impl Step for Return {
         tokio::pin!(wait);
         let within = Duration::from_secs(plan.rollout.healthy_within);
         let within_delta = chrono::TimeDelta::from_std(within).unwrap_or(chrono::TimeDelta::MAX);
-        let begun = shared.clock.instant();
+        let mut begun = shared.clock.instant();
+        let mut newest = self.called().0;
         loop {
             let (intended_at, _, _) = self.called();
+            if intended_at != newest {
+                newest = intended_at;
+                begun = shared.clock.instant(); // sent once more
+            }
             // The deadline is a length of time, so that a step of the wall clock cannot halt a plan.
             let left = within.saturating_sub((shared.clock.now() - intended_at).to_std().unwrap_or_default());
             tokio::select! {
@@ -194,8 +201,9 @@ impl Step for Return {
                 // A call that was sent once more moves the deadline, so it is read anew. What passed while nobody
                 // looked (the daemon was down, AWS did not answer) is no verdict on the instance.
                 () = shared.clock.sleep(left.max(LOOK)) => {
-                    // Nor is it overdue while its checks read ok, and only the call's answer is waited for.
-                    let fair = (looked.get() || begun.elapsed() >= within) && !well.get();
+                    // A look at or after the deadline decides, for which the pollers may take so long. Nor is it
+                    // overdue while its checks read ok, and only the call's answer is waited for.
+                    let fair = (looked.get() || begun.elapsed() >= within + LONGEST) && !well.get();
                     let intended = self.called().0;
                     if intended == intended_at && shared.clock.now() - intended >= within_delta && fair {
                         return self.overdue(intended_at).await;
