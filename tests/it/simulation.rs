@@ -2,9 +2,15 @@
 //! what goes wrong, what must have come of it. `promises` is checked at the end of every one.
 
 mod crash;
+mod downtime;
 mod faults;
+mod installation;
 mod journal;
+mod overlap;
 mod plain;
 mod promises;
+mod retention;
 mod rig;
+mod selection;
+mod sick;
 mod unhealthy;

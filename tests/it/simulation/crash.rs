@@ -1,6 +1,8 @@
 //! The process dies at every journal record in turn, and a new one finishes its work.
 
+use serde_json::json;
 use stillframe::domain::plan::Rollout;
+use stillframe::journal::Journal as _;
 
 use super::journal::Death;
 use super::promises;
@@ -57,4 +59,49 @@ async fn after_every_record() {
 #[tokio::test(start_paused = true)]
 async fn before_every_record() {
     sweep(Death::Before).await;
+}
+
+/// A person's request becomes one run, whenever the process dies.
+async fn requested(death: impl Fn(u32) -> Death) {
+    let ask = |rig: &Rig| {
+        let now = rig.clock.now();
+        rig.journal.inner().put_request(now, "backup", &json!({ "plan": "web", "instance": id(1) })).expect("written")
+    };
+    let start = || {
+        let mut rig = Rig::new(&fleet(2), vec![plan("web", "0 12 * * *")]);
+        rig.plans[0].rollout.healthy_within = 900;
+        rig
+    };
+    let mut whole = start();
+    ask(&whole);
+    whole.start();
+    whole.run(mins(5)).await;
+    for k in 1..=whole.journal.written() {
+        let mut rig = start();
+        let request = ask(&rig);
+        rig.journal.dies(death(k));
+        rig.start();
+        rig.run_through(mins(20), secs(7)).await;
+        rig.stop().await;
+        let what = format!("{:?} ({})", death(k), whole.journal.words(k));
+        let broken = promises::broken(&rig).await;
+        assert!(broken.is_empty(), "{what}: broken promises:\n{}\n\n{}", broken.join("\n"), rig.story());
+        let counts = (rig.reboots()[&id(1)], rig.reboots()[&id(2)]);
+        assert_eq!(counts, (1, 0), "{what}\n{}", rig.story());
+        // Who asked follows the run that did it.
+        let run = rig.journal.reader().request(request).await.expect("readable").and_then(|r| r.run);
+        let done = rig.told(&stillframe::domain::event::Kind::RunFinished);
+        assert_eq!(run.as_deref(), done.first().map(|e| e.draft.run.as_str()), "{what}\n{}", rig.story());
+        assert_eq!(done.len(), 1, "{what}\n{}", rig.story());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_after_every_record() {
+    requested(Death::After).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_before_every_record() {
+    requested(Death::Before).await;
 }

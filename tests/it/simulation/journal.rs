@@ -28,7 +28,9 @@ pub struct Mortal {
     death: Cell<Option<Death>>,
     dead: Cell<bool>,
     died: Notify,
-    failing: Cell<bool>,
+    /// From this write on every one fails.
+    fails_from: Cell<Option<u32>>,
+    failed: Cell<bool>,
 }
 
 impl Mortal {
@@ -40,7 +42,8 @@ impl Mortal {
             death: Cell::new(None),
             dead: Cell::new(false),
             died: Notify::new(),
-            failing: Cell::new(false),
+            fails_from: Cell::new(None),
+            failed: Cell::new(false),
         }
     }
 
@@ -62,13 +65,19 @@ impl Mortal {
         self.death.set(Some(death));
     }
 
-    /// From now on every write fails, or none does.
-    pub fn fails(&self, failing: bool) {
-        self.failing.set(failing);
+    /// From the write with this number (from 1) on every write fails.
+    pub fn fails_from(&self, number: u32) {
+        self.fails_from.set(Some(number));
     }
 
-    pub fn dead(&self) -> bool {
-        self.dead.get()
+    /// Whether a write failed so far.
+    pub fn failed(&self) -> bool {
+        self.failed.get()
+    }
+
+    /// Writes succeed again.
+    pub fn recovers(&self) {
+        self.fails_from.set(None);
     }
 
     /// The next process finds the journal as the last one left it.
@@ -95,11 +104,12 @@ impl Mortal {
         if self.dead.get() {
             return std::future::pending().await; // a dead process writes nothing
         }
-        if self.failing.get() {
+        let number = self.written.get() + 1;
+        if self.fails_from.get().is_some_and(|from| number >= from) {
+            self.failed.set(true);
             let why = "database or disk is full".to_owned();
             return Err(JournalError::Store { what: "write to", path: "memory".into(), why });
         }
-        let number = self.written.get() + 1;
         self.written.set(number);
         self.words.borrow_mut().push(words);
         if self.death.get() == Some(Death::Before(number)) {

@@ -11,6 +11,9 @@ use stillframe::journal::Journal as _;
 
 use super::rig::{DAEMON, Rig};
 
+/// A call may wait so long for the governor, seconds.
+const WINDOW_SLACK: i64 = 5;
+
 /// Panics with the story if any promise is broken.
 pub async fn hold(rig: &Rig) {
     let broken = broken(rig).await;
@@ -26,6 +29,7 @@ pub async fn broken(rig: &Rig) -> Vec<String> {
     let intents = intents(rig).await;
     let world = rig.world();
     once(&world, &intents, &mut broken);
+    windows(rig, &world, &mut broken);
     in_flight(rig, &world, &mut broken);
     snapshots(&world, &mut broken);
     series(&world, now, &mut broken);
@@ -77,6 +81,22 @@ fn once(world: &World, intents: &BTreeMap<String, DateTime<Utc>>, broken: &mut V
         let made = world.images.values().filter(|i| i.rebooted && i.source_instance.as_ref() == Some(id)).count();
         if made != instance.reboot_count() {
             broken.push(format!("{id} was rebooted {} times for {made} images", instance.reboot_count()));
+        }
+    }
+}
+
+/// No reboot starts after the window of its plan.
+fn windows(rig: &Rig, world: &World, broken: &mut Vec<String>) {
+    for call in world.calls.of("CreateImage").filter(|c| c.parameters.get("NoReboot").is_some_and(|n| n == "false")) {
+        let Some((plan, instance, due)) = call.parameters.get("Name").and_then(|n| parse(n)) else { continue };
+        let window = rig.plans.iter().find(|p| p.name == plan).and_then(|p| p.schedule.window);
+        let rebooted = world.instances.get(&instance).is_some_and(|i| i.reboots.contains(&call.at));
+        if let Some(window) = window
+            && rebooted
+            && (call.at - due).num_seconds() > i64::try_from(window).expect("small") + WINDOW_SLACK
+        {
+            broken
+                .push(format!("{instance} was rebooted at {}, the window of {window} s after {due} is over", call.at));
         }
     }
 }
