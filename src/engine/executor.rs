@@ -157,6 +157,10 @@ async fn attempt(at: &At<'_>, step: &dyn Step, number: u32, intent: &Value) -> R
         drafts.push(Draft::of(at.run, at.subject, Kind::SlotTaken, json!({ "reason": "rebooted by CreateImage" })));
     }
     at.shared.record_intent(&drafts).await?;
+    // Writing it may have taken long.
+    if let Some(why) = step.forbidden() {
+        return refuse(at, step, number, &why, None, true).await;
+    }
     let mut wait = FIRST;
     let mut waited = Duration::ZERO;
     loop {
