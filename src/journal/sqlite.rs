@@ -368,7 +368,7 @@ impl Reader for SqliteJournal {
     async fn open_needs(&self, step: &str) -> Answer<Vec<Event>> {
         self.select(
             "AS n WHERE kind = 'step.needs_person' AND step = ?1 AND NOT EXISTS (SELECT 1 FROM event d WHERE
-             d.kind = 'step.done' AND d.subject = n.subject AND d.step = n.step AND d.seq > n.seq)
+             d.kind IN ('step.done', 'step.observed') AND d.subject = n.subject AND d.step = n.step AND d.seq > n.seq)
              AND NOT EXISTS (SELECT 1 FROM event m WHERE m.kind = 'step.needs_person' AND m.subject = n.subject
              AND m.step = n.step AND m.seq > n.seq) ORDER BY seq",
             params![step],
