@@ -210,19 +210,23 @@ impl Rig {
 
     /// The instance's status checks read ok from now on.
     pub fn heal(&mut self, id: &str) {
-        let now = self.clock.now();
-        {
-            let mut world = self.world();
-            let instance = world.instances.get_mut(id).expect("an instance of the fleet");
-            instance.traits.never_healthy = false;
-            instance.boot.impaired = false;
-        }
-        self.healed.insert(id.into(), now);
+        self.note_end(id);
+        let mut world = self.world();
+        let instance = world.instances.get_mut(id).expect("an instance of the fleet");
+        instance.traits.never_healthy = false;
+        instance.boot.impaired = false;
     }
 
     pub fn terminate(&mut self, id: &str) {
+        self.note_end(id);
         self.act(&Action::TerminateInstances { instances: vec![id.into()] });
-        self.healed.insert(id.into(), self.clock.now());
+    }
+
+    fn note_end(&mut self, id: &str) {
+        if self.world().instances[id].traits.never_healthy {
+            let now = self.clock.now();
+            self.healed.insert(id.into(), now);
+        }
     }
 
     /// The calls of one API, as the world logged them.
