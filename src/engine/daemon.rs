@@ -319,19 +319,52 @@ impl Engine {
         Ok(())
     }
 
-    /// Takes up a request of a person: `due` is now, moved on to the plan's next free second.
+    /// Takes up a request of a person: `due` is now, moved on to the plan's next free second. One request is one
+    /// occurrence: what was begun for it before a crash, or before the journal failed, is gone on with.
     async fn take_up(&mut self, request: &Request) -> Answer<()> {
         let sh = Rc::clone(&self.shared);
         let plan = request.data.get("plan").and_then(Value::as_str).unwrap_or_default().to_owned();
         let only: Vec<String> =
             request.data.get("instance").and_then(Value::as_str).map(str::to_owned).into_iter().collect();
-        let now = sh.clock.now();
-        let mut due = sh.clock.now_secs();
-        while sh.journal.reader().occurrence(&plan, due).await?.is_some() {
-            due += TimeDelta::seconds(1);
-        }
+        let due = match self.begun_for(request.id).await? {
+            Some(due) => due,
+            None => {
+                let mut due = sh.clock.now_secs();
+                while sh.journal.reader().occurrence(&plan, due).await?.is_some() {
+                    due += TimeDelta::seconds(1);
+                }
+                due
+            }
+        };
         let known = self.scheduled.get(&plan).map(|s| (Rc::clone(&s.plan), s.hash.clone()));
-        let (decision, reason) = match (&known, self.held(&plan)) {
+        let occurrence = match sh.journal.reader().occurrence(&plan, due).await? {
+            Some(stored) => stored,
+            None => self.consider(plan, due, known.as_ref().map(|(_, hash)| hash)),
+        };
+        let name = occurrence.run();
+        // The event first: a run that goes on after a crash must know what was asked.
+        let data = json!({ "request": request.id, "only": only });
+        sh.record(&[Draft::of_run(&name, Kind::RequestAccepted, data)]).await?;
+        let stored = self.write(occurrence, false).await?;
+        let begun = sh.runs.borrow().contains_key(&name)
+            || sh.journal.reader().newest_of(&name, Kind::RunFinished.as_str()).await?.is_some();
+        sh.journal.accept(request.id, &name).await?;
+        if let (Decision::Run, false, Some((plan, _))) = (stored.decision, begun, known) {
+            self.start(plan, stored, RunState::default(), only);
+        }
+        Ok(())
+    }
+
+    /// The `due` of the occurrence that was begun for a request, if one was.
+    async fn begun_for(&self, request: i64) -> Answer<Option<DateTime<Utc>>> {
+        let accepted = self.shared.journal.reader().events_of_kind(Kind::RequestAccepted.as_str()).await?;
+        let ours = accepted.iter().rev().find(|e| e.draft.data.get("request").and_then(Value::as_i64) == Some(request));
+        Ok(ours.and_then(|e| naming::parse_run_name(&e.draft.run)).map(|(_, due)| due))
+    }
+
+    /// Whether a requested occurrence may run. `hash`: the plan's revision, if the plan is known.
+    fn consider(&self, plan: String, due: DateTime<Utc>, hash: Option<&String>) -> Occurrence {
+        let (decision, reason) = match (hash, self.held(&plan)) {
             (None, _) => (
                 Decision::Skip,
                 format!("the running daemon knows no plan `{plan}`; restart it to load the configuration"),
@@ -339,19 +372,8 @@ impl Engine {
             (_, Some(why)) => (Decision::Skip, why),
             _ => (Decision::Run, String::new()),
         };
-        let hash = known.as_ref().map_or_else(String::new, |(_, hash)| hash.clone());
-        let occurrence =
-            Occurrence { plan, due, trigger: Trigger::Manual, decision, reason, decided_at: now, plan_hash: hash };
-        let name = occurrence.run();
-        // The event first: a run that goes on after a crash must know what was asked.
-        let data = json!({ "request": request.id, "only": only });
-        sh.record(&[Draft::of_run(&name, Kind::RequestAccepted, data)]).await?;
-        let stored = self.write(occurrence, false).await?;
-        sh.journal.accept(request.id, &name).await?;
-        if let (Decision::Run, Some((plan, _))) = (stored.decision, known) {
-            self.start(plan, stored, RunState::default(), only);
-        }
-        Ok(())
+        let (plan_hash, decided_at) = (hash.cloned().unwrap_or_default(), self.shared.clock.now());
+        Occurrence { plan, due, trigger: Trigger::Manual, decision, reason, decided_at, plan_hash }
     }
 }
 
