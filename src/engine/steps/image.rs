@@ -47,6 +47,11 @@ impl MakeImage {
         naming::image_name(&shared.daemon, &plan.name, &subject.id, occurrence.due)
     }
 
+    /// What was selected as stopped holds no slot: should it run by now, it must not be rebooted.
+    fn no_reboot(&self) -> bool {
+        self.0.plan.consistency.mode == Mode::None || !self.takes_down()
+    }
+
     /// Whether `image`, which bears our name, is the one that this step makes.
     fn recognize(&self, image: &Image) -> Look {
         match naming::ownership(image, &self.0.shared.daemon, &self.0.subject.place.account) {
@@ -90,7 +95,7 @@ impl Step for MakeImage {
     }
 
     fn intent(&self) -> Value {
-        json!({ "name": self.name(), "no_reboot": self.0.plan.consistency.mode == Mode::None })
+        json!({ "name": self.name(), "no_reboot": self.no_reboot() })
     }
 
     fn forbidden(&self) -> Option<String> {
@@ -133,7 +138,7 @@ impl Step for MakeImage {
             instance: subject.id.clone(),
             name: intent.get("name").and_then(Value::as_str).map_or_else(|| self.name(), str::to_owned),
             description: format!("stillframe {run} of {}", subject.id),
-            no_reboot: plan.consistency.mode == Mode::None,
+            no_reboot: self.no_reboot(),
             tags: self.marks().tags(&plan.tags),
         };
         match shared.cloud.create_image(&subject.place, &request).await {
