@@ -11,6 +11,7 @@ mod plain;
 mod promises;
 mod retention;
 mod rig;
+mod seeds;
 mod selection;
 mod sick;
 mod unhealthy;

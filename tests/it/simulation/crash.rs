@@ -90,7 +90,7 @@ async fn requested(death: impl Fn(u32) -> Death) {
         assert_eq!(counts, (1, 0), "{what}\n{}", rig.story());
         // Who asked follows the run that did it.
         let run = rig.journal.reader().request(request).await.expect("readable").and_then(|r| r.run);
-        let done = rig.told(&stillframe::domain::event::Kind::RunFinished);
+        let done = rig.journal.reader().events_of_kind("run.finished").await.expect("readable");
         assert_eq!(run.as_deref(), done.first().map(|e| e.draft.run.as_str()), "{what}\n{}", rig.story());
         assert_eq!(done.len(), 1, "{what}\n{}", rig.story());
     }

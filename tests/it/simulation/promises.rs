@@ -101,43 +101,47 @@ fn windows(rig: &Rig, world: &World, broken: &mut Vec<String>) {
     }
 }
 
-/// Never more down at once than each plan allows, and no instance twice at once.
-fn in_flight(rig: &Rig, world: &World, broken: &mut Vec<String>) {
-    let mut down: Vec<(DateTime<Utc>, DateTime<Utc>, &str, String)> = Vec::new();
-    for (id, instance) in &world.instances {
+/// One reboot by CreateImage.
+struct Down {
+    from: DateTime<Utc>,
+    /// When its status checks read ok again, or it was terminated.
+    to: DateTime<Utc>,
+    instance: String,
+    plan: String,
+}
+
+/// All reboots, in the order of their calls.
+fn downs(rig: &Rig, world: &World) -> Vec<Down> {
+    let mut downs = Vec::new();
+    for call in world.calls.of("CreateImage").filter(|c| c.effect) {
+        let Some((plan, id, _)) = call.parameters.get("Name").and_then(|n| parse(n)) else { continue };
+        let Some(instance) = world.instances.get(&id).filter(|i| i.reboots.contains(&call.at)) else { continue };
         let seconds = instance.traits.reboot_seconds.unwrap_or(world.reboot_seconds);
         #[allow(clippy::cast_possible_truncation)]
         let boot = TimeDelta::milliseconds((seconds * 1000.0) as i64);
-        for reboot in &instance.reboots {
-            let end = match rig.healed.get(id) {
-                Some(healed) if healed > reboot => *healed,
-                None if instance.traits.never_healthy => DateTime::<Utc>::MAX_UTC,
-                _ => *reboot + boot,
-            };
-            // Whose it was: the image that it was made for.
-            let made = world.images.values().find(|i| {
-                i.rebooted
-                    && i.source_instance.as_ref() == Some(id)
-                    && (i.created - *reboot).abs() < TimeDelta::seconds(1)
-            });
-            let plan = made.and_then(|i| parse(&i.name)).map_or_else(String::new, |(plan, ..)| plan);
-            down.push((*reboot, end, id, plan));
-        }
+        let back = match rig.healed.get(&id) {
+            Some(healed) if *healed > call.at => *healed,
+            None if instance.traits.never_healthy => DateTime::<Utc>::MAX_UTC,
+            _ => call.at + boot,
+        };
+        let to = rig.terminated.get(&id).map_or(back, |gone| back.min(*gone));
+        downs.push(Down { from: call.at, to, instance: id, plan });
     }
-    down.sort();
-    for (at, _, id, plan) in &down {
-        let others: Vec<&str> = down
-            .iter()
-            .filter(|(from, to, other, by)| (from, other, by) != (at, id, plan) && from <= at && at < to)
-            .filter(|(from, _, other, _)| (from, other) < (at, id))
-            .map(|(_, _, other, _)| *other)
-            .collect();
+    downs
+}
+
+/// Never more down at once than each plan allows, and no instance twice at once.
+fn in_flight(rig: &Rig, world: &World, broken: &mut Vec<String>) {
+    let downs = downs(rig, world);
+    for (n, Down { from: at, instance, plan, .. }) in downs.iter().enumerate() {
+        let others: Vec<&str> = downs[..n].iter().filter(|d| d.to > *at).map(|d| d.instance.as_str()).collect();
         let allowed = rig.plans.iter().find(|p| p.name == *plan).map_or(1, |p| p.rollout.max_in_flight as usize);
         if others.len() >= allowed {
-            broken.push(format!("{id} was rebooted by {plan} at {at} while {others:?} were down ({allowed} allowed)"));
+            let more = format!("while {others:?} were down ({allowed} allowed)");
+            broken.push(format!("{instance} was rebooted by {plan} at {at} {more}"));
         }
-        if others.contains(id) {
-            broken.push(format!("{id} was rebooted at {at} while it was down"));
+        if others.contains(&instance.as_str()) {
+            broken.push(format!("{instance} was rebooted at {at} while it was down"));
         }
     }
 }

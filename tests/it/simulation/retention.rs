@@ -48,6 +48,7 @@ async fn what_is_not_ours_or_is_needed_stays() {
         no_reboot: Some(true),
         tags: Vec::new(),
     }));
+    rig.run(mins(2)).await;
     let snapshot = rig.world().images[&own].snapshots().next().expect("two volumes").to_owned();
     let alike = image(rig.act(&Action::RegisterImage {
         name: format!("stillframe/prod/web/{}/20260302T013000Z", id(1)),
@@ -75,7 +76,7 @@ async fn what_is_not_ours_or_is_needed_stays() {
         mappings: vec![("/dev/xvda".into(), shared.clone())],
         tags: Vec::new(),
     }));
-    rig.run(mins(48)).await;
+    rig.run(mins(46)).await;
     rig.stop().await;
     promises::hold(&rig).await;
 

@@ -78,6 +78,8 @@ pub struct Rig {
     pub tick: Duration,
     /// When an instance that would never be healthy was healed or terminated.
     pub healed: BTreeMap<String, DateTime<Utc>>,
+    /// When any instance was terminated.
+    pub terminated: BTreeMap<String, DateTime<Utc>>,
     life: Option<Life>,
 }
 
@@ -102,6 +104,7 @@ impl Rig {
             own_machine: OwnMachine::NotEc2,
             tick: secs(1),
             healed: BTreeMap::new(),
+            terminated: BTreeMap::new(),
             life: None,
         }
     }
@@ -141,7 +144,8 @@ impl Rig {
         self.life = Some(Life { engine, stop: Some(stop), shared });
     }
 
-    /// Lets simulated time pass, whether a process runs or not. False: the process died of its journal.
+    /// Lets simulated time pass, whether a process runs or not. False: the process
+    /// died of its journal.
     pub async fn run(&mut self, how_long: Duration) -> bool {
         let Some(life) = self.life.as_mut() else {
             self.clock.sleep(how_long).await;
@@ -150,7 +154,11 @@ impl Rig {
         let alive = tokio::select! {
             biased;
             () = self.journal.death() => false,
-            ended = &mut life.engine => panic!("the engine ended by itself: {ended:?}"),
+            // A journal that cannot be written at start ends it; the service manager starts it again.
+            ended = &mut life.engine => {
+                assert!(ended.is_err(), "the engine ended by itself");
+                false
+            }
             () = self.clock.sleep(how_long) => true,
         };
         if !alive {
@@ -178,8 +186,16 @@ impl Rig {
     pub async fn stop(&mut self) {
         let Some(mut life) = self.life.take() else { return };
         let _ = life.stop.take().expect("stopped once").send(());
-        let ended = self.clock.timeout(DRAIN_MAX, &mut life.engine).await;
-        ended.expect("it drains").expect("the journal was taken");
+        tokio::select! {
+            biased;
+            () = self.journal.death() => { // it died while draining
+                self.life = Some(life);
+                self.crash();
+            }
+            ended = self.clock.timeout(DRAIN_MAX, &mut life.engine) => {
+                ended.unwrap_or_else(|| panic!("it does not drain:\n{}", self.story())).expect("the journal was taken");
+            }
+        }
     }
 
     /// The process ends at once; world and journal stay.
@@ -210,19 +226,24 @@ impl Rig {
 
     /// The instance's status checks read ok from now on.
     pub fn heal(&mut self, id: &str) {
-        let now = self.clock.now();
-        {
-            let mut world = self.world();
-            let instance = world.instances.get_mut(id).expect("an instance of the fleet");
-            instance.traits.never_healthy = false;
-            instance.boot.impaired = false;
-        }
-        self.healed.insert(id.into(), now);
+        self.note_end(id);
+        let mut world = self.world();
+        let instance = world.instances.get_mut(id).expect("an instance of the fleet");
+        instance.traits.never_healthy = false;
+        instance.boot.impaired = false;
     }
 
     pub fn terminate(&mut self, id: &str) {
+        self.note_end(id);
+        self.terminated.entry(id.into()).or_insert(self.clock.now());
         self.act(&Action::TerminateInstances { instances: vec![id.into()] });
-        self.healed.insert(id.into(), self.clock.now());
+    }
+
+    fn note_end(&mut self, id: &str) {
+        if self.world().instances[id].traits.never_healthy {
+            let now = self.clock.now();
+            self.healed.insert(id.into(), now);
+        }
     }
 
     /// The calls of one API, as the world logged them.

@@ -46,7 +46,9 @@ async fn sweep(window: Option<u64>) {
                 assert_eq!((rig.images_of(&id(n)).len(), rig.reboots()[&id(n)]), (1, 2), "{what}\n{}", rig.story());
             }
         }
-        assert!(rig.errors().is_empty(), "{what}\n{}", rig.story());
+        // Nobody is called but for a target that was begun and met the end of the window.
+        let others = rig.errors().iter().filter(|e| !e.text("reason").is_some_and(|r| r.contains("window"))).count();
+        assert_eq!(others, 0, "{what}\n{}", rig.story());
     }
 }
 
