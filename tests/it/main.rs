@@ -4,4 +4,5 @@ mod door;
 mod imports;
 mod mistakes;
 mod moto;
+mod process;
 mod support;
