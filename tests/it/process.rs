@@ -1,8 +1,12 @@
 //! The program as a process: its commands, signals, exit codes, and what they put on the wire.
 
 mod backup;
+mod daemon;
 mod exactly_once;
+mod failing;
+mod machine;
 mod unhealthy;
+mod wire;
 
 /// A plan for the instances tagged Backup=nightly whose schedule never comes due by itself; `[rollout]` goes on in
 /// `more`.
