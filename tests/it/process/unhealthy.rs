@@ -50,6 +50,7 @@ fn it_goes_on_once_the_instance_is_back() {
     let site = Site::new(door.env());
     site.plan("nightly", &plan(1, "healthy_within = \"4s\""));
     let mut daemon = site.spawn(&["run"]);
+    daemon.logged("config.applied");
     site.run(&["backup", "nightly"]).expect(1);
     let healed = door.world().script(&instance(0), &serde_json::json!({ "never_healthy": false }));
     assert!(matches!(healed, Some(Ok(_))));
