@@ -19,16 +19,22 @@ use crate::domain::plan::Plan;
 use crate::domain::rollout::Down;
 use crate::domain::saga::RunState;
 use crate::domain::schedule::{Due, Timetable};
-use crate::journal::{Answer, Request, Written};
+use crate::journal::{Answer, Request};
 
 /// What the engine is started for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// Schedules and requests, until it is asked to stop.
     Daemon,
-    /// Unfinished runs, then the requests that are there, then it stops.
-    Once,
+    /// Unfinished runs, then this request, then it stops.
+    Once {
+        /// Its number.
+        request: i64,
+    },
 }
+
+/// A request that nobody took up for so long is not run any more: who made it does not expect a reboot now.
+const REQUEST_AGE: TimeDelta = TimeDelta::seconds(60);
 
 /// A plan in force.
 struct Scheduled {
@@ -209,18 +215,16 @@ impl Engine {
                 return;
             }
         };
-        let busy = !self.shared.runs.borrow().is_empty();
-        if self.mode == Mode::Once && busy {
-            return; // unfinished runs come first
-        }
         for request in &requests {
+            match self.mode {
+                Mode::Once { request: ours } if request.id != ours => continue, // the daemon's
+                Mode::Once { .. } if !self.shared.runs.borrow().is_empty() => return, // unfinished runs come first
+                Mode::Once { .. } | Mode::Daemon => {}
+            }
             if let Err(e) = self.take_up(request).await {
                 tracing::warn!(event = "journal.failed", reason = %e, "a request cannot be taken up");
                 return;
             }
-        }
-        if self.mode == Mode::Once && requests.is_empty() {
-            self.shared.drain();
         }
     }
 
@@ -245,7 +249,7 @@ impl Engine {
             plan_hash: hash.clone(),
         };
         for miss in missed {
-            let stored = self.write(occurrence(miss.due, Decision::Miss, &miss.reason), false).await?;
+            let stored = self.write(occurrence(miss.due, Decision::Miss, &miss.reason), None, false).await?;
             self.settle(name, stored.due, false);
         }
         if let Some(due) = run {
@@ -254,7 +258,7 @@ impl Engine {
                 None => (Decision::Run, String::new()),
             };
             let again = decision == Decision::Skip && self.scheduled.get(name).is_some_and(|s| s.skipped_last);
-            let stored = self.write(occurrence(due, decision, &reason), again).await?;
+            let stored = self.write(occurrence(due, decision, &reason), None, again).await?;
             self.settle(name, due, stored.decision == Decision::Skip);
             if stored.decision == Decision::Run {
                 self.start(plan, stored, RunState::default(), Vec::new());
@@ -281,15 +285,8 @@ impl Engine {
     }
 
     /// Writes a decision and its event; what is stored.
-    async fn write(&self, occurrence: Occurrence, again: bool) -> Answer<Occurrence> {
-        let stored = match self.shared.journal.decide(&occurrence).await {
-            Ok(Written::New(stored) | Written::Before(stored)) => stored,
-            Err(e) => {
-                // Raises the alarm once, and notices when the journal can be written again.
-                let _ = self.shared.record(&[]).await;
-                return Err(e);
-            }
-        };
+    async fn write(&self, occurrence: Occurrence, request: Option<i64>, again: bool) -> Answer<Occurrence> {
+        let stored = self.shared.decide(&occurrence, request).await?;
         let kind = match stored.decision {
             Decision::Run => Kind::OccurrenceDecided,
             Decision::Skip => Kind::OccurrenceSkipped,
@@ -318,7 +315,12 @@ impl Engine {
             due += TimeDelta::seconds(1);
         }
         let known = self.scheduled.get(&plan).map(|s| (Rc::clone(&s.plan), s.hash.clone()));
+        let stale = self.mode == Mode::Daemon && now - request.at > REQUEST_AGE;
         let (decision, reason) = match (&known, self.held(&plan)) {
+            _ if stale => (
+                Decision::Skip,
+                format!("asked for at {} and not taken up in time; ask again", naming::rfc3339(request.at)),
+            ),
             (None, _) => (
                 Decision::Skip,
                 format!("the running daemon knows no plan `{plan}`; restart it to load the configuration"),
@@ -333,8 +335,7 @@ impl Engine {
         // The event first: a run that goes on after a crash must know what was asked.
         let data = json!({ "request": request.id, "only": only });
         sh.record(&[Draft::of_run(&name, Kind::RequestAccepted, data)]).await?;
-        let stored = self.write(occurrence, false).await?;
-        sh.journal.accept(request.id, &name).await?;
+        let stored = self.write(occurrence, Some(request.id), false).await?;
         if let (Decision::Run, Some((plan, _))) = (stored.decision, known) {
             self.start(plan, stored, RunState::default(), only);
         }

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use futures_util::stream::{self, StreamExt as _};
 use serde_json::{Value, json};
 
 use super::executor::{self, At};
@@ -17,6 +18,9 @@ use crate::domain::naming::{self, Ownership, TAG_PREFIX};
 use crate::domain::place::{Place, Subject};
 use crate::domain::retention::{Candidate, Series, Situation, Verdict, decide};
 use crate::domain::saga::StepState;
+
+/// Removals under way at once in one place: enough to fill the API's rate at its usual latency.
+const REMOVALS: usize = 16;
 
 /// All series of the plan in one place, and what is not ours.
 struct Listing {
@@ -124,17 +128,24 @@ async fn in_place(run: &Run, place: &Place, listing: &Listing) -> Result<(), Sto
         }
     }
     settle_begun(run, place, &remove, listing).await?;
-    for (image, (verdict, candidate)) in &remove {
-        let subject = place.subject(image);
-        let parameters = json!({
-            "image": image,
-            "name": candidate.image.name,
-            "snapshots": candidate.image.snapshots,
-            "reason": verdict.reasons.join("; "),
-        });
-        drive(run, &subject, parameters, step_of(run, &subject)).await?;
+    let mut removals = stream::iter(&remove)
+        .map(|(image, (verdict, candidate))| async move {
+            let subject = place.subject(image);
+            let parameters = json!({
+                "image": image,
+                "name": candidate.image.name,
+                "snapshots": candidate.image.snapshots,
+                "reason": verdict.reasons.join("; "),
+            });
+            drive(run, &subject, parameters, step_of(run, &subject)).await
+        })
+        .buffer_unordered(REMOVALS);
+    // Each removal stops at its own journal boundary, also when another one drains.
+    let mut end = Ok(());
+    while let Some(ended) = removals.next().await {
+        end = end.and(ended);
     }
-    Ok(())
+    end
 }
 
 fn verdicts<'a>(

@@ -75,9 +75,14 @@ impl Run {
             });
             self.record(Draft::of_run(&self.name, Kind::RunStarted, data)).await?;
         }
-        if let Some(places) = self.places().await? {
+        if !self.active.state.borrow().selected
+            && let Some(places) = self.places().await?
+        {
             choose::select(self, &places).await?;
-            rollout::rollout(self).await?;
+        }
+        // Targets know their own place: what was begun goes on, also while the account cannot be asked for.
+        rollout::rollout(self).await?;
+        if let Some(places) = self.places().await? {
             retain::retain(self, &places).await?;
         }
         let (outcome, reason) = self.active.state.borrow().outcome();
@@ -151,6 +156,9 @@ impl Run {
 
     /// The places of the plan, or nothing (and a mishap) if our account or region cannot be known.
     async fn places(&self) -> Result<Option<Vec<Place>>, Stop> {
+        if ["account", "region"].iter().any(|step| self.active.state.borrow().mishaps.contains_key(*step)) {
+            return Ok(None); // said already
+        }
         let caller = match self.caller().await? {
             Ok(caller) => caller,
             Err(fault) => {

@@ -14,7 +14,7 @@ use super::observe::Observer;
 use crate::clock::Clock;
 use crate::cloud::governed::Governed;
 use crate::cloud::port::Caller;
-use crate::domain::event::{Draft, Event};
+use crate::domain::event::{Draft, Event, Occurrence};
 use crate::domain::machine::OwnMachine;
 use crate::domain::place::Subject;
 use crate::domain::rollout::Slots;
@@ -192,23 +192,7 @@ impl Shared {
     /// The journal's.
     pub async fn record(&self, drafts: &[Draft]) -> Result<Vec<Event>, JournalError> {
         let written = self.journal.append(self.clock.now(), drafts).await;
-        match &written {
-            Ok(_) if self.sick.replace(false) => {
-                tracing::info!(event = "journal.recovered", "the journal can be written again")
-            }
-            Ok(_) => {}
-            Err(e @ JournalError::Fenced { .. }) => {
-                tracing::error!(event = "journal.fenced", reason = %e);
-                self.fenced.set(true);
-                self.drain();
-            }
-            Err(e) if !self.sick.replace(true) => tracing::error!(
-                event = "journal.failed",
-                reason = %e,
-                "nothing new is started until it can be written: free space, or repair the state directory"
-            ),
-            Err(_) => {}
-        }
+        self.note(written.as_ref().err());
         let mut events = Vec::new();
         for entry in written? {
             let event = match entry {
@@ -225,6 +209,38 @@ impl Shared {
             events.push(event);
         }
         Ok(events)
+    }
+
+    /// Writes a decision, and that it answers `request`.
+    ///
+    /// # Errors
+    /// The journal's.
+    pub async fn decide(&self, occurrence: &Occurrence, request: Option<i64>) -> Result<Occurrence, JournalError> {
+        let written = self.journal.decide(occurrence, request).await;
+        self.note(written.as_ref().err());
+        written.map(Written::into_inner)
+    }
+
+    /// Raises the alarm when writing begins to fail, once, and says when it works again. Whoever failed to write
+    /// tries again, so it is noticed.
+    fn note(&self, failure: Option<&JournalError>) {
+        match failure {
+            None if self.sick.replace(false) => {
+                tracing::info!(event = "journal.recovered", "the journal can be written again");
+            }
+            None => {}
+            Some(e @ JournalError::Fenced { .. }) => {
+                tracing::error!(event = "journal.fenced", reason = %e);
+                self.fenced.set(true);
+                self.drain();
+            }
+            Some(e) if !self.sick.replace(true) => tracing::error!(
+                event = "journal.failed",
+                reason = %e,
+                "nothing new is started until it can be written: free space, or repair the state directory"
+            ),
+            Some(_) => {}
+        }
     }
 
     /// Writes results: keeps trying, since they have happened. Nothing new starts meanwhile.

@@ -117,7 +117,16 @@ impl SqliteJournal {
         Ok(db.last_insert_rowid())
     }
 
-    /// The newest `seq`, for followers.
+    /// Takes a request back, unless it was taken up; whether it was taken back.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn withdraw(&self, request: i64) -> Answer<bool> {
+        let changed = self.db.borrow().execute("DELETE FROM request WHERE id = ?1 AND run IS NULL", [request]);
+        changed.map(|n| n == 1).map_err(|e| self.oops("write to", &e))
+    }
+
+    /// The events of a run after `seq`, for followers.
     ///
     /// # Errors
     /// The store failed.
@@ -302,7 +311,7 @@ impl Journal for SqliteJournal {
         Ok(fence)
     }
 
-    async fn decide(&self, o: &Occurrence) -> Answer<Written<Occurrence>> {
+    async fn decide(&self, o: &Occurrence, request: Option<i64>) -> Answer<Written<Occurrence>> {
         self.write(|tx| {
             let new = tx.execute(
                 "INSERT INTO occurrence (plan, due, trigger, decision, reason, decided_at, plan_hash)
@@ -323,6 +332,9 @@ impl Journal for SqliteJournal {
                 params![o.plan, o.due.timestamp()],
                 read_occurrence,
             )?;
+            if let Some(request) = request {
+                tx.execute("UPDATE request SET run = ?2 WHERE id = ?1 AND run IS NULL", params![request, o.run()])?;
+            }
             Ok(if new == 1 { Written::New(stored) } else { Written::Before(stored) })
         })
     }
@@ -336,13 +348,6 @@ impl Journal for SqliteJournal {
 
     async fn append(&self, now: DateTime<Utc>, drafts: &[Draft]) -> Answer<Vec<Written<Event>>> {
         self.write(|tx| drafts.iter().map(|draft| append_one(tx, now, draft)).collect())
-    }
-
-    async fn accept(&self, request: i64, run: &str) -> Answer<()> {
-        self.write(|tx| {
-            tx.execute("UPDATE request SET run = ?2 WHERE id = ?1 AND run IS NULL", params![request, run])?;
-            Ok(())
-        })
     }
 
     fn reader(&self) -> &dyn Reader {

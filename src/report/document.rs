@@ -1,7 +1,7 @@
 //! One run as a document, derived from its events: the JSON of `backup` and `history`, and their tables.
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::domain::event::{Decision, Event, Kind, Occurrence, Outcome};
 use crate::domain::naming::rfc3339;
@@ -85,12 +85,16 @@ impl RunDocument {
         }
     }
 
-    /// The document of `backup`.
+    /// The document of `backup`: one line of JSON.
     #[must_use]
-    pub fn json(&self) -> Value {
-        let mut document = json!(self);
-        document["schema"] = json!(SCHEMA);
-        document
+    pub fn json(&self) -> String {
+        #[derive(Serialize)]
+        struct Document<'a> {
+            schema: u32,
+            #[serde(flatten)]
+            run: &'a RunDocument,
+        }
+        line(&Document { schema: SCHEMA, run: self })
     }
 
     /// Whether the command that asked for it succeeded.
@@ -115,6 +119,23 @@ impl RunDocument {
         }
         text
     }
+}
+
+/// The document of `history`: one line of JSON.
+#[must_use]
+pub fn history(runs: &[RunDocument]) -> String {
+    #[derive(Serialize)]
+    struct Document<'a> {
+        schema: u32,
+        runs: &'a [RunDocument],
+    }
+    line(&Document { schema: SCHEMA, runs })
+}
+
+/// The keys in the order of the contract.
+fn line(document: &impl Serialize) -> String {
+    // Text keys and plain values only: this always has a JSON form.
+    serde_json::to_string(document).unwrap_or_default() + "\n"
 }
 
 fn targets(state: &RunState) -> Vec<TargetDocument> {
