@@ -33,23 +33,27 @@ fn sigterm_drains_while_images_are_pending_and_a_restart_completes_them() {
     let log = ended.log();
     assert_eq!(of_event(&log, "daemon.draining").len(), 1, "{}", ended.stderr);
     assert_eq!(log.last().map(|line| &line["event"]), Some(&"daemon.stopped".into()), "{}", ended.stderr);
-    let cut: Vec<Value> = site.history().into_iter().filter(|run| run["outcome"] == "unfinished").collect();
-    assert_eq!(cut.len(), 1, "{cut:?}");
-    assert_eq!(cut[0]["targets"].as_array().map(Vec::len), Some(2));
+    let name = sent(&door).into_keys().next().expect("sent");
+    let due = name.rsplit('/').next().expect("a name");
+    let run = |outcome: &str| {
+        let named = format!("nightly@{due}");
+        site.history().into_iter().find(|run| run["run"] == named.as_str() && run["outcome"] == outcome)
+    };
+    let cut = run("unfinished").expect("its images are pending");
+    assert_eq!(cut["targets"].as_array().map(Vec::len), Some(2));
 
     let mut daemon = site.spawn(&["run"]);
     daemon.logged("config.applied");
     door.complete();
-    until("end of the run", || {
-        site.history().into_iter().find(|r| r["run"] == cut[0]["run"] && r["outcome"] == "done")
-    });
-    door.complete(); // what a later occurrence has begun meanwhile
+    let done = until("end of the run", || run("done"));
+    let made =
+        |run: &Value| run["targets"].as_array().map(|t| t.iter().map(|t| t["image"].clone()).collect::<Vec<_>>());
+    assert_eq!(made(&done), made(&cut), "the same images");
     daemon.terminate();
     daemon.wait().expect(0);
 
     let names = sent(&door);
     assert!(names.values().all(|sent| *sent == 1), "{names:?}");
-    let due = cut[0]["run"].as_str().and_then(|run| run.split_once('@')).expect("a run's name").1;
     assert_eq!(names.keys().filter(|name| name.ends_with(due)).count(), 2, "{names:?}");
     for run in site.history() {
         let due = run["due"].as_str().expect("due");

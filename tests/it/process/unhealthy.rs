@@ -48,7 +48,7 @@ fn it_goes_on_once_the_instance_is_back() {
     fleet.instances[0].never_healthy = true;
     let door = Door::open(&fleet);
     let site = Site::new(door.env());
-    site.plan("nightly", &plan(1, "healthy_within = \"4s\""));
+    site.plan("nightly", &plan(1, "healthy_within = \"8s\""));
     let mut daemon = site.spawn(&["run"]);
     daemon.logged("config.applied");
     site.run(&["backup", "nightly"]).expect(1);
