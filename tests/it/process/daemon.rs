@@ -175,3 +175,29 @@ fn a_command_that_waits_for_a_daemon_that_dies_says_so() {
     let document = backup.wait().expect(1).document();
     assert_eq!(document["outcome"], "unfinished");
 }
+
+#[test]
+fn two_backups_at_once_without_a_daemon() {
+    let door = Door::open(&fleet(1, 0));
+    let site = Site::new(door.env());
+    site.plan("nightly", &plan(1, ""));
+    door.images_take_long();
+    let first = site.spawn(&["backup", "nightly", "--json"]);
+    until("CreateImage", || door.calls("CreateImage").pop());
+    let second = site.spawn(&["backup", "nightly", "--json"]);
+    door.images_are_quick();
+    door.complete();
+    let first = first.wait().expect(0).document();
+    assert_eq!(first["outcome"], "done");
+    // The engine of the first ends with its own run. Whether it took the second's request up is a matter of moments,
+    // but nothing is left that would reboot by surprise later.
+    let second = second.wait();
+    let taken_up = second.code == Some(0);
+    if !taken_up {
+        assert!(second.stderr.contains("nothing was begun"), "{second:?}");
+        assert_eq!((second.code, second.stdout.as_str()), (Some(1), ""));
+    }
+    site.run(&["backup", "nightly"]).expect(0);
+    let runs = if taken_up { 3 } else { 2 };
+    assert_eq!((site.history().len(), door.reboots(&instance(0))), (runs, runs));
+}

@@ -159,11 +159,16 @@ impl Proc {
     /// If it does not come, or the process ends without it.
     pub fn logged(&mut self, event: &str) -> Value {
         until(&format!("log line `{event}`"), || {
-            let ended = self.child.try_wait().expect("a child of ours").is_some();
+            let ended = self.ended();
             let found = self.log().into_iter().find(|line| line["event"] == event);
             assert!(found.is_some() || !ended, "it ended without a log line `{event}`");
             found
         })
+    }
+
+    /// Whether it ended.
+    pub fn ended(&mut self) -> bool {
+        self.child.try_wait().expect("a child of ours").is_some()
     }
 
     /// Sends SIGTERM.
@@ -171,7 +176,7 @@ impl Proc {
     /// # Panics
     /// If it ended before.
     pub fn terminate(&mut self) {
-        assert_eq!(self.child.try_wait().expect("a child of ours"), None, "it ended before SIGTERM");
+        assert!(!self.ended(), "it ended before SIGTERM");
         let sent = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status();
         assert!(sent.expect("kill is there").success(), "SIGTERM could not be sent");
     }
