@@ -1,6 +1,7 @@
 //! One run, from its start to its summary: account, selection, rollout, retention. Every phase goes on from what
 //! the journal knows, so a restart needs no path of its own.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use crate::cloud::port::{Caller, Read};
 use crate::domain::event::{Draft, Kind, Occurrence};
 use crate::domain::place::Place;
 use crate::domain::plan::Plan;
-use crate::domain::saga::RunState;
+use crate::domain::saga::{RunState, StepState};
 
 /// How long reads that fail are tried again before the run goes on without them, and says so.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -61,14 +62,6 @@ impl Run {
     }
 
     async fn phases(&self) -> Result<(), Stop> {
-        let not_understood = self.active.state.borrow().not_understood.clone();
-        if let Some(what) = not_understood {
-            tracing::error!(
-                event = "run.stopped", run = &*self.name,
-                reason = %format!("its journal holds {what}, which this version does not understand; install the newer stillframe again")
-            );
-            return Ok(());
-        }
         if !self.active.state.borrow().started {
             let data = json!({
                 "trigger": self.occurrence.trigger.as_str(), "plan_hash": self.occurrence.plan_hash, "only": self.only,
@@ -102,13 +95,8 @@ impl Run {
         let count = |wanted: Outcome| {
             state.targets.values().filter(|t| t.finished.as_ref().is_some_and(|(o, _)| *o == wanted)).count()
         };
-        let deleted = state
-            .others
-            .iter()
-            .filter(|(s, steps)| {
-                s.id.starts_with("ami-") && steps.values().any(|s| matches!(s.phase, crate::domain::saga::Phase::Good))
-            })
-            .count();
+        let gone = |steps: &BTreeMap<String, StepState>| steps.values().any(|s| !s.result.is_null());
+        let deleted = state.others.iter().filter(|(s, steps)| s.id.starts_with("ami-") && gone(steps)).count();
         json!({
             "done": count(Outcome::Done),
             "failed": count(Outcome::Failed),

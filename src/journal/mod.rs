@@ -107,6 +107,8 @@ pub trait Journal {
     async fn store_revision(&self, hash: &str, plan: &str) -> Answer<()>;
     /// Writes events in one transaction, all or none, in their order.
     async fn append(&self, now: DateTime<Utc>, drafts: &[Draft]) -> Answer<Vec<Written<Event>>>;
+    /// Forgets the details of runs that ended before `before`. What is still open, and how each run ended, stays.
+    async fn prune(&self, before: DateTime<Utc>) -> Answer<usize>;
     /// Read access.
     fn reader(&self) -> &dyn Reader;
 }

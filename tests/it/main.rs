@@ -5,4 +5,5 @@ mod imports;
 mod mistakes;
 mod moto;
 mod process;
+mod simulation;
 mod support;

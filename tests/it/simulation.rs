@@ -1,0 +1,17 @@
+//! The real engine against the simulated world, in simulated time. Each scenario is a table row: a fleet, plans,
+//! what goes wrong, what must have come of it. `promises` is checked at the end of every one.
+
+mod crash;
+mod downtime;
+mod faults;
+mod installation;
+mod journal;
+mod overlap;
+mod plain;
+mod promises;
+mod retention;
+mod rig;
+mod seeds;
+mod selection;
+mod sick;
+mod unhealthy;

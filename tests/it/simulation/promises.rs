@@ -1,0 +1,248 @@
+//! The promises, read from the world and the journal at rest. Written once, checked after every scenario.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use stillframe::cloud::sim::World;
+use stillframe::cloud::sim::image::SimImage;
+use stillframe::domain::event::{Decision, Event, Kind};
+use stillframe::domain::naming::{image_name, parse_compact, parse_run_name};
+use stillframe::journal::Journal as _;
+
+use super::rig::{DAEMON, Rig};
+
+/// A call may wait so long for the governor, seconds.
+const WINDOW_SLACK: i64 = 5;
+
+/// Panics with the story if any promise is broken.
+pub async fn hold(rig: &Rig) {
+    let broken = broken(rig).await;
+    assert!(broken.is_empty(), "broken promises:\n{}\n\n{}", broken.join("\n"), rig.story());
+}
+
+/// Which promises are broken, in words.
+pub async fn broken(rig: &Rig) -> Vec<String> {
+    let mut broken = Vec::new();
+    let now = rig.clock.now();
+    journal(rig, &mut broken).await;
+    slots(rig, now, &mut broken).await;
+    let intents = intents(rig).await;
+    let world = rig.world();
+    once(&world, &intents, &mut broken);
+    windows(rig, &world, &mut broken);
+    in_flight(rig, &world, &mut broken);
+    snapshots(&world, &mut broken);
+    series(&world, now, &mut broken);
+    ownership(&world, &mut broken);
+    broken
+}
+
+/// Plan, instance and due of one of our names.
+fn parse(name: &str) -> Option<(String, String, DateTime<Utc>)> {
+    let mut parts = name.strip_prefix("stillframe/")?.strip_prefix(DAEMON)?.strip_prefix('/')?.split('/');
+    let (plan, instance, due) = (parts.next()?, parts.next()?, parse_compact(parts.next()?)?);
+    (parts.next().is_none()).then(|| (plan.to_owned(), instance.to_owned(), due))
+}
+
+/// Ours as the world knows it: made by CreateImage under the name of its own instance.
+fn ours(image: &SimImage) -> Option<(String, String, DateTime<Utc>)> {
+    parse(&image.name).filter(|(_, instance, _)| image.source_instance.as_ref() == Some(instance))
+}
+
+/// When the intent of each image name was written first.
+async fn intents(rig: &Rig) -> BTreeMap<String, DateTime<Utc>> {
+    let events = rig.journal.reader().events_of_kind(Kind::StepIntent.as_str()).await.expect("readable");
+    let mut intents = BTreeMap::new();
+    for event in events.iter().filter(|e| e.draft.step == "image") {
+        if let (Some((plan, due)), Some(subject)) = (parse_run_name(&event.draft.run), &event.draft.subject) {
+            intents.entry(image_name(DAEMON, plan, &subject.id, due)).or_insert(event.at);
+        }
+    }
+    intents
+}
+
+/// One occurrence, one CreateImage, one reboot; and none without an intent.
+fn once(world: &World, intents: &BTreeMap<String, DateTime<Utc>>, broken: &mut Vec<String>) {
+    let mut effects: BTreeMap<&str, u32> = BTreeMap::new();
+    for call in world.calls.of("CreateImage") {
+        let name = call.parameters.get("Name").map_or("", String::as_str);
+        if call.effect {
+            *effects.entry(name).or_default() += 1;
+        }
+        // The journal keeps milliseconds.
+        if intents.get(name).is_none_or(|at| *at > call.at + TimeDelta::milliseconds(1)) {
+            broken.push(format!("CreateImage {name} at {} without an intent before it", call.at));
+        }
+    }
+    for (name, n) in effects.iter().filter(|(_, n)| **n > 1) {
+        broken.push(format!("{n} CreateImage took effect for {name}"));
+    }
+    for (id, instance) in &world.instances {
+        let made = world.images.values().filter(|i| i.rebooted && i.source_instance.as_ref() == Some(id)).count();
+        if made != instance.reboot_count() {
+            broken.push(format!("{id} was rebooted {} times for {made} images", instance.reboot_count()));
+        }
+    }
+}
+
+/// No reboot starts after the window of its plan.
+fn windows(rig: &Rig, world: &World, broken: &mut Vec<String>) {
+    for call in world.calls.of("CreateImage").filter(|c| c.parameters.get("NoReboot").is_some_and(|n| n == "false")) {
+        let Some((plan, instance, due)) = call.parameters.get("Name").and_then(|n| parse(n)) else { continue };
+        let window = rig.plans.iter().find(|p| p.name == plan).and_then(|p| p.schedule.window);
+        let rebooted = world.instances.get(&instance).is_some_and(|i| i.reboots.contains(&call.at));
+        if let Some(window) = window
+            && rebooted
+            && (call.at - due).num_seconds() > i64::try_from(window).expect("small") + WINDOW_SLACK
+        {
+            broken
+                .push(format!("{instance} was rebooted at {}, the window of {window} s after {due} is over", call.at));
+        }
+    }
+}
+
+/// One reboot by CreateImage.
+struct Down {
+    from: DateTime<Utc>,
+    /// When its status checks read ok again, or it was terminated.
+    to: DateTime<Utc>,
+    instance: String,
+    plan: String,
+}
+
+/// All reboots, in the order of their calls.
+fn downs(rig: &Rig, world: &World) -> Vec<Down> {
+    let mut downs = Vec::new();
+    for call in world.calls.of("CreateImage").filter(|c| c.effect) {
+        let Some((plan, id, _)) = call.parameters.get("Name").and_then(|n| parse(n)) else { continue };
+        let Some(instance) = world.instances.get(&id).filter(|i| i.reboots.contains(&call.at)) else { continue };
+        let seconds = instance.traits.reboot_seconds.unwrap_or(world.reboot_seconds);
+        #[allow(clippy::cast_possible_truncation)]
+        let boot = TimeDelta::milliseconds((seconds * 1000.0) as i64);
+        let back = match rig.healed.get(&id) {
+            Some(healed) if *healed > call.at => *healed,
+            None if instance.traits.never_healthy => DateTime::<Utc>::MAX_UTC,
+            _ => call.at + boot,
+        };
+        let to = rig.terminated.get(&id).map_or(back, |gone| back.min(*gone));
+        downs.push(Down { from: call.at, to, instance: id, plan });
+    }
+    downs
+}
+
+/// Never more down at once than each plan allows, and no instance twice at once.
+fn in_flight(rig: &Rig, world: &World, broken: &mut Vec<String>) {
+    let downs = downs(rig, world);
+    for (n, Down { from: at, instance, plan, .. }) in downs.iter().enumerate() {
+        let others: Vec<&str> = downs[..n].iter().filter(|d| d.to > *at).map(|d| d.instance.as_str()).collect();
+        let allowed = rig.plans.iter().find(|p| p.name == *plan).map_or(1, |p| p.rollout.max_in_flight as usize);
+        if others.len() >= allowed {
+            let more = format!("while {others:?} were down ({allowed} allowed)");
+            broken.push(format!("{instance} was rebooted by {plan} at {at} {more}"));
+        }
+        if others.contains(&instance.as_str()) {
+            broken.push(format!("{instance} was rebooted at {at} while it was down"));
+        }
+    }
+}
+
+/// No snapshot of ours without an image.
+fn snapshots(world: &World, broken: &mut Vec<String>) {
+    for snapshot in world.snapshots.values() {
+        if snapshot.users.is_empty() && snapshot.tags.get("stillframe:daemon").is_some_and(|d| d == DAEMON) {
+            broken.push(format!("{} is orphaned ({})", snapshot.id, snapshot.description));
+        }
+    }
+}
+
+/// Never the last good one, never the newest good one.
+fn series(world: &World, now: DateTime<Utc>, broken: &mut Vec<String>) {
+    let mut series: BTreeMap<(String, String), Vec<(&SimImage, DateTime<Utc>)>> = BTreeMap::new();
+    for image in world.images.values() {
+        if let Some((plan, instance, due)) = ours(image) {
+            series.entry((plan, instance)).or_default().push((image, due));
+        }
+    }
+    let good_at = |i: &SimImage, at: DateTime<Utc>| !i.fails && i.ready <= at && i.deregistered.is_none_or(|d| d > at);
+    for ((plan, instance), images) in &series {
+        let was_good = images.iter().any(|(i, _)| !i.fails && i.ready <= i.deregistered.unwrap_or(now));
+        if was_good && !images.iter().any(|(i, _)| good_at(i, now)) {
+            broken.push(format!("the series {plan} of {instance} has no good image any more"));
+        }
+        for (image, due) in images.iter().filter(|(i, _)| !i.fails) {
+            if let Some(deregistered) = image.deregistered
+                && !images.iter().any(|(other, later)| later > due && good_at(other, deregistered))
+            {
+                broken.push(format!("{} was deleted as the newest good one of {plan} of {instance}", image.id));
+            }
+        }
+    }
+}
+
+/// Nothing foreign is deleted.
+fn ownership(world: &World, broken: &mut Vec<String>) {
+    for call in world.calls.of("DeregisterImage") {
+        let id = call.parameters.get("ImageId").map_or("", String::as_str);
+        if world.images.get(id).and_then(ours).is_none() {
+            broken.push(format!("DeregisterImage of {id}, which is not ours"));
+        }
+    }
+    let freed: BTreeSet<&str> =
+        world.images.values().filter(|i| !i.registered() && ours(i).is_some()).flat_map(SimImage::snapshots).collect();
+    for call in world.calls.of("DeleteSnapshot") {
+        let id = call.parameters.get("SnapshotId").map_or("", String::as_str);
+        if !freed.contains(id) {
+            broken.push(format!("DeleteSnapshot of {id}, which is no snapshot of a deregistered image of ours"));
+        }
+    }
+}
+
+/// Every decided occurrence ends, with exactly one outcome per target.
+async fn journal(rig: &Rig, broken: &mut Vec<String>) {
+    let reader = rig.journal.reader();
+    for occurrence in reader.occurrences(None, u32::MAX).await.expect("readable") {
+        let run = occurrence.run();
+        let events = reader.events_of(&run).await.expect("readable");
+        let count =
+            |kind: &Kind, of: &dyn Fn(&Event) -> bool| events.iter().filter(|e| e.draft.kind == *kind && of(e)).count();
+        let finished = count(&Kind::RunFinished, &|_| true);
+        let expected = usize::from(occurrence.decision == Decision::Run);
+        if finished != expected {
+            broken.push(format!("{run} ({}) has {finished} ends", occurrence.decision.as_str()));
+        }
+        let kind = match occurrence.decision {
+            Decision::Run => Kind::OccurrenceDecided,
+            Decision::Skip => Kind::OccurrenceSkipped,
+            Decision::Miss => Kind::OccurrenceMissed,
+        };
+        if count(&kind, &|_| true) != 1 {
+            broken.push(format!("{run} ({}) is not told by one {}", occurrence.decision.as_str(), kind.as_str()));
+        }
+        let subjects: BTreeSet<_> = events
+            .iter()
+            .filter(|e| matches!(e.draft.kind, Kind::TargetSelected | Kind::TargetSkipped))
+            .filter_map(|e| e.draft.subject.clone())
+            .collect();
+        for subject in subjects {
+            let of_it = |e: &Event| e.draft.subject.as_ref() == Some(&subject);
+            let (selected, skipped) = (count(&Kind::TargetSelected, &of_it), count(&Kind::TargetSkipped, &of_it));
+            let ended = count(&Kind::TargetFinished, &of_it);
+            if !matches!((selected, skipped, ended), (1, 0, 1) | (0, 1, 0)) {
+                broken.push(format!("{run} {subject}: selected {selected}, skipped {skipped}, ended {ended} times"));
+            }
+        }
+    }
+}
+
+/// A slot that is still taken belongs to an instance that is not healthy.
+async fn slots(rig: &Rig, now: DateTime<Utc>, broken: &mut Vec<String>) {
+    let open = rig.journal.reader().open_slots().await.expect("readable");
+    let world = rig.world();
+    for event in open {
+        let Some(subject) = &event.draft.subject else { continue };
+        let healthy = world.instances.get(&subject.id).is_none_or(|i| i.checks(now) == ("ok", "ok"));
+        if healthy {
+            broken.push(format!("the slot of {} ({}) is still taken", subject.id, event.draft.run));
+        }
+    }
+}
