@@ -123,9 +123,7 @@ where
 /// Sends all logs to stderr in `format`, from `level` on; of the libraries only errors: what matters of theirs is said
 /// where it is decided.
 pub fn install(format: Format, level: &str) {
-    let filter = EnvFilter::new(format!(
-        "warn,stillframe={level},tokio_cron_scheduler=error,aws_config=error,aws_smithy_runtime=error"
-    ));
+    let filter = EnvFilter::new(format!("error,stillframe={level}"));
     let subscriber =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).event_format(format);
     // A second call (in tests) leaves the first in force.
