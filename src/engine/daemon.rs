@@ -64,6 +64,15 @@ pub struct Engine {
     pruned: Option<DateTime<Utc>>,
 }
 
+/// The heartbeat, or what makes up for it.
+async fn next_tick(ticks: &mut mpsc::Receiver<()>, overdue: impl Future<Output = ()>) {
+    tokio::select! {
+        biased;
+        Some(()) = ticks.recv() => {}
+        () = overdue => {}
+    }
+}
+
 /// The hash under which a value is journaled: the first 16 hex digits of SHA-256 over its JSON.
 fn hash_of(value: &impl serde::Serialize) -> (String, String) {
     // Plans and schedules are plain data: maps with text keys, which always have a JSON form.
@@ -88,7 +97,9 @@ impl Engine {
         let fence = self.begin().await?;
         let mut tasks = FuturesUnordered::new();
         let mut stop = std::pin::pin!(stop);
+        let mut ticked = self.shared.clock.instant();
         loop {
+            let overdue = self.shared.clock.sleep(BACKUP_TICK.saturating_sub(ticked.elapsed()));
             tasks.extend(self.shared.take_tasks());
             if self.shared.draining() && tasks.is_empty() {
                 break;
@@ -98,8 +109,10 @@ impl Engine {
                 () = &mut stop, if !self.shared.draining() => self.shared.drain(),
                 () = self.shared.task_added() => {}
                 Some(()) = tasks.next(), if !tasks.is_empty() => {}
-                Some(()) = ticks.recv(), if !self.shared.draining() => self.tick().await,
-                () = self.shared.clock.sleep(BACKUP_TICK), if !self.shared.draining() => self.tick().await,
+                () = next_tick(ticks, overdue), if !self.shared.draining() => {
+                    self.tick().await;
+                    ticked = self.shared.clock.instant();
+                }
             }
         }
         let stopped = Draft { attempt: attempt_of(fence), ..Draft::of_run("", Kind::DaemonStopped, json!({})) };
