@@ -155,9 +155,12 @@ fn snapshots(world: &World, broken: &mut Vec<String>) {
     }
 }
 
+/// The images of one plan and instance, each with its due.
+type SeriesOf<'a> = BTreeMap<(String, String), Vec<(&'a SimImage, DateTime<Utc>)>>;
+
 /// Never the last good one, never the newest good one.
 fn series(world: &World, now: DateTime<Utc>, broken: &mut Vec<String>) {
-    let mut series: BTreeMap<(String, String), Vec<(&SimImage, DateTime<Utc>)>> = BTreeMap::new();
+    let mut series = SeriesOf::new();
     for image in world.images.values() {
         if let Some((plan, instance, due)) = ours(image) {
             series.entry((plan, instance)).or_default().push((image, due));

@@ -23,7 +23,6 @@ use stillframe::domain::event::{Event, Kind};
 use stillframe::domain::keep::Keep;
 use stillframe::domain::machine::OwnMachine;
 use stillframe::domain::naming::parse_run_name;
-use stillframe::domain::place::Place;
 use stillframe::domain::plan::{Consistency, Mode as Way, OnUnhealthy, Plan, Rollout, Schedule, Select};
 use stillframe::engine::daemon::{Engine, Mode};
 use stillframe::engine::shared::Shared;
@@ -343,11 +342,6 @@ impl Rig {
         }
         story
     }
-}
-
-/// The home place.
-pub fn home() -> Place {
-    Place::new(ACCOUNT, REGION)
 }
 
 /// `i-` and seventeen digits.
