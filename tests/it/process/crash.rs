@@ -48,7 +48,8 @@ fn killed_at(n: u32) -> bool {
     let creates = world.calls.of("CreateImage").filter(|call| call.effect).count();
     assert_eq!((creates, world.calls.of("CreateImage").count()), (2, 2), "{at}");
     let left: Vec<_> = world.images.values().filter(|image| image.registered()).collect();
-    assert_eq!(left.len(), 1, "{at}: {left:#?}");
+    let names: Vec<_> = left.iter().map(|image| &image.name).collect();
+    assert_eq!(left.len(), 1, "{at}: {names:?}: {runs:#?}");
     let orphans: Vec<_> = world.snapshots.values().filter(|snapshot| snapshot.users.is_empty()).collect();
     assert!(orphans.is_empty(), "{at}: {orphans:#?}");
     true
