@@ -84,21 +84,34 @@ async fn backup(args: &BackupArgs, loaded: &Loaded) -> Result<RunDocument, Strin
         let data = json!({ "plan": args.plan, "instance": args.instance });
         journal.put_request(Clock::Wall.now(), "backup", &data).map_err(|e| e.to_string())
     };
-    let Some(lock) = start::lock(dir)? else {
+    let mut asked = None;
+    loop {
+        if let Some(lock) = start::lock(dir)? {
+            let opened = match start::open(&args.config, loaded, lock, false, Box::new(logs::emit)).await {
+                Ok(opened) => opened,
+                Err(Refused::Failed(why) | Refused::NotOurs(why)) => return Err(why),
+            };
+            let Opened { shared, journal, lock, .. } = opened;
+            let request = match asked {
+                Some(request) => request,
+                None => ask(&journal)?,
+            };
+            let result = here(&shared, &journal, loaded, request).await;
+            drop(lock);
+            return result;
+        }
         let journal = SqliteJournal::open(dir).map_err(|e| e.to_string())?;
-        let request = ask(&journal)?;
-        progress(&format!("the running daemon is asked to run {}", args.plan));
-        return follow(&journal, request, Some(dir)).await;
-    };
-    let opened = match start::open(&args.config, loaded, lock, false, Box::new(logs::emit)).await {
-        Ok(opened) => opened,
-        Err(Refused::Failed(why) | Refused::NotOurs(why)) => return Err(why),
-    };
-    let Opened { shared, journal, lock, .. } = opened;
-    let request = ask(&journal)?;
-    let result = here(&shared, &journal, loaded, request).await;
-    drop(lock);
-    result
+        let request = match asked {
+            Some(request) => request,
+            None => ask(&journal)?,
+        };
+        asked = Some(request);
+        progress(&format!("the running stillframe is asked to run {}", args.plan));
+        if let Some(document) = follow(&journal, request, Some(dir)).await? {
+            return Ok(document);
+        }
+        // Whoever held the lock has gone without taking the request up.
+    }
 }
 
 /// Runs the engine in this process: unfinished runs first, then the request.
@@ -125,7 +138,7 @@ async fn here(
     let following = async {
         let document = follow(journal, request, None).await;
         shared.drain();
-        document
+        document.and_then(|document| document.ok_or_else(|| "the request was lost".to_owned()))
     };
     let engine = async { engine.run(&mut ticks, stop).await.map_err(|e| e.to_string()) };
     tokio::select! {
@@ -168,12 +181,13 @@ fn withdraw(journal: &SqliteJournal, request: i64) -> Result<RunDocument, String
     })
 }
 
-/// Waits for the end of the run that a request leads to, and shows its progress.
+/// Waits for the end of the run that a request leads to, and shows its progress. Nothing: `daemon`, whose state
+/// directory this is, has gone before it took the request up.
 async fn follow(
     journal: &SqliteJournal,
     request: i64,
     daemon: Option<&std::path::Path>,
-) -> Result<RunDocument, String> {
+) -> Result<Option<RunDocument>, String> {
     let oops = |e: crate::journal::JournalError| e.to_string();
     let mut seen = 0;
     let mut idle = 0_u32;
@@ -193,7 +207,7 @@ async fn follow(
             let decided = journal.occurrence(plan, due).await.map_err(oops)?;
             let ended = events.iter().any(|e| e.draft.kind == Kind::RunFinished);
             if ended || decided.is_some_and(|o| o.decision != Decision::Run) {
-                return document(journal, run).await;
+                return document(journal, run).await.map(Some);
             }
         }
         idle += 1;
@@ -203,8 +217,8 @@ async fn follow(
             && start::lock(dir)?.is_some()
         {
             return match run {
-                Some(run) => document(journal, &run).await,
-                None => withdraw(journal, request),
+                Some(run) => document(journal, &run).await.map(Some),
+                None => Ok(None),
             };
         }
         Clock::Wall.sleep(LOOK).await;

@@ -17,6 +17,11 @@ use crate::report::logs;
 /// A daemon that must not do anything says so this often.
 const REMIND: Duration = Duration::from_secs(3600);
 
+/// The lock is tried for so often ...
+const LOCK_TRIES: u32 = 10;
+/// ... at this interval.
+const LOCK_WAIT: Duration = Duration::from_millis(200);
+
 /// Options of `stillframe run`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct RunArgs {
@@ -54,15 +59,12 @@ async fn serve(args: &RunArgs, loaded: &Loaded) -> u8 {
         Ok(stops) => stops,
         Err(e) => return complain(&format!("cannot listen to signals: {e}")),
     };
-    let lock = match start::state_dir(&loaded.settings).and_then(start::lock) {
-        Ok(Some(lock)) => lock,
-        Ok(None) => {
-            return complain(&format!(
-                "another stillframe holds the lock in {}; stop it first (systemctl stop stillframe)",
-                loaded.settings.daemon.state_dir.display()
-            ));
+    let lock = match lock(loaded).await {
+        Ok(lock) => lock,
+        Err(why) => {
+            tracing::error!(event = "daemon.refused", reason = %why);
+            return FAILED;
         }
-        Err(why) => return complain(&why),
     };
     let opening = start::open(&args.config, loaded, lock, args.take_over, Box::new(logs::emit));
     let opened = tokio::select! {
@@ -78,6 +80,21 @@ async fn serve(args: &RunArgs, loaded: &Loaded) -> u8 {
         }
         Err(Refused::NotOurs(why)) => idle(&why, &mut stops).await,
     }
+}
+
+/// The lock, once it is free: another command may look at it for a moment.
+async fn lock(loaded: &Loaded) -> Result<std::fs::File, String> {
+    let dir = start::state_dir(&loaded.settings)?;
+    for _ in 0..LOCK_TRIES {
+        if let Some(lock) = start::lock(dir)? {
+            return Ok(lock);
+        }
+        Clock::Wall.sleep(LOCK_WAIT).await;
+    }
+    Err(format!(
+        "another stillframe, a daemon or a `backup`, works on {}: wait for it, or stop it first",
+        dir.display()
+    ))
 }
 
 /// Does nothing, and says why, until it is asked to stop.

@@ -120,7 +120,7 @@ async fn in_place(run: &Run, place: &Place, listing: &Listing) -> Result<(), Sto
     let going: BTreeSet<&Series> = first.iter().filter(|(_, v)| v.iter().any(|v| v.delete)).map(|(s, _)| *s).collect();
     let ids: Vec<String> =
         going.iter().flat_map(|s| &listing.series[*s]).map(|candidate| candidate.image.id.clone()).collect();
-    let second = if ids.is_empty() {
+    let mut second = if ids.is_empty() {
         first
     } else {
         match run.patiently("cannot tell which images are in use", || in_use(run, place, &ids)).await? {
@@ -137,14 +137,19 @@ async fn in_place(run: &Run, place: &Place, listing: &Listing) -> Result<(), Sto
     let allowed = |series: &Series, image: &str| {
         decided.get(&place.subject(&series.instance)).is_none_or(|(_, images)| images.contains(image))
     };
+    for (series, list) in &mut second {
+        for verdict in list.iter_mut().filter(|v| v.delete && !allowed(series, &v.image)) {
+            verdict.delete = false;
+            verdict.reasons = vec!["would go; the run was interrupted: next run".into()];
+        }
+    }
     let mut remove: BTreeMap<String, (&Verdict, &Candidate)> = BTreeMap::new();
     for (series, list) in &second {
         if targets.contains(&series.instance) || list.iter().any(|v| v.delete) {
             journal_verdicts(run, place, series, list).await?;
         }
         for verdict in list.iter().filter(|v| v.delete) {
-            let candidate = listing.series[*series].iter().find(|c| c.image.id == verdict.image);
-            if let Some(candidate) = candidate.filter(|_| allowed(series, &verdict.image)) {
+            if let Some(candidate) = listing.series[*series].iter().find(|c| c.image.id == verdict.image) {
                 remove.insert(verdict.image.clone(), (verdict, candidate));
             }
         }
