@@ -37,15 +37,21 @@ pub async fn retain(run: &Run, places: &[Place]) -> Result<(), Stop> {
                 let why = format!(
                     "cannot list our images in {place} completely: {fault}. Nothing is deleted there in this run"
                 );
-                let step = format!("{RETAIN}:{}", place.region);
-                if !run.active.state.borrow().mishaps.contains_key(&step) {
-                    let draft = Draft::of_run(&run.name, Kind::RetainStopped, json!({ "reason": why }));
-                    run.record(draft.at_step(&step, 1)).await?;
-                }
+                stopped(run, place, &why).await?;
             }
         }
     }
     Ok(())
+}
+
+/// Says once in a run why nothing is deleted in a place.
+async fn stopped(run: &Run, place: &Place, why: &str) -> Result<(), Stop> {
+    let step = format!("{RETAIN}:{}", place.region);
+    if run.active.state.borrow().mishaps.contains_key(&step) {
+        return Ok(());
+    }
+    let draft = Draft::of_run(&run.name, Kind::RetainStopped, json!({ "reason": why }));
+    run.record(draft.at_step(&step, 1)).await
 }
 
 /// Snapshots whose deletion needed a person in an earlier run are tried again.
@@ -106,8 +112,7 @@ async fn in_place(run: &Run, place: &Place, listing: &Listing) -> Result<(), Sto
                 let why = format!(
                     "cannot tell which images are in use in {place}: {fault}. Nothing is deleted there in this run"
                 );
-                let draft = Draft::of_run(&run.name, Kind::RetainStopped, json!({ "reason": why }));
-                return run.record(draft.at_step(&format!("{RETAIN}:{}", place.region), 1)).await;
+                return stopped(run, place, &why).await;
             }
         }
     };
