@@ -1,6 +1,27 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 //! stillframe takes file-system-consistent images of EC2 instances on a schedule.
+//!
+//! ```text
+//!  plans.d/*.toml        wall clock            AWS, or the simulated world
+//!        |                   |                          |
+//!     config  ------->    engine  <--- Governed ---   cloud
+//!        |          due, choose, rollout,               |
+//!        |          executor + steps, retain            |
+//!        v                   |                          v
+//!     domain  <--------------+------------------>    domain
+//!   (pure decisions)         v                   (observed facts)
+//!                         journal  --->  report: logs, documents
+//! ```
+//!
+//! - [`domain`]: pure decisions, each a value with its reasons.
+//! - [`config`]: settings and plans from TOML, all mistakes at once.
+//! - [`cloud`]: the ports, the governor, the AWS adapter, the simulated world.
+//! - [`journal`]: the durable record of decisions and steps.
+//! - [`engine`]: the loop, runs, and the executor of steps.
+//! - [`report`]: log lines and documents, derived from the journal's events.
+//! - [`cli`]: one file per subcommand.
+//! - [`clock`]: the only place that reads a clock or sleeps.
 
 pub mod cli;
 pub mod clock;

@@ -70,7 +70,7 @@ pub fn run(args: &BackupArgs) -> u8 {
     };
     match runtime.block_on(backup(args, &loaded)) {
         Ok(document) => {
-            let text = if args.json { format!("{}\n", document.json()) } else { document.text() };
+            let text = if args.json { document.json() } else { document.text() };
             let printed = super::print(&text);
             if document.ok() { printed } else { FAILED }
         }
@@ -110,7 +110,7 @@ async fn here(
 ) -> Result<RunDocument, String> {
     let mut stops = Stops::new().map_err(|e| format!("cannot listen to signals: {e}"))?;
     let (tx, mut ticks) = mpsc::channel(1);
-    let engine = Engine::new(Rc::clone(shared), loaded.plans.clone(), Mode::Once);
+    let engine = Engine::new(Rc::clone(shared), loaded.plans.clone(), Mode::Once { request });
     let ticking = async {
         loop {
             // Full: the engine has a tick waiting.
@@ -155,8 +155,17 @@ async fn so_far(journal: &SqliteJournal, request: i64) -> Result<RunDocument, St
     let found = journal.request(request).await.map_err(|e| e.to_string())?;
     match found.and_then(|r| r.run) {
         Some(run) => document(journal, &run).await,
-        None => Err("stopped before the request was taken up; it is taken up when stillframe runs again".into()),
+        None => withdraw(journal, request),
     }
+}
+
+/// Takes a request back that nobody has taken up: who gave up waiting does not expect a reboot later.
+fn withdraw(journal: &SqliteJournal, request: i64) -> Result<RunDocument, String> {
+    Err(match journal.withdraw(request) {
+        Ok(true) => "stopped before the request was taken up; nothing was begun".into(),
+        Ok(false) => "stopped; the request was taken up meanwhile: see `stillframe history`".into(),
+        Err(e) => format!("stopped, and the request could not be taken back: {e}"),
+    })
 }
 
 /// Waits for the end of the run that a request leads to, and shows its progress.
@@ -189,13 +198,13 @@ async fn follow(
         }
         idle += 1;
         // A daemon that died holds no lock any more.
-        if idle % 25 == 0
+        if idle.is_multiple_of(25)
             && let Some(dir) = daemon
             && start::lock(dir)?.is_some()
         {
             return match run {
                 Some(run) => document(journal, &run).await,
-                None => Err("the daemon stopped before it took the request up; it does so when it runs again".into()),
+                None => withdraw(journal, request),
             };
         }
         Clock::Wall.sleep(LOOK).await;

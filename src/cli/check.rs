@@ -5,9 +5,13 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use crate::config::{self, Loaded, Problems, show_duration};
+use crate::config::pace::reboots_needed;
+use crate::config::{self, Loaded, Problem, Problems, show_duration};
 use crate::domain::keep::Keep;
 use crate::domain::plan::{Plan, Select};
+use crate::domain::saga::RunState;
+use crate::journal::sqlite::{FILE, SqliteJournal};
+use crate::journal::{Answer, Reader as _};
 
 /// The configuration is in order.
 const DONE: u8 = 0;
@@ -50,8 +54,11 @@ pub fn report(
     let result = config::load(&args.config, env);
     let code = if result.is_ok() { DONE } else { WRONG };
     let (problems, plans) = match &result {
-        Ok(Loaded { plans, warnings, .. }) => (warnings, plans.as_slice()),
-        Err(problems) => (problems, [].as_slice()),
+        Ok(loaded) => {
+            let all = loaded.warnings.iter().cloned().chain(too_slow(args, loaded)).collect();
+            (Problems::new(all), loaded.plans.as_slice())
+        }
+        Err(problems) => (problems.clone(), [].as_slice()),
     };
     if args.json {
         let check = json!({ "ok": result.is_ok(), "problems": problems, "plans": plans });
@@ -66,6 +73,51 @@ pub fn report(
         Err(problems) => writeln!(err, "{}", summary(problems))?,
     }
     Ok(code)
+}
+
+/// Warnings that a plan's window is too short for the fleet that its newest run found. Nobody is asked but the
+/// journal; where there is none yet, nothing is known.
+fn too_slow(args: &CheckArgs, loaded: &Loaded) -> Vec<Problem> {
+    let state_dir = &loaded.settings.daemon.state_dir;
+    if !state_dir.join(FILE).exists() {
+        return Vec::new();
+    }
+    let (Ok(journal), Ok(runtime)) = (SqliteJournal::read_only(state_dir), super::start::runtime()) else {
+        return Vec::new(); // `run` and `history` say what is wrong with it
+    };
+    let fleet = |plan: &Plan| runtime.block_on(newest_fleet(&journal, &plan.name)).ok().flatten();
+    let warning = |plan: &Plan| {
+        let (window, targets) = (plan.schedule.window?, fleet(plan)?);
+        let needed = reboots_needed(plan, targets);
+        let file = args.config.join("plans.d").join(format!("{}.toml", plan.name));
+        (needed > window).then(|| {
+            let what = format!(
+                "schedule.window: {} is too short: the newest run found {targets} instances to reboot, {} at once, \
+                 each down for {} or longer: {} in all",
+                show_duration(window),
+                plan.rollout.max_in_flight,
+                show_duration(plan.rollout.settle),
+                show_duration(needed)
+            );
+            let hint =
+                "raise schedule.window or rollout.max_in_flight; what is not started within the window is skipped";
+            Problem::of_file(file.display().to_string(), what).hint(hint).warning()
+        })
+    };
+    loaded.plans.iter().filter_map(warning).collect()
+}
+
+/// How many instances the newest run of a plan had to reboot.
+async fn newest_fleet(journal: &SqliteJournal, plan: &str) -> Answer<Option<usize>> {
+    /// Skipped and missed occurrences selected nothing: look this far back for one that did.
+    const LOOK_BACK: u32 = 20;
+    for occurrence in journal.occurrences(Some(plan), LOOK_BACK).await? {
+        let state = RunState::fold(&journal.events_of(&occurrence.run()).await?);
+        if state.selected && state.only.is_empty() {
+            return Ok(Some(state.targets.values().filter(|t| t.reboots).count()));
+        }
+    }
+    Ok(None)
 }
 
 fn summary(problems: &Problems) -> String {

@@ -2,13 +2,11 @@
 
 use std::path::PathBuf;
 
-use serde_json::json;
-
 use super::{WRONG, complain};
 use crate::config;
 use crate::journal::sqlite::{FILE, SqliteJournal};
 use crate::journal::{Answer, Reader as _};
-use crate::report::document::{RunDocument, SCHEMA};
+use crate::report::document::{self, RunDocument};
 
 /// Options of `stillframe history`.
 #[derive(Debug, Clone, clap::Args)]
@@ -50,7 +48,7 @@ pub fn run(args: &HistoryArgs) -> u8 {
         Ok(Err(e)) | Err(e) => return complain(&e.to_string()),
     };
     if args.json {
-        super::print(&format!("{}\n", json!({ "schema": SCHEMA, "runs": runs })))
+        super::print(&document::history(&runs))
     } else if runs.is_empty() {
         super::print("nothing has run yet\n")
     } else {

@@ -62,8 +62,6 @@ pub struct Situation<'a> {
     pub in_use: &'a BTreeMap<String, String>,
     /// Images that something still works with, each with what.
     pub busy: &'a BTreeMap<String, String>,
-    /// Whether the instance no longer exists: the same rules, other words.
-    pub instance_gone: bool,
 }
 
 /// The decision on one image.
@@ -104,7 +102,7 @@ pub fn decide(keep: &Keep, candidates: &[Candidate], s: &Situation<'_>) -> Vec<V
     for (i, kept_by) in good.iter().zip(rules::reasons(keep, &dues, s.zone)) {
         reasons[*i].extend(kept_by);
     }
-    keep_newest_and_min(keep, &good, &mut reasons, s.instance_gone);
+    keep_newest_and_min(keep, &good, &mut reasons);
     keep_half_made(&sorted, &standings, &mut reasons, s.now);
     for (own, standing) in reasons.iter_mut().zip(&standings) {
         if let Standing::Aside(why) = standing {
@@ -141,10 +139,9 @@ fn protections(c: &Candidate, s: &Situation<'_>) -> Vec<String> {
     [hold, in_use, busy].into_iter().flatten().collect()
 }
 
-fn keep_newest_and_min(keep: &Keep, good: &[usize], reasons: &mut [Vec<String>], instance_gone: bool) {
-    let gone = if instance_gone { ", whose instance is gone" } else { "" };
+fn keep_newest_and_min(keep: &Keep, good: &[usize], reasons: &mut [Vec<String>]) {
     if let Some(newest) = good.first() {
-        reasons[*newest].push(format!("newest good image of its series{gone}"));
+        reasons[*newest].push("newest good image of its series".to_owned());
     }
     let floor = usize::try_from(keep.min.max(1)).unwrap_or(usize::MAX);
     let mut kept = good.iter().filter(|i| !reasons[**i].is_empty()).count();
@@ -153,7 +150,7 @@ fn keep_newest_and_min(keep: &Keep, good: &[usize], reasons: &mut [Vec<String>],
             break;
         }
         if reasons[*i].is_empty() {
-            reasons[*i].push(format!("min {floor}: no fewer good images{gone}"));
+            reasons[*i].push(format!("min {floor}: no fewer good images"));
             kept += 1;
         }
     }

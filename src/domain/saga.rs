@@ -13,12 +13,16 @@ use super::place::Subject;
 pub enum Phase {
     /// The intent is written; whether the effect was made is not.
     Intended,
+    /// The effect was certainly not made yet; it may be made in another attempt.
+    NotMade,
     /// The effect's answer was lost.
     Unknown,
     /// The effect was made; what it brought about has not ended yet.
     Done,
     /// Ended well.
     Good,
+    /// Ended without its effect, for a reason of ours.
+    Left(String),
     /// Ended badly, for this reason.
     Bad(String),
 }
@@ -46,7 +50,7 @@ impl StepState {
     /// Whether nothing more will happen.
     #[must_use]
     pub fn ended(&self) -> bool {
-        matches!(self.phase, Phase::Good | Phase::Bad(_))
+        matches!(self.phase, Phase::Good | Phase::Left(_) | Phase::Bad(_))
     }
 }
 
@@ -91,8 +95,7 @@ impl TargetState {
         if self.finished.is_some() {
             return false;
         }
-        let called =
-            self.steps.get("image").is_some_and(|s| matches!(s.phase, Phase::Done | Phase::Good | Phase::Bad(_)));
+        let called = self.steps.get("image").is_some_and(|s| s.ended() || s.phase == Phase::Done);
         match self.slot {
             Slot::Taken(_) => true,
             Slot::None | Slot::Freed => !called,
@@ -144,6 +147,8 @@ fn apply_step(steps: &mut BTreeMap<String, StepState>, event: &Event) {
         Kind::StepObserved => {
             step.phase = if event.text("outcome") == Some("done") { Phase::Good } else { Phase::Bad(reason()) };
         }
+        Kind::StepRefused if draft.data.get("again") == Some(&Value::Bool(true)) => step.phase = Phase::NotMade,
+        Kind::StepRefused if event.text("outcome") == Some("skipped") => step.phase = Phase::Left(reason()),
         Kind::StepRefused | Kind::StepAbandoned => step.phase = Phase::Bad(reason()),
         Kind::StepNeedsPerson => {
             step.alarmed = true;
@@ -319,17 +324,16 @@ pub fn next(target: &TargetState, chain: &[Link], running: &BTreeSet<&'static st
     } else if open {
         Next::Wait
     } else {
-        let bad: Vec<_> = chain
-            .iter()
-            .filter_map(|link| match &state(link.step)?.phase {
-                Phase::Bad(why) => Some(format!("{}: {why}", link.step)),
-                _ => None,
-            })
-            .collect();
-        if bad.is_empty() {
-            Next::Finished(Outcome::Done, String::new())
-        } else {
-            Next::Finished(Outcome::Failed, bad.join("; "))
+        let ends = |wanted: fn(&Phase) -> Option<&String>| -> Vec<String> {
+            let why = |link: &Link| Some(format!("{}: {}", link.step, wanted(&state(link.step)?.phase)?));
+            chain.iter().filter_map(why).collect()
+        };
+        let bad = ends(|phase| if let Phase::Bad(why) = phase { Some(why) } else { None });
+        let left = ends(|phase| if let Phase::Left(why) = phase { Some(why) } else { None });
+        match (bad.is_empty(), left.is_empty()) {
+            (false, _) => Next::Finished(Outcome::Failed, bad.join("; ")),
+            (true, false) => Next::Finished(Outcome::Skipped, left.join("; ")),
+            (true, true) => Next::Finished(Outcome::Done, String::new()),
         }
     }
 }

@@ -3,16 +3,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::run::Run;
 use super::shared::Stop;
 use crate::cloud::port::{ImageQuery, InstanceQuery, Read};
-use crate::domain::event::{Draft, Kind};
+use crate::config::pace::reboots_needed;
+use crate::domain::event::{Decision, Draft, Kind};
 use crate::domain::naming::{self, Ownership, TAG_PREFIX, rfc3339};
 use crate::domain::observed::{Image, Instance};
-use crate::domain::place::Place;
-use crate::domain::select::{self, Choice, Facts};
+use crate::domain::place::{Place, Subject};
+use crate::domain::select::{self, Choice, Facts, Skip};
 
 /// What a place holds that concerns the plan.
 struct Found {
@@ -20,11 +21,8 @@ struct Found {
     multi_attach: BTreeSet<String>,
 }
 
-/// Chooses the targets of a run, once.
+/// Chooses the targets of a run. Called once, since the choice is journaled in one transaction.
 pub async fn select(run: &Run, places: &[Place]) -> Result<(), Stop> {
-    if run.active.state.borrow().selected {
-        return Ok(());
-    }
     let mut drafts = Vec::new();
     let mut seen = BTreeSet::new();
     let mut complete = true;
@@ -62,9 +60,55 @@ pub async fn select(run: &Run, places: &[Place]) -> Result<(), Stop> {
         run.mishap("select", &why).await?;
     }
     let targets = drafts.iter().filter(|d| d.kind == Kind::TargetSelected).count();
-    let data = json!({ "targets": targets, "skipped": drafts.len() - targets });
+    warn_of_window(run, &drafts);
+    drafts.extend(skipped_again(run, &drafts).await);
+    let skipped = drafts.iter().filter(|d| d.kind == Kind::TargetSkipped).count();
+    let data = json!({ "targets": targets, "skipped": skipped });
     drafts.push(Draft::of_run(&run.name, Kind::TargetSelected, data));
     run.shared.record_result(&drafts).await.map(|_| ())
+}
+
+/// An alarm for each instance that is still being imaged, as it was at the occurrence before.
+async fn skipped_again(run: &Run, drafts: &[Draft]) -> Vec<Draft> {
+    /// Occurrences that did not run say nothing of a target: look this far back for one that did.
+    const LOOK_BACK: u32 = 20;
+    let label = Skip::StillImaging { run: String::new() }.label();
+    let imaging = |data: &Value| data.get("class").and_then(Value::as_str) == Some(label);
+    let now: Vec<&Draft> = drafts.iter().filter(|d| imaging(&d.data)).collect();
+    if now.is_empty() {
+        return Vec::new();
+    }
+    let reader = run.shared.journal.reader();
+    let earlier = reader.occurrences(Some(&run.plan.name), LOOK_BACK).await.unwrap_or_default();
+    let before = earlier.iter().find(|o| o.due < run.occurrence.due && o.decision == Decision::Run);
+    let Some(before) = before else { return Vec::new() };
+    let events = reader.events_of(&before.run()).await.unwrap_or_default();
+    let then: BTreeSet<&Subject> =
+        events.iter().filter(|e| imaging(&e.draft.data)).filter_map(|e| e.draft.subject.as_ref()).collect();
+    now.iter()
+        .filter_map(|d| d.subject.as_ref().filter(|s| then.contains(s)).zip(d.data.get("reason")))
+        .map(|(subject, reason)| {
+            let why = format!(
+                "{} was skipped twice in a row ({}); look at its pending image in the EC2 console",
+                subject.id,
+                reason.as_str().unwrap_or_default()
+            );
+            Draft::of(&run.name, subject, Kind::StepNeedsPerson, json!({ "reason": why })).at_step("select", 1)
+        })
+        .collect()
+}
+
+/// Says at once what would otherwise only show when the window is over.
+fn warn_of_window(run: &Run, drafts: &[Draft]) {
+    let reboots = drafts.iter().filter(|d| d.data.get("reboots") == Some(&json!(true))).count();
+    let needed = reboots_needed(&run.plan, reboots);
+    if let Some(window) = run.plan.schedule.window.filter(|window| needed > *window) {
+        tracing::warn!(
+            event = "window.short", plan = %run.plan.name, run = &*run.name,
+            "{reboots} reboots take {needed} s at the least, the window is {window} s: the last ones will be skipped; \
+             raise schedule.window or rollout.max_in_flight"
+        );
+    }
 }
 
 async fn find(run: &Run, place: &Place) -> Read<Found> {
@@ -112,7 +156,7 @@ fn not_found(run: &Run, place: &Place, seen: &BTreeSet<String>) -> Vec<Draft> {
         return Vec::new();
     }
     let lost = select::missing(&run.plan, seen);
-    let data = json!({ "outcome": "skipped", "reason": "not found in any region of the plan", "class": "not-found" });
+    let data = json!({ "outcome": "skipped", "reason": Skip::NotFound.to_string(), "class": Skip::NotFound.label() });
     lost.iter().map(|id| Draft::of(&run.name, &place.subject(id), Kind::TargetSkipped, data.clone())).collect()
 }
 

@@ -11,28 +11,40 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 
-use super::run::Run;
+use super::recover;
 use super::shared::Shared;
-use super::steps::{RETURN, back};
-use crate::domain::event::{Decision, Draft, Event, Kind, Occurrence, Trigger};
+use crate::domain::event::{Decision, Draft, Kind, Occurrence, Trigger};
 use crate::domain::naming;
 use crate::domain::plan::Plan;
-use crate::domain::rollout::Down;
-use crate::domain::saga::{RunState, StepState};
 use crate::domain::schedule::{Due, Timetable};
-use crate::journal::{Answer, Request, Written};
-
-/// So many of each plan's newest decisions are looked at, at start, for their events: only the last can lack it.
-const UNTOLD_MAX: u32 = 16;
+use crate::journal::{Answer, Request};
 
 /// What the engine is started for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// Schedules and requests, until it is asked to stop.
     Daemon,
-    /// Unfinished runs, then the requests that are there, then it stops.
-    Once,
+    /// Unfinished runs, then this request, then it stops.
+    Once {
+        /// Its number.
+        request: i64,
+    },
 }
+
+/// A request that nobody took up for so long is not run any more: who made it does not expect a reboot now.
+const REQUEST_AGE: TimeDelta = TimeDelta::seconds(60);
+
+/// The details of runs are kept for so long; how each ended is kept for good.
+const HISTORY: TimeDelta = TimeDelta::days(90);
+/// Old history is pruned this often, and at start.
+const PRUNE_EVERY: TimeDelta = TimeDelta::days(1);
+
+/// A request moves on by at most so many seconds to leave the schedule's own alone.
+const SECONDS_MAX: u32 = 600;
+/// So many of a plan's newest decisions are looked at for the one before.
+const DECISIONS_MAX: u32 = 16;
+/// A tick that does not come (the scheduler waits out a clock set back) is made up for after so long.
+const BACKUP_TICK: Duration = Duration::from_secs(5);
 
 /// A plan in force.
 struct Scheduled {
@@ -41,8 +53,6 @@ struct Scheduled {
     hash: String,
     /// The latest decided scheduled occurrence, or the first sight of the schedule: nothing earlier is owed.
     settled: DateTime<Utc>,
-    /// Whether the last scheduled occurrence was skipped because the plan was held.
-    skipped_last: bool,
 }
 
 /// The engine. One per journal, which a lock and a fence number see to.
@@ -51,6 +61,7 @@ pub struct Engine {
     plans: Vec<Plan>,
     scheduled: BTreeMap<String, Scheduled>,
     mode: Mode,
+    pruned: Option<DateTime<Utc>>,
 }
 
 /// The hash under which a value is journaled: the first 16 hex digits of SHA-256 over its JSON.
@@ -66,7 +77,7 @@ impl Engine {
     /// An engine for these plans.
     #[must_use]
     pub fn new(shared: Rc<Shared>, plans: Vec<Plan>, mode: Mode) -> Self {
-        Self { shared, plans, scheduled: BTreeMap::new(), mode }
+        Self { shared, plans, scheduled: BTreeMap::new(), mode, pruned: None }
     }
 
     /// Runs until `stop`, or until there is nothing left to do ([`Mode::Once`]); then drains.
@@ -88,6 +99,7 @@ impl Engine {
                 () = self.shared.task_added() => {}
                 Some(()) = tasks.next(), if !tasks.is_empty() => {}
                 Some(()) = ticks.recv(), if !self.shared.draining() => self.tick().await,
+                () = self.shared.clock.sleep(BACKUP_TICK), if !self.shared.draining() => self.tick().await,
             }
         }
         let stopped = Draft { attempt: attempt_of(fence), ..Draft::of_run("", Kind::DaemonStopped, json!({})) };
@@ -104,12 +116,14 @@ impl Engine {
         sh.record(&[Draft { attempt: attempt_of(fence), ..Draft::of_run("", Kind::DaemonStarted, data) }]).await?;
         for plan in std::mem::take(&mut self.plans) {
             let scheduled = self.schedule(plan).await?;
+            self.shared.plans.borrow_mut().insert(scheduled.plan.name.clone(), Rc::clone(&scheduled.plan));
             self.scheduled.insert(scheduled.plan.name.clone(), scheduled);
         }
         let applied = json!({ "plans": self.scheduled.keys().collect::<Vec<_>>() });
         sh.record(&[Draft { attempt: attempt_of(fence), ..Draft::of_run("", Kind::ConfigApplied, applied) }]).await?;
-        self.tell_decisions().await?;
-        self.resume().await?;
+        let plans: Vec<&str> = self.scheduled.keys().map(String::as_str).collect();
+        recover::tell_decisions(&sh, &plans).await?;
+        recover::resume(&sh).await?;
         Ok(fence)
     }
 
@@ -133,77 +147,26 @@ impl Engine {
         let last = sh.journal.reader().last_decided(&plan.name).await?;
         // `config` has compiled the same lines when it checked the plan.
         let timetable = Timetable::new(&plan.schedule).unwrap_or_else(|e| unreachable!("a checked schedule: {e}"));
-        Ok(Scheduled {
-            plan: Rc::new(plan),
-            timetable,
-            hash,
-            settled: last.map_or(seen, |last| last.max(seen)),
-            skipped_last: false,
-        })
+        Ok(Scheduled { plan: Rc::new(plan), timetable, hash, settled: last.map_or(seen, |last| last.max(seen)) })
     }
 
-    /// Slots and runs as they were when the engine last stopped.
-    async fn resume(&self) -> Answer<()> {
-        let sh = &self.shared;
-        let reader = sh.journal.reader();
-        let unfinished = reader.unfinished().await?;
-        let mut states: BTreeMap<String, RunState> = BTreeMap::new();
-        for event in reader.open_slots().await? {
-            let Some(subject) = event.draft.subject.clone() else { continue };
-            let run = event.draft.run.clone();
-            if !states.contains_key(&run) {
-                states.insert(run.clone(), RunState::fold(&reader.events_of(&run).await?));
-            }
-            let alarm = reader.events_of(&run).await?.into_iter().find(|e| {
-                e.draft.kind == Kind::StepNeedsPerson
-                    && e.draft.step == RETURN
-                    && e.draft.subject.as_ref() == Some(&subject)
-            });
-            let said = |key: &str| alarm.as_ref().and_then(|e| e.draft.data.get(key));
-            let halts = said("halts").and_then(Value::as_bool).unwrap_or(false);
-            let settle = said("settle").and_then(Value::as_u64).unwrap_or(0);
-            let plan = naming::parse_run_name(&run).map_or_else(String::new, |(plan, _)| plan.to_owned());
-            let down = Down { run: run.clone(), plan, since: event.at, halts };
-            sh.slots.borrow_mut().take(subject.clone(), down);
-            // Nobody else waits for it: its target has ended, or only its image is waited for.
-            let ended = states[&run]
-                .targets
-                .get(&subject)
-                .is_none_or(|t| t.finished.is_some() || t.steps.get(RETURN).is_some_and(StepState::ended));
-            if ended || !unfinished.iter().any(|o| o.run() == run) {
-                back::watch_slot(sh, &run, &subject, Duration::from_secs(settle));
-            }
+    /// Forgets old details, once a day. What cannot be pruned now is pruned later.
+    async fn prune(&mut self) {
+        let now = self.shared.clock.now();
+        if self.mode != Mode::Daemon || self.pruned.is_some_and(|at| now - at < PRUNE_EVERY) {
+            return;
         }
-        for occurrence in unfinished {
-            let name = occurrence.run();
-            let Some(plan) = reader.revision(&occurrence.plan_hash).await? else {
-                tracing::error!(
-                    event = "run.stopped", run = %name,
-                    reason = "its plan revision is not in the journal; the run stays unfinished"
-                );
-                continue;
-            };
-            let plan: Plan = match serde_json::from_str(&plan) {
-                Ok(plan) => plan,
-                Err(e) => {
-                    tracing::error!(event = "run.stopped", run = %name, reason = %format!("its plan revision cannot be read: {e}"));
-                    continue;
-                }
-            };
-            let events = reader.events_of(&name).await?;
-            let only = requested(&events);
-            self.start(Rc::new(plan), occurrence, RunState::fold(&events), only);
+        self.pruned = Some(now);
+        match self.shared.journal.prune(now - HISTORY).await {
+            Ok(0) => {}
+            Ok(events) => tracing::info!(event = "journal.pruned", "{events} events of runs older than 90 days"),
+            Err(e) => tracing::warn!(event = "journal.failed", reason = %e, "old history cannot be pruned"),
         }
-        Ok(())
-    }
-
-    fn start(&self, plan: Rc<Plan>, occurrence: Occurrence, state: RunState, only: Vec<String>) {
-        let run = Run::new(&self.shared, plan, occurrence, state, only);
-        self.shared.spawn(run.conduct());
     }
 
     /// Decides what is due and takes up requests.
     async fn tick(&mut self) {
+        self.prune().await;
         if self.mode == Mode::Daemon {
             let names: Vec<String> = self.scheduled.keys().cloned().collect();
             for name in names {
@@ -220,18 +183,16 @@ impl Engine {
                 return;
             }
         };
-        let busy = !self.shared.runs.borrow().is_empty();
-        if self.mode == Mode::Once && busy {
-            return; // unfinished runs come first
-        }
         for request in &requests {
+            match self.mode {
+                Mode::Once { request: ours } if request.id != ours => continue, // the daemon's
+                Mode::Once { .. } if !self.shared.runs.borrow().is_empty() => return, // unfinished runs come first
+                Mode::Once { .. } | Mode::Daemon => {}
+            }
             if let Err(e) = self.take_up(request).await {
                 tracing::warn!(event = "journal.failed", reason = %e, "a request cannot be taken up");
                 return;
             }
-        }
-        if self.mode == Mode::Once && requests.is_empty() {
-            self.shared.drain();
         }
     }
 
@@ -256,29 +217,36 @@ impl Engine {
             plan_hash: hash.clone(),
         };
         for miss in missed {
-            let stored = self.write(occurrence(miss.due, Decision::Miss, &miss.reason), false).await?;
-            self.settle(name, stored.due, false);
+            let stored = self.write(occurrence(miss.due, Decision::Miss, &miss.reason), None, false).await?;
+            self.settle(name, stored.due);
         }
         if let Some(due) = run {
             let (decision, reason) = match self.held(name) {
                 Some(why) => (Decision::Skip, why),
                 None => (Decision::Run, String::new()),
             };
-            let again = decision == Decision::Skip && self.scheduled.get(name).is_some_and(|s| s.skipped_last);
-            let stored = self.write(occurrence(due, decision, &reason), again).await?;
-            self.settle(name, due, stored.decision == Decision::Skip);
+            let again = decision == Decision::Skip && self.skipped_before(name, due).await?;
+            let stored = self.write(occurrence(due, decision, &reason), None, again).await?;
             if stored.decision == Decision::Run {
-                self.start(plan, stored, RunState::default(), Vec::new());
+                recover::start(&self.shared, plan, stored).await?;
             }
+            // Last: what failed above is decided again at the next tick, and finds what is stored.
+            self.settle(name, due);
         }
         Ok(())
     }
 
-    fn settle(&mut self, name: &str, due: DateTime<Utc>, skipped: bool) {
+    fn settle(&mut self, name: &str, due: DateTime<Utc>) {
         if let Some(entry) = self.scheduled.get_mut(name) {
             entry.settled = entry.settled.max(due);
-            entry.skipped_last = skipped;
         }
+    }
+
+    /// Whether the scheduled occurrence before `due` was skipped as well.
+    async fn skipped_before(&self, name: &str, due: DateTime<Utc>) -> Answer<bool> {
+        let newest = self.shared.journal.reader().occurrences(Some(name), DECISIONS_MAX).await?;
+        let before = newest.iter().find(|o| o.due < due && o.trigger == Trigger::Schedule);
+        Ok(before.is_some_and(|o| o.decision == Decision::Skip))
     }
 
     /// Why no occurrence of `plan` may begin now.
@@ -292,79 +260,37 @@ impl Engine {
     }
 
     /// Writes a decision and its event; what is stored.
-    async fn write(&self, occurrence: Occurrence, again: bool) -> Answer<Occurrence> {
-        let stored = match self.shared.journal.decide(&occurrence).await {
-            Ok(Written::New(stored) | Written::Before(stored)) => stored,
-            Err(e) => {
-                // Raises the alarm once, and notices when the journal can be written again.
-                let _ = self.shared.record(&[]).await;
-                return Err(e);
-            }
-        };
+    async fn write(&self, occurrence: Occurrence, request: Option<i64>, again: bool) -> Answer<Occurrence> {
+        let stored = self.shared.decide(&occurrence, request).await?;
         self.shared.record(&[decided(&stored, again)]).await?;
         Ok(stored)
     }
 
-    /// A decision is written before its event: tells of those that the engine did not live to tell of.
-    async fn tell_decisions(&self) -> Answer<()> {
-        let reader = self.shared.journal.reader();
-        for plan in self.scheduled.keys() {
-            for occurrence in reader.occurrences(Some(plan), UNTOLD_MAX).await?.iter().rev() {
-                let event = decided(occurrence, false);
-                if !reader.events_of(&event.run).await?.iter().any(|e| e.draft.kind == event.kind) {
-                    self.shared.record(&[event]).await?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes up a request of a person: `due` is now, moved on to the plan's next free second. One request is one
-    /// occurrence: what was begun for it before a crash, or before the journal failed, is gone on with.
+    /// Takes up a request of a person: `due` is now, moved on to the plan's next free second.
     async fn take_up(&mut self, request: &Request) -> Answer<()> {
         let sh = Rc::clone(&self.shared);
         let plan = request.data.get("plan").and_then(Value::as_str).unwrap_or_default().to_owned();
         let only: Vec<String> =
             request.data.get("instance").and_then(Value::as_str).map(str::to_owned).into_iter().collect();
-        let due = match self.begun_for(request.id).await? {
-            Some(due) => due,
-            None => {
-                let mut due = sh.clock.now_secs();
-                while sh.journal.reader().occurrence(&plan, due).await?.is_some() {
-                    due += TimeDelta::seconds(1);
-                }
-                due
-            }
-        };
-        let known = self.scheduled.get(&plan).map(|s| (Rc::clone(&s.plan), s.hash.clone()));
-        let occurrence = match sh.journal.reader().occurrence(&plan, due).await? {
-            Some(stored) => stored,
-            None => self.consider(plan, due, known.as_ref().map(|(_, hash)| hash)),
-        };
-        let name = occurrence.run();
-        // The event first: a run that goes on after a crash must know what was asked.
-        let data = json!({ "request": request.id, "only": only });
-        sh.record(&[Draft::of_run(&name, Kind::RequestAccepted, data)]).await?;
-        let stored = self.write(occurrence, false).await?;
-        let begun = sh.runs.borrow().contains_key(&name)
-            || sh.journal.reader().newest_of(&name, Kind::RunFinished.as_str()).await?.is_some();
-        sh.journal.accept(request.id, &name).await?;
-        if let (Decision::Run, false, Some((plan, _))) = (stored.decision, begun, known) {
-            self.start(plan, stored, RunState::default(), only);
+        let now = sh.clock.now();
+        let mut due = sh.clock.now_secs();
+        let timetable = self.scheduled.get(&plan).map(|s| &s.timetable);
+        let scheduled =
+            |due: DateTime<Utc>| timetable.is_some_and(|t| t.next_after(due - TimeDelta::seconds(1)) == Some(due));
+        // A second of the schedule stays the schedule's: free, or not, it is not ours to take. (A plan that is due
+        // every second leaves none: then the first free one.)
+        let mut looked = 0;
+        while sh.journal.reader().occurrence(&plan, due).await?.is_some() || (looked < SECONDS_MAX && scheduled(due)) {
+            due += TimeDelta::seconds(1);
+            looked += 1;
         }
-        Ok(())
-    }
-
-    /// The `due` of the occurrence that was begun for a request, if one was.
-    async fn begun_for(&self, request: i64) -> Answer<Option<DateTime<Utc>>> {
-        let accepted = self.shared.journal.reader().events_of_kind(Kind::RequestAccepted.as_str()).await?;
-        let ours = accepted.iter().rev().find(|e| e.draft.data.get("request").and_then(Value::as_i64) == Some(request));
-        Ok(ours.and_then(|e| naming::parse_run_name(&e.draft.run)).map(|(_, due)| due))
-    }
-
-    /// Whether a requested occurrence may run. `hash`: the plan's revision, if the plan is known.
-    fn consider(&self, plan: String, due: DateTime<Utc>, hash: Option<&String>) -> Occurrence {
-        let (decision, reason) = match (hash, self.held(&plan)) {
+        let known = self.scheduled.get(&plan).map(|s| (Rc::clone(&s.plan), s.hash.clone()));
+        let stale = self.mode == Mode::Daemon && now - request.at > REQUEST_AGE;
+        let (decision, reason) = match (&known, self.held(&plan)) {
+            _ if stale => (
+                Decision::Skip,
+                format!("asked for at {} and not taken up in time; ask again", naming::rfc3339(request.at)),
+            ),
             (None, _) => (
                 Decision::Skip,
                 format!("the running daemon knows no plan `{plan}`; restart it to load the configuration"),
@@ -372,13 +298,23 @@ impl Engine {
             (_, Some(why)) => (Decision::Skip, why),
             _ => (Decision::Run, String::new()),
         };
-        let (plan_hash, decided_at) = (hash.cloned().unwrap_or_default(), self.shared.clock.now());
-        Occurrence { plan, due, trigger: Trigger::Manual, decision, reason, decided_at, plan_hash }
+        let hash = known.as_ref().map_or_else(String::new, |(_, hash)| hash.clone());
+        let occurrence =
+            Occurrence { plan, due, trigger: Trigger::Manual, decision, reason, decided_at: now, plan_hash: hash };
+        let name = occurrence.run();
+        // The event first: a run that goes on after a crash must know what was asked.
+        let data = json!({ "request": request.id, "only": only });
+        sh.record(&[Draft::of_run(&name, Kind::RequestAccepted, data)]).await?;
+        let stored = self.write(occurrence, Some(request.id), false).await?;
+        match known {
+            Some((plan, _)) if stored.decision == Decision::Run => recover::start(&sh, plan, stored).await,
+            _ => Ok(()),
+        }
     }
 }
 
 /// The event of a decision.
-fn decided(stored: &Occurrence, again: bool) -> Draft {
+pub(super) fn decided(stored: &Occurrence, again: bool) -> Draft {
     let kind = match stored.decision {
         Decision::Run => Kind::OccurrenceDecided,
         Decision::Skip => Kind::OccurrenceSkipped,
@@ -392,13 +328,6 @@ fn decided(stored: &Occurrence, again: bool) -> Draft {
         data["again"] = json!(true);
     }
     Draft::of_run(&stored.run(), kind, data)
-}
-
-/// The instances that a person named, if the run was requested.
-fn requested(events: &[Event]) -> Vec<String> {
-    let accepted = events.iter().find(|e| e.draft.kind == Kind::RequestAccepted);
-    let only = accepted.and_then(|e| e.draft.data.get("only")).and_then(Value::as_array);
-    only.into_iter().flatten().filter_map(|v| v.as_str().map(str::to_owned)).collect()
 }
 
 fn attempt_of(fence: i64) -> u32 {

@@ -16,6 +16,9 @@ use crate::domain::saga::{Phase, StepState};
 /// How long refusals that may pass, and look-ups that fail, are borne before a step that has had no effect ends.
 const PATIENCE: Duration = Duration::from_secs(900);
 
+/// A lost answer that cannot even be looked for is alarmed after this long.
+const ALARM: Duration = Duration::from_secs(600);
+
 /// What looking for a step's effect found.
 #[derive(Debug)]
 pub enum Look {
@@ -25,6 +28,8 @@ pub enum Look {
     Absent,
     /// What is there in its place is not ours, for this reason.
     Foreign(String),
+    /// The effect is not wanted any more, for this reason: the step ends well without it.
+    Moot(String),
     /// The look-up failed: nothing is known.
     Unclear(Fault),
 }
@@ -53,6 +58,12 @@ pub struct Search {
     pub name_taken: bool,
 }
 
+impl Search {
+    fn new(attempt: u32, name_taken: bool) -> Self {
+        Self { attempt, waited: Duration::ZERO, empty: 0, name_taken }
+    }
+}
+
 /// One kind of step for one subject. The executor, and nothing else, calls it.
 #[async_trait(?Send)]
 pub trait Step {
@@ -66,10 +77,14 @@ pub trait Step {
     fn takes_down(&self) -> bool {
         false
     }
-    /// Whether the effect is already there.
-    async fn look(&self, intent: &Value) -> Look;
+    /// Whether the effect is already there. `lost`: an attempt was made and its answer lost, so look everywhere.
+    async fn look(&self, intent: &Value, lost: bool) -> Look;
     /// Makes the effect.
     async fn act(&self, intent: &Value) -> Effect<Value>;
+    /// Whether a refusal may pass by itself, so that the effect is tried again.
+    fn passes(&self, fault: &Fault) -> bool {
+        fault.class.passes()
+    }
     /// What to do while its answer is unknown.
     fn resend(&self, search: &Search) -> Resend;
     /// Waits for what the effect brought about to end, and journals that.
@@ -100,21 +115,21 @@ impl At<'_> {
 /// [`Stop::Drained`]: it ended at a journal boundary, and goes on after a restart.
 pub async fn drive(at: &At<'_>, step: &dyn Step, known: Option<&StepState>) -> Result<(), Stop> {
     let made = match known {
-        None => begin(at, step).await?,
+        None => begin(at, step, 1).await?,
         Some(state) => match state.phase {
+            Phase::NotMade => begin(at, step, state.attempt + 1).await?,
             Phase::Intended | Phase::Unknown => {
-                let search = Search { attempt: state.attempt, waited: Duration::ZERO, empty: 0, name_taken: false };
-                look_again(at, step, search, &state.intent).await?
+                look_again(at, step, Search::new(state.attempt, false), &state.intent).await?
             }
             Phase::Done => true,
-            Phase::Good | Phase::Bad(_) => return Ok(()),
+            Phase::Good | Phase::Left(_) | Phase::Bad(_) => return Ok(()),
         },
     };
     if made { step.settle().await } else { Ok(()) }
 }
 
-/// The first attempt: look, intent, act. Whether the effect was made.
-async fn begin(at: &At<'_>, step: &dyn Step) -> Result<bool, Stop> {
+/// An attempt of which it is certain that none before it was made: look, intent, act. Whether the effect was made.
+async fn begin(at: &At<'_>, step: &dyn Step, number: u32) -> Result<bool, Stop> {
     let intent = step.intent();
     let mut wait = FIRST;
     let mut waited = Duration::ZERO;
@@ -123,47 +138,45 @@ async fn begin(at: &At<'_>, step: &dyn Step) -> Result<bool, Stop> {
             return Err(Stop::Drained);
         }
         if let Some(why) = step.forbidden() {
-            return refuse(at, step, 1, &why, None, true).await;
+            return refuse(at, step, number, Refusal::ours(&why)).await;
         }
-        match at.shared.unless_drained(step.look(&intent)).await? {
-            Look::Found(result) => return adopt(at, step, 1, result).await,
-            Look::Foreign(why) => return refuse(at, step, 1, &why, None, true).await,
+        match at.shared.unless_drained(step.look(&intent, false)).await? {
+            Look::Found(result) => return adopt(at, step, number, result).await,
+            Look::Foreign(why) => {
+                return refuse(at, step, number, Refusal { ours: false, ..Refusal::ours(&why) }).await;
+            }
+            Look::Moot(why) => return moot(at, step, number, &why).await,
             Look::Unclear(fault) if !fault.class.passes() || waited >= PATIENCE => {
                 let why = format!("could not look whether it is done already: {fault}");
-                return refuse(at, step, 1, &why, Some(&fault), true).await;
+                return refuse(at, step, number, Refusal::of(&why, &fault, true)).await;
             }
             Look::Unclear(_) => {
                 at.shared.pause(wait).await?;
                 waited += wait;
                 wait = longer(wait);
             }
-            Look::Absent => {
-                if let Some(why) = step.forbidden() {
-                    return refuse(at, step, 1, &why, None, true).await;
-                }
-                return attempt(at, step, 1, &intent).await;
-            }
+            Look::Absent => return attempt(at, step, number, &intent, true).await,
         }
     }
 }
 
-/// Writes the intent and makes the effect.
-async fn attempt(at: &At<'_>, step: &dyn Step, number: u32, intent: &Value) -> Result<bool, Stop> {
+/// Writes the intent and makes the effect. `clean`: it is certain that no attempt before was made.
+async fn attempt(at: &At<'_>, step: &dyn Step, number: u32, intent: &Value, clean: bool) -> Result<bool, Stop> {
     if at.shared.draining() {
         return Err(Stop::Drained);
     }
     let mut drafts = vec![at.draft(step, number, Kind::StepIntent, intent.clone())];
-    if step.takes_down() && number == 1 {
+    if step.takes_down() && !holds_slot(at) {
         drafts.push(Draft::of(at.run, at.subject, Kind::SlotTaken, json!({ "reason": "rebooted by CreateImage" })));
     }
     at.shared.record_intent(&drafts).await?;
-    // Writing it may have taken long.
-    if let Some(why) = step.forbidden() {
-        return refuse(at, step, number, &why, None, true).await;
-    }
     let mut wait = FIRST;
     let mut waited = Duration::ZERO;
     loop {
+        // Writing the intent, or waiting, may have taken long.
+        if let Some(why) = step.forbidden() {
+            return refuse(at, step, number, Refusal { certain: clean, ..Refusal::ours(&why) }).await;
+        }
         // Never cut short: an effect under way is waited for, also when draining.
         match step.act(intent).await {
             Effect::Done { value, request_id } => {
@@ -173,24 +186,32 @@ async fn attempt(at: &At<'_>, step: &dyn Step, number: u32, intent: &Value) -> R
                 return Ok(true);
             }
             Effect::Refused(fault) if fault.class == Class::DuplicateName => {
-                let search = Search { attempt: number, waited: Duration::ZERO, empty: 0, name_taken: true };
-                return look_again(at, step, search, intent).await;
+                return look_again(at, step, Search::new(number, true), intent).await;
             }
-            Effect::Refused(fault) if fault.class.passes() && waited < PATIENCE && step.forbidden().is_none() => {
+            Effect::Refused(fault) if step.passes(&fault) && waited < PATIENCE => {
                 tracing::info!(
                     event = "step.waiting", run = at.run, instance = %at.subject.id, step = step.name(),
                     reason = %fault, "refused for now; tried again in {} s", wait.as_secs()
                 );
-                at.shared.pause(wait).await?;
+                if at.shared.pause(wait).await.is_err() {
+                    if clean {
+                        // Else the next start would take it for an answer that was lost.
+                        let data = json!({ "reason": fault.to_string(), "again": true });
+                        at.shared.record_result(&[at.draft(step, number, Kind::StepRefused, data)]).await?;
+                    }
+                    return Err(Stop::Drained);
+                }
                 waited += wait;
                 wait = longer(wait);
             }
-            Effect::Refused(fault) => return refuse(at, step, number, &fault.to_string(), Some(&fault), true).await,
+            Effect::Refused(fault) => {
+                let why = fault.to_string();
+                return refuse(at, step, number, Refusal::of(&why, &fault, clean)).await;
+            }
             Effect::Unknown(fault) => {
                 let data = json!({ "reason": fault.to_string(), "aws_request_id": fault.request_id });
                 at.shared.record_result(&[at.draft(step, number, Kind::StepUnknown, data)]).await?;
-                let search = Search { attempt: number, waited: Duration::ZERO, empty: 0, name_taken: false };
-                return look_again(at, step, search, intent).await;
+                return look_again(at, step, Search::new(number, false), intent).await;
             }
         }
     }
@@ -199,16 +220,41 @@ async fn attempt(at: &At<'_>, step: &dyn Step, number: u32, intent: &Value) -> R
 /// Looks for an effect whose answer was lost, at growing intervals. Whether it was made.
 async fn look_again(at: &At<'_>, step: &dyn Step, mut search: Search, intent: &Value) -> Result<bool, Stop> {
     let mut wait = FIRST;
+    let mut alarmed = false;
     loop {
-        match at.shared.unless_drained(step.look(intent)).await? {
+        match at.shared.unless_drained(step.look(intent, true)).await? {
             Look::Found(result) => return adopt(at, step, search.attempt, result).await,
-            Look::Foreign(why) => return refuse(at, step, search.attempt, &why, None, false).await,
+            Look::Foreign(why) => {
+                return refuse(
+                    at,
+                    step,
+                    search.attempt,
+                    Refusal { ours: false, certain: false, ..Refusal::ours(&why) },
+                )
+                .await;
+            }
+            Look::Moot(why) => return moot(at, step, search.attempt, &why).await,
+            Look::Unclear(fault) if search.waited >= ALARM && !alarmed => {
+                alarmed = true;
+                let why = format!(
+                    "the answer to {} of {} was lost, and it cannot be looked for since {} min: {fault}",
+                    step.name(),
+                    at.subject.id,
+                    search.waited.as_secs() / 60
+                );
+                // After a restart it may be alarmed again, in other words.
+                let known = at.shared.journal.reader().events_of(at.run).await.unwrap_or_default();
+                let draft = at.draft(step, search.attempt, Kind::StepNeedsPerson, json!({ "reason": why }));
+                if !known.iter().any(|e| e.draft.kind == draft.kind && e.draft.subject == draft.subject) {
+                    at.shared.record_result(&[draft]).await?;
+                }
+            }
             Look::Unclear(_) => {}
             Look::Absent => {
                 search.empty += 1;
                 match step.resend(&search) {
                     Resend::LookAgain => {}
-                    Resend::Send => return Box::pin(attempt(at, step, search.attempt + 1, intent)).await,
+                    Resend::Send => return Box::pin(attempt(at, step, search.attempt + 1, intent, false)).await,
                     Resend::GiveUp(why) => {
                         let data = json!({ "reason": why });
                         at.shared.record_result(&[at.draft(step, search.attempt, Kind::StepAbandoned, data)]).await?;
@@ -223,6 +269,13 @@ async fn look_again(at: &At<'_>, step: &dyn Step, mut search: Search, intent: &V
     }
 }
 
+/// The effect is not wanted any more: the step ends well without it.
+async fn moot(at: &At<'_>, step: &dyn Step, number: u32, why: &str) -> Result<bool, Stop> {
+    let data = json!({ "outcome": "done", "reason": why });
+    at.shared.record_result(&[at.draft(step, number, Kind::StepObserved, data)]).await?;
+    Ok(false)
+}
+
 /// The effect is there already: it becomes ours.
 async fn adopt(at: &At<'_>, step: &dyn Step, number: u32, result: Value) -> Result<bool, Stop> {
     let mut data = result;
@@ -231,20 +284,36 @@ async fn adopt(at: &At<'_>, step: &dyn Step, number: u32, result: Value) -> Resu
     Ok(true)
 }
 
-/// Ends the step without its effect. `certain`: it certainly was not made, so nothing went down for it.
-async fn refuse(
-    at: &At<'_>,
-    step: &dyn Step,
-    number: u32,
-    why: &str,
-    fault: Option<&Fault>,
+/// Why a step ends without its effect.
+struct Refusal<'a> {
+    why: &'a str,
+    fault: Option<&'a Fault>,
+    /// Whether it certainly was not made in any attempt, so that nothing went down for it.
     certain: bool,
-) -> Result<bool, Stop> {
-    let mut data = json!({ "reason": why });
-    put(&mut data, "aws_request_id", fault.and_then(|f| f.request_id.as_deref()));
-    put(&mut data, "class", fault.map(|f| f.class.label()));
+    /// Whether it is our own decision, and no failure.
+    ours: bool,
+}
+
+impl<'a> Refusal<'a> {
+    /// We do not want it now.
+    fn ours(why: &'a str) -> Self {
+        Self { why, fault: None, certain: true, ours: true }
+    }
+
+    /// AWS said no.
+    fn of(why: &'a str, fault: &'a Fault, certain: bool) -> Self {
+        Self { why, fault: Some(fault), certain, ours: false }
+    }
+}
+
+/// Ends the step without its effect.
+async fn refuse(at: &At<'_>, step: &dyn Step, number: u32, refusal: Refusal<'_>) -> Result<bool, Stop> {
+    let mut data = json!({ "reason": refusal.why });
+    put(&mut data, "aws_request_id", refusal.fault.and_then(|f| f.request_id.as_deref()));
+    put(&mut data, "outcome", (refusal.ours && refusal.certain).then_some("skipped"));
+    put(&mut data, "class", refusal.fault.map(|f| f.class.label()));
     let mut drafts = vec![at.draft(step, number, Kind::StepRefused, data)];
-    if certain && number == 1 && step.takes_down() {
+    if refusal.certain && step.takes_down() {
         step.not_made();
         if holds_slot(at) {
             drafts.push(Draft::of(at.run, at.subject, Kind::SlotFreed, json!({ "reason": "nothing was rebooted" })));

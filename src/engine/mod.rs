@@ -7,6 +7,7 @@ pub mod heartbeat;
 pub mod installation;
 pub mod machine;
 pub mod observe;
+mod recover;
 mod retain;
 mod rollout;
 mod run;

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
@@ -33,8 +32,8 @@ pub fn longer(wait: Duration) -> Duration {
 /// What a look found.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Seen<T> {
-    /// It is there, as a read saw it that began at this instant.
-    There(T, DateTime<Utc>),
+    /// It is there, as a read saw it that began at this point of tokio's time.
+    There(T, Instant),
     /// It was absent in enough reads over enough time.
     Gone,
 }
@@ -78,7 +77,7 @@ impl<T: Clone> Watched<T> {
         entries.iter().filter(|(_, list)| list.iter().any(soon)).map(|(id, _)| id.clone()).collect()
     }
 
-    fn deliver(&self, now: Instant, asked_at: DateTime<Utc>, asked: &[String], found: Option<&BTreeMap<String, T>>) {
+    fn deliver(&self, now: Instant, asked_at: Instant, asked: &[String], found: Option<&BTreeMap<String, T>>) {
         let mut entries = self.entries.borrow_mut();
         for id in asked {
             for entry in entries.get_mut(id).into_iter().flatten() {
@@ -211,7 +210,6 @@ async fn poll<T: Clone, F: std::future::Future<Output = Read<BTreeMap<String, T>
             continue;
         }
         let ids = watched.batch(now);
-        let asked_at = sh.clock.now();
         let Ok(answer) = sh.unless_drained(fetch(Rc::clone(&sh), ids.clone())).await else { return };
         match &answer {
             Ok(_) if failing => {
@@ -228,6 +226,6 @@ async fn poll<T: Clone, F: std::future::Future<Output = Read<BTreeMap<String, T>
             }
             _ => {}
         }
-        watched.deliver(sh.clock.instant(), asked_at, &ids, answer.as_ref().ok());
+        watched.deliver(sh.clock.instant(), now, &ids, answer.as_ref().ok());
     }
 }

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use futures_util::stream::{self, StreamExt as _};
 use serde_json::{Value, json};
 
 use super::executor::{self, At};
@@ -13,10 +14,14 @@ use super::steps::RETAIN;
 use super::steps::retain::{Remove, delete_snapshot, end_snapshot};
 use crate::cloud::port::{ImageQuery, InstanceQuery, Read};
 use crate::domain::event::{Draft, Kind};
-use crate::domain::naming::{self, Ownership, TAG_PREFIX};
+use crate::domain::naming::{self, Ownership, TAG_PREFIX, parse_run_name};
+use crate::domain::observed::ImageState;
 use crate::domain::place::{Place, Subject};
 use crate::domain::retention::{Candidate, Series, Situation, Verdict, decide};
-use crate::domain::saga::StepState;
+use crate::domain::saga::{Phase, RunState, StepState};
+
+/// Removals under way at once in one place: enough to fill the API's rate at its usual latency.
+const REMOVALS: usize = 16;
 
 /// All series of the plan in one place, and what is not ours.
 struct Listing {
@@ -29,44 +34,53 @@ pub async fn retain(run: &Run, places: &[Place]) -> Result<(), Stop> {
     if run.shared.barred.borrow().is_some() {
         return Ok(());
     }
-    finish_snapshots(run).await?;
+    finish_leftovers(run).await?;
     for place in places {
         match run.patiently("cannot list our images", || list(run, place)).await? {
             Ok(listing) => in_place(run, place, &listing).await?,
             Err(fault) => {
-                let why = format!(
-                    "cannot list our images in {place} completely: {fault}. Nothing is deleted there in this run"
-                );
+                let why = format!("cannot list our images in {place} completely: {fault}");
                 stopped(run, place, &why).await?;
+                finish_begun(run, place, &BTreeSet::new()).await?;
             }
         }
     }
     Ok(())
 }
 
-/// Says once in a run why nothing is deleted in a place.
+/// A place is left alone in this run; said once in it.
 async fn stopped(run: &Run, place: &Place, why: &str) -> Result<(), Stop> {
     let step = format!("{RETAIN}:{}", place.region);
     if run.active.state.borrow().mishaps.contains_key(&step) {
         return Ok(());
     }
-    let draft = Draft::of_run(&run.name, Kind::RetainStopped, json!({ "reason": why }));
-    run.record(draft.at_step(&step, 1)).await
+    let data = json!({ "reason": format!("{why}. Nothing is deleted there in this run") });
+    run.record(Draft::of_run(&run.name, Kind::RetainStopped, data).at_step(&step, 1)).await
 }
 
-/// Snapshots whose deletion needed a person in an earlier run are tried again.
-async fn finish_snapshots(run: &Run) -> Result<(), Stop> {
+/// Finishes what an earlier run of the plan began and could not end: snapshots whose deletion needed a person, images
+/// of which it is not known whether they are gone.
+async fn finish_leftovers(run: &Run) -> Result<(), Stop> {
     let Ok(open) = run.shared.journal.reader().open_needs(RETAIN).await else {
         return Ok(()); // the journal's own alarm says it
     };
     for event in open {
-        let of_this_plan = naming::parse_run_name(&event.draft.run).is_some_and(|(plan, _)| plan == run.plan.name);
-        if let Some(subject) = event.draft.subject.filter(|s| s.id.starts_with("snap-"))
-            && of_this_plan
-            && event.draft.run != *run.name
-        {
-            let fate = delete_snapshot(&run.shared, &subject).await;
+        let of_this_plan = parse_run_name(&event.draft.run).is_some_and(|(plan, _)| plan == run.plan.name);
+        let Some(subject) = event.draft.subject.filter(|_| of_this_plan && event.draft.run != *run.name) else {
+            continue;
+        };
+        if step_of(run, &subject).is_some_and(|s| s.ended()) {
+            continue; // tried in this run already, before a restart
+        }
+        if subject.id.starts_with("snap-") {
+            let fate = delete_snapshot(&run.shared, &subject).await?;
             end_snapshot(&run.shared, &run.name, &subject, fate).await?;
+        } else {
+            let events = run.shared.journal.reader().events_of(&event.draft.run).await.unwrap_or_default();
+            let earlier = RunState::fold(&events).others.remove(&subject).and_then(|mut steps| steps.remove(RETAIN));
+            if let Some(step) = earlier {
+                finish_one(run, &subject, step).await?;
+            }
         }
     }
     Ok(())
@@ -77,6 +91,9 @@ async fn list(run: &Run, place: &Place) -> Read<Listing> {
     let query = ImageQuery::Tag(format!("{TAG_PREFIX}daemon"), sh.daemon.clone());
     let mut listing = Listing { series: BTreeMap::new(), foreign: Vec::new() };
     for image in sh.cloud.images(place, &query).await? {
+        if image.state == ImageState::Deregistered {
+            continue; // gone; it is only still listed
+        }
         match naming::ownership(&image, &sh.daemon, &place.account) {
             Ownership::Ours(marks) if marks.plan == run.plan.name => {
                 let series = Series {
@@ -109,37 +126,46 @@ async fn in_place(run: &Run, place: &Place, listing: &Listing) -> Result<(), Sto
         match run.patiently("cannot tell which images are in use", || in_use(run, place, &ids)).await? {
             Ok(in_use) => verdicts(run, listing, &busy, &in_use),
             Err(fault) => {
-                let why = format!(
-                    "cannot tell which images are in use in {place}: {fault}. Nothing is deleted there in this run"
-                );
-                return stopped(run, place, &why).await;
+                stopped(run, place, &format!("cannot tell which images are in use in {place}: {fault}")).await?;
+                return finish_begun(run, place, &BTreeSet::new()).await;
             }
         }
     };
     let targets: BTreeSet<String> = run.active.state.borrow().targets.keys().map(|s| s.id.clone()).collect();
+    // A run that goes on ends what it began, and begins nothing more: `max_deletions` counts per run.
+    let resumed = run.active.state.borrow().decided.keys().any(|s| s.place == *place);
     let mut remove: BTreeMap<String, (&Verdict, &Candidate)> = BTreeMap::new();
     for (series, list) in &second {
         if targets.contains(&series.instance) || list.iter().any(|v| v.delete) {
             journal_verdicts(run, place, series, list).await?;
         }
         for verdict in list.iter().filter(|v| v.delete) {
-            if let Some(candidate) = listing.series[*series].iter().find(|c| c.image.id == verdict.image) {
+            let begun = step_of(run, &place.subject(&verdict.image)).is_some();
+            let candidate = listing.series[*series].iter().find(|c| c.image.id == verdict.image);
+            if let Some(candidate) = candidate.filter(|_| begun || !resumed) {
                 remove.insert(verdict.image.clone(), (verdict, candidate));
             }
         }
     }
-    settle_begun(run, place, &remove, listing).await?;
-    for (image, (verdict, candidate)) in &remove {
-        let subject = place.subject(image);
-        let parameters = json!({
-            "image": image,
-            "name": candidate.image.name,
-            "snapshots": candidate.image.snapshots,
-            "reason": verdict.reasons.join("; "),
-        });
-        drive(run, &subject, parameters, step_of(run, &subject)).await?;
+    finish_begun(run, place, &remove.keys().cloned().collect()).await?;
+    let mut removals = stream::iter(&remove)
+        .map(|(image, (verdict, candidate))| async move {
+            let subject = place.subject(image);
+            let parameters = json!({
+                "image": image,
+                "name": candidate.image.name,
+                "snapshots": candidate.image.snapshots,
+                "reason": verdict.reasons.join("; "),
+            });
+            drive(run, &subject, parameters, step_of(run, &subject)).await
+        })
+        .buffer_unordered(REMOVALS);
+    // Each removal stops at its own journal boundary, also when another one drains.
+    let mut end = Ok(());
+    while let Some(ended) = removals.next().await {
+        end = end.and(ended);
     }
-    Ok(())
+    end
 }
 
 fn verdicts<'a>(
@@ -148,9 +174,34 @@ fn verdicts<'a>(
     busy: &BTreeMap<String, String>,
     in_use: &BTreeMap<String, String>,
 ) -> Vec<(&'a Series, Vec<Verdict>)> {
-    let situation =
-        Situation { now: run.shared.clock.now(), zone: run.plan.schedule.timezone, in_use, busy, instance_gone: false };
-    listing.series.iter().map(|(series, list)| (series, decide(&run.plan.keep, list, &situation))).collect()
+    let situation = Situation { now: run.shared.clock.now(), zone: run.plan.schedule.timezone, in_use, busy };
+    let today = run.shared.plans.borrow().get(&run.plan.name).cloned();
+    let both = |list: &Vec<Candidate>| {
+        let mut verdicts = decide(&run.plan.keep, list, &situation);
+        match &today {
+            Some(plan) if plan.keep == run.plan.keep => {}
+            Some(plan) => unanimous(&mut verdicts, &decide(&plan.keep, list, &situation)),
+            None => keep_all(&mut verdicts, "its plan is not in the configuration any more"),
+        }
+        verdicts
+    };
+    listing.series.iter().map(|(series, list)| (series, both(list))).collect()
+}
+
+/// A run that goes on is of the revision that it began with, but what a person has decided to keep since is kept.
+fn unanimous(verdicts: &mut [Verdict], today: &[Verdict]) {
+    for verdict in verdicts.iter_mut().filter(|v| v.delete) {
+        if let Some(kept) = today.iter().find(|t| t.image == verdict.image && !t.delete) {
+            *verdict = kept.clone();
+        }
+    }
+}
+
+fn keep_all(verdicts: &mut [Verdict], why: &str) {
+    for verdict in verdicts.iter_mut().filter(|v| v.delete) {
+        verdict.delete = false;
+        verdict.reasons = vec![why.to_owned()];
+    }
 }
 
 /// Images that steps of any run still work on.
@@ -203,32 +254,43 @@ fn step_of(run: &Run, subject: &Subject) -> Option<StepState> {
     run.active.state.borrow().others.get(subject).and_then(|steps| steps.get(RETAIN)).cloned()
 }
 
-/// Goes on with removals that were begun before a restart: the verdict is taken anew where the image is still
-/// there; where it is gone, its snapshots are finished.
-async fn settle_begun(
-    run: &Run,
-    place: &Place,
-    remove: &BTreeMap<String, (&Verdict, &Candidate)>,
-    listing: &Listing,
-) -> Result<(), Stop> {
+/// Ends removals that were begun before a restart and of which the new verdict (`confirmed`) says nothing.
+async fn finish_begun(run: &Run, place: &Place, confirmed: &BTreeSet<String>) -> Result<(), Stop> {
     let begun: Vec<(Subject, StepState)> = {
         let state = run.active.state.borrow();
-        let open = state.others.iter().filter(|(s, _)| s.place == *place && s.id.starts_with("ami-"));
-        open.filter_map(|(s, steps)| Some((s.clone(), steps.get(RETAIN)?.clone())))
-            .filter(|(_, s)| !s.ended())
-            .collect()
+        let images = state.others.iter().filter(|(s, _)| s.place == *place && s.id.starts_with("ami-"));
+        let steps = images.filter_map(|(s, steps)| Some((s.clone(), steps.get(RETAIN)?.clone())));
+        steps.filter(|(s, step)| !step.ended() && !confirmed.contains(&s.id)).collect()
     };
     for (subject, step) in begun {
-        let there = listing.series.values().flatten().any(|c| c.image.id == subject.id);
-        if there && !remove.contains_key(&subject.id) && step.phase != crate::domain::saga::Phase::Done {
-            let data = json!({ "outcome": "done", "reason": "kept after all: the verdict changed" });
-            let draft = Draft::of(&run.name, &subject, Kind::StepObserved, data).at_step(RETAIN, step.attempt);
-            run.record(draft).await?;
-        } else if !remove.contains_key(&subject.id) {
-            drive(run, &subject, step.intent.clone(), Some(step)).await?;
-        }
+        finish_one(run, &subject, step).await?;
     }
     Ok(())
+}
+
+/// Ends one removal that was begun: where the image is gone, its snapshots are finished; where it is still there, it
+/// stays, since no verdict of today says that it goes.
+async fn finish_one(run: &Run, subject: &Subject, step: StepState) -> Result<(), Stop> {
+    if step.phase == Phase::Done {
+        return drive(run, subject, step.intent.clone(), Some(step)).await;
+    }
+    let query = ImageQuery::Ids(vec![subject.id.clone()]);
+    let read = run.patiently("cannot look for an image", || run.shared.cloud.images(&subject.place, &query)).await?;
+    let (kind, data) = match read {
+        Ok(list) if list.iter().all(|i| i.state == ImageState::Deregistered) => {
+            return drive(run, subject, step.intent.clone(), Some(step)).await;
+        }
+        Ok(_) => (Kind::StepObserved, json!({ "outcome": "done", "reason": "kept after all: the verdict changed" })),
+        Err(fault) => {
+            let why = format!(
+                "whether {} is deregistered is not known, and it cannot be looked for: {fault}. Its snapshots may be \
+                 left; it is looked for again in the plan's next run",
+                subject.id
+            );
+            (Kind::StepNeedsPerson, json!({ "outcome": "failed", "reason": why }))
+        }
+    };
+    run.record(Draft::of(&run.name, subject, kind, data).at_step(RETAIN, step.attempt)).await
 }
 
 async fn drive(run: &Run, subject: &Subject, parameters: Value, known: Option<StepState>) -> Result<(), Stop> {

@@ -100,6 +100,9 @@ async fn launch<'a>(
 
 /// Why no further target may be rebooted in this run.
 fn closed(run: &Run) -> Option<String> {
+    if let Some(why) = run.shared.barred.borrow().clone().or_else(|| run.active.late.borrow().clone()) {
+        return Some(why);
+    }
     if run.plan.rollout.on_unhealthy == OnUnhealthy::HaltPlan
         && let Some((subject, down)) = run.shared.slots.borrow().halted_by(&run.plan.name)
     {

@@ -1,6 +1,7 @@
 //! One run, from its start to its summary: account, selection, rollout, retention. Every phase goes on from what
 //! the journal knows, so a restart needs no path of its own.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use crate::cloud::port::{Caller, Read};
 use crate::domain::event::{Draft, Kind, Occurrence};
 use crate::domain::place::Place;
 use crate::domain::plan::Plan;
-use crate::domain::saga::RunState;
+use crate::domain::saga::{RunState, StepState};
 
 /// How long reads that fail are tried again before the run goes on without them, and says so.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -61,23 +62,20 @@ impl Run {
     }
 
     async fn phases(&self) -> Result<(), Stop> {
-        let not_understood = self.active.state.borrow().not_understood.clone();
-        if let Some(what) = not_understood {
-            tracing::error!(
-                event = "run.stopped", run = &*self.name,
-                reason = %format!("its journal holds {what}, which this version does not understand; install the newer stillframe again")
-            );
-            return Ok(());
-        }
         if !self.active.state.borrow().started {
             let data = json!({
                 "trigger": self.occurrence.trigger.as_str(), "plan_hash": self.occurrence.plan_hash, "only": self.only,
             });
             self.record(Draft::of_run(&self.name, Kind::RunStarted, data)).await?;
         }
-        if let Some(places) = self.places().await? {
+        if !self.active.state.borrow().selected
+            && let Some(places) = self.places().await?
+        {
             choose::select(self, &places).await?;
-            rollout::rollout(self).await?;
+        }
+        // Targets know their own place: what was begun goes on, also while the account cannot be asked for.
+        rollout::rollout(self).await?;
+        if let Some(places) = self.places().await? {
             retain::retain(self, &places).await?;
         }
         let (outcome, reason) = self.active.state.borrow().outcome();
@@ -97,13 +95,8 @@ impl Run {
         let count = |wanted: Outcome| {
             state.targets.values().filter(|t| t.finished.as_ref().is_some_and(|(o, _)| *o == wanted)).count()
         };
-        let deleted = state
-            .others
-            .iter()
-            .filter(|(s, steps)| {
-                s.id.starts_with("ami-") && steps.values().any(|s| matches!(s.phase, crate::domain::saga::Phase::Good))
-            })
-            .count();
+        let gone = |steps: &BTreeMap<String, StepState>| steps.values().any(|s| !s.result.is_null());
+        let deleted = state.others.iter().filter(|(s, steps)| s.id.starts_with("ami-") && gone(steps)).count();
         json!({
             "done": count(Outcome::Done),
             "failed": count(Outcome::Failed),
@@ -151,6 +144,9 @@ impl Run {
 
     /// The places of the plan, or nothing (and a mishap) if our account or region cannot be known.
     async fn places(&self) -> Result<Option<Vec<Place>>, Stop> {
+        if ["account", "region"].iter().any(|step| self.active.state.borrow().mishaps.contains_key(*step)) {
+            return Ok(None); // said already
+        }
         let caller = match self.caller().await? {
             Ok(caller) => caller,
             Err(fault) => {

@@ -14,9 +14,10 @@ use super::observe::Observer;
 use crate::clock::Clock;
 use crate::cloud::governed::Governed;
 use crate::cloud::port::Caller;
-use crate::domain::event::{Draft, Event};
+use crate::domain::event::{Draft, Event, Occurrence};
 use crate::domain::machine::OwnMachine;
 use crate::domain::place::Subject;
+use crate::domain::plan::Plan;
 use crate::domain::rollout::Slots;
 use crate::domain::saga::RunState;
 use crate::journal::{Journal, JournalError, Written};
@@ -42,13 +43,15 @@ pub struct ActiveRun {
     pub state: RefCell<RunState>,
     /// One bell per target, rung at each of its events.
     bells: RefCell<BTreeMap<Subject, Rc<Notify>>>,
+    /// Why nothing more may be rebooted in it: it lay still for too long.
+    pub late: RefCell<Option<String>>,
 }
 
 impl ActiveRun {
     /// A run with what is known of it.
     #[must_use]
     pub fn new(plan: &str, state: RunState) -> Self {
-        Self { plan: plan.to_owned(), state: RefCell::new(state), bells: RefCell::default() }
+        Self { plan: plan.to_owned(), state: RefCell::new(state), bells: RefCell::default(), late: RefCell::default() }
     }
 
     /// The bell of one target.
@@ -88,6 +91,8 @@ pub struct Shared {
     pub own_machine: RefCell<OwnMachine>,
     /// Runs going on, by name.
     pub runs: RefCell<BTreeMap<String, Rc<ActiveRun>>>,
+    /// The plans in force, by name: a run that goes on may be of an older revision.
+    pub plans: RefCell<BTreeMap<String, Rc<Plan>>>,
     /// Our account, once known.
     pub caller: RefCell<Option<Caller>>,
     /// Why nothing may be begun (another installation works under our name).
@@ -126,6 +131,7 @@ impl Shared {
             slots_changed: Notify::new(),
             own_machine: RefCell::new(own_machine),
             runs: RefCell::default(),
+            plans: RefCell::default(),
             caller: RefCell::default(),
             barred: RefCell::default(),
             listener,
@@ -156,6 +162,7 @@ impl Shared {
     /// Asks all tasks to stop at their next journal boundary.
     pub fn drain(&self) {
         self.drain.send_replace(true);
+        self.tasks_added.notify_one(); // the loop may have nothing else to wake up for
     }
 
     /// Whether they were asked.
@@ -192,23 +199,7 @@ impl Shared {
     /// The journal's.
     pub async fn record(&self, drafts: &[Draft]) -> Result<Vec<Event>, JournalError> {
         let written = self.journal.append(self.clock.now(), drafts).await;
-        match &written {
-            Ok(_) if self.sick.replace(false) => {
-                tracing::info!(event = "journal.recovered", "the journal can be written again")
-            }
-            Ok(_) => {}
-            Err(e @ JournalError::Fenced { .. }) => {
-                tracing::error!(event = "journal.fenced", reason = %e);
-                self.fenced.set(true);
-                self.drain();
-            }
-            Err(e) if !self.sick.replace(true) => tracing::error!(
-                event = "journal.failed",
-                reason = %e,
-                "nothing new is started until it can be written: free space, or repair the state directory"
-            ),
-            Err(_) => {}
-        }
+        self.note(written.as_ref().err());
         let mut events = Vec::new();
         for entry in written? {
             let event = match entry {
@@ -227,6 +218,39 @@ impl Shared {
         Ok(events)
     }
 
+    /// Writes a decision, and that it answers `request`.
+    ///
+    /// # Errors
+    /// The journal's.
+    pub async fn decide(&self, occurrence: &Occurrence, request: Option<i64>) -> Result<Occurrence, JournalError> {
+        let written = self.journal.decide(occurrence, request).await;
+        self.note(written.as_ref().err());
+        written.map(Written::into_inner)
+    }
+
+    /// Raises the alarm when writing begins to fail, once, and says when it works again. Whoever failed to write
+    /// tries again, so it is noticed.
+    fn note(&self, failure: Option<&JournalError>) {
+        match failure {
+            None if self.sick.replace(false) => {
+                tracing::info!(event = "journal.recovered", "the journal can be written again");
+            }
+            // The store works; what was to be written does not fit.
+            None | Some(JournalError::Conflict { .. }) => {}
+            Some(e @ JournalError::Fenced { .. }) => {
+                tracing::error!(event = "journal.fenced", reason = %e);
+                self.fenced.set(true);
+                self.drain();
+            }
+            Some(e) if !self.sick.replace(true) => tracing::error!(
+                event = "journal.failed",
+                reason = %e,
+                "nothing new is started until it can be written: free space, or repair the state directory"
+            ),
+            Some(_) => {}
+        }
+    }
+
     /// Writes results: keeps trying, since they have happened. Nothing new starts meanwhile.
     ///
     /// # Errors
@@ -237,9 +261,18 @@ impl Shared {
             match self.record(drafts).await {
                 Ok(events) => return Ok(events),
                 Err(JournalError::Fenced { .. }) => return Err(Stop::Drained),
-                Err(JournalError::Conflict { key, stored, offered }) => {
-                    tracing::error!(event = "journal.conflict", reason = %format!("{key}: {stored}, not {offered}"));
-                    return Err(Stop::Drained);
+                Err(e @ JournalError::Conflict { .. }) => {
+                    // A defect of ours. The fact is on record, if in other words; the rest must not be lost for it.
+                    tracing::error!(event = "journal.conflict", reason = %e);
+                    let mut events = Vec::new();
+                    for draft in drafts {
+                        match self.record(std::slice::from_ref(draft)).await {
+                            Err(JournalError::Conflict { .. }) => {}
+                            Err(_) => events.extend(Box::pin(self.record_result(std::slice::from_ref(draft))).await?),
+                            Ok(written) => events.extend(written),
+                        }
+                    }
+                    return Ok(events);
                 }
                 Err(_) => self.pause(JOURNAL_RETRY).await?,
             }

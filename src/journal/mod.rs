@@ -101,14 +101,14 @@ pub struct Request {
 pub trait Journal {
     /// Takes the lease, under a fence number greater than all before; every later write carries it.
     async fn acquire(&self, now: DateTime<Utc>) -> Answer<i64>;
-    /// Writes what was decided of an occurrence, once.
-    async fn decide(&self, occurrence: &Occurrence) -> Answer<Written<Occurrence>>;
+    /// Writes what was decided of an occurrence, once; and in the same transaction that it answers `request`.
+    async fn decide(&self, occurrence: &Occurrence, request: Option<i64>) -> Answer<Written<Occurrence>>;
     /// Stores a plan revision under its hash.
     async fn store_revision(&self, hash: &str, plan: &str) -> Answer<()>;
     /// Writes events in one transaction, all or none, in their order.
     async fn append(&self, now: DateTime<Utc>, drafts: &[Draft]) -> Answer<Vec<Written<Event>>>;
-    /// Takes up a request, as this run.
-    async fn accept(&self, request: i64, run: &str) -> Answer<()>;
+    /// Forgets the details of runs that ended before `before`. What is still open, and how each run ended, stays.
+    async fn prune(&self, before: DateTime<Utc>) -> Answer<usize>;
     /// Read access.
     fn reader(&self) -> &dyn Reader;
 }

@@ -1,14 +1,17 @@
 //! The journal in one SQLite file: WAL, `synchronous=FULL`, migrations by `user_version`.
 
+mod rows;
+
 use std::cell::{Cell, RefCell};
 use std::path::Path;
 
 use async_trait::async_trait;
-use chrono::{DateTime, TimeZone as _, Utc};
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, Transaction, TransactionBehavior, params};
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior, params};
 
+use self::rows::{instant, json, read_event, read_occurrence, store};
 use super::{Answer, Journal, JournalError, Reader, Request, Written};
-use crate::domain::event::{Decision, Draft, Event, Kind, Occurrence, Trigger, VERSION};
+use crate::domain::event::{Draft, Event, Occurrence, VERSION};
 
 /// The journal's file in the state directory.
 pub const FILE: &str = "journal.sqlite";
@@ -117,7 +120,16 @@ impl SqliteJournal {
         Ok(db.last_insert_rowid())
     }
 
-    /// The newest `seq`, for followers.
+    /// Takes a request back, unless it was taken up; whether it was taken back.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn withdraw(&self, request: i64) -> Answer<bool> {
+        let changed = self.db.borrow().execute("DELETE FROM request WHERE id = ?1 AND run IS NULL", [request]);
+        changed.map(|n| n == 1).map_err(|e| self.oops("write to", &e))
+    }
+
+    /// The events of a run after `seq`, for followers.
     ///
     /// # Errors
     /// The store failed.
@@ -197,59 +209,6 @@ impl From<rusqlite::Error> for WriteError {
     }
 }
 
-fn store(what: &'static str, path: &str, e: &rusqlite::Error) -> JournalError {
-    JournalError::Store { what, path: path.to_owned(), why: e.to_string() }
-}
-
-fn instant(millis: i64) -> DateTime<Utc> {
-    // Written by us from a DateTime; anything out of range reads as the epoch rather than as now.
-    Utc.timestamp_millis_opt(millis).single().unwrap_or(DateTime::UNIX_EPOCH)
-}
-
-fn json(row: &Row<'_>, column: usize) -> rusqlite::Result<serde_json::Value> {
-    let text: String = row.get(column)?;
-    serde_json::from_str(&text)
-        .map_err(|e| rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(e)))
-}
-
-fn word<T>(row: &Row<'_>, column: usize, parse: impl Fn(&str) -> Option<T>) -> rusqlite::Result<T> {
-    let text: String = row.get(column)?;
-    parse(&text).ok_or_else(|| {
-        let why = format!("`{text}` is unknown to this version");
-        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, why.into())
-    })
-}
-
-fn read_event(row: &Row<'_>) -> rusqlite::Result<Event> {
-    let subject: String = row.get(2)?;
-    let kind: String = row.get(5)?;
-    Ok(Event {
-        seq: row.get(0)?,
-        at: instant(row.get(6)?),
-        v: row.get(7)?,
-        draft: Draft {
-            run: row.get(1)?,
-            subject: if subject.is_empty() { None } else { Some(word(row, 2, |t| t.parse().ok())?) },
-            step: row.get(3)?,
-            attempt: row.get(4)?,
-            kind: Kind::parse(&kind),
-            data: json(row, 8)?,
-        },
-    })
-}
-
-fn read_occurrence(row: &Row<'_>) -> rusqlite::Result<Occurrence> {
-    Ok(Occurrence {
-        plan: row.get(0)?,
-        due: instant(row.get::<_, i64>(1)? * 1000),
-        trigger: word(row, 2, Trigger::parse)?,
-        decision: word(row, 3, Decision::parse)?,
-        reason: row.get(4)?,
-        decided_at: instant(row.get(5)?),
-        plan_hash: row.get(6)?,
-    })
-}
-
 fn append_one(tx: &Transaction<'_>, now: DateTime<Utc>, draft: &Draft) -> Result<Written<Event>, WriteError> {
     let subject = draft.subject.as_ref().map(ToString::to_string).unwrap_or_default();
     let key = params![draft.run, subject, draft.step, draft.attempt, draft.kind.as_str()];
@@ -302,7 +261,7 @@ impl Journal for SqliteJournal {
         Ok(fence)
     }
 
-    async fn decide(&self, o: &Occurrence) -> Answer<Written<Occurrence>> {
+    async fn decide(&self, o: &Occurrence, request: Option<i64>) -> Answer<Written<Occurrence>> {
         self.write(|tx| {
             let new = tx.execute(
                 "INSERT INTO occurrence (plan, due, trigger, decision, reason, decided_at, plan_hash)
@@ -323,6 +282,9 @@ impl Journal for SqliteJournal {
                 params![o.plan, o.due.timestamp()],
                 read_occurrence,
             )?;
+            if let Some(request) = request {
+                tx.execute("UPDATE request SET run = ?2 WHERE id = ?1 AND run IS NULL", params![request, o.run()])?;
+            }
             Ok(if new == 1 { Written::New(stored) } else { Written::Before(stored) })
         })
     }
@@ -338,10 +300,17 @@ impl Journal for SqliteJournal {
         self.write(|tx| drafts.iter().map(|draft| append_one(tx, now, draft)).collect())
     }
 
-    async fn accept(&self, request: i64, run: &str) -> Answer<()> {
+    async fn prune(&self, before: DateTime<Utc>) -> Answer<usize> {
         self.write(|tx| {
-            tx.execute("UPDATE request SET run = ?2 WHERE id = ?1 AND run IS NULL", params![request, run])?;
-            Ok(())
+            // `run.finished` stays: without it the run would read as unfinished, and be run again.
+            let old = "kind <> 'run.finished' AND at < ?1 AND EXISTS (SELECT 1 FROM event f
+                 WHERE f.kind = 'run.finished' AND f.run = event.run AND f.at < ?1)";
+            let open = "SELECT t.run FROM event t WHERE t.kind = 'slot.taken' AND NOT EXISTS (SELECT 1 FROM event f
+                 WHERE f.kind = 'slot.freed' AND f.run = t.run AND f.subject = t.subject)
+                 UNION SELECT n.run FROM event n WHERE n.kind = 'step.needs_person' AND NOT EXISTS (SELECT 1 FROM event d
+                 WHERE d.kind = 'step.done' AND d.subject = n.subject AND d.step = n.step AND d.seq > n.seq)";
+            let sql = format!("DELETE FROM event WHERE {old} AND run NOT IN ({open})");
+            Ok(tx.execute(&sql, params![before.timestamp_millis()])?)
         })
     }
 
@@ -399,7 +368,7 @@ impl Reader for SqliteJournal {
     async fn open_needs(&self, step: &str) -> Answer<Vec<Event>> {
         self.select(
             "AS n WHERE kind = 'step.needs_person' AND step = ?1 AND NOT EXISTS (SELECT 1 FROM event d WHERE
-             d.kind = 'step.done' AND d.subject = n.subject AND d.step = n.step AND d.seq > n.seq)
+             d.kind IN ('step.done', 'step.observed') AND d.subject = n.subject AND d.step = n.step AND d.seq > n.seq)
              AND NOT EXISTS (SELECT 1 FROM event m WHERE m.kind = 'step.needs_person' AND m.subject = n.subject
              AND m.step = n.step AND m.seq > n.seq) ORDER BY seq",
             params![step],
@@ -421,3 +390,6 @@ impl Reader for SqliteJournal {
         Ok(self.requests("WHERE id = ?1", params![id])?.pop())
     }
 }
+
+#[cfg(test)]
+mod tests;

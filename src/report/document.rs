@@ -1,11 +1,13 @@
 //! One run as a document, derived from its events: the JSON of `backup` and `history`, and their tables.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::domain::event::{Decision, Event, Kind, Occurrence, Outcome};
 use crate::domain::naming::rfc3339;
-use crate::domain::saga::RunState;
+use crate::domain::saga::{RunState, StepState};
 
 /// The version of the documents' shape.
 pub const SCHEMA: u32 = 1;
@@ -57,6 +59,9 @@ pub struct RunDocument {
     pub targets: Vec<TargetDocument>,
     /// Every image of the series that the run looked at.
     pub retention: Vec<VerdictDocument>,
+    /// The images that are gone.
+    #[serde(skip)]
+    removed: BTreeSet<String>,
 }
 
 impl RunDocument {
@@ -82,15 +87,20 @@ impl RunDocument {
             reason,
             targets: targets(&state),
             retention: verdicts(events),
+            removed: removed(&state),
         }
     }
 
-    /// The document of `backup`.
+    /// The document of `backup`: one line of JSON.
     #[must_use]
-    pub fn json(&self) -> Value {
-        let mut document = json!(self);
-        document["schema"] = json!(SCHEMA);
-        document
+    pub fn json(&self) -> String {
+        #[derive(Serialize)]
+        struct Document<'a> {
+            schema: u32,
+            #[serde(flatten)]
+            run: &'a RunDocument,
+        }
+        line(&Document { schema: SCHEMA, run: self })
     }
 
     /// Whether the command that asked for it succeeded.
@@ -111,10 +121,28 @@ impl RunDocument {
             let _ = writeln!(text, "{}", line.trim_end());
         }
         for v in self.retention.iter().filter(|v| v.verdict == "delete") {
-            let _ = writeln!(text, "  deleted {}: {}", v.image, v.reasons.join("; "));
+            let what = if self.removed.contains(&v.image) { "deleted" } else { "not deleted yet:" };
+            let _ = writeln!(text, "  {what} {}: {}", v.image, v.reasons.join("; "));
         }
         text
     }
+}
+
+/// The document of `history`: one line of JSON.
+#[must_use]
+pub fn history(runs: &[RunDocument]) -> String {
+    #[derive(Serialize)]
+    struct Document<'a> {
+        schema: u32,
+        runs: &'a [RunDocument],
+    }
+    line(&Document { schema: SCHEMA, runs })
+}
+
+/// The keys in the order of the contract.
+fn line(document: &impl Serialize) -> String {
+    // Text keys and plain values only: this always has a JSON form.
+    serde_json::to_string(document).unwrap_or_default() + "\n"
 }
 
 fn targets(state: &RunState) -> Vec<TargetDocument> {
@@ -144,13 +172,25 @@ fn targets(state: &RunState) -> Vec<TargetDocument> {
     list
 }
 
+/// The images whose deregistration is certain.
+fn removed(state: &RunState) -> BTreeSet<String> {
+    let gone = |steps: &BTreeMap<String, StepState>| steps.get("retain").is_some_and(|s| !s.result.is_null());
+    state
+        .others
+        .iter()
+        .filter(|(s, steps)| s.id.starts_with("ami-") && gone(steps))
+        .map(|(s, _)| s.id.clone())
+        .collect()
+}
+
+/// The newest verdict on each image, in the order in which they were first decided.
 fn verdicts(events: &[Event]) -> Vec<VerdictDocument> {
     let lists = events.iter().filter(|e| e.draft.kind == Kind::RetainDecided);
     let text = |v: &Value, key: &str| v.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-    lists
-        .filter_map(|e| e.draft.data.get("verdicts").and_then(Value::as_array))
-        .flatten()
-        .map(|v| VerdictDocument {
+    let mut newest: Vec<VerdictDocument> = Vec::new();
+    let mut places: BTreeMap<String, usize> = BTreeMap::new();
+    let all = lists.filter_map(|e| e.draft.data.get("verdicts").and_then(Value::as_array)).flatten().map(|v| {
+        VerdictDocument {
             image: text(v, "image"),
             verdict: text(v, "verdict"),
             reasons: v
@@ -160,6 +200,16 @@ fn verdicts(events: &[Event]) -> Vec<VerdictDocument> {
                 .flatten()
                 .filter_map(|r| r.as_str().map(str::to_owned))
                 .collect(),
-        })
-        .collect()
+        }
+    });
+    for verdict in all {
+        match places.get(&verdict.image) {
+            Some(place) => newest[*place] = verdict,
+            None => {
+                places.insert(verdict.image.clone(), newest.len());
+                newest.push(verdict);
+            }
+        }
+    }
+    newest
 }

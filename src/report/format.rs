@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::EnvFilter;
@@ -25,15 +25,16 @@ pub struct Format {
 
 /// Fields by name, in the order in which they were given.
 #[derive(Default)]
-struct Fields(Map<String, Value>);
+struct Fields(Vec<(&'static str, Value)>);
 
 impl Fields {
     fn put(&mut self, field: &Field, value: Value) {
-        self.0.insert(field.name().to_owned(), value);
+        self.0.push((field.name(), value));
     }
 
     fn take(&mut self, key: &str) -> Option<String> {
-        match self.0.remove(key)? {
+        let at = self.0.iter().position(|(name, _)| *name == key)?;
+        match self.0.remove(at).1 {
             Value::String(text) => Some(text),
             other => Some(other.to_string()),
         }
@@ -95,11 +96,9 @@ where
         };
         write!(w, "{} {paint}{level:<5}{plain} {name:<18}", now.format("%H:%M:%S"))?;
         // The run tells plan and due; the place is in the JSON and in `history`.
-        for key in ["plan", "due", "account", "region"] {
-            if key != "plan" || fields.0.contains_key("run") {
-                fields.0.remove(key);
-            }
-        }
+        let in_run = fields.0.iter().any(|(name, _)| *name == "run");
+        let elsewhere = |name: &str| matches!(name, "due" | "account" | "region") || in_run && name == "plan";
+        fields.0.retain(|(name, _)| !elsewhere(name));
         for key in ["run", "plan", "instance", "image", "snapshot", "step", "outcome"] {
             if let Some(text) = fields.take(key) {
                 write!(w, " {text}")?;

@@ -18,9 +18,13 @@ pub fn level(event: &Event) -> Level {
         Kind::StepNeedsPerson => Level::ERROR,
         // A run as a whole that could not do its part: nobody else says it.
         Kind::StepRefused if event.draft.subject.is_none() => Level::ERROR,
+        // What retention could not remove costs money until somebody looks.
+        Kind::StepRefused | Kind::StepAbandoned if event.draft.step == "retain" => Level::ERROR,
+        Kind::RetainStopped => Level::ERROR,
         // A target that failed is an error unless it was alarmed already.
         Kind::TargetFinished if outcome == Some("failed") && !flag("alarmed") => Level::ERROR,
         Kind::OccurrenceSkipped if flag("again") => Level::ERROR,
+        Kind::StepRefused if outcome == Some("skipped") => Level::INFO,
         Kind::TargetFinished | Kind::RunFinished if outcome == Some("failed") => Level::WARN,
         Kind::RunFinished if outcome == Some("skipped") => Level::WARN,
         Kind::StepObserved if outcome == Some("failed") => Level::WARN,
@@ -28,8 +32,7 @@ pub fn level(event: &Event) -> Level {
         | Kind::StepUnknown
         | Kind::StepAbandoned
         | Kind::OccurrenceSkipped
-        | Kind::OccurrenceMissed
-        | Kind::RetainStopped => Level::WARN,
+        | Kind::OccurrenceMissed => Level::WARN,
         Kind::RetainDecided if event.text("verdict") == Some("foreign") => Level::WARN,
         Kind::RetainDecided if deletions(event) == 0 => Level::DEBUG,
         // Ten thousand targets are one line; what becomes of each is said.

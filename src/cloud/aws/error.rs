@@ -131,7 +131,8 @@ fn not_sent(mut causes: String) -> Fault {
 fn causes(error: &(dyn Error + 'static)) -> String {
     let mut words: Vec<String> = Vec::new();
     for cause in chain(error) {
-        let word = cause.to_string();
+        // One line each: the chain of providers writes a list.
+        let word = cause.to_string().lines().map(str::trim).collect::<Vec<_>>().join(" ");
         if words.last().is_none_or(|last| !last.contains(&word)) {
             words.push(word);
         }

@@ -8,21 +8,18 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::action::{Action, Filter, Listing, Paging, TagSpec};
-use super::answer::{Answer, Seen};
+use super::answer::Answer;
 use super::error::ApiError;
 use super::fleet::Fleet;
-use super::image::SimImage;
-use super::instance::SimInstance;
 use super::save;
 use super::serve::Delivery;
-use super::snapshot::SimSnapshot;
 use super::world::{Caller as Who, World};
 use crate::clock::Clock;
 use crate::cloud::classify::{Class, classify};
 use crate::cloud::port::{
     Caller, CreateImage, Ec2, Effect, Fault, Identity, ImageQuery, InstanceQuery, Page, Read, SnapshotEnd,
 };
-use crate::domain::observed::{Image, ImageState, Instance, InstanceState, InstanceStatus, Snapshot};
+use crate::domain::observed::{Image, Instance, InstanceStatus, Snapshot};
 use crate::domain::place::Place;
 
 /// The largest page that the adapter asks for (API reference, MaxResults: 1000).
@@ -77,6 +74,12 @@ impl SimCloud {
     #[must_use]
     pub fn shared(&self) -> Arc<Mutex<World>> {
         Arc::clone(&self.world)
+    }
+
+    /// The clock that it goes by.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        self.clock
     }
 
     /// One request, as the client sees it end.
@@ -166,7 +169,7 @@ impl Ec2 for SimCloud {
         let list = Listing { ids: Vec::new(), filters, page: page_of(page) };
         match self.send(place, Action::DescribeInstances(list)).await?.0 {
             Answer::Instances(page) => {
-                Ok(Page { items: page.items.into_iter().map(instance).collect(), next: page.next })
+                Ok(Page { items: page.items.into_iter().map(Into::into).collect(), next: page.next })
             }
             other => Err(astray(&other)),
         }
@@ -214,7 +217,9 @@ impl Ec2 for SimCloud {
             include_deprecated: None,
         };
         match self.send(place, action).await?.0 {
-            Answer::Images(page) => Ok(Page { items: page.items.into_iter().map(image).collect(), next: page.next }),
+            Answer::Images(page) => {
+                Ok(Page { items: page.items.into_iter().map(Into::into).collect(), next: page.next })
+            }
             other => Err(astray(&other)),
         }
     }
@@ -223,7 +228,7 @@ impl Ec2 for SimCloud {
         let list = Listing { ids: Vec::new(), filters: vec![Filter::new("snapshot-id", ids)], page: page_of(page) };
         match self.send(place, Action::DescribeSnapshots { list, owners: vec!["self".into()] }).await?.0 {
             Answer::Snapshots(page) => {
-                Ok(Page { items: page.items.into_iter().map(snapshot).collect(), next: page.next })
+                Ok(Page { items: page.items.into_iter().map(Into::into).collect(), next: page.next })
             }
             other => Err(astray(&other)),
         }
@@ -276,38 +281,4 @@ impl Identity for SimCloud {
     fn home_region(&self) -> Option<String> {
         Some(self.home.clone())
     }
-}
-
-fn instance(seen: Seen<SimInstance, InstanceState>) -> Instance {
-    let Seen { it, state } = seen;
-    Instance {
-        id: it.id,
-        state,
-        ebs_root: it.ebs_root,
-        hibernation: it.hibernation,
-        volumes: it.volumes.into_iter().map(|(_, volume)| volume).collect(),
-        image: it.image,
-        tags: it.tags,
-    }
-}
-
-fn image(seen: Seen<SimImage, ImageState>) -> Image {
-    let Seen { it, state } = seen;
-    Image {
-        snapshots: it.snapshots().map(str::to_owned).collect(),
-        id: it.id,
-        name: it.name,
-        owner: it.place.account,
-        state,
-        state_reason: SimImage::state_reason(state).map(|(code, message)| format!("{code}: {message}")),
-        created: it.created,
-        source_instance: it.source_instance,
-        source_image: it.source_image,
-        tags: it.tags,
-    }
-}
-
-fn snapshot(seen: Seen<SimSnapshot, &'static str>) -> Snapshot {
-    let Seen { it, state } = seen;
-    Snapshot { id: it.id, volume: Some(it.volume), state: state.into(), tags: it.tags }
 }

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 /// The log keeps the newest this many calls.
 pub const CALLS_MAX: usize = 100_000;
+/// And of these only as many as carry this many parameters together: about 100 MB.
+pub const PARAMETERS_MAX: usize = 1_000_000;
 
 /// One request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,30 +31,35 @@ pub struct Call {
     pub request_id: String,
 }
 
-/// The newest [`CALLS_MAX`] calls, oldest first.
+/// The newest calls, oldest first, within [`CALLS_MAX`] and [`PARAMETERS_MAX`].
 #[derive(Debug, Clone, Default)]
-pub struct Calls(VecDeque<Call>);
+pub struct Calls {
+    log: VecDeque<Call>,
+    parameters: usize,
+}
 
 impl Calls {
     pub(super) fn push(&mut self, call: Call) {
-        if self.0.len() == CALLS_MAX {
-            self.0.pop_front();
+        self.parameters += call.parameters.len();
+        self.log.push_back(call);
+        while self.log.len() > CALLS_MAX || (self.parameters > PARAMETERS_MAX && self.log.len() > 1) {
+            let Some(oldest) = self.log.pop_front() else { return };
+            self.parameters -= oldest.parameters.len();
         }
-        self.0.push_back(call);
     }
 
     /// All of them, oldest first.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Call> {
-        self.0.iter()
+        self.log.iter()
     }
 
     /// The calls of one API, oldest first.
     pub fn of<'a>(&'a self, api: &'a str) -> impl DoubleEndedIterator<Item = &'a Call> {
-        self.0.iter().filter(move |call| call.api == api)
+        self.log.iter().filter(move |call| call.api == api)
     }
 
     /// Forgets them.
     pub fn clear(&mut self) {
-        self.0.clear();
+        *self = Self::default();
     }
 }

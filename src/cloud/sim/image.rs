@@ -3,7 +3,8 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::domain::observed::{ImageState, Tags};
+use super::answer::Seen;
+use crate::domain::observed::{Image, ImageState, Tags};
 use crate::domain::place::Place;
 
 /// An image of the world.
@@ -92,5 +93,23 @@ impl SimImage {
     pub fn state_reason(state: ImageState) -> Option<(&'static str, &'static str)> {
         (state == ImageState::Failed)
             .then_some(("Client.InternalError", "Client error on creation: the snapshot could not be completed"))
+    }
+}
+
+impl From<Seen<SimImage, ImageState>> for Image {
+    fn from(seen: Seen<SimImage, ImageState>) -> Self {
+        let Seen { it, state } = seen;
+        Self {
+            snapshots: it.snapshots().map(str::to_owned).collect(),
+            id: it.id,
+            name: it.name,
+            owner: it.place.account,
+            state,
+            state_reason: SimImage::state_reason(state).map(|(code, message)| format!("{code}: {message}")),
+            created: it.created,
+            source_instance: it.source_instance,
+            source_image: it.source_image,
+            tags: it.tags,
+        }
     }
 }

@@ -3,7 +3,9 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::domain::observed::{InstanceState, Tags};
+use super::answer::Seen;
+use super::world::World;
+use crate::domain::observed::{Instance, InstanceState, Tags};
 use crate::domain::place::Place;
 
 /// What a test or a fleet scripts about an instance.
@@ -95,5 +97,49 @@ impl SimInstance {
     #[must_use]
     pub fn reboot_count(&self) -> usize {
         self.reboots.len()
+    }
+}
+
+impl World {
+    /// Merges the keys of `patch` into an instance's traits; `None` if there is no such instance. Taking
+    /// `never_healthy` back heals an instance that is impaired.
+    ///
+    /// # Errors
+    /// The patch has an unknown key or a wrong value.
+    pub fn script(&mut self, id: &str, patch: &serde_json::Value) -> Option<Result<Traits, String>> {
+        let instance = self.instances.get_mut(id)?;
+        let merged = merge(&instance.traits, patch);
+        if let Ok(traits) = &merged {
+            if instance.traits.never_healthy && !traits.never_healthy {
+                instance.boot.impaired = false;
+            }
+            instance.traits = traits.clone();
+            self.touch();
+        }
+        Some(merged)
+    }
+}
+
+fn merge(traits: &Traits, patch: &serde_json::Value) -> Result<Traits, String> {
+    let mut all = serde_json::to_value(traits).map_err(|error| error.to_string())?;
+    let (Some(all_keys), Some(new)) = (all.as_object_mut(), patch.as_object()) else {
+        return Err("a patch is a JSON object such as {\"never_healthy\": true}".into());
+    };
+    all_keys.extend(new.clone());
+    serde_json::from_value(all).map_err(|error| error.to_string())
+}
+
+impl From<Seen<SimInstance, InstanceState>> for Instance {
+    fn from(seen: Seen<SimInstance, InstanceState>) -> Self {
+        let Seen { it, state } = seen;
+        Self {
+            id: it.id,
+            state,
+            ebs_root: it.ebs_root,
+            hibernation: it.hibernation,
+            volumes: it.volumes.into_iter().map(|(_, volume)| volume).collect(),
+            image: it.image,
+            tags: it.tags,
+        }
     }
 }

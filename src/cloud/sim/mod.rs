@@ -6,11 +6,15 @@
 
 pub mod action;
 pub mod adapter;
+#[cfg(test)]
+mod adapter_tests;
 pub mod answer;
 pub mod bucket;
 pub mod calls;
 mod copying;
+mod creating;
 mod describe;
+pub mod door;
 mod ends;
 pub mod error;
 pub mod faults;
@@ -19,16 +23,21 @@ pub mod fleet;
 mod ids;
 pub mod image;
 pub mod instance;
+#[cfg(test)]
+mod invariants;
 mod life;
+pub mod query;
 pub mod rules;
 pub mod save;
 mod serve;
+mod shapes;
 pub mod snapshot;
 mod tagging;
 #[cfg(test)]
 mod tests;
 pub mod volume;
 pub mod world;
+pub mod xml;
 
 pub use adapter::SimCloud;
 pub use fleet::Fleet;

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::domain::observed::Tags;
+use super::answer::Seen;
+use crate::domain::observed::{Snapshot, Tags};
 use crate::domain::place::Place;
 
 /// The volume id that copied snapshots bear (API reference, CopySnapshot: "arbitrary volume ID", in fact this one).
@@ -49,5 +50,12 @@ impl SimSnapshot {
         } else {
             "completed"
         }
+    }
+}
+
+impl From<Seen<SimSnapshot, &'static str>> for Snapshot {
+    fn from(seen: Seen<SimSnapshot, &'static str>) -> Self {
+        let Seen { it, state } = seen;
+        Self { id: it.id, volume: Some(it.volume), state: state.into(), tags: it.tags }
     }
 }

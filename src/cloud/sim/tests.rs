@@ -330,7 +330,7 @@ fn what_is_new_is_seen_late_but_its_name_is_taken_at_once() {
     assert!(rig.listed(&[("name", &["late"])]).is_empty());
     assert_eq!(rig.code(create(&id, "late")), "InvalidAMIName.Duplicate");
     rig.wait(4);
-    assert_eq!(rig.listed(&[("name", &["late"])]), [image.clone()]);
+    assert_eq!(rig.listed(&[("name", &["late"])]), std::slice::from_ref(&image));
     rig.call(deregister(&image)).unwrap();
     assert_eq!(rig.listed(&[("state", &["deregistered"])]), [image]);
     assert_eq!(rig.code(create(&id, "late")), "InvalidAMIName.Duplicate", "a name needs time to free up");

@@ -1,100 +1,74 @@
 //! The step `return`: the instance is back in service when both EC2 status checks read ok, long enough after the
 //! call; only then is its slot free. An instance that does not come back keeps its slot, also beyond its run.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::{IMAGE, RETURN, Target};
 use crate::cloud::port::Effect;
 use crate::domain::event::{Draft, Kind, gone};
 use crate::domain::naming::rfc3339;
+use crate::domain::observed::InstanceStatus;
 use crate::domain::place::Subject;
 use crate::domain::plan::OnUnhealthy;
-use crate::domain::saga::{Phase, StepState};
+use crate::domain::saga::{Phase, Slot};
 use crate::engine::executor::{Look, Resend, Search, Step};
 use crate::engine::observe::{LONGEST, Seen};
 use crate::engine::shared::{Shared, Stop};
 
-/// The deadline is looked at no more often than this.
-const LOOK: Duration = Duration::from_millis(500);
+/// The deadline, and whether anything went down at all, is looked at this often.
+const LOOK: Duration = Duration::from_secs(1);
 
-/// Waits for one target to be back.
-pub struct Return(pub Target);
+/// The newest CreateImage of a target, as far as the journal knows it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Call {
+    /// It was made before this.
+    at: DateTime<Utc>,
+    /// Whether it is known what became of it: else it may be made again.
+    certain: bool,
+}
 
-impl Return {
-    /// When the call was made at the latest, and whether it is certain what became of it.
-    fn called(&self) -> (DateTime<Utc>, DateTime<Utc>, bool) {
-        let now = self.0.shared.clock.now();
-        let state = self.0.state();
-        let image: Option<&StepState> = state.as_ref().and_then(|s| s.steps.get(IMAGE));
-        image.map_or((now, now, true), |s| {
-            let settled = !matches!(s.phase, Phase::Intended | Phase::Unknown);
-            (s.intended_at, s.called_at, settled)
-        })
-    }
+/// How long ago a call was, by tokio's time: a step of the wall clock must neither free a slot nor halt a plan.
+#[derive(Default)]
+struct Since(RefCell<Option<(DateTime<Utc>, Instant, Duration)>>);
 
-    /// Waits until the instance is back, or can never be. `looked`: a status check that counts was seen after the
-    /// deadline. `well`: the newest one read ok, whether it counts or not.
-    async fn wait(&self, looked: &Cell<bool>, well: &Cell<bool>) -> Result<&'static str, Stop> {
-        let Target { shared, subject, plan, .. } = &self.0;
-        let settle = Duration::from_secs(plan.rollout.settle);
-        let within = Duration::from_secs(plan.rollout.healthy_within);
-        // After a restart part of it, or all, has passed.
-        let passed = (shared.clock.now() - self.called().1).to_std().unwrap_or_default();
-        let mut watch = shared.observer.status(shared, &subject.place, &subject.id, settle.saturating_sub(passed));
-        loop {
-            let seen = shared.unless_drained(watch.recv()).await?.ok_or(Stop::Drained)?;
-            let (intended_at, called_at, certain) = self.called();
-            let asked_at = if let Seen::There(_, at) = &seen { *at } else { shared.clock.now() };
-            let settled = (asked_at - called_at).to_std().is_ok_and(|since| since >= settle);
-            let late = (asked_at - intended_at).to_std().is_ok_and(|since| since >= within);
-            looked.set(looked.get() || (certain && settled && late));
-            well.set(back(&seen).is_some());
-            match back(&seen) {
-                Some("healthy") if !(certain && settled) => {}
-                Some(how) => return Ok(how),
-                None => {}
-            }
+impl Since {
+    /// The time from `call` to `then`. What had passed when the call was first noticed (after a restart, mostly)
+    /// counts as the wall clock told it.
+    fn elapsed(&self, shared: &Shared, call: Call, then: Instant) -> Duration {
+        let mut known = self.0.borrow_mut();
+        let (_, noticed, before) = match *known {
+            Some(known) if known.0 == call.at => known,
+            _ => *known.insert((
+                call.at,
+                shared.clock.instant(),
+                (shared.clock.now() - call.at).to_std().unwrap_or_default(),
+            )),
+        };
+        match then.checked_duration_since(noticed) {
+            Some(after) => before + after,
+            None => before.saturating_sub(noticed - then),
         }
-    }
-
-    /// The instance was not back in time: alarm, halt, and go on watching beside the run.
-    async fn overdue(&self, since: DateTime<Utc>) -> Result<(), Stop> {
-        let Target { shared, subject, plan, run, .. } = &self.0;
-        let halts = plan.rollout.on_unhealthy == OnUnhealthy::HaltPlan;
-        let why = format!(
-            "{} was rebooted at {} and its status checks did not read ok within {} s; look at the instance{}",
-            subject.id,
-            rfc3339(since),
-            plan.rollout.healthy_within,
-            if halts {
-                format!(". The plan {} reboots nothing until they read ok or the instance is terminated", plan.name)
-            } else {
-                String::new()
-            }
-        );
-        let settle = plan.rollout.settle;
-        let data = json!({
-            "outcome": "failed", "reason": why, "since": rfc3339(since), "halts": halts, "settle": settle,
-        });
-        let draft = Draft::of(run, subject, Kind::StepNeedsPerson, data).at_step(RETURN, 1);
-        shared.record_result(&[draft]).await?;
-        if halts {
-            shared.slots.borrow_mut().halt(subject);
-        }
-        shared.slots_changed.notify_waiters();
-        watch_slot(shared, run, subject, Duration::from_secs(settle));
-        Ok(())
     }
 }
 
+/// The newest CreateImage of a target of `run`, if the run is still going on.
+fn call(shared: &Shared, run: &str, subject: &Subject) -> Option<Call> {
+    let active = shared.runs.borrow().get(run).cloned()?;
+    let state = active.state.borrow();
+    let image = state.targets.get(subject)?.steps.get(IMAGE)?;
+    let certain = !matches!(image.phase, Phase::Intended | Phase::Unknown | Phase::NotMade);
+    Some(Call { at: image.called_at.max(image.intended_at), certain })
+}
+
 /// How the instance is back, if it is.
-fn back(seen: &Seen<crate::domain::observed::InstanceStatus>) -> Option<&'static str> {
+fn back(seen: &Seen<InstanceStatus>) -> Option<&'static str> {
     match seen {
         Seen::There(status, _) if status.healthy() => Some("healthy"),
         Seen::There(status, _) if gone(status.state) => Some("terminated"),
@@ -112,30 +86,19 @@ async fn free(shared: &Shared, run: &str, subject: &Subject, how: &str, mut also
     shared.record_result(&also).await.map(|_| ())
 }
 
-/// Whether a status check that was asked for at `asked_at` tells of the time after CreateImage: while its answer is
-/// unknown it may be sent again.
-fn counts(shared: &Shared, run: &str, subject: &Subject, asked_at: DateTime<Utc>, settle: Duration) -> bool {
-    let runs = shared.runs.borrow();
-    let Some(active) = runs.get(run) else { return true };
-    let state = active.state.borrow();
-    state.targets.get(subject).and_then(|t| t.steps.get(IMAGE)).is_none_or(|image| {
-        !matches!(image.phase, Phase::Intended | Phase::Unknown)
-            && (asked_at - image.called_at).to_std().is_ok_and(|since| since >= settle)
-    })
-}
-
 /// Watches an instance that was not back in time, until its slot can be freed; beyond its target and its run.
 pub fn watch_slot(shared: &Rc<Shared>, run: &str, subject: &Subject, settle: Duration) {
     let (sh, run, subject) = (Rc::clone(shared), run.to_owned(), subject.clone());
     shared.spawn(async move {
         let mut watch = sh.observer.status(&sh, &subject.place, &subject.id, Duration::ZERO);
+        let since = Since::default();
         loop {
             let Ok(Some(seen)) = sh.unless_drained(watch.recv()).await else { return };
-            if let Seen::There(status, asked_at) = &seen
-                && status.healthy()
-                && !counts(&sh, &run, &subject, *asked_at, settle)
+            if let (Seen::There(_, asked), Some(call)) = (&seen, call(&sh, &run, &subject))
+                && back(&seen) == Some("healthy")
+                && !(call.certain && since.elapsed(&sh, call, *asked) >= settle)
             {
-                continue;
+                continue; // CreateImage may still be sent again
             }
             if let Some(how) = back(&seen) {
                 // Cut off by draining, the slot stays taken in the journal and is watched again after a restart.
@@ -144,6 +107,91 @@ pub fn watch_slot(shared: &Rc<Shared>, run: &str, subject: &Subject, settle: Dur
             }
         }
     });
+}
+
+/// Waits for one target to be back.
+pub struct Return(pub Target);
+
+/// What the status checks have shown so far.
+#[derive(Default)]
+struct Shown {
+    since: Since,
+    /// A look that counts was made at or after the deadline.
+    late: Cell<bool>,
+    /// The newest look read ok, whether it counts or not.
+    well: Cell<bool>,
+}
+
+impl Return {
+    fn call(&self) -> Call {
+        let Target { shared, run, subject, .. } = &self.0;
+        call(shared, run, subject).unwrap_or_else(|| Call { at: shared.clock.now(), certain: true })
+    }
+
+    fn within(&self) -> Duration {
+        Duration::from_secs(self.0.plan.rollout.healthy_within)
+    }
+
+    /// Waits until the instance is back, or can never be.
+    async fn wait(&self, shown: &Shown) -> Result<&'static str, Stop> {
+        let Target { shared, subject, plan, .. } = &self.0;
+        let settle = Duration::from_secs(plan.rollout.settle);
+        // After a restart part of it, or all, has passed.
+        let passed = shown.since.elapsed(shared, self.call(), shared.clock.instant());
+        let mut watch = shared.observer.status(shared, &subject.place, &subject.id, settle.saturating_sub(passed));
+        loop {
+            let seen = shared.unless_drained(watch.recv()).await?.ok_or(Stop::Drained)?;
+            let call = self.call();
+            let asked = if let Seen::There(_, asked) = &seen { *asked } else { shared.clock.instant() };
+            let elapsed = shown.since.elapsed(shared, call, asked);
+            shown.late.set(shown.late.get() || elapsed >= self.within());
+            shown.well.set(back(&seen).is_some());
+            match back(&seen) {
+                Some("healthy") if !(call.certain && elapsed >= settle) => {}
+                Some(how) => return Ok(how),
+                None => {}
+            }
+        }
+    }
+
+    /// Whether the instance should have been back by now. What passed while nobody looked (the daemon was down, AWS
+    /// did not answer) is no verdict on it: a look at or after the deadline decides, for which the pollers may take
+    /// as long as their longest interval. Nor is it overdue while its checks read ok and only the call's answer is
+    /// waited for.
+    fn is_overdue(&self, shown: &Shown, begun: Instant) -> bool {
+        let shared = &self.0.shared;
+        let elapsed = shown.since.elapsed(shared, self.call(), shared.clock.instant());
+        let unseen = begun.elapsed() >= self.within() + LONGEST;
+        elapsed >= self.within() && (shown.late.get() || unseen) && !shown.well.get()
+    }
+
+    /// The instance was not back in time: alarm, halt, and go on watching beside the run.
+    async fn overdue(&self) -> Result<(), Stop> {
+        let Target { shared, subject, plan, run, .. } = &self.0;
+        let halts = plan.rollout.on_unhealthy == OnUnhealthy::HaltPlan;
+        let since = self.0.state().and_then(|s| if let Slot::Taken(at) = s.slot { Some(at) } else { None });
+        let since = rfc3339(since.unwrap_or_else(|| shared.clock.now()));
+        let why = format!(
+            "{} was rebooted at {since} and its status checks did not read ok within {} s; look at the instance{}",
+            subject.id,
+            plan.rollout.healthy_within,
+            if halts {
+                format!(". The plan {} reboots nothing until they read ok or the instance is terminated", plan.name)
+            } else {
+                String::new()
+            }
+        );
+        let settle = plan.rollout.settle;
+        let data = json!({ "outcome": "failed", "reason": why, "since": since, "halts": halts, "settle": settle });
+        if halts {
+            shared.slots.borrow_mut().halt(subject); // before the journal: it holds back, and costs nothing
+        }
+        let draft = Draft::of(run, subject, Kind::StepNeedsPerson, data).at_step(RETURN, 1);
+        shared.record_result(&[draft]).await?;
+        shared.slots_changed.notify_waiters();
+        watch_slot(shared, run, subject, Duration::from_secs(settle));
+        Ok(())
+    }
 }
 
 #[async_trait(?Send)]
@@ -160,7 +208,7 @@ impl Step for Return {
         None
     }
 
-    async fn look(&self, _intent: &Value) -> Look {
+    async fn look(&self, _intent: &Value, _lost: bool) -> Look {
         Look::Absent
     }
 
@@ -173,43 +221,43 @@ impl Step for Return {
     }
 
     async fn settle(&self) -> Result<(), Stop> {
-        let Target { shared, subject, plan, run, .. } = &self.0;
-        let (looked, well) = (Cell::new(false), Cell::new(false));
-        let wait = self.wait(&looked, &well);
+        let Target { shared, subject, run, .. } = &self.0;
+        let shown = Shown::default();
+        let wait = self.wait(&shown);
         tokio::pin!(wait);
-        let within = Duration::from_secs(plan.rollout.healthy_within);
-        let within_delta = chrono::TimeDelta::from_std(within).unwrap_or(chrono::TimeDelta::MAX);
         let mut begun = shared.clock.instant();
-        let mut newest = self.called().0;
+        let mut newest = self.call().at;
         loop {
-            let (intended_at, _, _) = self.called();
-            if intended_at != newest {
-                newest = intended_at;
-                begun = shared.clock.instant(); // sent once more
-            }
-            // The deadline is a length of time, so that a step of the wall clock cannot halt a plan.
-            let left = within.saturating_sub((shared.clock.now() - intended_at).to_std().unwrap_or_default());
             tokio::select! {
                 biased;
                 how = &mut wait => {
                     let how = how?;
-                    let elapsed = (shared.clock.now() - intended_at).num_milliseconds();
+                    let elapsed = (shared.clock.now() - self.call().at).num_milliseconds();
                     let data = json!({ "outcome": "done", "state": how, "elapsed_ms": elapsed });
                     let draft = Draft::of(run, subject, Kind::StepObserved, data).at_step(RETURN, 1);
+                    if !self.down() {
+                        return Ok(());
+                    }
                     return free(shared, run, subject, how, vec![draft]).await;
                 }
-                // A call that was sent once more moves the deadline, so it is read anew. What passed while nobody
-                // looked (the daemon was down, AWS did not answer) is no verdict on the instance.
-                () = shared.clock.sleep(left.max(LOOK)) => {
-                    // A look at or after the deadline decides, for which the pollers may take so long. Nor is it
-                    // overdue while its checks read ok, and only the call's answer is waited for.
-                    let fair = (looked.get() || begun.elapsed() >= within + LONGEST) && !well.get();
-                    let intended = self.called().0;
-                    if intended == intended_at && shared.clock.now() - intended >= within_delta && fair {
-                        return self.overdue(intended_at).await;
-                    }
-                }
+                () = shared.clock.sleep(LOOK) => {}
+            }
+            if !self.down() {
+                return Ok(()); // refused after all: nothing was rebooted
+            }
+            if self.call().at != newest {
+                newest = self.call().at;
+                begun = shared.clock.instant(); // sent once more, or answered
+            }
+            if self.is_overdue(&shown, begun) {
+                return self.overdue().await;
             }
         }
+    }
+}
+
+impl Return {
+    fn down(&self) -> bool {
+        self.0.state().is_some_and(|s| matches!(s.slot, Slot::Taken(_)))
     }
 }

@@ -7,11 +7,12 @@ use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 use super::{IMAGE, Target};
-use crate::cloud::port::{CreateImage, Effect, ImageQuery};
+use crate::cloud::classify::Class;
+use crate::cloud::port::{CreateImage, Effect, Fault, ImageQuery, InstanceQuery};
 use crate::domain::event::{Draft, Kind};
 use crate::domain::naming::{self, Marks, Ownership, Role};
-use crate::domain::observed::{Image, ImageState};
-use crate::domain::plan::Mode;
+use crate::domain::observed::{Image, ImageState, InstanceState};
+use crate::domain::plan::{Mode, OnUnhealthy};
 use crate::domain::saga::Slot;
 use crate::engine::executor::{Look, Resend, Search, Step};
 use crate::engine::observe::Seen;
@@ -47,11 +48,6 @@ impl MakeImage {
         naming::image_name(&shared.daemon, &plan.name, &subject.id, occurrence.due)
     }
 
-    /// What was selected as stopped holds no slot: should it run by now, it must not be rebooted.
-    fn no_reboot(&self) -> bool {
-        self.0.plan.consistency.mode == Mode::None || !self.takes_down()
-    }
-
     /// Whether `image`, which bears our name, is the one that this step makes.
     fn recognize(&self, image: &Image) -> Look {
         match naming::ownership(image, &self.0.shared.daemon, &self.0.subject.place.account) {
@@ -75,10 +71,26 @@ impl MakeImage {
         Draft::of(&self.0.run, &self.0.subject, Kind::StepObserved, data).at_step(IMAGE, 1)
     }
 
+    /// Whether a target that was stopped when it was selected still is.
+    async fn still_stopped(&self) -> Look {
+        let Target { shared, subject, .. } = &self.0;
+        match shared.cloud.instances(&subject.place, &InstanceQuery::Ids(vec![subject.id.clone()])).await {
+            Err(fault) => Look::Unclear(fault),
+            Ok(list) => match list.first().map(|i| i.state) {
+                Some(InstanceState::Stopped) => Look::Absent,
+                state => Look::Foreign(format!(
+                    "it was stopped when it was selected and is {} now: it is imaged at the next occurrence",
+                    state.map_or("gone", InstanceState::as_str)
+                )),
+            },
+        }
+    }
+
     /// The end that `image` shows, if it shows one.
     fn judge(image: &Image) -> Option<Option<String>> {
         match image.state {
             ImageState::Available => Some(None),
+            ImageState::Disabled => Some(Some(format!("somebody disabled the image {}", image.id))),
             state if state.dead() => {
                 let why = image.state_reason.as_deref().unwrap_or("AWS gives no reason");
                 Some(Some(format!("the image {} is {}: {why}", image.id, state.as_str())))
@@ -95,31 +107,55 @@ impl Step for MakeImage {
     }
 
     fn intent(&self) -> Value {
-        json!({ "name": self.name(), "no_reboot": self.no_reboot() })
+        json!({ "name": self.name(), "no_reboot": !self.takes_down() })
     }
 
     fn forbidden(&self) -> Option<String> {
-        if !self.takes_down() {
+        let Target { shared, active, plan, occurrence, run, subject } = &self.0;
+        if let Some(why) = shared.barred.borrow().clone() {
+            return Some(why);
+        }
+        let state = self.0.state()?;
+        if !state.reboots {
             return None;
         }
-        let Target { shared, plan, occurrence, subject, .. } = &self.0;
         if let Some(why) = shared.own_machine.borrow().forbids(&subject.id) {
             return Some(why);
+        }
+        if let Some(why) = active.late.borrow().clone() {
+            return Some(why);
+        }
+        if state.slot == Slot::Freed {
+            return Some("it counts as back in service already, so it is not rebooted".into());
+        }
+        if plan.rollout.on_unhealthy == OnUnhealthy::HaltPlan
+            && let Some((other, _)) = shared.slots.borrow().halted_by(&plan.name)
+        {
+            return Some(format!("the plan halts: {} is not back in service ({run})", other.id));
         }
         let window = TimeDelta::seconds(i64::try_from(plan.schedule.window?).unwrap_or(i64::MAX / 1000));
         let late = shared.clock.now() - occurrence.due;
         (late > window).then(|| format!("the window is over: {} s after due", late.num_seconds()))
     }
 
+    /// A target that was stopped when it was selected has no slot: it is not waited for while it starts.
+    fn passes(&self, fault: &Fault) -> bool {
+        fault.class.passes() && (self.takes_down() || fault.class != Class::WrongState)
+    }
+
     fn takes_down(&self) -> bool {
         self.0.state().is_some_and(|s| s.reboots)
     }
 
-    /// By name first (exact, visible soonest), then by source instance.
-    async fn look(&self, intent: &Value) -> Look {
-        let Target { shared, subject, .. } = &self.0;
+    /// By name (exact, visible soonest); for a lost answer by source instance too.
+    async fn look(&self, intent: &Value, lost: bool) -> Look {
+        let Target { shared, plan, subject, .. } = &self.0;
         let name = intent.get("name").and_then(Value::as_str).map_or_else(|| self.name(), str::to_owned);
-        for query in [ImageQuery::Names(vec![name.clone()]), ImageQuery::SourceInstances(vec![subject.id.clone()])] {
+        let mut queries = vec![ImageQuery::Names(vec![name.clone()])];
+        if lost {
+            queries.push(ImageQuery::SourceInstances(vec![subject.id.clone()]));
+        }
+        for query in queries {
             match shared.cloud.images(&subject.place, &query).await {
                 Err(fault) => return Look::Unclear(fault),
                 Ok(images) => {
@@ -128,6 +164,9 @@ impl Step for MakeImage {
                     }
                 }
             }
+        }
+        if plan.consistency.mode == Mode::Reboot && !self.takes_down() {
+            return self.still_stopped().await;
         }
         Look::Absent
     }
@@ -138,7 +177,9 @@ impl Step for MakeImage {
             instance: subject.id.clone(),
             name: intent.get("name").and_then(Value::as_str).map_or_else(|| self.name(), str::to_owned),
             description: format!("stillframe {run} of {}", subject.id),
-            no_reboot: self.no_reboot(),
+            // A stopped instance is at rest anyway. Should somebody start it at this very moment, it is not rebooted:
+            // it has no slot.
+            no_reboot: !self.takes_down(),
             tags: self.marks().tags(&plan.tags),
         };
         match shared.cloud.create_image(&subject.place, &request).await {
@@ -189,7 +230,7 @@ impl Step for MakeImage {
                 }
             };
             let end = match shared.unless_drained(seen).await? {
-                Some(Some(Seen::There(seen, _))) => Self::judge(&seen).map(|bad| (seen.state.as_str(), bad)),
+                Some(Some(Seen::There(seen, ..))) => Self::judge(&seen).map(|bad| (seen.state.as_str(), bad)),
                 Some(Some(Seen::Gone)) => Some(("gone", Some(format!("the image {image} is gone")))),
                 Some(None) => return Err(Stop::Drained),
                 None => {

@@ -1,21 +1,27 @@
 //! The step `retain`: deregister one image, and see each of its snapshots gone.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
 use super::RETAIN;
 use crate::cloud::classify::Class;
-use crate::cloud::port::{Effect, Fault, ImageQuery};
-use crate::domain::event::{Draft, Kind};
+use crate::cloud::port::{Effect, Fault, ImageQuery, InstanceQuery};
+use crate::domain::event::{Draft, Kind, gone};
+use crate::domain::naming::{self, HOLD_TAG, Ownership};
 use crate::domain::observed::ImageState;
 use crate::domain::place::Subject;
 use crate::engine::executor::{Look, Resend, Search, Step};
+use crate::engine::observe::{FIRST, longer};
 use crate::engine::shared::{ActiveRun, Shared, Stop};
 
 /// How often a deregistration whose answer was lost is sent again: doing it twice equals doing it once.
 const ATTEMPTS: u32 = 5;
+
+/// A snapshot may read as in use for so long after its image was deregistered; then another image needs it.
+const LINGER: Duration = Duration::from_secs(120);
 
 /// Removes one image of ours, which retention decided to delete.
 pub struct Remove {
@@ -43,21 +49,30 @@ pub enum SnapshotFate {
 }
 
 /// Deletes one snapshot that was journaled with its image.
-pub async fn delete_snapshot(shared: &Shared, subject: &Subject) -> SnapshotFate {
-    for _ in 0..ATTEMPTS {
+///
+/// # Errors
+/// [`Stop::Drained`].
+pub async fn delete_snapshot(shared: &Shared, subject: &Subject) -> Result<SnapshotFate, Stop> {
+    let mut attempts = 0;
+    let mut wait = FIRST;
+    let mut waited = Duration::ZERO;
+    loop {
         match shared.cloud.delete_snapshot(&subject.place, &subject.id).await {
-            Effect::Done { .. } => return SnapshotFate::Gone,
-            Effect::Refused(Fault { class: Class::NotFound, .. }) => return SnapshotFate::Gone,
-            Effect::Refused(Fault { class: Class::InUse, .. }) => return SnapshotFate::Needed,
-            Effect::Refused(fault) if !fault.class.passes() => return SnapshotFate::Refused(fault.to_string()),
-            Effect::Refused(_) | Effect::Unknown(_) => {
-                if shared.pause(crate::engine::observe::FIRST).await.is_err() {
-                    break;
-                }
-            }
+            Effect::Done { .. } => return Ok(SnapshotFate::Gone),
+            Effect::Refused(Fault { class: Class::NotFound, .. }) => return Ok(SnapshotFate::Gone),
+            // Its own image lingers for a moment after the deregistration.
+            Effect::Refused(Fault { class: Class::InUse, .. }) if waited >= LINGER => return Ok(SnapshotFate::Needed),
+            Effect::Refused(Fault { class: Class::InUse, .. }) => {}
+            Effect::Refused(fault) if !fault.class.passes() => return Ok(SnapshotFate::Refused(fault.to_string())),
+            Effect::Refused(_) | Effect::Unknown(_) => attempts += 1,
         }
+        if attempts >= ATTEMPTS {
+            return Ok(SnapshotFate::Refused("no clear answer from AWS".into()));
+        }
+        shared.pause(wait).await?;
+        waited += wait;
+        wait = longer(wait);
     }
-    SnapshotFate::Refused("no clear answer from AWS; tried again in the plan's next run".into())
 }
 
 /// Journals a snapshot's end; whether it is settled.
@@ -105,21 +120,33 @@ impl Step for Remove {
     }
 
     fn forbidden(&self) -> Option<String> {
-        None
+        self.shared.barred.borrow().clone()
     }
 
-    async fn look(&self, _intent: &Value) -> Look {
-        let query = ImageQuery::Ids(vec![self.subject.id.clone()]);
-        match self.shared.cloud.images(&self.subject.place, &query).await {
+    /// The verdict is minutes or hours old when a fleet is large: what may have changed is looked at once more.
+    async fn look(&self, _intent: &Value, _lost: bool) -> Look {
+        let Self { shared, subject, .. } = self;
+        let query = ImageQuery::Ids(vec![subject.id.clone()]);
+        let image = match shared.cloud.images(&subject.place, &query).await {
+            Err(fault) => return Look::Unclear(fault),
+            // A deregistered image is listed for a while.
+            Ok(images) => match images.into_iter().find(|i| i.state != ImageState::Deregistered) {
+                Some(image) => image,
+                None => return Look::Found(json!({ "image": subject.id })),
+            },
+        };
+        if image.tags.contains_key(HOLD_TAG) {
+            return Look::Moot("kept after all: it is on hold".into());
+        }
+        if !matches!(naming::ownership(&image, &shared.daemon, &subject.place.account), Ownership::Ours(_)) {
+            return Look::Moot("kept after all: it is not provably ours any more".into());
+        }
+        match shared.cloud.instances(&subject.place, &InstanceQuery::LaunchedFrom(vec![subject.id.clone()])).await {
             Err(fault) => Look::Unclear(fault),
-            Ok(images) => {
-                // A deregistered image is listed for a while.
-                if images.iter().all(|i| i.state == ImageState::Deregistered) {
-                    Look::Found(json!({ "image": self.subject.id }))
-                } else {
-                    Look::Absent
-                }
-            }
+            Ok(list) => match list.iter().find(|i| !gone(i.state)) {
+                Some(user) => Look::Moot(format!("kept after all: {} runs from it", user.id)),
+                None => Look::Absent,
+            },
         }
     }
 
@@ -149,7 +176,7 @@ impl Step for Remove {
         let open: Vec<Subject> =
             self.snapshots().iter().map(|id| subject.place.subject(id)).filter(|s| !self.settled(s)).collect();
         let ids: Vec<String> = open.iter().map(|s| s.id.clone()).collect();
-        let mut wait = crate::engine::observe::FIRST;
+        let mut wait = FIRST;
         let there = loop {
             if ids.is_empty() {
                 break Vec::new();
@@ -158,15 +185,18 @@ impl Step for Remove {
                 Ok(list) => break list.into_iter().map(|s| s.id).collect::<Vec<_>>(),
                 Err(fault) if fault.class.passes() => {
                     shared.pause(wait).await?;
-                    wait = crate::engine::observe::longer(wait);
+                    wait = longer(wait);
                 }
                 Err(_) => break ids.clone(), // may not list: deleting tells
             }
         };
         let mut left = 0;
         for snapshot in &open {
-            let fate =
-                if there.contains(&snapshot.id) { delete_snapshot(shared, snapshot).await } else { SnapshotFate::Gone };
+            let fate = if there.contains(&snapshot.id) {
+                delete_snapshot(shared, snapshot).await?
+            } else {
+                SnapshotFate::Gone
+            };
             if !end_snapshot(shared, run, snapshot, fate).await? {
                 left += 1;
             }

@@ -147,9 +147,9 @@ impl Journal for Mortal {
         self.write("acquire".into(), async || self.inner.acquire(now).await).await
     }
 
-    async fn decide(&self, occurrence: &Occurrence) -> Answer<Written<Occurrence>> {
+    async fn decide(&self, occurrence: &Occurrence, request: Option<i64>) -> Answer<Written<Occurrence>> {
         let words = format!("decide {} {}", occurrence.run(), occurrence.decision.as_str());
-        self.write(words, async || self.inner.decide(occurrence).await).await
+        self.write(words, async || self.inner.decide(occurrence, request).await).await
     }
 
     async fn store_revision(&self, hash: &str, plan: &str) -> Answer<()> {
@@ -160,8 +160,8 @@ impl Journal for Mortal {
         self.write(words(drafts), async || self.inner.append(now, drafts).await).await
     }
 
-    async fn accept(&self, request: i64, run: &str) -> Answer<()> {
-        self.write(format!("accept {request} {run}"), async || self.inner.accept(request, run).await).await
+    async fn prune(&self, before: DateTime<Utc>) -> Answer<usize> {
+        self.inner.prune(before).await
     }
 
     fn reader(&self) -> &dyn Reader {

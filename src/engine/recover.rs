@@ -1,0 +1,168 @@
+//! Goes on after a stop or a crash: decisions not told of, slots still taken, runs not finished.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+
+use super::daemon::decided;
+use super::run::Run;
+use super::shared::Shared;
+use super::steps::{RETURN, back};
+use crate::domain::event::{Draft, Event, Kind, Occurrence, Outcome, Trigger};
+use crate::domain::naming::{parse_run_name, rfc3339};
+use crate::domain::plan::Plan;
+use crate::domain::rollout::Down;
+use crate::domain::saga::{RunState, StepState};
+use crate::domain::schedule::ON_TIME;
+use crate::journal::Answer;
+
+/// So many of each plan's newest decisions are looked at, at start, for their events: only the last can lack it.
+const UNTOLD_MAX: u32 = 16;
+
+/// A decision is written before its event: tells of those that the engine did not live to tell of.
+///
+/// # Errors
+/// The journal's.
+pub async fn tell_decisions(shared: &Shared, plans: &[&str]) -> Answer<()> {
+    let reader = shared.journal.reader();
+    for plan in plans {
+        for occurrence in reader.occurrences(Some(plan), UNTOLD_MAX).await?.iter().rev() {
+            let event = decided(occurrence, false);
+            let events = reader.events_of(&event.run).await?;
+            // Of an old run only its end is left.
+            if !events.iter().any(|e| e.draft.kind == event.kind || e.draft.kind == Kind::RunFinished) {
+                shared.record(&[event]).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Starts the run of an occurrence, or goes on with it; does nothing if it is active or has ended.
+///
+/// # Errors
+/// The journal's.
+pub async fn start(shared: &Rc<Shared>, plan: Rc<Plan>, occurrence: Occurrence) -> Answer<()> {
+    let name = occurrence.run();
+    if shared.runs.borrow().contains_key(&name) {
+        return Ok(());
+    }
+    let events = shared.journal.reader().events_of(&name).await?;
+    let state = RunState::fold(&events);
+    if state.finished.is_none() {
+        let run = Run::new(shared, plan, occurrence, state, requested(&events));
+        shared.spawn(run.conduct());
+    }
+    Ok(())
+}
+
+/// Slots and runs as they were when the engine last stopped.
+///
+/// # Errors
+/// The journal's.
+pub async fn resume(shared: &Rc<Shared>) -> Answer<()> {
+    let mut goes_on = BTreeMap::new();
+    for occurrence in shared.journal.reader().unfinished().await? {
+        if let Some((run, state)) = unfinished(shared, occurrence).await? {
+            goes_on.insert(run.name.to_string(), state);
+            shared.spawn(run.conduct());
+        }
+    }
+    retake_slots(shared, &goes_on).await
+}
+
+/// A run to go on with, unless it cannot or must not.
+async fn unfinished(shared: &Rc<Shared>, occurrence: Occurrence) -> Answer<Option<(Run, RunState)>> {
+    let reader = shared.journal.reader();
+    let name = occurrence.run();
+    let stopped =
+        |why: &str| tracing::error!(event = "run.stopped", run = %name, reason = why, "the run stays unfinished");
+    let Some(plan) = reader.revision(&occurrence.plan_hash).await? else {
+        stopped("its plan revision is not in the journal");
+        return Ok(None);
+    };
+    let plan: Plan = match serde_json::from_str(&plan) {
+        Ok(plan) => plan,
+        Err(e) => {
+            stopped(&format!("its plan revision cannot be read: {e}"));
+            return Ok(None);
+        }
+    };
+    let events = reader.events_of(&name).await?;
+    let state = RunState::fold(&events);
+    if let Some(what) = &state.not_understood {
+        stopped(&format!(
+            "its journal holds {what}, which this version does not understand; install the newer one again"
+        ));
+        return Ok(None);
+    }
+    let late = gap(shared, &plan, &occurrence, &events);
+    if let Some(why) = &late
+        && !state.selected
+    {
+        // Nothing was begun: it was missed, like one that was never decided.
+        let data = json!({ "outcome": Outcome::Missed.as_str(), "reason": why });
+        shared.record(&[Draft::of_run(&name, Kind::RunFinished, data)]).await?;
+        return Ok(None);
+    }
+    let run = Run::new(shared, Rc::new(plan), occurrence, state.clone(), requested(&events));
+    *run.active.late.borrow_mut() = late;
+    Ok(Some((run, state)))
+}
+
+/// Why nothing more may be rebooted in a run that lay still: nobody expects at noon what was missed at night.
+fn gap(shared: &Shared, plan: &Plan, occurrence: &Occurrence, events: &[Event]) -> Option<String> {
+    let last = events.last().map_or(occurrence.decided_at, |e| e.at);
+    let allowed = match occurrence.trigger {
+        Trigger::Schedule => plan.schedule.catch_up.unwrap_or(0).max(ON_TIME),
+        Trigger::Manual => ON_TIME,
+    };
+    let allowed = TimeDelta::seconds(i64::try_from(allowed).unwrap_or(i64::MAX / 1000));
+    let now = shared.clock.now();
+    (now - last > allowed).then(|| {
+        format!(
+            "the run lay still from {} to {}, longer than {} s: nothing more is rebooted in it",
+            rfc3339(last),
+            rfc3339(now),
+            allowed.num_seconds()
+        )
+    })
+}
+
+/// Counts again who is down, and watches those for whom nobody else does.
+async fn retake_slots(shared: &Rc<Shared>, goes_on: &BTreeMap<String, RunState>) -> Answer<()> {
+    let reader = shared.journal.reader();
+    let mut alarms = BTreeMap::new();
+    for event in reader.open_needs(RETURN).await? {
+        if let Some(subject) = event.draft.subject.clone() {
+            alarms.insert((event.draft.run.clone(), subject), event.draft.data);
+        }
+    }
+    for event in reader.open_slots().await? {
+        let Some(subject) = event.draft.subject.clone() else { continue };
+        let run = event.draft.run.clone();
+        let alarm = alarms.get(&(run.clone(), subject.clone()));
+        let halts = alarm.and_then(|data| data.get("halts")).and_then(Value::as_bool).unwrap_or(false);
+        let settle = alarm.and_then(|data| data.get("settle")).and_then(Value::as_u64).unwrap_or(0);
+        let plan = parse_run_name(&run).map_or_else(String::new, |(plan, _)| plan.to_owned());
+        let down = Down { run: run.clone(), plan, since: event.at, halts };
+        shared.slots.borrow_mut().take(subject.clone(), down);
+        // A target that goes on waits for its own return, unless that has ended with an alarm.
+        let target = goes_on.get(&run).and_then(|state| state.targets.get(&subject));
+        let waits = target.is_some_and(|t| t.finished.is_none() && !t.steps.get(RETURN).is_some_and(StepState::ended));
+        if !waits {
+            back::watch_slot(shared, &run, &subject, Duration::from_secs(settle));
+        }
+    }
+    Ok(())
+}
+
+/// The instances that a person named, if the run was requested.
+fn requested(events: &[Event]) -> Vec<String> {
+    let accepted = events.iter().find(|e| e.draft.kind == Kind::RequestAccepted);
+    let only = accepted.and_then(|e| e.draft.data.get("only")).and_then(Value::as_array);
+    only.into_iter().flatten().filter_map(|v| v.as_str().map(str::to_owned)).collect()
+}

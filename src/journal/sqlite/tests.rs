@@ -1,0 +1,108 @@
+use serde_json::json;
+
+use super::*;
+use crate::domain::event::{Decision, Kind, Trigger};
+use crate::domain::place::Place;
+
+fn at(hour: u32) -> DateTime<Utc> {
+    DateTime::UNIX_EPOCH + chrono::TimeDelta::hours(i64::from(hour))
+}
+
+fn occurrence(plan: &str, hour: u32) -> Occurrence {
+    Occurrence {
+        plan: plan.into(),
+        due: at(hour),
+        trigger: Trigger::Schedule,
+        decision: Decision::Run,
+        reason: String::new(),
+        decided_at: at(hour),
+        plan_hash: "h".into(),
+    }
+}
+
+async fn journal() -> SqliteJournal {
+    let journal = SqliteJournal::in_memory().unwrap();
+    journal.acquire(at(0)).await.unwrap();
+    journal
+}
+
+fn draft(run: &str, kind: Kind, data: serde_json::Value) -> Draft {
+    Draft::of(run, &Place::new("111111111111", "eu-central-1").subject("i-1"), kind, data)
+}
+
+#[tokio::test]
+async fn a_repeated_event_answers_what_is_stored_and_other_data_is_an_error() {
+    let journal = journal().await;
+    let first = draft("p@x", Kind::SlotTaken, json!({ "a": 1 }));
+    let new = journal.append(at(1), std::slice::from_ref(&first)).await.unwrap();
+    assert!(matches!(new[0], Written::New(_)));
+    let again = journal.append(at(2), std::slice::from_ref(&first)).await.unwrap();
+    assert!(matches!(&again[0], Written::Before(event) if event.at == at(1)));
+    let other = draft("p@x", Kind::SlotTaken, json!({ "a": 2 }));
+    assert!(matches!(journal.append(at(2), &[other]).await, Err(JournalError::Conflict { .. })));
+}
+
+#[tokio::test]
+async fn a_transaction_is_written_whole_or_not_at_all() {
+    let journal = journal().await;
+    journal.append(at(1), &[draft("p@x", Kind::SlotTaken, json!({}))]).await.unwrap();
+    let drafts = [draft("p@x", Kind::StepIntent, json!({})), draft("p@x", Kind::SlotTaken, json!({ "b": 1 }))];
+    journal.append(at(2), &drafts).await.unwrap_err();
+    assert_eq!(journal.events_of("p@x").await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn whoever_is_fenced_writes_nothing_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let old = SqliteJournal::open(dir.path()).unwrap();
+    let new = SqliteJournal::open(dir.path()).unwrap();
+    assert_eq!(old.acquire(at(0)).await.unwrap(), 1);
+    assert_eq!(new.acquire(at(1)).await.unwrap(), 2);
+    let write = old.append(at(2), &[draft("p@x", Kind::SlotTaken, json!({}))]).await;
+    assert!(matches!(write, Err(JournalError::Fenced { ours: 1, theirs: 2, .. })));
+    assert!(matches!(old.decide(&occurrence("p", 1), None).await, Err(JournalError::Fenced { .. })));
+    new.append(at(2), &[draft("p@x", Kind::SlotTaken, json!({}))]).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_occurrence_is_decided_once_and_answers_its_request_in_the_same_breath() {
+    let journal = journal().await;
+    let request = journal.put_request(at(0), "backup", &json!({ "plan": "p" })).unwrap();
+    let first = occurrence("p", 1);
+    assert!(matches!(journal.decide(&first, Some(request)).await.unwrap(), Written::New(_)));
+    assert_eq!(journal.request(request).await.unwrap().unwrap().run, Some(first.run()));
+    assert!(journal.open_requests().await.unwrap().is_empty());
+    assert!(!journal.withdraw(request).unwrap());
+    let other = Occurrence { decision: Decision::Skip, reason: "late".into(), ..first.clone() };
+    assert_eq!(journal.decide(&other, None).await.unwrap(), Written::Before(first));
+}
+
+#[tokio::test]
+async fn pruning_forgets_details_but_not_how_a_run_ended_nor_what_is_open() {
+    let journal = journal().await;
+    for (hour, open) in [(1, false), (2, true), (50, false)] {
+        let o = occurrence("p", hour);
+        journal.decide(&o, None).await.unwrap();
+        let mut drafts = vec![draft(&o.run(), Kind::SlotTaken, json!({}))];
+        if !open {
+            drafts.push(draft(&o.run(), Kind::SlotFreed, json!({})));
+        }
+        drafts.push(Draft::of_run(&o.run(), Kind::RunFinished, json!({})));
+        journal.append(at(hour), &drafts).await.unwrap();
+    }
+    assert_eq!(journal.prune(at(10)).await.unwrap(), 2);
+    assert!(journal.unfinished().await.unwrap().is_empty());
+    assert_eq!(journal.open_slots().await.unwrap().len(), 1);
+    assert_eq!(journal.events_of(&occurrence("p", 1).run()).await.unwrap().len(), 1);
+    assert_eq!(journal.events_of(&occurrence("p", 50).run()).await.unwrap().len(), 3);
+}
+
+#[test]
+fn a_journal_of_a_newer_version_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(SqliteJournal::open(dir.path()).unwrap());
+    Connection::open(dir.path().join(FILE)).unwrap().pragma_update(None, "user_version", 7).unwrap();
+    let refused = SqliteJournal::open(dir.path()).err().unwrap().to_string();
+    assert!(refused.contains("version 7") && refused.contains("install the newer stillframe"), "{refused}");
+    assert!(SqliteJournal::read_only(dir.path()).is_err());
+}
