@@ -160,6 +160,14 @@ fn apply_step(steps: &mut BTreeMap<String, StepState>, event: &Event) {
     }
 }
 
+/// The images that a verdict deletes.
+fn deletions(event: &Event) -> BTreeSet<String> {
+    let text = |v: &Value, key: &str| v.get(key).and_then(Value::as_str).map(str::to_owned);
+    let verdicts = event.draft.data.get("verdicts").and_then(Value::as_array);
+    let gone = verdicts.into_iter().flatten().filter(|v| text(v, "verdict").as_deref() == Some("delete"));
+    gone.filter_map(|v| text(v, "image")).collect()
+}
+
 /// One run, as its events tell.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct RunState {
@@ -175,8 +183,8 @@ pub struct RunState {
     pub skipped: BTreeMap<Subject, String>,
     /// Steps of other subjects: images and snapshots that retention handles.
     pub others: BTreeMap<Subject, BTreeMap<String, StepState>>,
-    /// How often retention was decided for a subject's series.
-    pub decided: BTreeMap<Subject, u32>,
+    /// For the series of an instance: how often retention was decided, and what was to be deleted at first.
+    pub decided: BTreeMap<Subject, (u32, BTreeSet<String>)>,
     /// What went wrong with the run as a whole (a region that could not be listed, ...), by step.
     pub mishaps: BTreeMap<String, String>,
     /// Its end.
@@ -227,7 +235,13 @@ impl RunState {
             Kind::TargetSkipped => {
                 self.skipped.insert(subject.clone(), event.text("reason").unwrap_or_default().to_owned());
             }
-            Kind::RetainDecided => *self.decided.entry(subject.clone()).or_default() += 1,
+            Kind::RetainDecided => {
+                let (times, images) = self.decided.entry(subject.clone()).or_default();
+                *times += 1;
+                if *times == 1 {
+                    *images = deletions(event);
+                }
+            }
             _ => match self.targets.get_mut(subject) {
                 Some(target) => target.apply(event),
                 None => apply_step(self.others.entry(subject.clone()).or_default(), event),

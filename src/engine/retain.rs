@@ -132,17 +132,19 @@ async fn in_place(run: &Run, place: &Place, listing: &Listing) -> Result<(), Sto
         }
     };
     let targets: BTreeSet<String> = run.active.state.borrow().targets.keys().map(|s| s.id.clone()).collect();
-    // A run that goes on ends what it began, and begins nothing more: `max_deletions` counts per run.
-    let resumed = run.active.state.borrow().decided.keys().any(|s| s.place == *place);
+    // A run that goes on deletes no more than it decided at first: `max_deletions` counts per run.
+    let decided = run.active.state.borrow().decided.clone();
+    let allowed = |series: &Series, image: &str| {
+        decided.get(&place.subject(&series.instance)).is_none_or(|(_, images)| images.contains(image))
+    };
     let mut remove: BTreeMap<String, (&Verdict, &Candidate)> = BTreeMap::new();
     for (series, list) in &second {
         if targets.contains(&series.instance) || list.iter().any(|v| v.delete) {
             journal_verdicts(run, place, series, list).await?;
         }
         for verdict in list.iter().filter(|v| v.delete) {
-            let begun = step_of(run, &place.subject(&verdict.image)).is_some();
             let candidate = listing.series[*series].iter().find(|c| c.image.id == verdict.image);
-            if let Some(candidate) = candidate.filter(|_| begun || !resumed) {
+            if let Some(candidate) = candidate.filter(|_| allowed(series, &verdict.image)) {
                 remove.insert(verdict.image.clone(), (verdict, candidate));
             }
         }
@@ -234,7 +236,7 @@ async fn journal_verdicts(run: &Run, place: &Place, series: &Series, list: &[Ver
         .collect();
     let draft = Draft::of(&run.name, &subject, Kind::RetainDecided, json!({ "verdicts": verdicts }));
     // Decided again after a restart, the verdicts may differ: each decision is a fact of its own.
-    let attempt = run.active.state.borrow().decided.get(&subject).copied().unwrap_or(0) + 1;
+    let attempt = run.active.state.borrow().decided.get(&subject).map_or(0, |(times, _)| *times) + 1;
     run.record(draft.at_step(series.role.as_str(), attempt)).await
 }
 

@@ -4,5 +4,6 @@ mod door;
 mod imports;
 mod mistakes;
 mod moto;
+mod process;
 mod simulation;
 mod support;

@@ -105,10 +105,12 @@ async fn request(State(door): State<Door>, headers: HeaderMap, uri: Uri, body: B
         Delivery::Cut => return cut(),
     }
     match (action, reply.outcome) {
-        (Some(action), Ok(answer)) => document(200, xml::answer(&action, &answer, &reply.request_id)),
-        (_, Err(error)) => document(error.status, xml::error(&error, &reply.request_id, sts)),
+        (Some(action), Ok(answer)) => {
+            document(200, &reply.request_id, xml::answer(&action, &answer, &reply.request_id))
+        }
+        (_, Err(error)) => document(error.status, &reply.request_id, xml::error(&error, &reply.request_id, sts)),
         // Without an action there is no answer.
-        (None, Ok(_)) => document(500, xml::error(&ApiError::internal(), &reply.request_id, sts)),
+        (None, Ok(_)) => document(500, &reply.request_id, xml::error(&ApiError::internal(), &reply.request_id, sts)),
     }
 }
 
@@ -132,9 +134,11 @@ impl Scope {
     }
 }
 
-fn document(status: u16, text: String) -> Response {
+/// AWS sends the request's id in the body and in a header; the SDK reads only the header.
+fn document(status: u16, request_id: &str, text: String) -> Response {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    (status, [(header::CONTENT_TYPE, "text/xml;charset=UTF-8")], text).into_response()
+    let head = [(header::CONTENT_TYPE.as_str(), "text/xml;charset=UTF-8"), ("x-amzn-requestid", request_id)];
+    (status, head, text).into_response()
 }
 
 /// Closes the connection within the answer: a body that was announced and never comes.

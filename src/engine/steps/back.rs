@@ -116,7 +116,7 @@ pub struct Return(pub Target);
 #[derive(Default)]
 struct Shown {
     since: Since,
-    /// A look that counts was made at or after the deadline.
+    /// The newest look was made at or after the deadline.
     late: Cell<bool>,
     /// The newest look read ok, whether it counts or not.
     well: Cell<bool>,
@@ -144,7 +144,7 @@ impl Return {
             let call = self.call();
             let asked = if let Seen::There(_, asked) = &seen { *asked } else { shared.clock.instant() };
             let elapsed = shown.since.elapsed(shared, call, asked);
-            shown.late.set(shown.late.get() || elapsed >= self.within());
+            shown.late.set(elapsed >= self.within());
             shown.well.set(back(&seen).is_some());
             match back(&seen) {
                 Some("healthy") if !(call.certain && elapsed >= settle) => {}
@@ -248,6 +248,7 @@ impl Step for Return {
             if self.call().at != newest {
                 newest = self.call().at;
                 begun = shared.clock.instant(); // sent once more, or answered
+                shown.late.set(false); // what was seen before tells nothing of it
             }
             if self.is_overdue(&shown, begun) {
                 return self.overdue().await;

@@ -162,12 +162,12 @@ fn snapshots(world: &World, broken: &mut Vec<String>) {
     }
 }
 
-/// An image and its due.
-type Dated<'a> = (&'a SimImage, DateTime<Utc>);
+/// The images of one plan and instance, each with its due.
+type SeriesOf<'a> = BTreeMap<(String, String), Vec<(&'a SimImage, DateTime<Utc>)>>;
 
 /// Never the last good one, never the newest good one.
 fn series(world: &World, now: DateTime<Utc>, broken: &mut Vec<String>) {
-    let mut series: BTreeMap<(String, String), Vec<Dated<'_>>> = BTreeMap::new();
+    let mut series = SeriesOf::new();
     for image in world.images.values() {
         if let Some((plan, instance, due)) = ours(image) {
             series.entry((plan, instance)).or_default().push((image, due));

@@ -68,7 +68,7 @@ async fn each_one_left_out_has_its_reason() {
             assert!(rig.images_of(&id(n)).is_empty(), "{n}");
         }
     }
-    assert!(targets[&id(77)].contains("not found"), "{targets:?}");
+    assert!(targets[&id(77)].contains("found nowhere"), "{targets:?}");
     // The stopped one is imaged as it is: no reboot, no slot.
     assert_eq!(rig.all_reboots(), 1, "{}", rig.story());
     let slots: Vec<_> = rig.told(&Kind::SlotTaken).into_iter().filter_map(|e| e.draft.subject).collect();

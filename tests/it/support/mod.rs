@@ -1,6 +1,9 @@
-//! What several tests share: the Python environment, moto, and servers that misbehave.
+//! What several tests share: the Python environment, moto, servers that misbehave, and the program as a process.
 #![allow(dead_code)] // not every helper is used by every set of tests
 
+pub mod child;
 pub mod moto;
 pub mod python;
 pub mod rude;
+pub mod site;
+pub mod world;

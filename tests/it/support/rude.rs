@@ -59,10 +59,13 @@ impl Rude {
     }
 }
 
-/// An endpoint where nobody listens.
+/// An endpoint where nobody listens, nor ever will while the test process lives: the port is bound.
 pub fn dead_endpoint() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    format!("http://{}", listener.local_addr().expect("bound"))
+    let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+    socket.bind(([127, 0, 0, 1], 0).into()).expect("a free port");
+    let endpoint = format!("http://{}", socket.local_addr().expect("bound"));
+    std::mem::forget(socket);
+    endpoint
 }
 
 /// Reads head and body (by Content-Length), so that closing is no reset of what is still to come.

@@ -1,0 +1,121 @@
+//! A state directory that belongs to another machine: nothing is done until a person takes over.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use super::plan;
+use crate::support::child::{of_event, of_level};
+use crate::support::site::Site;
+use crate::support::world::{Door, fleet, instance};
+
+/// An installation that has run once as `own`, and where it did.
+fn used(own: &str) -> (Door, Site) {
+    let door = Door::open(&fleet(1, 0));
+    let site = Site::new(door.env());
+    site.instance(own);
+    site.plan("nightly", &plan(1, ""));
+    site.run(&["backup", "nightly"]).expect(0);
+    (door, site)
+}
+
+/// Everything is refused with a reason that names `parts`, and nothing reaches the wire, until a person takes over.
+fn refused_until_taken_over(door: &Door, site: &Site, parts: &[&str]) {
+    let wire = || door.world().calls.iter().count();
+    let (before, installation) = (wire(), read(site));
+    let named = |reason: &str| {
+        for part in parts.iter().chain(&["run --take-over"]) {
+            assert!(reason.contains(part), "{part:?} is not in {reason:?}");
+        }
+    };
+
+    let mut daemon = site.spawn(&["run"]);
+    named(daemon.logged("installation.differs")["reason"].as_str().expect("a reason"));
+    let backup = site.run(&["backup", "nightly", "--json"]);
+    daemon.terminate();
+    let ended = daemon.wait().expect(0);
+    let log = ended.log();
+    assert_eq!(of_level(&log, "ERROR").len(), 1, "{}", ended.stderr);
+    assert!(of_event(&log, "daemon.started").is_empty(), "{}", ended.stderr);
+    // Beside the daemon that does nothing, and alone.
+    assert_eq!((backup.code, backup.stdout.as_str()), (Some(1), ""), "{backup:?}");
+    named(&backup.stderr);
+    let alone = site.run(&["backup", "nightly", "--json"]).expect(1);
+    named(&alone.stderr);
+    assert_eq!(alone.stdout, "");
+    assert_eq!(wire(), before, "nothing reached the wire");
+    assert_eq!(read(site), installation, "the file is as it was");
+
+    let mut daemon = site.spawn(&["run", "--take-over"]);
+    daemon.logged("config.applied");
+    site.run(&["backup", "nightly"]).expect(0);
+    daemon.terminate();
+    daemon.wait().expect(0);
+    assert_eq!(read(site)["installation"], installation["installation"], "it is the same installation");
+    // Once is enough.
+    site.run(&["backup", "nightly"]).expect(0);
+    assert_eq!(door.reboots(&instance(0)), 3);
+}
+
+fn read(site: &Site) -> Value {
+    serde_json::from_str(&fs::read_to_string(site.state().join("installation.json")).expect("read")).expect("JSON")
+}
+
+#[test]
+fn another_instance() {
+    let (door, site) = used("i-0aaaaaaaaaaaaaaaa");
+    assert_eq!(read(&site)["instance"], "i-0aaaaaaaaaaaaaaaa");
+    site.instance("i-0bbbbbbbbbbbbbbbb");
+    refused_until_taken_over(&door, &site, &["i-0aaaaaaaaaaaaaaaa", "i-0bbbbbbbbbbbbbbbb"]);
+}
+
+#[test]
+fn another_machine_id() {
+    let (door, site) = used("none");
+    let own = fs::read_to_string("/etc/machine-id").unwrap_or_default();
+    if own.trim().is_empty() || own.trim() == "uninitialized" {
+        // A host without one knows nothing that could contradict the file: it goes on.
+        site.edit("installation.json", |file| file["machine_id"] = json!("0123456789abcdef0123456789abcdef"));
+        site.run(&["backup", "nightly"]).expect(0);
+        assert_eq!(door.reboots(&instance(0)), 2);
+        return;
+    }
+    assert_eq!(read(&site)["machine_id"], own.trim());
+    site.edit("installation.json", |file| file["machine_id"] = json!("0123456789abcdef0123456789abcdef"));
+    refused_until_taken_over(&door, &site, &["0123456789abcdef0123456789abcdef", own.trim()]);
+}
+
+#[test]
+fn the_journal_without_its_installation_file() {
+    let (door, site) = used("none");
+    let id = read(&site)["installation"].clone();
+    fs::remove_file(site.state().join("installation.json")).expect("removed");
+    let calls = door.world().calls.iter().count();
+    let alone = site.run(&["backup", "nightly"]).expect(1);
+    assert!(alone.stderr.contains("installation.json is missing beside the journal"), "{}", alone.stderr);
+    assert_eq!(door.world().calls.iter().count(), calls);
+    let mut daemon = site.spawn(&["run", "--take-over"]);
+    daemon.logged("config.applied");
+    site.run(&["backup", "nightly"]).expect(0);
+    daemon.terminate();
+    daemon.wait().expect(0);
+    assert_ne!(read(&site)["installation"], id);
+}
+
+#[test]
+fn a_second_installation_under_the_same_name() {
+    let (door, first) = used("none");
+    let second = Site::new(door.env());
+    second.plan("nightly", &plan(1, ""));
+    let ended = second.run(&["backup", "nightly", "--json"]).expect(1);
+    let log = ended.log();
+    let errors = of_level(&log, "ERROR");
+    assert_eq!(errors.len(), 1, "{}", ended.stderr);
+    let reason = errors[0]["reason"].as_str().expect("a reason");
+    let other = read(&first)["installation"].clone();
+    for part in [other.as_str().expect("an id"), "another installation", "run --take-over", "daemon.name"] {
+        assert!(reason.contains(part), "{part:?} is not in {reason:?}");
+    }
+    assert_eq!(door.reboots(&instance(0)), 1, "the second one reboots nothing");
+    assert_eq!(door.world().images.len(), 1);
+}
