@@ -77,7 +77,7 @@ async fn after_every_record_in_trouble() {
         (r#""image_fails": true,"#, Some(FaultKind::CutAfter), OnUnhealthy::HaltPlan),
         (r#""image_seconds": 1800,"#, Some(FaultKind::ErrorBefore), OnUnhealthy::HaltPlan),
     ];
-    for (traits, fault, on_unhealthy) in table {
+    for (first, (traits, fault, on_unhealthy)) in (1..).zip(table) {
         let start = || {
             let mut rig = Rig::new(&fleet_with(3, traits, ""), rig().plans);
             rig.plans[0].rollout.on_unhealthy = on_unhealthy;
@@ -92,7 +92,8 @@ async fn after_every_record_in_trouble() {
         let mut whole = start();
         whole.start();
         whole.run(mins(90)).await;
-        for k in 1..=whole.journal.written() {
+        // Every third record, another one in each row: the sweeps above take them all.
+        for k in (first..=whole.journal.written()).step_by(3) {
             let mut rig = start();
             rig.journal.dies(Death::After(k));
             rig.start();
