@@ -231,6 +231,10 @@ impl Engine {
         };
         for miss in missed {
             let stored = self.write(occurrence(miss.due, Decision::Miss, &miss.reason), None, false).await?;
+            if stored.decision == Decision::Run {
+                // Decided while it was in time, and the journal failed before it began.
+                recover::start(&self.shared, Rc::clone(&plan), stored.clone()).await?;
+            }
             self.settle(name, stored.due);
         }
         if let Some(due) = run {

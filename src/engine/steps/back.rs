@@ -248,6 +248,7 @@ impl Step for Return {
             if self.call().at != newest {
                 newest = self.call().at;
                 begun = shared.clock.instant(); // sent once more, or answered
+                shown.late.set(false); // what was seen before tells nothing of it
             }
             if self.is_overdue(&shown, begun) {
                 return self.overdue().await;

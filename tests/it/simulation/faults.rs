@@ -1,6 +1,7 @@
 //! Lost answers, refusals and throttles on the way of single calls.
 
 use chrono::TimeDelta;
+use stillframe::cloud::sim::action::Action;
 use stillframe::cloud::sim::faults::{Fault, FaultKind};
 
 use super::promises;
@@ -186,4 +187,41 @@ async fn reads_are_asked_again() {
             assert!(rig.reboots().values().all(|n| *n == 2), "{what}");
         }
     }
+}
+
+/// The image shows itself only after the second call: EC2 refuses the name, and what bears it is adopted.
+#[tokio::test(start_paused = true)]
+async fn a_name_that_is_taken_is_looked_for() {
+    let mut web = plan("web", "0 2 * * *");
+    web.rollout.healthy_within = 2400;
+    let mut rig = Rig::new(&fleet_with(1, "", r#""visibility_lag": 800,"#), vec![web]);
+    rig.fault(Fault::once("CreateImage", FaultKind::CutAfter));
+    rig.start();
+    rig.run(mins(45)).await;
+    rig.stop().await;
+    promises::hold(&rig).await;
+    assert_eq!(rig.outcomes("web"), ["02:00 done"], "{}", rig.story());
+    let results: Vec<_> = rig.calls("CreateImage").into_iter().map(|c| c.result).collect();
+    assert_eq!(results, ["cut", "InvalidAMIName.Duplicate"]);
+    assert_eq!(rig.reboots()[&id(1)], 1);
+}
+
+/// Somebody else's image bears the name: nothing is rebooted, and it is said.
+#[tokio::test(start_paused = true)]
+async fn a_foreign_image_under_our_name_is_not_adopted() {
+    let mut rig = Rig::new(&fleet(2), vec![plan("web", "0 2 * * *")]);
+    rig.act(&Action::CreateImage {
+        instance: id(1),
+        name: format!("stillframe/prod/web/{}/20260302T020000Z", id(1)),
+        description: None,
+        no_reboot: Some(true),
+        tags: Vec::new(),
+    });
+    rig.start();
+    rig.run(mins(10)).await;
+    rig.stop().await;
+    promises::hold(&rig).await;
+    assert!(rig.targets("web", "02:00")[&id(1)].starts_with("failed: "), "{}", rig.story());
+    assert_eq!((rig.reboots()[&id(1)], rig.reboots()[&id(2)]), (0, 1), "{}", rig.story());
+    assert_eq!(rig.errors().len(), 1, "{}", rig.story());
 }

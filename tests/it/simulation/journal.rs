@@ -1,6 +1,7 @@
 //! A journal that counts its writes, fails on demand, and at a chosen write takes the whole process with it.
 
 use std::cell::{Cell, RefCell};
+use std::path::Path;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -35,8 +36,17 @@ pub struct Mortal {
 
 impl Mortal {
     pub fn new() -> Self {
+        Self::of(SqliteJournal::in_memory().expect("SQLite in memory"))
+    }
+
+    /// One in a directory, which several processes can open.
+    pub fn open(dir: &Path) -> Self {
+        Self::of(SqliteJournal::open(dir).expect("a journal"))
+    }
+
+    fn of(inner: SqliteJournal) -> Self {
         Self {
-            inner: SqliteJournal::in_memory().expect("SQLite in memory"),
+            inner,
             written: Cell::new(0),
             words: RefCell::default(),
             death: Cell::new(None),

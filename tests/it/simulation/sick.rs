@@ -61,3 +61,25 @@ async fn nothing_is_begun_and_nothing_is_lost() {
 async fn nothing_is_begun_after_the_window() {
     sweep(Some(180)).await;
 }
+
+/// Its decision is stored, its event is not, and when the journal is back the next occurrence is due as well.
+#[tokio::test(start_paused = true)]
+async fn a_decision_that_was_stored_is_carried_out() {
+    let start = || {
+        let mut rig = Rig::new(&fleet(1), vec![plan("web", "0,3 2 * * *")]);
+        rig.start();
+        rig
+    };
+    let mut whole = start();
+    whole.run(mins(1)).await;
+    let is_event = |k: &u32| whole.journal.words(*k).starts_with("occurrence.decided");
+    let event = (1..=whole.journal.written()).find(is_event).expect("decided");
+    let mut rig = start();
+    rig.journal.fails_from(event);
+    rig.run(mins(4)).await;
+    rig.journal.recovers();
+    rig.run(mins(10)).await;
+    rig.stop().await;
+    promises::hold(&rig).await;
+    assert_eq!(rig.all_reboots(), 1, "{}", rig.story());
+}
