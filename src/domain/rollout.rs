@@ -17,7 +17,9 @@ pub struct Down {
     pub plan: String,
     /// Since when.
     pub since: DateTime<Utc>,
-    /// Whether it was not back in time, and its plan halts for it.
+    /// Whether it was not back in time.
+    pub overdue: bool,
+    /// Whether its plan halts for that.
     pub halts: bool,
 }
 
@@ -51,10 +53,11 @@ impl Slots {
         self.down.insert(subject, down);
     }
 
-    /// Marks that `subject` was not back in time and halts its plan.
-    pub fn halt(&mut self, subject: &Subject) {
+    /// Marks that `subject` was not back in time, and whether its plan halts for it.
+    pub fn overdue(&mut self, subject: &Subject, halts: bool) {
         if let Some(down) = self.down.get_mut(subject) {
-            down.halts = true;
+            down.overdue = true;
+            down.halts = halts;
         }
     }
 

@@ -51,12 +51,35 @@ pub async fn start(shared: &Rc<Shared>, plan: Rc<Plan>, occurrence: Occurrence) 
         return Ok(());
     }
     let events = shared.journal.reader().events_of(&name).await?;
-    let state = RunState::fold(&events);
-    if state.finished.is_none() {
-        let run = Run::new(shared, plan, occurrence, state, requested(&events));
+    if let Some((run, _)) = go_on(shared, plan, occurrence, &events).await? {
         shared.spawn(run.conduct());
     }
     Ok(())
+}
+
+/// A run with what is known of it, unless it has ended, or was never begun and is too late by now.
+async fn go_on(
+    shared: &Rc<Shared>,
+    plan: Rc<Plan>,
+    occurrence: Occurrence,
+    events: &[Event],
+) -> Answer<Option<(Run, RunState)>> {
+    let state = RunState::fold(events);
+    if state.finished.is_some() {
+        return Ok(None);
+    }
+    let late = gap(shared, &plan, &occurrence, events);
+    if let Some(why) = &late
+        && !state.selected
+    {
+        // Nothing was begun: it was missed, like one that was never decided.
+        let data = json!({ "outcome": Outcome::Missed.as_str(), "reason": why });
+        shared.record(&[Draft::of_run(&occurrence.run(), Kind::RunFinished, data)]).await?;
+        return Ok(None);
+    }
+    let run = Run::new(shared, plan, occurrence, state.clone(), requested(events));
+    *run.active.late.borrow_mut() = late;
+    Ok(Some((run, state)))
 }
 
 /// Slots and runs as they were when the engine last stopped.
@@ -92,25 +115,13 @@ async fn unfinished(shared: &Rc<Shared>, occurrence: Occurrence) -> Answer<Optio
         }
     };
     let events = reader.events_of(&name).await?;
-    let state = RunState::fold(&events);
-    if let Some(what) = &state.not_understood {
+    if let Some(what) = RunState::fold(&events).not_understood {
         stopped(&format!(
             "its journal holds {what}, which this version does not understand; install the newer one again"
         ));
         return Ok(None);
     }
-    let late = gap(shared, &plan, &occurrence, &events);
-    if let Some(why) = &late
-        && !state.selected
-    {
-        // Nothing was begun: it was missed, like one that was never decided.
-        let data = json!({ "outcome": Outcome::Missed.as_str(), "reason": why });
-        shared.record(&[Draft::of_run(&name, Kind::RunFinished, data)]).await?;
-        return Ok(None);
-    }
-    let run = Run::new(shared, Rc::new(plan), occurrence, state.clone(), requested(&events));
-    *run.active.late.borrow_mut() = late;
-    Ok(Some((run, state)))
+    go_on(shared, Rc::new(plan), occurrence, &events).await
 }
 
 /// Why nothing more may be rebooted in a run that lay still: nobody expects at noon what was missed at night.
@@ -148,7 +159,7 @@ async fn retake_slots(shared: &Rc<Shared>, goes_on: &BTreeMap<String, RunState>)
         let halts = alarm.and_then(|data| data.get("halts")).and_then(Value::as_bool).unwrap_or(false);
         let settle = alarm.and_then(|data| data.get("settle")).and_then(Value::as_u64).unwrap_or(0);
         let plan = parse_run_name(&run).map_or_else(String::new, |(plan, _)| plan.to_owned());
-        let down = Down { run: run.clone(), plan, since: event.at, halts };
+        let down = Down { run: run.clone(), plan, since: event.at, overdue: alarm.is_some(), halts };
         shared.slots.borrow_mut().take(subject.clone(), down);
         // A target that goes on waits for its own return, unless that has ended with an alarm.
         let target = goes_on.get(&run).and_then(|state| state.targets.get(&subject));

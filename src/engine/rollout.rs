@@ -79,6 +79,17 @@ async fn launch<'a>(
             finish(run, &subject, Outcome::Skipped, &why).await?;
         }
     }
+    // An instance that is not back since another occurrence would hold this one for as long.
+    let overdue: Vec<_> = {
+        let slots = run.shared.slots.borrow();
+        let waiting = slots.iter().filter(|(s, down)| down.overdue && queue.contains(s));
+        waiting.map(|(s, down)| (s.clone(), down.since)).collect()
+    };
+    for (subject, since) in overdue {
+        queue.retain(|s| *s != subject);
+        let why = format!("it is not back in service since {}", rfc3339(since));
+        finish(run, &subject, Outcome::Skipped, &why).await?;
+    }
     while !run.shared.sick() {
         let next = {
             let slots = run.shared.slots.borrow();
@@ -90,6 +101,7 @@ async fn launch<'a>(
             run: run.name.to_string(),
             plan: run.plan.name.clone(),
             since: run.shared.clock.now(),
+            overdue: false,
             halts: false,
         };
         run.shared.slots.borrow_mut().take(subject.clone(), down);

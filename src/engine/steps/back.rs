@@ -183,9 +183,8 @@ impl Return {
         );
         let settle = plan.rollout.settle;
         let data = json!({ "outcome": "failed", "reason": why, "since": since, "halts": halts, "settle": settle });
-        if halts {
-            shared.slots.borrow_mut().halt(subject); // before the journal: it holds back, and costs nothing
-        }
+        // Before the journal: it only holds back.
+        shared.slots.borrow_mut().overdue(subject, halts);
         let draft = Draft::of(run, subject, Kind::StepNeedsPerson, data).at_step(RETURN, 1);
         shared.record_result(&[draft]).await?;
         shared.slots_changed.notify_waiters();

@@ -135,7 +135,6 @@ async fn the_next_occurrence_ends_without_the_one_that_is_down() {
 
 /// The same without a window: the run ends, and whoever repairs the instance does not see it rebooted at once.
 #[tokio::test(start_paused = true)]
-#[ignore = "open: without a window the next run waits for the instance that is down, for hours, and then reboots it"]
 async fn the_next_occurrence_does_not_wait_for_a_repair() {
     let mut web = plan("web", "0,30 2 * * *");
     web.rollout.max_in_flight = 2;
