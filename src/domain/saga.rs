@@ -44,6 +44,8 @@ pub struct StepState {
     pub result: Value,
     /// Whether a person was called.
     pub alarmed: bool,
+    /// Attempts of which it was not certain at once that nothing was made.
+    pub sent: u32,
 }
 
 impl StepState {
@@ -97,7 +99,8 @@ impl TargetState {
         }
         let called = self.steps.get("image").is_some_and(|s| s.ended() || s.phase == Phase::Done);
         match self.slot {
-            Slot::Taken(_) => true,
+            // Overdue: its plan halts, or goes on without it, but does not wait for it.
+            Slot::Taken(_) => !self.steps.get("return").is_some_and(StepState::ended),
             Slot::None | Slot::Freed => !called,
         }
     }
@@ -128,6 +131,7 @@ fn apply_step(steps: &mut BTreeMap<String, StepState>, event: &Event) {
         intent: Value::Null,
         result: Value::Null,
         alarmed: false,
+        sent: 0,
     });
     if matches!(draft.kind, Kind::StepDone | Kind::StepUnknown | Kind::StepRefused | Kind::StepAbandoned) {
         step.called_at = event.at;
@@ -136,6 +140,7 @@ fn apply_step(steps: &mut BTreeMap<String, StepState>, event: &Event) {
         Kind::StepIntent => {
             step.attempt = draft.attempt;
             step.phase = Phase::Intended;
+            step.sent += 1;
             step.intended_at = event.at;
             step.intent = draft.data.clone();
         }
@@ -147,7 +152,10 @@ fn apply_step(steps: &mut BTreeMap<String, StepState>, event: &Event) {
         Kind::StepObserved => {
             step.phase = if event.text("outcome") == Some("done") { Phase::Good } else { Phase::Bad(reason()) };
         }
-        Kind::StepRefused if draft.data.get("again") == Some(&Value::Bool(true)) => step.phase = Phase::NotMade,
+        Kind::StepRefused if draft.data.get("again") == Some(&Value::Bool(true)) => {
+            step.phase = Phase::NotMade;
+            step.sent = step.sent.saturating_sub(1);
+        }
         Kind::StepRefused if event.text("outcome") == Some("skipped") => step.phase = Phase::Left(reason()),
         Kind::StepRefused | Kind::StepAbandoned => step.phase = Phase::Bad(reason()),
         Kind::StepNeedsPerson => {

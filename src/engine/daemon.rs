@@ -40,7 +40,7 @@ const HISTORY: TimeDelta = TimeDelta::days(90);
 const PRUNE_EVERY: TimeDelta = TimeDelta::days(1);
 
 /// A request moves on by at most so many seconds to leave the schedule's own alone.
-const SECONDS_MAX: u32 = 600;
+const SECONDS_MAX: i64 = 240;
 /// So many of a plan's newest decisions are looked at for the one before.
 const DECISIONS_MAX: u32 = 16;
 /// A tick that does not come (the scheduler waits out a clock set back) is made up for after so long.
@@ -259,11 +259,12 @@ impl Engine {
         }
     }
 
-    /// Whether the scheduled occurrence before `due` was skipped as well.
+    /// Whether the scheduled occurrence before `due` was skipped as well, as the first one.
     async fn skipped_before(&self, name: &str, due: DateTime<Utc>) -> Answer<bool> {
         let newest = self.shared.journal.reader().occurrences(Some(name), DECISIONS_MAX).await?;
-        let before = newest.iter().find(|o| o.due < due && o.trigger == Trigger::Schedule);
-        Ok(before.is_some_and(|o| o.decision == Decision::Skip))
+        let mut before = newest.iter().filter(|o| o.due < due && o.trigger == Trigger::Schedule).map(|o| o.decision);
+        // The second one is the news, not each that follows.
+        Ok(before.next() == Some(Decision::Skip) && before.next() != Some(Decision::Skip))
     }
 
     /// Why no occurrence of `plan` may begin now.
@@ -273,7 +274,7 @@ impl Engine {
         }
         let runs = self.shared.runs.borrow();
         let holder = runs.iter().find(|(_, run)| run.plan == plan && run.state.borrow().holds())?;
-        Some(format!("{} still has targets that are not back in service", holder.0))
+        Some(format!("{} still has targets that wait for a slot or are not back in service", holder.0))
     }
 
     /// Writes a decision and its event; what is stored.
@@ -294,12 +295,19 @@ impl Engine {
         let timetable = self.scheduled.get(&plan).map(|s| &s.timetable);
         let scheduled =
             |due: DateTime<Utc>| timetable.is_some_and(|t| t.next_after(due - TimeDelta::seconds(1)) == Some(due));
-        // A second of the schedule stays the schedule's: free, or not, it is not ours to take. (A plan that is due
-        // every second leaves none: then the first free one.)
-        let mut looked = 0;
-        while sh.journal.reader().occurrence(&plan, due).await?.is_some() || (looked < SECONDS_MAX && scheduled(due)) {
-            due += TimeDelta::seconds(1);
-            looked += 1;
+        // A second of the schedule stays the schedule's: free or not, it is not ours to take. A plan that is due every
+        // second leaves none: then the first free one.
+        let mut free = None;
+        for second in 0.. {
+            let at = due + TimeDelta::seconds(second);
+            if sh.journal.reader().occurrence(&plan, at).await?.is_some() {
+                continue;
+            }
+            free.get_or_insert(at);
+            if second > SECONDS_MAX || !scheduled(at) {
+                due = if scheduled(at) { free.unwrap_or(at) } else { at };
+                break;
+            }
         }
         let known = self.scheduled.get(&plan).map(|s| (Rc::clone(&s.plan), s.hash.clone()));
         let stale = self.mode == Mode::Daemon && now - request.at > REQUEST_AGE;

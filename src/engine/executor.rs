@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
+use tokio::sync::SemaphorePermit;
 
 use super::observe::{FIRST, longer};
 use super::shared::{Shared, Stop};
 use crate::cloud::classify::Class;
 use crate::cloud::port::{Effect, Fault};
-use crate::domain::event::{Draft, Kind};
+use crate::domain::event::{Draft, Event, Kind};
 use crate::domain::place::Subject;
 use crate::domain::saga::{Phase, StepState};
 
@@ -56,11 +57,13 @@ pub struct Search {
     pub empty: u32,
     /// Whether AWS said that the name is taken: then it was not made by this attempt.
     pub name_taken: bool,
+    /// Whether an attempt before this one may have been made as well.
+    pub resent: bool,
 }
 
 impl Search {
-    fn new(attempt: u32, name_taken: bool) -> Self {
-        Self { attempt, waited: Duration::ZERO, empty: 0, name_taken }
+    fn new(attempt: u32, name_taken: bool, resent: bool) -> Self {
+        Self { attempt, waited: Duration::ZERO, empty: 0, name_taken, resent }
     }
 }
 
@@ -119,7 +122,7 @@ pub async fn drive(at: &At<'_>, step: &dyn Step, known: Option<&StepState>) -> R
         Some(state) => match state.phase {
             Phase::NotMade => begin(at, step, state.attempt + 1).await?,
             Phase::Intended | Phase::Unknown => {
-                look_again(at, step, Search::new(state.attempt, false), &state.intent).await?
+                look_again(at, step, Search::new(state.attempt, false, state.sent > 1), &state.intent).await?
             }
             Phase::Done => true,
             Phase::Good | Phase::Left(_) | Phase::Bad(_) => return Ok(()),
@@ -140,6 +143,10 @@ async fn begin(at: &At<'_>, step: &dyn Step, number: u32) -> Result<bool, Stop> 
         if let Some(why) = step.forbidden() {
             return refuse(at, step, number, Refusal::ours(&why)).await;
         }
+        // Few at a time between looking and the answer: what waits for its turn here has no intent yet, and a stop
+        // or a crash costs it nothing.
+        let calls = at.shared.calls(&at.subject.place);
+        let turn = at.shared.unless_drained(calls.acquire()).await?;
         match at.shared.unless_drained(step.look(&intent, false)).await? {
             Look::Found(result) => return adopt(at, step, number, result).await,
             Look::Foreign(why) => {
@@ -151,17 +158,39 @@ async fn begin(at: &At<'_>, step: &dyn Step, number: u32) -> Result<bool, Stop> 
                 return refuse(at, step, number, Refusal::of(&why, &fault, true)).await;
             }
             Look::Unclear(_) => {
+                drop(turn);
                 at.shared.pause(wait).await?;
                 waited += wait;
                 wait = longer(wait);
             }
-            Look::Absent => return attempt(at, step, number, &intent, true).await,
+            Look::Absent => {
+                return match attempt(at, step, number, &intent, true, turn.ok()).await? {
+                    Answered::Ended(made) => Ok(made),
+                    Answered::Lost(search) => look_again(at, step, search, &intent).await,
+                };
+            }
         }
     }
 }
 
-/// Writes the intent and makes the effect. `clean`: it is certain that no attempt before was made.
-async fn attempt(at: &At<'_>, step: &dyn Step, number: u32, intent: &Value, clean: bool) -> Result<bool, Stop> {
+/// How an attempt ended.
+enum Answered {
+    /// For certain: whether the effect was made.
+    Ended(bool),
+    /// Without an answer that tells: look for it.
+    Lost(Search),
+}
+
+/// Writes the intent and makes the effect. `clean`: it is certain that no attempt before was made. `_turn` is given
+/// back with the answer.
+async fn attempt(
+    at: &At<'_>,
+    step: &dyn Step,
+    number: u32,
+    intent: &Value,
+    clean: bool,
+    _turn: Option<SemaphorePermit<'_>>,
+) -> Result<Answered, Stop> {
     if at.shared.draining() {
         return Err(Stop::Drained);
     }
@@ -175,7 +204,9 @@ async fn attempt(at: &At<'_>, step: &dyn Step, number: u32, intent: &Value, clea
     loop {
         // Writing the intent, or waiting, may have taken long.
         if let Some(why) = step.forbidden() {
-            return refuse(at, step, number, Refusal { certain: clean, ..Refusal::ours(&why) }).await;
+            return refuse(at, step, number, Refusal { certain: clean, ..Refusal::ours(&why) })
+                .await
+                .map(Answered::Ended);
         }
         // Never cut short: an effect under way is waited for, also when draining.
         match step.act(intent).await {
@@ -183,10 +214,10 @@ async fn attempt(at: &At<'_>, step: &dyn Step, number: u32, intent: &Value, clea
                 let mut data = value;
                 put(&mut data, "aws_request_id", request_id.as_deref());
                 at.shared.record_result(&[at.draft(step, number, Kind::StepDone, data)]).await?;
-                return Ok(true);
+                return Ok(Answered::Ended(true));
             }
             Effect::Refused(fault) if fault.class == Class::DuplicateName => {
-                return look_again(at, step, Search::new(number, true), intent).await;
+                return Ok(Answered::Lost(Search::new(number, true, !clean)));
             }
             Effect::Refused(fault) if step.passes(&fault) && waited < PATIENCE => {
                 tracing::info!(
@@ -206,12 +237,12 @@ async fn attempt(at: &At<'_>, step: &dyn Step, number: u32, intent: &Value, clea
             }
             Effect::Refused(fault) => {
                 let why = fault.to_string();
-                return refuse(at, step, number, Refusal::of(&why, &fault, clean)).await;
+                return refuse(at, step, number, Refusal::of(&why, &fault, clean)).await.map(Answered::Ended);
             }
             Effect::Unknown(fault) => {
                 let data = json!({ "reason": fault.to_string(), "aws_request_id": fault.request_id });
                 at.shared.record_result(&[at.draft(step, number, Kind::StepUnknown, data)]).await?;
-                return look_again(at, step, Search::new(number, false), intent).await;
+                return Ok(Answered::Lost(Search::new(number, false, !clean)));
             }
         }
     }
@@ -244,8 +275,12 @@ async fn look_again(at: &At<'_>, step: &dyn Step, mut search: Search, intent: &V
                 );
                 // After a restart it may be alarmed again, in other words.
                 let known = at.shared.journal.reader().events_of(at.run).await.unwrap_or_default();
-                let draft = at.draft(step, search.attempt, Kind::StepNeedsPerson, json!({ "reason": why }));
-                if !known.iter().any(|e| e.draft.kind == draft.kind && e.draft.subject == draft.subject) {
+                let data = json!({ "reason": why, "intent": intent });
+                let draft = at.draft(step, search.attempt, Kind::StepNeedsPerson, data);
+                let same = |e: &Event| {
+                    (&e.draft.kind, &e.draft.subject, &e.draft.step) == (&draft.kind, &draft.subject, &draft.step)
+                };
+                if !known.iter().any(same) {
                     at.shared.record_result(&[draft]).await?;
                 }
             }
@@ -254,7 +289,14 @@ async fn look_again(at: &At<'_>, step: &dyn Step, mut search: Search, intent: &V
                 search.empty += 1;
                 match step.resend(&search) {
                     Resend::LookAgain => {}
-                    Resend::Send => return Box::pin(attempt(at, step, search.attempt + 1, intent, false)).await,
+                    Resend::Send => match attempt(at, step, search.attempt + 1, intent, false, None).await? {
+                        Answered::Ended(made) => return Ok(made),
+                        Answered::Lost(again) => {
+                            search = again;
+                            wait = FIRST;
+                            continue;
+                        }
+                    },
                     Resend::GiveUp(why) => {
                         let data = json!({ "reason": why });
                         at.shared.record_result(&[at.draft(step, search.attempt, Kind::StepAbandoned, data)]).await?;

@@ -83,7 +83,12 @@ pub fn open(
     let verdict = match (file.stored, journal_exists) {
         (true, _) => file.recheck(own)?,
         (false, false) => Verdict::Fresh,
-        (false, true) => Verdict::Differs { why: format!("{} is missing beside the journal", file.path.display()) },
+        (false, true) => Verdict::Differs {
+            why: format!(
+                "{} is missing beside the journal: put it back, or start with `stillframe run --take-over`",
+                file.path.display()
+            ),
+        },
     };
     Ok((file, verdict))
 }

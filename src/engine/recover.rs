@@ -8,6 +8,7 @@ use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 use super::daemon::decided;
+use super::observe::LONGEST;
 use super::run::Run;
 use super::shared::Shared;
 use super::steps::{RETURN, back};
@@ -31,9 +32,9 @@ pub async fn tell_decisions(shared: &Shared, plans: &[&str]) -> Answer<()> {
     for plan in plans {
         for occurrence in reader.occurrences(Some(plan), UNTOLD_MAX).await?.iter().rev() {
             let event = decided(occurrence, false);
-            let events = reader.events_of(&event.run).await?;
+            let told = reader.newest_of(&event.run, event.kind.as_str()).await?.is_some();
             // Of an old run only its end is left.
-            if !events.iter().any(|e| e.draft.kind == event.kind || e.draft.kind == Kind::RunFinished) {
+            if !told && reader.newest_of(&event.run, Kind::RunFinished.as_str()).await?.is_none() {
                 shared.record(&[event]).await?;
             }
         }
@@ -68,7 +69,7 @@ async fn go_on(
     if state.finished.is_some() {
         return Ok(None);
     }
-    let late = gap(shared, &plan, &occurrence, events);
+    let late = gap(shared, &plan, &occurrence, events).await?;
     if let Some(why) = &late
         && !state.selected
     {
@@ -78,6 +79,9 @@ async fn go_on(
         return Ok(None);
     }
     let run = Run::new(shared, plan, occurrence, state.clone(), requested(events));
+    if let Some(why) = &late {
+        tracing::warn!(event = "run.late", run = &*run.name, reason = %why);
+    }
     *run.active.late.borrow_mut() = late;
     Ok(Some((run, state)))
 }
@@ -125,22 +129,26 @@ async fn unfinished(shared: &Rc<Shared>, occurrence: Occurrence) -> Answer<Optio
 }
 
 /// Why nothing more may be rebooted in a run that lay still: nobody expects at noon what was missed at night.
-fn gap(shared: &Shared, plan: &Plan, occurrence: &Occurrence, events: &[Event]) -> Option<String> {
-    let last = events.last().map_or(occurrence.decided_at, |e| e.at);
-    let allowed = match occurrence.trigger {
+async fn gap(shared: &Shared, plan: &Plan, occurrence: &Occurrence, events: &[Event]) -> Answer<Option<String>> {
+    let stopped = shared.journal.reader().newest_of("", Kind::DaemonStopped.as_str()).await?;
+    let last = events.last().map_or(occurrence.decided_at, |e| e.at).max(occurrence.decided_at);
+    let last = stopped.map_or(last, |event| last.max(event.at));
+    let catch_up = match occurrence.trigger {
         Trigger::Schedule => plan.schedule.catch_up.unwrap_or(0).max(ON_TIME),
         Trigger::Manual => ON_TIME,
     };
+    // A run in good health writes nothing while it waits for an instance to come back.
+    let allowed = catch_up.max(plan.rollout.healthy_within.saturating_add(LONGEST.as_secs()));
     let allowed = TimeDelta::seconds(i64::try_from(allowed).unwrap_or(i64::MAX / 1000));
     let now = shared.clock.now();
-    (now - last > allowed).then(|| {
+    Ok((now - last > allowed).then(|| {
         format!(
             "the run lay still from {} to {}, longer than {} s: nothing more is rebooted in it",
             rfc3339(last),
             rfc3339(now),
             allowed.num_seconds()
         )
-    })
+    }))
 }
 
 /// Counts again who is down, and watches those for whom nobody else does.

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 
 use super::observe::Observer;
 use crate::clock::Clock;
@@ -16,7 +16,7 @@ use crate::cloud::governed::Governed;
 use crate::cloud::port::Caller;
 use crate::domain::event::{Draft, Event, Occurrence};
 use crate::domain::machine::OwnMachine;
-use crate::domain::place::Subject;
+use crate::domain::place::{Place, Subject};
 use crate::domain::plan::Plan;
 use crate::domain::rollout::Slots;
 use crate::domain::saga::RunState;
@@ -24,6 +24,12 @@ use crate::journal::{Journal, JournalError, Written};
 
 /// How long to wait before a failed journal write is tried again.
 const JOURNAL_RETRY: Duration = Duration::from_secs(1);
+
+/// So many events are written in one transaction at the most.
+const RECORDS_AT_ONCE: usize = 500;
+/// So many effects are between look and answer at once in one place: enough to fill an API's rate at its usual
+/// latency, few enough that a stop waits seconds for them.
+const CALLS: usize = 25;
 
 /// Why a task stopped before its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,6 +101,7 @@ pub struct Shared {
     pub plans: RefCell<BTreeMap<String, Rc<Plan>>>,
     /// Our account, once known.
     pub caller: RefCell<Option<Caller>>,
+    calls: RefCell<BTreeMap<Place, Rc<Semaphore>>>,
     /// Why nothing may be begun (another installation works under our name).
     pub barred: RefCell<Option<String>>,
     listener: Listener,
@@ -133,6 +140,7 @@ impl Shared {
             runs: RefCell::default(),
             plans: RefCell::default(),
             caller: RefCell::default(),
+            calls: RefCell::default(),
             barred: RefCell::default(),
             listener,
             sick: Cell::new(false),
@@ -279,12 +287,40 @@ impl Shared {
         }
     }
 
-    /// Writes an intent: waits while the journal cannot be written.
+    /// Writes an intent: waits while the journal cannot be written. Without it nothing may be done.
     ///
     /// # Errors
     /// [`Stop::Drained`].
-    pub async fn record_intent(&self, drafts: &[Draft]) -> Result<Vec<Event>, Stop> {
-        self.record_result(drafts).await
+    pub async fn record_intent(&self, drafts: &[Draft]) -> Result<(), Stop> {
+        loop {
+            match self.record(drafts).await {
+                Ok(_) => return Ok(()),
+                Err(JournalError::Fenced { .. }) => return Err(Stop::Drained),
+                Err(e @ JournalError::Conflict { .. }) => {
+                    tracing::error!(event = "journal.conflict", reason = %e);
+                    return Err(Stop::Drained);
+                }
+                Err(_) => self.pause(JOURNAL_RETRY).await?,
+            }
+        }
+    }
+
+    /// Writes many results, a transaction for each few hundred, and lets other tasks run between them.
+    ///
+    /// # Errors
+    /// [`Stop::Drained`].
+    pub async fn record_many(&self, drafts: &[Draft]) -> Result<(), Stop> {
+        for chunk in drafts.chunks(RECORDS_AT_ONCE) {
+            self.record_result(chunk).await?;
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+
+    /// Who is between a look and the answer to the call, in this place.
+    pub fn calls(&self, place: &Place) -> Rc<Semaphore> {
+        let mut calls = self.calls.borrow_mut();
+        Rc::clone(calls.entry(place.clone()).or_insert_with(|| Rc::new(Semaphore::new(CALLS))))
     }
 
     /// Whether the journal cannot be written just now: start nothing new.

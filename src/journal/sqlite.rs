@@ -32,6 +32,7 @@ CREATE TABLE event (
     kind TEXT NOT NULL, at INTEGER NOT NULL, v INTEGER NOT NULL, data TEXT NOT NULL,
     UNIQUE (run, subject, step, attempt, kind));
 CREATE INDEX event_kind ON event (kind, run, subject, step);
+CREATE INDEX event_subject ON event (subject, step, kind, seq);
 CREATE TABLE request (
     id INTEGER PRIMARY KEY AUTOINCREMENT, verb TEXT NOT NULL, data TEXT NOT NULL, at INTEGER NOT NULL, run TEXT);
 ";
@@ -307,8 +308,9 @@ impl Journal for SqliteJournal {
                  WHERE f.kind = 'run.finished' AND f.run = event.run AND f.at < ?1)";
             let open = "SELECT t.run FROM event t WHERE t.kind = 'slot.taken' AND NOT EXISTS (SELECT 1 FROM event f
                  WHERE f.kind = 'slot.freed' AND f.run = t.run AND f.subject = t.subject)
-                 UNION SELECT n.run FROM event n WHERE n.kind = 'step.needs_person' AND NOT EXISTS (SELECT 1 FROM event d
-                 WHERE d.kind = 'step.done' AND d.subject = n.subject AND d.step = n.step AND d.seq > n.seq)";
+                 UNION SELECT n.run FROM event n WHERE n.kind = 'step.needs_person' AND n.step = 'retain'
+                 AND NOT EXISTS (SELECT 1 FROM event d WHERE d.subject = n.subject AND d.step = n.step
+                 AND d.kind IN ('step.done', 'step.observed') AND d.seq > n.seq)";
             let sql = format!("DELETE FROM event WHERE {old} AND run NOT IN ({open})");
             Ok(tx.execute(&sql, params![before.timestamp_millis()])?)
         })

@@ -16,6 +16,8 @@ pub fn level(event: &Event) -> Level {
     let flag = |key: &str| event.draft.data.get(key).and_then(Value::as_bool).unwrap_or(false);
     match event.draft.kind {
         Kind::StepNeedsPerson => Level::ERROR,
+        // Left out by ourselves, or only put off.
+        Kind::StepRefused if outcome == Some("skipped") || flag("again") => Level::INFO,
         // A run as a whole that could not do its part: nobody else says it.
         Kind::StepRefused if event.draft.subject.is_none() => Level::ERROR,
         // What retention could not remove costs money until somebody looks.
@@ -24,9 +26,8 @@ pub fn level(event: &Event) -> Level {
         // A target that failed is an error unless it was alarmed already.
         Kind::TargetFinished if outcome == Some("failed") && !flag("alarmed") => Level::ERROR,
         Kind::OccurrenceSkipped if flag("again") => Level::ERROR,
-        Kind::StepRefused if outcome == Some("skipped") => Level::INFO,
         Kind::TargetFinished | Kind::RunFinished if outcome == Some("failed") => Level::WARN,
-        Kind::RunFinished if outcome == Some("skipped") => Level::WARN,
+        Kind::RunFinished if matches!(outcome, Some("skipped" | "missed")) => Level::WARN,
         Kind::StepObserved if outcome == Some("failed") => Level::WARN,
         Kind::StepRefused
         | Kind::StepUnknown

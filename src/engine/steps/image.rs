@@ -25,6 +25,9 @@ const RESEND_LOOKS: u32 = 3;
 /// An image pending for this long is alarmed (EC2 guide: "sometimes up to 24 hours").
 const PENDING_MAX: Duration = Duration::from_secs(24 * 3600);
 
+/// The alarm of an image that is pending for too long: a fact beside the step, which goes on.
+const PENDING: &str = "image.pending";
+
 /// CreateImage of one target.
 pub struct MakeImage(pub Target);
 
@@ -165,7 +168,7 @@ impl Step for MakeImage {
                 }
             }
         }
-        if plan.consistency.mode == Mode::Reboot && !self.takes_down() {
+        if !lost && plan.consistency.mode == Mode::Reboot && !self.takes_down() {
             return self.still_stopped().await;
         }
         Look::Absent
@@ -199,7 +202,7 @@ impl Step for MakeImage {
         if !self.0.plan.consistency.resend_unknown {
             return Resend::GiveUp("the answer was lost and no image appeared; resend_unknown = false".into());
         }
-        if search.attempt > 1 {
+        if search.resent {
             return Resend::GiveUp("the answer was lost twice and no image appeared".into());
         }
         match self.forbidden() {
@@ -219,7 +222,7 @@ impl Step for MakeImage {
             return Ok(());
         };
         let mut watch = shared.observer.image(shared, &subject.place, &image);
-        let mut alarmed = state.steps.get(IMAGE).is_some_and(|s| s.alarmed);
+        let mut alarmed = state.steps.contains_key(PENDING);
         let alarm_at = since + PENDING_MAX;
         loop {
             let seen = async {
@@ -238,7 +241,7 @@ impl Step for MakeImage {
                     let why = format!("the image {image} is pending for 24 h; look at it in the EC2 console");
                     let draft =
                         Draft::of(run, subject, Kind::StepNeedsPerson, json!({ "image": image, "reason": why }));
-                    shared.record_result(&[draft.at_step(IMAGE, 1)]).await?;
+                    shared.record_result(&[draft.at_step(PENDING, 1)]).await?;
                     None
                 }
             };
