@@ -115,7 +115,9 @@ async fn unfinished(shared: &Rc<Shared>, occurrence: Occurrence) -> Answer<Optio
 
 /// Why nothing more may be rebooted in a run that lay still: nobody expects at noon what was missed at night.
 fn gap(shared: &Shared, plan: &Plan, occurrence: &Occurrence, events: &[Event]) -> Option<String> {
-    let last = events.last().map_or(occurrence.decided_at, |e| e.at);
+    // The event of the decision may have been told only now.
+    let begun = events.iter().rfind(|e| e.draft.kind != Kind::OccurrenceDecided);
+    let last = begun.map_or(occurrence.decided_at, |e| e.at);
     let allowed = match occurrence.trigger {
         Trigger::Schedule => plan.schedule.catch_up.unwrap_or(0).max(ON_TIME),
         Trigger::Manual => ON_TIME,
