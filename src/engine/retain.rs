@@ -280,7 +280,8 @@ async fn finish_one(run: &Run, subject: &Subject, step: StepState) -> Result<(),
     let read = run.patiently("cannot look for an image", || run.shared.cloud.images(&subject.place, &query)).await?;
     let (kind, data) = match read {
         Ok(list) if list.iter().all(|i| i.state == ImageState::Deregistered) => {
-            return drive(run, subject, step.intent.clone(), Some(step)).await;
+            // Given up in an earlier run: begun anew in this one.
+            return drive(run, subject, step.intent.clone(), Some(step).filter(|s| !s.ended())).await;
         }
         Ok(_) => (Kind::StepObserved, json!({ "outcome": "done", "reason": "kept after all: the verdict changed" })),
         Err(fault) => {
