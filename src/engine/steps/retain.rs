@@ -163,7 +163,9 @@ impl Step for Remove {
     }
 
     fn resend(&self, search: &Search) -> Resend {
-        if search.attempt < ATTEMPTS {
+        if search.waited < FIRST * (1 << search.attempt.min(ATTEMPTS)) {
+            Resend::LookAgain // five calls within a second say nothing about an outage of a minute
+        } else if search.attempt < ATTEMPTS {
             Resend::Send
         } else {
             Resend::GiveUp(format!("no clear answer to {ATTEMPTS} calls; tried again in the plan's next run"))
