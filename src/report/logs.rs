@@ -18,13 +18,14 @@ pub fn level(event: &Event) -> Level {
         Kind::StepNeedsPerson => Level::ERROR,
         // A run as a whole that could not do its part: nobody else says it.
         Kind::StepRefused if event.draft.subject.is_none() => Level::ERROR,
+        // Our own decision, not a failure: who stands in the way has said it.
+        Kind::StepRefused if outcome == Some("skipped") => Level::INFO,
         // What retention could not remove costs money until somebody looks.
         Kind::StepRefused | Kind::StepAbandoned if event.draft.step == "retain" => Level::ERROR,
         Kind::RetainStopped => Level::ERROR,
         // A target that failed is an error unless it was alarmed already.
         Kind::TargetFinished if outcome == Some("failed") && !flag("alarmed") => Level::ERROR,
         Kind::OccurrenceSkipped if flag("again") => Level::ERROR,
-        Kind::StepRefused if outcome == Some("skipped") => Level::INFO,
         Kind::TargetFinished | Kind::RunFinished if outcome == Some("failed") => Level::WARN,
         Kind::RunFinished if outcome == Some("skipped") => Level::WARN,
         Kind::StepObserved if outcome == Some("failed") => Level::WARN,
