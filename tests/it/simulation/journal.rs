@@ -31,6 +31,8 @@ pub struct Mortal {
     /// From this write on every one fails.
     fails_from: Cell<Option<u32>>,
     failed: Cell<bool>,
+    /// Writes that did not fit what was stored: defects of the engine.
+    conflicts: RefCell<Vec<String>>,
 }
 
 impl Mortal {
@@ -44,6 +46,7 @@ impl Mortal {
             died: Notify::new(),
             fails_from: Cell::new(None),
             failed: Cell::new(false),
+            conflicts: RefCell::default(),
         }
     }
 
@@ -73,6 +76,11 @@ impl Mortal {
     /// Whether a write failed so far.
     pub fn failed(&self) -> bool {
         self.failed.get()
+    }
+
+    /// Writes that did not fit what was stored.
+    pub fn conflicts(&self) -> Vec<String> {
+        self.conflicts.borrow().clone()
     }
 
     /// Writes succeed again.
@@ -116,6 +124,9 @@ impl Mortal {
             self.die().await
         }
         let answer = write().await;
+        if let Err(e @ JournalError::Conflict { .. }) = &answer {
+            self.conflicts.borrow_mut().push(e.to_string());
+        }
         if self.death.get() == Some(Death::After(number)) {
             self.die().await
         }
