@@ -77,3 +77,6 @@ impl Slots {
         self.down.iter()
     }
 }
+
+#[cfg(test)]
+mod tests;

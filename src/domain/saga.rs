@@ -351,3 +351,6 @@ pub fn next(target: &TargetState, chain: &[Link], running: &BTreeSet<&'static st
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -138,3 +138,6 @@ pub fn emit(event: &Event) {
         _ => write_line!(Level::INFO),
     }
 }
+
+#[cfg(test)]
+mod tests;
