@@ -22,6 +22,8 @@ pub enum Clock {
         base: DateTime<Utc>,
         /// When it was that.
         origin: tokio::time::Instant,
+        /// From this point of tokio's time on, somebody has set it by so much.
+        step: Option<(tokio::time::Instant, chrono::TimeDelta)>,
     },
 }
 
@@ -30,7 +32,18 @@ impl Clock {
     #[must_use]
     #[allow(clippy::disallowed_methods)]
     pub fn simulated(base: DateTime<Utc>) -> Self {
-        Self::Simulated { base, origin: tokio::time::Instant::now() }
+        Self::Simulated { base, origin: tokio::time::Instant::now(), step: None }
+    }
+
+    /// The same clock, which somebody sets by `by` in `after` from now. The machine's own cannot be scripted.
+    #[must_use]
+    pub fn stepped(self, after: Duration, by: chrono::TimeDelta) -> Self {
+        match self {
+            Self::Wall => Self::Wall,
+            Self::Simulated { base, origin, .. } => {
+                Self::Simulated { base, origin, step: Some((self.instant() + after, by)) }
+            }
+        }
     }
 
     /// The wall clock's instant.
@@ -39,9 +52,10 @@ impl Clock {
     pub fn now(&self) -> DateTime<Utc> {
         match self {
             Self::Wall => Utc::now(),
-            Self::Simulated { base, origin } => {
+            Self::Simulated { base, origin, step } => {
+                let stepped = step.filter(|(at, _)| *at <= self.instant()).map_or_else(Default::default, |(_, by)| by);
                 // A simulation is shorter than the 292 years that fit.
-                *base + chrono::Duration::from_std(origin.elapsed()).unwrap_or_default()
+                *base + chrono::Duration::from_std(origin.elapsed()).unwrap_or_default() + stepped
             }
         }
     }

@@ -131,21 +131,39 @@ async fn here(
             shared.clock.sleep(TICK).await;
         }
     };
-    let stop = async {
+    let deadline = Duration::from_secs(loaded.settings.daemon.drain_deadline);
+    let cut = async {
         stops.next().await;
         progress("stopping at the next journal boundary; the run goes on when stillframe runs again");
+        shared.drain();
+        tokio::select! {
+            biased;
+            () = stops.next() => {}
+            () = shared.clock.sleep(deadline) => {}
+        }
     };
     let following = async {
         let document = follow(journal, request, None).await;
         shared.drain();
         document.and_then(|document| document.ok_or_else(|| "the request was lost".to_owned()))
     };
-    let engine = async { engine.run(&mut ticks, stop).await.map_err(|e| e.to_string()) };
+    let engine = async {
+        let ended = engine.run(&mut ticks, std::future::pending()).await.map_err(|e| e.to_string());
+        if ended.is_err() {
+            shared.drain(); // nobody is left to follow
+        }
+        ended
+    };
     tokio::select! {
         biased;
         () = ticking => unreachable!("it ticks until it is dropped"),
+        () = cut => Err("stopped with work unfinished; it goes on when stillframe runs again".into()),
         both = async { tokio::join!(engine, first_of(following, shared)) } => {
-            both.0?;
+            if let Err(why) = both.0 {
+                // What cannot be taken back is too old for whoever finds it later.
+                let _ = journal.withdraw(request);
+                return Err(why);
+            }
             match both.1 {
                 Some(document) => document,
                 // Drained by a signal: what is known so far.

@@ -184,7 +184,7 @@ impl Opened {
                     continue;
                 }
                 tracing::info!(event = "machine.known", "this machine is {own:?}");
-                if let Ok(Verdict::Differs { why }) = file.recheck(&own) {
+                if let Ok(Verdict::Differs { why }) | Err(why) = file.recheck(&own) {
                     tracing::error!(event = "installation.differs", reason = %why);
                     *shared.barred.borrow_mut() = Some(why);
                 }

@@ -218,3 +218,6 @@ fn read_marks(image: &Image, daemon: &str, account: &str) -> Result<Marks, Strin
     }
     Ok(marks)
 }
+
+#[cfg(test)]
+mod tests;

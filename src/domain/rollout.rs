@@ -80,3 +80,6 @@ impl Slots {
         self.down.iter()
     }
 }
+
+#[cfg(test)]
+mod tests;

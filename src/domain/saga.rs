@@ -49,6 +49,13 @@ pub struct StepState {
 }
 
 impl StepState {
+    /// A step that was left open in an earlier run, with the parameters of its intent.
+    #[must_use]
+    pub fn left_over(intent: Value, at: DateTime<Utc>) -> Self {
+        let phase = Phase::Unknown;
+        Self { attempt: 1, phase, intended_at: at, called_at: at, intent, result: Value::Null, alarmed: false, sent: 1 }
+    }
+
     /// Whether nothing more will happen.
     #[must_use]
     pub fn ended(&self) -> bool {
@@ -359,3 +366,6 @@ pub fn next(target: &TargetState, chain: &[Link], running: &BTreeSet<&'static st
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -130,8 +130,10 @@ async fn unfinished(shared: &Rc<Shared>, occurrence: Occurrence) -> Answer<Optio
 
 /// Why nothing more may be rebooted in a run that lay still: nobody expects at noon what was missed at night.
 async fn gap(shared: &Shared, plan: &Plan, occurrence: &Occurrence, events: &[Event]) -> Answer<Option<String>> {
+    // The event of the decision may have been told only now.
+    let begun = events.iter().rfind(|e| e.draft.kind != Kind::OccurrenceDecided);
+    let last = begun.map_or(occurrence.decided_at, |e| e.at);
     let stopped = shared.journal.reader().newest_of("", Kind::DaemonStopped.as_str()).await?;
-    let last = events.last().map_or(occurrence.decided_at, |e| e.at).max(occurrence.decided_at);
     let last = stopped.map_or(last, |event| last.max(event.at));
     let catch_up = match occurrence.trigger {
         Trigger::Schedule => plan.schedule.catch_up.unwrap_or(0).max(ON_TIME),

@@ -23,6 +23,9 @@ use crate::domain::saga::{Phase, RunState, StepState};
 /// Removals under way at once in one place: enough to fill the API's rate at its usual latency.
 const REMOVALS: usize = 16;
 
+/// Where images that are not ours are journaled: they belong to no run, and are reported once.
+const FOREIGN: &str = "foreign";
+
 /// All series of the plan in one place, and what is not ours.
 struct Listing {
     series: BTreeMap<Series, Vec<Candidate>>,
@@ -64,11 +67,18 @@ async fn finish_leftovers(run: &Run) -> Result<(), Stop> {
     let Ok(open) = run.shared.journal.reader().open_needs(RETAIN).await else {
         return Ok(()); // the journal's own alarm says it
     };
+    let account = run.shared.caller.borrow().as_ref().map(|c| c.account.clone());
     for event in open {
+        if run.shared.draining() {
+            return Err(Stop::Drained);
+        }
         let of_this_plan = parse_run_name(&event.draft.run).is_some_and(|(plan, _)| plan == run.plan.name);
-        let Some(subject) = event.draft.subject.filter(|_| of_this_plan && event.draft.run != *run.name) else {
+        let Some(subject) = event.draft.subject.clone().filter(|_| of_this_plan && event.draft.run != *run.name) else {
             continue;
         };
+        if Some(&subject.place.account) != account.as_ref() {
+            continue; // these credentials would find nothing, which proves nothing
+        }
         if step_of(run, &subject).is_some_and(|s| s.ended()) {
             continue; // tried in this run already, before a restart
         }
@@ -78,8 +88,10 @@ async fn finish_leftovers(run: &Run) -> Result<(), Stop> {
         } else {
             let events = run.shared.journal.reader().events_of(&event.draft.run).await.unwrap_or_default();
             let earlier = RunState::fold(&events).others.remove(&subject).and_then(|mut steps| steps.remove(RETAIN));
-            if let Some(step) = earlier {
-                finish_one(run, &subject, step).await?;
+            // The run of the newest alarm need not be the one that wrote the intent.
+            let intent = event.draft.data.get("intent").cloned().or_else(|| earlier.map(|step| step.intent));
+            if let Some(intent) = intent.filter(Value::is_object) {
+                finish_one(run, &subject, StepState::left_over(intent, event.at)).await?;
             }
         }
     }
@@ -112,9 +124,7 @@ async fn list(run: &Run, place: &Place) -> Read<Listing> {
 }
 
 async fn in_place(run: &Run, place: &Place, listing: &Listing) -> Result<(), Stop> {
-    for (image, why) in &listing.foreign {
-        report_foreign(run, &place.subject(image), why).await?;
-    }
+    report_foreign(run, place, &listing.foreign).await?;
     let busy = busy(run, place);
     let first = verdicts(run, listing, &busy, &BTreeMap::new());
     let going: BTreeSet<&Series> = first.iter().filter(|(_, v)| v.iter().any(|v| v.delete)).map(|(s, _)| *s).collect();
@@ -144,9 +154,10 @@ async fn in_place(run: &Run, place: &Place, listing: &Listing) -> Result<(), Sto
         }
     }
     let mut remove: BTreeMap<String, (&Verdict, &Candidate)> = BTreeMap::new();
+    let mut decisions = Vec::new();
     for (series, list) in &second {
         if targets.contains(&series.instance) || list.iter().any(|v| v.delete) {
-            journal_verdicts(run, place, series, list).await?;
+            decisions.push(decided_of(run, place, series, list));
         }
         for verdict in list.iter().filter(|v| v.delete) {
             if let Some(candidate) = listing.series[*series].iter().find(|c| c.image.id == verdict.image) {
@@ -154,6 +165,7 @@ async fn in_place(run: &Run, place: &Place, listing: &Listing) -> Result<(), Sto
             }
         }
     }
+    run.shared.record_many(&decisions).await?;
     finish_begun(run, place, &remove.keys().cloned().collect()).await?;
     let mut removals = stream::iter(&remove)
         .map(|(image, (verdict, candidate))| async move {
@@ -233,7 +245,8 @@ async fn in_use(run: &Run, place: &Place, ids: &[String]) -> Read<BTreeMap<Strin
     Ok(alive.filter_map(|i| i.image.map(|image| (image, i.id))).collect())
 }
 
-async fn journal_verdicts(run: &Run, place: &Place, series: &Series, list: &[Verdict]) -> Result<(), Stop> {
+/// The event of what was decided for one series.
+fn decided_of(run: &Run, place: &Place, series: &Series, list: &[Verdict]) -> Draft {
     let subject = place.subject(&series.instance);
     let verdicts: Vec<Value> = list
         .iter()
@@ -242,19 +255,22 @@ async fn journal_verdicts(run: &Run, place: &Place, series: &Series, list: &[Ver
     let draft = Draft::of(&run.name, &subject, Kind::RetainDecided, json!({ "verdicts": verdicts }));
     // Decided again after a restart, the verdicts may differ: each decision is a fact of its own.
     let attempt = run.active.state.borrow().decided.get(&subject).map_or(0, |(times, _)| *times) + 1;
-    run.record(draft.at_step(series.role.as_str(), attempt)).await
+    draft.at_step(series.role.as_str(), attempt)
 }
 
 /// An image that bears our name but is not ours is said once, ever.
-async fn report_foreign(run: &Run, subject: &Subject, why: &str) -> Result<(), Stop> {
-    let data = json!({ "verdict": "foreign", "reason": format!("{} {why}: never counted, never deleted", subject.id) });
-    let mut draft = Draft::of("foreign", subject, Kind::RetainDecided, data);
-    let known = run.shared.journal.reader().events_of(&draft.run).await.unwrap_or_default();
-    if known.iter().any(|e| e.draft.subject.as_ref() == Some(subject)) {
+async fn report_foreign(run: &Run, place: &Place, foreign: &[(String, String)]) -> Result<(), Stop> {
+    if foreign.is_empty() {
         return Ok(());
     }
-    draft.attempt = 1;
-    run.record(draft).await
+    let known = run.shared.journal.reader().events_of(FOREIGN).await.unwrap_or_default();
+    let known: BTreeSet<Subject> = known.into_iter().filter_map(|e| e.draft.subject).collect();
+    let report = |(image, why): &(String, String)| {
+        let data = json!({ "verdict": "foreign", "reason": format!("{image} {why}: never counted, never deleted") });
+        Draft::of(FOREIGN, &place.subject(image), Kind::RetainDecided, data)
+    };
+    let new = foreign.iter().filter(|(image, _)| !known.contains(&place.subject(image))).map(report);
+    run.shared.record_many(&new.collect::<Vec<_>>()).await
 }
 
 fn step_of(run: &Run, subject: &Subject) -> Option<StepState> {
@@ -285,7 +301,8 @@ async fn finish_one(run: &Run, subject: &Subject, step: StepState) -> Result<(),
     let read = run.patiently("cannot look for an image", || run.shared.cloud.images(&subject.place, &query)).await?;
     let (kind, data) = match read {
         Ok(list) if list.iter().all(|i| i.state == ImageState::Deregistered) => {
-            return drive(run, subject, step.intent.clone(), Some(step)).await;
+            // Given up in an earlier run: begun anew in this one.
+            return drive(run, subject, step.intent.clone(), Some(step).filter(|s| !s.ended())).await;
         }
         Ok(_) => (Kind::StepObserved, json!({ "outcome": "done", "reason": "kept after all: the verdict changed" })),
         Err(fault) => {
@@ -294,7 +311,10 @@ async fn finish_one(run: &Run, subject: &Subject, step: StepState) -> Result<(),
                  left; it is looked for again in the plan's next run",
                 subject.id
             );
-            (Kind::StepNeedsPerson, json!({ "outcome": "failed", "reason": why }))
+            if step.alarmed {
+                return Ok(()); // in this run already; the next one tries again
+            }
+            (Kind::StepNeedsPerson, json!({ "outcome": "failed", "reason": why, "intent": step.intent }))
         }
     };
     run.record(Draft::of(&run.name, subject, kind, data).at_step(RETAIN, step.attempt)).await

@@ -18,7 +18,7 @@ use crate::domain::naming::rfc3339;
 use crate::domain::place::Subject;
 use crate::domain::plan::OnUnhealthy;
 use crate::domain::rollout::Down;
-use crate::domain::saga::{self, Next};
+use crate::domain::saga::{self, Next, Phase};
 
 /// How often a waiting rollout looks at the window, at halts and at the journal.
 const LOOK: Duration = Duration::from_secs(1);
@@ -75,9 +75,10 @@ async fn launch<'a>(
         return Err(Stop::Drained);
     }
     if let Some(why) = closed(run) {
-        for subject in queue.drain(..) {
-            finish(run, &subject, Outcome::Skipped, &why).await?;
-        }
+        return skip_all(run, queue, &why).await;
+    }
+    if let Some(why) = stuck(run) {
+        return skip_all(run, queue, &why).await;
     }
     // An instance that is not back since another occurrence would hold this one for as long.
     let overdue: Vec<_> = {
@@ -110,6 +111,23 @@ async fn launch<'a>(
     Ok(())
 }
 
+/// Ends all that wait.
+async fn skip_all(run: &Run, queue: &mut VecDeque<Subject>, why: &str) -> Result<(), Stop> {
+    let skipped = |subject: Subject| finished(run, &subject, Outcome::Skipped, why);
+    run.shared.record_many(&queue.drain(..).map(skipped).collect::<Vec<_>>()).await
+}
+
+/// Why a slot cannot be waited for: instances that are overdue hold as many as this plan allows.
+fn stuck(run: &Run) -> Option<String> {
+    let slots = run.shared.slots.borrow();
+    let overdue: Vec<_> = slots.iter().filter(|(_, down)| down.overdue).collect();
+    let (subject, down) = overdue.first()?;
+    (overdue.len() >= run.plan.rollout.max_in_flight as usize).then(|| {
+        let since = rfc3339(down.since);
+        format!("no slot will be free: {} ({}) is not back in service since {since}", subject.id, down.run)
+    })
+}
+
 /// Why no further target may be rebooted in this run.
 fn closed(run: &Run) -> Option<String> {
     if let Some(why) = run.shared.barred.borrow().clone().or_else(|| run.active.late.borrow().clone()) {
@@ -127,13 +145,19 @@ fn closed(run: &Run) -> Option<String> {
 
 /// Journals the end of a target.
 async fn finish(run: &Run, subject: &Subject, outcome: Outcome, reason: &str) -> Result<(), Stop> {
-    let image = run.active.state.borrow().targets.get(subject).and_then(|t| t.image().map(str::to_owned));
-    let alarmed = {
-        let state = run.active.state.borrow();
-        state.targets.get(subject).is_some_and(|t| t.steps.values().any(|s| s.alarmed))
-    };
+    run.record(finished(run, subject, outcome, reason)).await
+}
+
+/// The event of the end of a target.
+fn finished(run: &Run, subject: &Subject, outcome: Outcome, reason: &str) -> Draft {
+    let state = run.active.state.borrow();
+    let target = state.targets.get(subject);
+    let image = target.and_then(|t| t.image());
+    // Whether a person was called for every step that failed, so that it is no news.
+    let mut failed = target.into_iter().flat_map(|t| t.steps.values()).filter(|s| matches!(s.phase, Phase::Bad(_)));
+    let alarmed = outcome == Outcome::Failed && failed.all(|step| step.alarmed);
     let data = json!({ "outcome": outcome.as_str(), "reason": reason, "image": image, "alarmed": alarmed });
-    run.record(Draft::of(&run.name, subject, Kind::TargetFinished, data)).await
+    Draft::of(&run.name, subject, Kind::TargetFinished, data)
 }
 
 /// One target: asks `saga::next` what to start, until it is finished.

@@ -62,6 +62,9 @@ pub struct RunDocument {
     /// The images that are gone.
     #[serde(skip)]
     removed: BTreeSet<String>,
+    /// Why images stay that a verdict deleted.
+    #[serde(skip)]
+    kept: BTreeMap<String, String>,
 }
 
 impl RunDocument {
@@ -88,6 +91,7 @@ impl RunDocument {
             targets: targets(&state),
             retention: verdicts(events),
             removed: removed(&state),
+            kept: kept(events),
         }
     }
 
@@ -121,8 +125,12 @@ impl RunDocument {
             let _ = writeln!(text, "{}", line.trim_end());
         }
         for v in self.retention.iter().filter(|v| v.verdict == "delete") {
-            let what = if self.removed.contains(&v.image) { "deleted" } else { "not deleted yet:" };
-            let _ = writeln!(text, "  {what} {}: {}", v.image, v.reasons.join("; "));
+            let (what, why) = match self.kept.get(&v.image) {
+                _ if self.removed.contains(&v.image) => ("deleted", v.reasons.join("; ")),
+                Some(why) => ("not deleted", why.clone()),
+                None => ("not deleted yet:", v.reasons.join("; ")),
+            };
+            let _ = writeln!(text, "  {what} {}: {why}", v.image);
         }
         text
     }
@@ -183,6 +191,16 @@ fn removed(state: &RunState) -> BTreeSet<String> {
         .collect()
 }
 
+/// The images that stay, whatever the verdict was: something changed since.
+fn kept(events: &[Event]) -> BTreeMap<String, String> {
+    let observed = events.iter().filter(|e| e.draft.kind == Kind::StepObserved && e.draft.step == "retain");
+    let why = |e: &Event| {
+        let image = e.draft.subject.as_ref().filter(|s| s.id.starts_with("ami-"))?;
+        (e.text("outcome") == Some("done")).then(|| Some((image.id.clone(), e.text("reason")?.to_owned())))?
+    };
+    observed.filter_map(why).collect()
+}
+
 /// The newest verdict on each image, in the order in which they were first decided.
 fn verdicts(events: &[Event]) -> Vec<VerdictDocument> {
     let lists = events.iter().filter(|e| e.draft.kind == Kind::RetainDecided);
@@ -213,3 +231,6 @@ fn verdicts(events: &[Event]) -> Vec<VerdictDocument> {
     }
     newest
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,6 +20,8 @@ pub fn level(event: &Event) -> Level {
         Kind::StepRefused if outcome == Some("skipped") || flag("again") => Level::INFO,
         // A run as a whole that could not do its part: nobody else says it.
         Kind::StepRefused if event.draft.subject.is_none() => Level::ERROR,
+        // Our own decision, not a failure: who stands in the way has said it.
+        Kind::StepRefused if outcome == Some("skipped") => Level::INFO,
         // What retention could not remove costs money until somebody looks.
         Kind::StepRefused | Kind::StepAbandoned if event.draft.step == "retain" => Level::ERROR,
         Kind::RetainStopped => Level::ERROR,
@@ -138,3 +140,6 @@ pub fn emit(event: &Event) {
         _ => write_line!(Level::INFO),
     }
 }
+
+#[cfg(test)]
+mod tests;

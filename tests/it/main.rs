@@ -1,6 +1,7 @@
 //! All tests that need more than one module, in one binary: it is linked once.
 
 mod door;
+mod golden;
 mod imports;
 mod mistakes;
 mod moto;

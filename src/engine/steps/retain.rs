@@ -57,6 +57,9 @@ pub async fn delete_snapshot(shared: &Shared, subject: &Subject) -> Result<Snaps
     let mut wait = FIRST;
     let mut waited = Duration::ZERO;
     loop {
+        if shared.draining() {
+            return Err(Stop::Drained);
+        }
         match shared.cloud.delete_snapshot(&subject.place, &subject.id).await {
             Effect::Done { .. } => return Ok(SnapshotFate::Gone),
             Effect::Refused(Fault { class: Class::NotFound, .. }) => return Ok(SnapshotFate::Gone),
@@ -163,7 +166,9 @@ impl Step for Remove {
     }
 
     fn resend(&self, search: &Search) -> Resend {
-        if search.attempt < ATTEMPTS {
+        if search.waited < FIRST * (1 << search.attempt.min(ATTEMPTS)) {
+            Resend::LookAgain // five calls within a second say nothing about an outage of a minute
+        } else if search.attempt < ATTEMPTS {
             Resend::Send
         } else {
             Resend::GiveUp(format!("no clear answer to {ATTEMPTS} calls; tried again in the plan's next run"))

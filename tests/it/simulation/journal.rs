@@ -32,6 +32,8 @@ pub struct Mortal {
     /// From this write on every one fails.
     fails_from: Cell<Option<u32>>,
     failed: Cell<bool>,
+    /// Writes that did not fit what was stored: defects of the engine.
+    conflicts: RefCell<Vec<String>>,
 }
 
 impl Mortal {
@@ -54,6 +56,7 @@ impl Mortal {
             died: Notify::new(),
             fails_from: Cell::new(None),
             failed: Cell::new(false),
+            conflicts: RefCell::default(),
         }
     }
 
@@ -83,6 +86,11 @@ impl Mortal {
     /// Whether a write failed so far.
     pub fn failed(&self) -> bool {
         self.failed.get()
+    }
+
+    /// Writes that did not fit what was stored.
+    pub fn conflicts(&self) -> Vec<String> {
+        self.conflicts.borrow().clone()
     }
 
     /// Writes succeed again.
@@ -126,6 +134,9 @@ impl Mortal {
             self.die().await
         }
         let answer = write().await;
+        if let Err(e @ JournalError::Conflict { .. }) = &answer {
+            self.conflicts.borrow_mut().push(e.to_string());
+        }
         if self.death.get() == Some(Death::After(number)) {
             self.die().await
         }

@@ -24,6 +24,7 @@ pub async fn hold(rig: &Rig) {
 pub async fn broken(rig: &Rig) -> Vec<String> {
     let mut broken = Vec::new();
     let now = rig.clock.now();
+    broken.extend(rig.journal.conflicts());
     journal(rig, &mut broken).await;
     slots(rig, now, &mut broken).await;
     let intents = intents(rig).await;
@@ -55,7 +56,10 @@ async fn intents(rig: &Rig) -> BTreeMap<String, DateTime<Utc>> {
     let mut intents = BTreeMap::new();
     for event in events.iter().filter(|e| e.draft.step == "image") {
         if let (Some((plan, due)), Some(subject)) = (parse_run_name(&event.draft.run), &event.draft.subject) {
-            intents.entry(image_name(DAEMON, plan, &subject.id, due)).or_insert(event.at);
+            intents.entry(image_name(DAEMON, plan, &subject.id, due)).or_insert(match rig.own_clock {
+                None => event.at,
+                Some(_) => DateTime::<Utc>::MIN_UTC, // two clocks cannot be compared
+            });
         }
     }
     intents

@@ -31,6 +31,7 @@ use stillframe::report::logs;
 use tokio::sync::{mpsc, oneshot};
 
 use super::journal::Mortal;
+use super::script::{Script, Scripted};
 
 /// The daemon's name in all scenarios.
 pub const DAEMON: &str = "prod";
@@ -79,6 +80,10 @@ pub struct Rig {
     pub healed: BTreeMap<String, DateTime<Utc>>,
     /// When any instance was terminated.
     pub terminated: BTreeMap<String, DateTime<Utc>>,
+    /// What AWS refuses, and what people do at a chosen moment.
+    pub script: Rc<Script>,
+    /// The daemon's own clock, where it is not the world's.
+    pub own_clock: Option<Clock>,
     life: Option<Life>,
 }
 
@@ -104,6 +109,8 @@ impl Rig {
             tick: secs(1),
             healed: BTreeMap::new(),
             terminated: BTreeMap::new(),
+            script: Rc::default(),
+            own_clock: None,
             life: None,
         }
     }
@@ -122,6 +129,8 @@ impl Rig {
             tick: first.tick,
             healed: BTreeMap::new(),
             terminated: BTreeMap::new(),
+            script: Rc::default(),
+            own_clock: None,
             life: None,
         }
     }
@@ -130,16 +139,21 @@ impl Rig {
     pub fn start(&mut self) {
         assert!(self.life.is_none(), "it runs already");
         self.journal.revive();
-        let events = Rc::clone(&self.events);
+        let (events, script) = (Rc::clone(&self.events), Rc::clone(&self.script));
+        let cloud = Scripted { world: self.cloud.clone(), clock: self.clock, script: Rc::clone(&self.script) };
+        let clock = self.own_clock.unwrap_or(self.clock);
         let shared = Rc::new(Shared::new(
-            self.clock,
-            Governed::new(Rc::new(self.cloud.clone()), self.clock, 0.5),
+            clock,
+            Governed::new(Rc::new(cloud), clock, 0.5),
             DAEMON.into(),
             self.installation.clone(),
             self.taken_over_at,
             Rc::clone(&self.journal) as Rc<_>,
             self.own_machine.clone(),
-            Box::new(move |event| events.borrow_mut().push(event.clone())),
+            Box::new(move |event| {
+                events.borrow_mut().push(event.clone());
+                script.hear(event);
+            }),
         ));
         let engine = Engine::new(Rc::clone(&shared), self.plans.clone(), Mode::Daemon);
         let (stop, stopped) = oneshot::channel::<()>();
@@ -221,6 +235,11 @@ impl Rig {
             drop(life.engine);
             drop(life.shared.take_tasks()); // they hold what holds them
         }
+    }
+
+    /// What the tasks of the running process share.
+    pub fn shared(&self) -> Rc<Shared> {
+        Rc::clone(&self.life.as_ref().expect("it runs").shared)
     }
 
     pub fn world(&self) -> MutexGuard<'_, World> {

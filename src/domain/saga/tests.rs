@@ -1,0 +1,230 @@
+//! Tables: a target's events in one line, its state, and what comes next.
+
+use serde_json::json;
+
+use super::*;
+use crate::domain::event::{Draft, VERSION};
+use crate::domain::place::Place;
+
+const CHAIN: &[Link] = &[
+    Link { step: "image", after: After::Start, only_when_down: false },
+    Link { step: "return", after: After::Begun("image"), only_when_down: true },
+];
+const RUN: &str = "web@20261120T023000Z";
+
+fn subject(id: &str) -> Subject {
+    Place::new("111111111111", "eu-central-1").subject(id)
+}
+
+fn event(seq: i64, draft: Draft) -> Event {
+    Event { seq, at: DateTime::<Utc>::UNIX_EPOCH + chrono::TimeDelta::seconds(seq), v: VERSION, draft }
+}
+
+/// One word: `i` image or `r` return, then `+` intent, `=` done, `?` unknown, `-` refused, `s` left for our own
+/// reasons, `a` refused for now, `g`/`b` observed good/bad, `x` abandoned, `!` alarmed, `f` alarmed and failed.
+/// `down` and `back` are the slot's, `end` the target's end.
+fn draft(word: &str, id: &str) -> Draft {
+    let of = |kind, data| Draft::of(RUN, &subject(id), kind, data);
+    match word {
+        "sel" => return of(Kind::TargetSelected, json!({ "reboots": true })),
+        "still" => return of(Kind::TargetSelected, json!({ "reboots": false })),
+        "down" => return of(Kind::SlotTaken, json!({})),
+        "back" => return of(Kind::SlotFreed, json!({})),
+        "end" => return of(Kind::TargetFinished, json!({ "outcome": "done" })),
+        _ => {}
+    }
+    let mut letters = word.chars();
+    let step = match letters.next() {
+        Some('i') => "image",
+        Some('r') => "return",
+        other => panic!("{word}: {other:?}"),
+    };
+    let (kind, data) = match letters.next() {
+        Some('+') => (Kind::StepIntent, json!({ "name": "n" })),
+        Some('=') => (Kind::StepDone, json!({ "image": "ami-1" })),
+        Some('?') => (Kind::StepUnknown, json!({ "reason": "cut" })),
+        Some('-') => (Kind::StepRefused, json!({ "reason": "no" })),
+        Some('s') => (Kind::StepRefused, json!({ "reason": "late", "outcome": "skipped" })),
+        Some('a') => (Kind::StepRefused, json!({ "reason": "busy", "again": true })),
+        Some('g') => (Kind::StepObserved, json!({ "outcome": "done" })),
+        Some('b') => (Kind::StepObserved, json!({ "outcome": "failed", "reason": "failed" })),
+        Some('x') => (Kind::StepAbandoned, json!({ "reason": "lost" })),
+        Some('!') => (Kind::StepNeedsPerson, json!({ "reason": "pending" })),
+        Some('f') => (Kind::StepNeedsPerson, json!({ "outcome": "failed", "reason": "unwell" })),
+        other => panic!("{word}: {other:?}"),
+    };
+    let attempt = letters.next().map_or(1, |n| n.to_digit(10).unwrap());
+    of(kind, data).at_step(step, attempt)
+}
+
+fn run(text: &str) -> RunState {
+    let events: Vec<Event> = (1..).zip(text.split_whitespace()).map(|(n, w)| event(n, draft(w, "i-1"))).collect();
+    RunState::fold(&events)
+}
+
+fn target(text: &str) -> TargetState {
+    run(text).targets[&subject("i-1")].clone()
+}
+
+fn word(next: &Next) -> String {
+    match next {
+        Next::Start(steps) => format!("start {}", steps.join(" ")),
+        Next::Wait => "wait".into(),
+        Next::Finished(outcome, why) => format!("{} {why}", outcome.as_str()).trim_end().to_owned(),
+    }
+}
+
+#[test]
+fn what_comes_next() {
+    // Events, the steps under way, what comes next.
+    let table = [
+        ("sel", "", "start image"),
+        ("sel", "image", "wait"),
+        ("sel i+ down", "", "start image return"),
+        ("sel i+ down", "image", "start return"),
+        ("sel i+ down", "image return", "wait"),
+        ("sel i+ down i?", "image return", "wait"),
+        ("sel i+ down i? i+2", "image return", "wait"),
+        ("sel i+ down i=", "image return", "wait"),
+        ("sel i+ down i= r+ r= rg back", "image", "wait"),
+        ("sel i+ down i= r+ r= rg back", "", "start image"),
+        ("sel i+ down i= ig", "return", "wait"),
+        ("sel i+ down i= ig r+ r= rg back", "", "done"),
+        ("sel i+ down i= r+ r= rg back ig", "", "done"),
+        ("sel i+ down i= r+ r= rg back ib", "", "failed image: failed"),
+        ("sel i+ down i= r+ r= rf ig", "", "failed return: unwell"),
+        ("sel i+ down i= r+ r= rf ib", "", "failed image: failed; return: unwell"),
+        ("sel i+ down i= r+ r= rf", "", "start image"),
+        ("sel i- ", "", "failed image: no"),
+        ("sel i+ down i- back", "return", "failed image: no"),
+        ("sel is", "", "skipped image: late"),
+        ("sel i+ down is back", "", "skipped image: late"),
+        ("sel i+ down ia", "", "start image return"),
+        ("sel i+ down i? ix", "", "start return"),
+        ("sel i+ down i? ix r+ r= rg back", "", "failed image: lost"),
+        ("sel i+ down i= i! r+ r= rg back ig", "", "done"),
+        ("still i+", "image", "wait"),
+        ("still i+ i= ig", "", "done"),
+    ];
+    for (events, running, expected) in table {
+        let running = ["image", "return"].into_iter().filter(|s| running.contains(s)).collect();
+        assert_eq!(word(&next(&target(events), CHAIN, &running)), expected, "{events}");
+    }
+}
+
+#[test]
+fn how_far_a_step_has_come() {
+    let table = [
+        ("sel i+", Phase::Intended, 1),
+        ("sel i+ i?", Phase::Unknown, 1),
+        ("sel i+ i? i+2", Phase::Intended, 2),
+        ("sel i+ i? i+2 i=2", Phase::Done, 2),
+        ("sel i+ ia", Phase::NotMade, 1),
+        ("sel i+ ia i+2", Phase::Intended, 2),
+        ("sel i+ i=", Phase::Done, 1),
+        ("sel i+ i= i!", Phase::Done, 1),
+        ("sel i+ i= ig", Phase::Good, 1),
+        ("sel i+ i= ib", Phase::Bad("failed".into()), 1),
+        ("sel i+ i-", Phase::Bad("no".into()), 1),
+        ("sel i+ is", Phase::Left("late".into()), 1),
+        ("sel i+ i? ix", Phase::Bad("lost".into()), 1),
+    ];
+    for (events, phase, attempt) in table {
+        let step = target(events).steps.remove("image").unwrap();
+        assert_eq!((step.phase, step.attempt), (phase, attempt), "{events}");
+    }
+    let answered = target("sel i+ i? i+2 i=2").steps.remove("image").unwrap();
+    assert_eq!(answered.intended_at.timestamp(), 4);
+    assert_eq!(answered.called_at.timestamp(), 5);
+    assert_eq!(answered.intent, json!({ "name": "n" }));
+    assert_eq!(target("sel i+ i=").image(), Some("ami-1"));
+    assert!(target("sel i+ i= i!").steps["image"].alarmed);
+}
+
+#[test]
+fn what_holds_a_plan() {
+    let table = [
+        ("sel", true),
+        ("sel i+ down", true),
+        ("sel i+ down i=", true),
+        ("sel i+ down i= r+ r= rg back", false), // only its image is pending
+        ("sel i+ down i= r+ r= rf", true),
+        ("sel i+ down i= ig end", false),
+        ("sel i+ down i? back", true), // its call may still be made
+        ("still i+", true),
+        ("still i+ i=", false),
+    ];
+    for (events, holds) in table {
+        assert_eq!(target(events).holds(), holds, "{events}");
+    }
+    let mut nothing = RunState::default();
+    assert!(nothing.holds(), "not selected yet");
+    nothing.selected = true;
+    assert!(!nothing.holds());
+}
+
+/// Images and snapshots that retention handles.
+#[test]
+fn how_a_run_ends() {
+    let select = |outcome: &str| {
+        let data = json!({ "outcome": outcome });
+        vec![draft("sel", "i-1"), Draft::of(RUN, &subject("i-1"), Kind::TargetFinished, data)]
+    };
+    let retain = |kind, data| Draft::of(RUN, &subject("ami-9"), kind, data).at_step("retain", 1);
+    let skipped = Draft::of(RUN, &subject("i-2"), Kind::TargetSkipped, json!({ "reason": "excluded" }));
+    let stopped = Draft::of_run(RUN, Kind::RetainStopped, json!({ "reason": "denied" })).at_step("retain:eu-x", 1);
+    let table = [
+        (vec![], "skipped", "the plan selects no instance"),
+        (vec![skipped.clone()], "done", "every instance was skipped"),
+        (select("skipped"), "done", "every instance was skipped"),
+        (select("done"), "done", ""),
+        (select("failed"), "failed", "1 of 1 targets failed"),
+        ([select("done"), vec![stopped]].concat(), "failed", "retain:eu-x: denied"),
+        (
+            [select("done"), vec![retain(Kind::StepRefused, json!({ "reason": "denied" }))]].concat(),
+            "failed",
+            "retention: 1 images or snapshots could not be removed",
+        ),
+        // Kept after all, or left out: no failure.
+        ([select("done"), vec![retain(Kind::StepObserved, json!({ "outcome": "done" }))]].concat(), "done", ""),
+        (
+            [select("done"), vec![retain(Kind::StepRefused, json!({ "reason": "barred", "outcome": "skipped" }))]]
+                .concat(),
+            "done",
+            "",
+        ),
+    ];
+    for (drafts, outcome, reason) in table {
+        let events: Vec<Event> = (1..).zip(drafts).map(|(n, d)| event(n, d)).collect();
+        let (ended, why) = RunState::fold(&events).outcome();
+        assert_eq!((ended.as_str(), why.as_str()), (outcome, reason));
+    }
+}
+
+/// What was decided first limits what a run that goes on deletes.
+#[test]
+fn the_first_verdict_of_a_series_is_remembered() {
+    let verdict = |gone: &[&str], attempt| {
+        let mut list: Vec<_> = gone.iter().map(|id| json!({ "image": id, "verdict": "delete" })).collect();
+        list.push(json!({ "image": "ami-0", "verdict": "keep" }));
+        let data = json!({ "verdicts": list });
+        Draft::of(RUN, &subject("i-1"), Kind::RetainDecided, data).at_step("image", attempt)
+    };
+    let events = [event(1, verdict(&["ami-1", "ami-2"], 1)), event(2, verdict(&["ami-3"], 2))];
+    let (times, images) = RunState::fold(&events).decided.remove(&subject("i-1")).unwrap();
+    assert_eq!((times, images.into_iter().collect::<Vec<_>>()), (2, vec!["ami-1".to_owned(), "ami-2".to_owned()]));
+}
+
+#[test]
+fn what_a_newer_version_wrote_is_not_understood() {
+    let mut newer = event(1, draft("sel", "i-1"));
+    newer.v = VERSION + 1;
+    let other = event(2, Draft::of_run(RUN, Kind::Other("loan.given".into()), json!({})));
+    for (events, what) in
+        [(vec![newer], format!("target.selected (v{})", VERSION + 1)), (vec![other], "loan.given (v1)".into())]
+    {
+        let state = RunState::fold(&events);
+        assert_eq!(state.not_understood, Some(what));
+        assert!(state.targets.is_empty());
+    }
+}

@@ -1,0 +1,270 @@
+//! What people read of one fixed journal: `history`, `backup --json`, and the log in both formats.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Value, json};
+use stillframe::domain::event::{Decision, Draft, Event, Kind, Occurrence, Trigger};
+use stillframe::domain::place::{Place, Subject};
+use stillframe::journal::sqlite::SqliteJournal;
+use stillframe::journal::{Journal as _, Reader as _};
+use stillframe::report::document::{self, RunDocument};
+use stillframe::report::format::Format;
+use stillframe::report::logs;
+use tracing_subscriber::fmt::MakeWriter;
+
+const DUE: &str = "2026-11-20T02:30:00Z";
+const INSTALLATION: &str = "11111111-1111-4111-8111-111111111111";
+
+fn at(text: &str) -> DateTime<Utc> {
+    text.parse().expect("an instant")
+}
+
+fn subject(id: &str) -> Subject {
+    Place::new("111111111111", "eu-central-1").subject(id)
+}
+
+fn instance(n: u32) -> String {
+    format!("i-{n:017x}")
+}
+
+fn image(n: u32) -> String {
+    format!("ami-{n:017x}")
+}
+
+fn occurrence(due: &str, trigger: Trigger, decision: Decision, reason: &str) -> Occurrence {
+    Occurrence {
+        plan: "web".into(),
+        due: at(due),
+        trigger,
+        decision,
+        reason: reason.into(),
+        decided_at: at(due),
+        plan_hash: "0123456789abcdef".into(),
+    }
+}
+
+/// Draft events of one run, each so many seconds after due.
+struct Story {
+    run: String,
+    drafts: Vec<(i64, Draft)>,
+}
+
+impl Story {
+    fn run(&mut self, after: i64, kind: Kind, data: Value) {
+        self.drafts.push((after, Draft::of_run(&self.run, kind, data)));
+    }
+
+    fn of(&mut self, after: i64, id: &str, kind: Kind, step: &str, data: Value) {
+        self.drafts.push((after, Draft::of(&self.run, &subject(id), kind, data).at_step(step, 1)));
+    }
+}
+
+/// One night: one target done, one that AWS refuses, one that does not come back, one left out; one image removed,
+/// one whose snapshot stays, one on hold.
+fn night() -> Story {
+    let mut s = Story { run: format!("web@{}", "20261120T023000Z"), drafts: Vec::new() };
+    s.run(0, Kind::OccurrenceDecided, json!({ "trigger": "schedule" }));
+    s.run(0, Kind::RunStarted, json!({ "trigger": "schedule", "plan_hash": "0123456789abcdef", "only": [] }));
+    for n in 1..=3 {
+        s.of(1, &instance(n), Kind::TargetSelected, "", json!({ "reboots": true }));
+    }
+    let why = "it belongs to the Auto Scaling group web-asg";
+    s.of(1, &instance(4), Kind::TargetSkipped, "", json!({ "outcome": "skipped", "reason": why }));
+    s.run(1, Kind::TargetSelected, json!({ "targets": 3, "skipped": 1 }));
+    let intent = |n| {
+        let name = format!("stillframe/prod/web/{}/20261120T023000Z", instance(n));
+        json!({ "name": name, "no_reboot": false })
+    };
+    let down = || json!({ "reason": "rebooted by CreateImage" });
+    s.of(2, &instance(1), Kind::StepIntent, "image", intent(1));
+    s.of(2, &instance(1), Kind::SlotTaken, "", down());
+    s.of(3, &instance(1), Kind::StepDone, "image", json!({ "image": image(11), "aws_request_id": "req-1" }));
+    s.of(3, &instance(1), Kind::StepIntent, "return", json!({}));
+    s.of(3, &instance(1), Kind::StepDone, "return", json!({}));
+    let back = json!({ "outcome": "done", "state": "healthy", "elapsed_ms": 92_400 });
+    s.of(95, &instance(1), Kind::StepObserved, "return", back);
+    s.of(95, &instance(1), Kind::SlotFreed, "", json!({ "reason": "healthy" }));
+    let denied = "UnauthorizedOperation: You are not authorized to perform this operation.";
+    s.of(96, &instance(2), Kind::StepIntent, "image", intent(2));
+    s.of(96, &instance(2), Kind::SlotTaken, "", down());
+    let data = json!({ "reason": denied, "class": "denied", "aws_request_id": "req-2" });
+    s.of(97, &instance(2), Kind::StepRefused, "image", data);
+    s.of(97, &instance(2), Kind::SlotFreed, "", json!({ "reason": "nothing was rebooted" }));
+    let failed = json!({ "outcome": "failed", "reason": format!("image: {denied}"), "image": null, "alarmed": false });
+    s.of(97, &instance(2), Kind::TargetFinished, "", failed);
+    s.of(98, &instance(3), Kind::StepIntent, "image", intent(3));
+    s.of(98, &instance(3), Kind::SlotTaken, "", down());
+    let cut = "Connection: CreateImage: the connection was closed before an answer came";
+    s.of(99, &instance(3), Kind::StepUnknown, "image", json!({ "reason": cut, "aws_request_id": null }));
+    s.of(101, &instance(3), Kind::StepDone, "image", json!({ "image": image(13), "adopted": true }));
+    let available = |n| json!({ "outcome": "done", "state": "available", "image": image(n), "elapsed_ms": 301_000 });
+    s.of(304, &instance(1), Kind::StepObserved, "image", available(11));
+    let done = json!({ "outcome": "done", "reason": "", "image": image(11), "alarmed": false });
+    s.of(304, &instance(1), Kind::TargetFinished, "", done);
+    let unwell = format!(
+        "{} was rebooted at 2026-11-20T02:31:38Z and its status checks did not read ok within 900 s; look at the \
+         instance. The plan web reboots nothing until they read ok or the instance is terminated",
+        instance(3)
+    );
+    let alarm = json!({ "outcome": "failed", "reason": unwell, "halts": true, "settle": 180 });
+    s.of(998, &instance(3), Kind::StepNeedsPerson, "return", alarm);
+    s.of(999, &instance(3), Kind::StepObserved, "image", available(13));
+    let failed =
+        json!({ "outcome": "failed", "reason": format!("return: {unwell}"), "image": image(13), "alarmed": true });
+    s.of(999, &instance(3), Kind::TargetFinished, "", failed);
+    retention(&mut s);
+    let reason = "2 of 3 targets failed";
+    let counts = json!({ "done": 1, "failed": 2, "skipped": 1, "deleted": 1, "outcome": "failed", "reason": reason,
+        "elapsed_ms": 1_121_000 });
+    s.run(1121, Kind::RunFinished, counts);
+    s
+}
+
+fn retention(s: &mut Story) {
+    let verdict =
+        |n, verdict: &str, reasons: &[&str]| json!({ "image": image(n), "verdict": verdict, "reasons": reasons });
+    let verdicts = json!({ "verdicts": [
+        verdict(11, "keep", &["last 3", "newest good image of its series"]),
+        verdict(9, "keep", &["on hold (stillframe:hold)"]),
+        verdict(7, "delete", &["no rule keeps it"]),
+        verdict(6, "delete", &["no rule keeps it"]),
+        verdict(5, "delete", &["no rule keeps it"]),
+    ] });
+    s.of(1000, &instance(1), Kind::RetainDecided, "image", verdicts);
+    let parameters = |n| json!({ "image": image(n), "snapshots": ["snap-1", "snap-2"], "reason": "no rule keeps it" });
+    s.of(1000, &image(7), Kind::StepIntent, "retain", parameters(7));
+    s.of(1001, &image(7), Kind::StepDone, "retain", json!({ "image": image(7), "aws_request_id": "req-3" }));
+    s.of(1001, "snap-1", Kind::StepDone, "retain", json!({ "reason": "deleted" }));
+    let locked = "the snapshot snap-2 of a deregistered image cannot be deleted: SnapshotLocked: it is locked. It costs \
+                  money until it is gone: allow ec2:DeleteSnapshot, or unlock it; it is tried again in the plan's next run";
+    s.of(1120, "snap-2", Kind::StepNeedsPerson, "retain", json!({ "outcome": "failed", "reason": locked }));
+    let left = json!({ "outcome": "failed", "image": image(7), "reason": "1 of its snapshots could not be deleted" });
+    s.of(1120, &image(7), Kind::StepObserved, "retain", left);
+    let held = json!({ "outcome": "done", "reason": "kept after all: it is on hold" });
+    s.of(1120, &image(6), Kind::StepObserved, "retain", held);
+}
+
+/// The journal: a missed night, that night, an occurrence skipped, one that goes on.
+async fn journal() -> SqliteJournal {
+    let journal = SqliteJournal::in_memory().expect("SQLite in memory");
+    journal.acquire(at(DUE)).await.expect("free");
+    let missed = "3 h late; catch_up is 3600 s";
+    let held = "web@20261120T023000Z still has targets that are not back in service";
+    for occurrence in [
+        occurrence("2026-11-19T02:30:00Z", Trigger::Schedule, Decision::Miss, missed),
+        occurrence(DUE, Trigger::Schedule, Decision::Run, ""),
+        occurrence("2026-11-20T02:40:00Z", Trigger::Manual, Decision::Skip, held),
+        occurrence("2026-11-21T02:30:00Z", Trigger::Schedule, Decision::Run, ""),
+    ] {
+        journal.decide(&occurrence, None).await.expect("new");
+    }
+    let started = json!({ "version": "0.1.0", "installation": INSTALLATION });
+    journal.append(at(DUE), &[Draft::of_run("", Kind::DaemonStarted, started)]).await.expect("new");
+    for (after, draft) in night().drafts {
+        journal.append(at(DUE) + TimeDelta::seconds(after), &[draft]).await.expect("new");
+    }
+    let mut next = Story { run: "web@20261121T023000Z".into(), drafts: Vec::new() };
+    next.run(0, Kind::OccurrenceDecided, json!({ "trigger": "schedule" }));
+    next.run(0, Kind::RunStarted, json!({ "trigger": "schedule", "plan_hash": "0123456789abcdef", "only": [] }));
+    next.of(1, &instance(1), Kind::TargetSelected, "", json!({ "reboots": true }));
+    next.run(1, Kind::TargetSelected, json!({ "targets": 1, "skipped": 0 }));
+    for (after, draft) in next.drafts {
+        journal.append(at("2026-11-21T02:30:00Z") + TimeDelta::seconds(after), &[draft]).await.expect("new");
+    }
+    journal
+}
+
+async fn documents() -> Vec<RunDocument> {
+    let journal = journal().await;
+    let mut runs = Vec::new();
+    for occurrence in journal.occurrences(None, 20).await.expect("readable").into_iter().rev() {
+        let events = journal.events_of(&occurrence.run()).await.expect("readable");
+        runs.push(RunDocument::of(&occurrence, &events));
+    }
+    runs
+}
+
+fn golden(name: &str, text: &str) {
+    insta::with_settings!({ snapshot_path => "snapshots", prepend_module_to_snapshot => false, omit_expression => true }, {
+        insta::assert_snapshot!(name, text);
+    });
+}
+
+#[tokio::test]
+async fn history_reads_as_it_should() {
+    let runs = documents().await;
+    golden("history", &runs.iter().map(RunDocument::text).collect::<String>());
+    let whole: Value = serde_json::from_str(&document::history(&runs)).expect("JSON");
+    assert_eq!(whole["schema"], 1);
+    assert_eq!(whole["runs"].as_array().map(Vec::len), Some(4));
+}
+
+#[tokio::test]
+async fn backup_json_reads_as_it_should() {
+    let run = documents().await.remove(1);
+    let line = run.json();
+    assert_eq!(line.matches('\n').count(), 1, "one line");
+    // Broken up for eyes; the order of the keys is that of the contract.
+    golden("backup_json", &line.replace("{\"", "\n{\"").replace(",\"retention\"", ",\n\"retention\""));
+}
+
+/// What the log writes to.
+#[derive(Clone, Default)]
+struct Buffer(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Buffer {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("not poisoned").write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Buffer {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+/// The log of `events`, each line's time that of its event.
+fn logged(events: &[Event], json: bool) -> String {
+    let mut text = String::new();
+    for event in events {
+        let buffer = Buffer::default();
+        let format = Format { daemon: "prod".into(), json, colour: false };
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::DEBUG)
+            .with_writer(buffer.clone())
+            .event_format(format)
+            .finish();
+        tracing::subscriber::with_default(subscriber, || logs::emit(event));
+        let line = String::from_utf8(buffer.0.lock().expect("not poisoned").clone()).expect("text");
+        // A line bears the time at which it was written.
+        let (head, written) = if json { (r#"{"ts":""#.len(), 24) } else { (0, 8) };
+        let at = event.at.format(if json { "%Y-%m-%dT%H:%M:%S%.3fZ" } else { "%H:%M:%S" }).to_string();
+        text += &format!("{}{at}{}", &line[..head], &line[head + written..]);
+    }
+    text
+}
+
+#[tokio::test]
+async fn the_log_reads_as_it_should() {
+    let journal = journal().await;
+    let mut events = journal.events_of("").await.expect("readable");
+    events.extend(journal.events_of("web@20261120T023000Z").await.expect("readable"));
+    golden("log_text", &logged(&events, false));
+    let lines = logged(&events, true);
+    for line in lines.lines() {
+        let value: Value = serde_json::from_str(line).expect("each line is JSON");
+        assert_eq!(value["daemon"], "prod");
+    }
+    golden("log_json", &lines);
+    let errors = events.iter().filter(|e| logs::level(e) == tracing::Level::ERROR).count();
+    assert_eq!(errors, 3, "the refused target, the unhealthy one, the locked snapshot");
+}
