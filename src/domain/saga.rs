@@ -107,7 +107,7 @@ impl TargetState {
         let called = self.steps.get("image").is_some_and(|s| s.ended() || s.phase == Phase::Done);
         match self.slot {
             // Overdue: its plan halts, or goes on without it, but does not wait for it.
-            Slot::Taken(_) => !self.steps.get("return").is_some_and(StepState::ended),
+            Slot::Taken(_) => !(called && self.steps.get("return").is_some_and(StepState::ended)),
             Slot::None | Slot::Freed => !called,
         }
     }

@@ -148,7 +148,8 @@ fn what_holds_a_plan() {
         ("sel i+ down", true),
         ("sel i+ down i=", true),
         ("sel i+ down i= r+ r= rg back", false), // only its image is pending
-        ("sel i+ down i= r+ r= rf", true),
+        ("sel i+ down i= r+ r= rf", false),      // overdue: its plan halts, but does not wait for it
+        ("sel i+ down i? r+ r= rf", true),       // its call may still be made
         ("sel i+ down i= ig end", false),
         ("sel i+ down i? back", true), // its call may still be made
         ("still i+", true),
