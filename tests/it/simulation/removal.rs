@@ -78,21 +78,21 @@ async fn what_ceased_to_be_ours_stays() {
 /// The verdict is old when a fleet is large: what a person did since counts.
 #[tokio::test(start_paused = true)]
 async fn a_hold_or_a_launch_after_the_verdict_keeps_the_image() {
-    for hold in [true, false] {
+    for what in ["hold", "launch", "disown"] {
         let (mut rig, image) = at_the_second(2, "").await;
-        let action = if hold {
-            let tags = vec![("stillframe:hold".into(), "audit".into())];
-            Action::CreateTags { resources: vec![image.clone()], tags }
-        } else {
-            Action::RunInstances { image: image.clone(), min: 1, max: 1, tags: Vec::new() }
+        let resources = vec![image.clone()];
+        let action = match what {
+            "hold" => Action::CreateTags { resources, tags: vec![("stillframe:hold".into(), "audit".into())] },
+            "launch" => Action::RunInstances { image: image.clone(), min: 1, max: 1, tags: Vec::new() },
+            _ => Action::DeleteTags { resources, tags: vec![("stillframe:plan".into(), None)] },
         };
         person(&rig, deletes, action);
         rig.run(mins(20)).await;
         rig.stop().await;
         promises::hold(&rig).await;
-        assert!(registered(&rig, &image), "hold: {hold}\n{}", rig.story());
+        assert!(registered(&rig, &image), "{what}\n{}", rig.story());
         assert_eq!(rig.images_of(&id(2)).len(), 1, "the other goes\n{}", rig.story());
-        assert_eq!(rig.outcomes("web"), ["02:00 done", "02:20 done"], "hold: {hold}\n{}", rig.story());
+        assert_eq!(rig.outcomes("web"), ["02:00 done", "02:20 done"], "{what}\n{}", rig.story());
         assert!(rig.errors().is_empty(), "{}", rig.story());
     }
 }
