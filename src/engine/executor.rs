@@ -31,6 +31,8 @@ pub enum Look {
     Foreign(String),
     /// The effect is not wanted any more, for this reason: the step ends well without it.
     Moot(String),
+    /// The effect must not be made now, for this reason: the step is left out.
+    NotNow(String),
     /// The look-up failed: nothing is known.
     Unclear(Fault),
 }
@@ -153,6 +155,7 @@ async fn begin(at: &At<'_>, step: &dyn Step, number: u32) -> Result<bool, Stop> 
                 return refuse(at, step, number, Refusal { ours: false, ..Refusal::ours(&why) }).await;
             }
             Look::Moot(why) => return moot(at, step, number, &why).await,
+            Look::NotNow(why) => return refuse(at, step, number, Refusal::ours(&why)).await,
             Look::Unclear(fault) if !fault.class.passes() || waited >= PATIENCE => {
                 let why = format!("could not look whether it is done already: {fault}");
                 return refuse(at, step, number, Refusal::of(&why, &fault, true)).await;
@@ -265,6 +268,9 @@ async fn look_again(at: &At<'_>, step: &dyn Step, mut search: Search, intent: &V
                 .await;
             }
             Look::Moot(why) => return moot(at, step, search.attempt, &why).await,
+            Look::NotNow(why) => {
+                return refuse(at, step, search.attempt, Refusal { certain: false, ..Refusal::ours(&why) }).await;
+            }
             Look::Unclear(fault) if search.waited >= ALARM && !alarmed => {
                 alarmed = true;
                 let why = format!(

@@ -1,6 +1,6 @@
 //! The two formats of a log line: JSON for machines and the night, text for a person at a terminal.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use serde_json::{Value, json};
 use tracing::field::{Field, Visit};
@@ -94,29 +94,29 @@ where
             (true, "WARN") => ("\x1b[33m", "\x1b[0m"),
             _ => ("", ""),
         };
-        write!(w, "{} {paint}{level:<5}{plain} {name:<18}", now.format("%H:%M:%S"))?;
+        let mut line = format!("{} {paint}{level:<5}{plain} {name:<18}", now.format("%H:%M:%S"));
         // The run tells plan and due; the place is in the JSON and in `history`.
         let in_run = fields.0.iter().any(|(name, _)| *name == "run");
         let elsewhere = |name: &str| matches!(name, "due" | "account" | "region") || in_run && name == "plan";
         fields.0.retain(|(name, _)| !elsewhere(name));
         for key in ["run", "plan", "instance", "image", "snapshot", "step", "outcome"] {
             if let Some(text) = fields.take(key) {
-                write!(w, " {text}")?;
+                write!(line, " {text}")?;
             }
         }
         let reason =
             [fields.take("message"), fields.take("reason")].into_iter().flatten().collect::<Vec<_>>().join(": ");
         for (key, value) in fields.0 {
             if key == "elapsed_ms" {
-                write!(w, " in {:.1}s", value.as_f64().unwrap_or(0.0) / 1000.0)?;
+                write!(line, " in {:.1}s", value.as_f64().unwrap_or(0.0) / 1000.0)?;
             } else {
-                write!(w, " {key}={}", value.as_str().map_or_else(|| value.to_string(), str::to_owned))?;
+                write!(line, " {key}={}", value.as_str().map_or_else(|| value.to_string(), str::to_owned))?;
             }
         }
         if !reason.is_empty() {
-            write!(w, ": {paint}{reason}{plain}")?;
+            write!(line, ": {paint}{reason}{plain}")?;
         }
-        writeln!(w)
+        writeln!(w, "{}", line.trim_end())
     }
 }
 

@@ -90,11 +90,24 @@ impl Line {
             account: subject.map(|s| s.place.account.clone()),
             step: Some(draft.step.clone()).filter(|s| !s.is_empty()),
             outcome: text("outcome"),
-            reason: text("reason").or_else(|| verdict_summary(event)),
+            reason: text("reason").or_else(|| summary(event)),
             request: text("aws_request_id"),
             elapsed: draft.data.get("elapsed_ms").and_then(Value::as_i64),
             counts: ["targets", "done", "failed", "skipped", "deleted"].map(count),
         }
+    }
+}
+
+/// What the data of an event without a reason says, in words.
+fn summary(event: &Event) -> Option<String> {
+    match event.draft.kind {
+        Kind::DaemonStarted => event.text("version").map(|version| format!("stillframe {version}")),
+        Kind::ConfigApplied => {
+            let plans = event.draft.data.get("plans").and_then(Value::as_array)?;
+            let names: Vec<&str> = plans.iter().filter_map(Value::as_str).collect();
+            Some(format!("{} plans: {}", names.len(), names.join(", ")))
+        }
+        _ => verdict_summary(event),
     }
 }
 

@@ -81,7 +81,7 @@ impl MakeImage {
             Err(fault) => Look::Unclear(fault),
             Ok(list) => match list.first().map(|i| i.state) {
                 Some(InstanceState::Stopped) => Look::Absent,
-                state => Look::Foreign(format!(
+                state => Look::NotNow(format!(
                     "it was stopped when it was selected and is {} now: it is imaged at the next occurrence",
                     state.map_or("gone", InstanceState::as_str)
                 )),
