@@ -1,5 +1,6 @@
 //! The daemon: what is due, what each target needs next, and the executors that do it.
 
+mod active;
 mod choose;
 pub mod daemon;
 pub mod executor;

@@ -10,16 +10,16 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tokio::sync::{Notify, Semaphore, watch};
 
+pub use super::active::ActiveRun;
 use super::observe::Observer;
 use crate::clock::Clock;
 use crate::cloud::governed::Governed;
 use crate::cloud::port::Caller;
 use crate::domain::event::{Draft, Event, Occurrence};
 use crate::domain::machine::OwnMachine;
-use crate::domain::place::{Place, Subject};
+use crate::domain::place::Place;
 use crate::domain::plan::Plan;
 use crate::domain::rollout::Slots;
-use crate::domain::saga::RunState;
 use crate::journal::{Journal, JournalError, Written};
 
 /// How long to wait before a failed journal write is tried again.
@@ -40,38 +40,6 @@ pub enum Stop {
 
 /// Hears of each new event, once: logs, progress.
 pub type Listener = Box<dyn Fn(&Event)>;
-
-/// A run that is going on.
-pub struct ActiveRun {
-    /// The plan's name.
-    pub plan: String,
-    /// The fold of its events.
-    pub state: RefCell<RunState>,
-    /// One bell per target, rung at each of its events.
-    bells: RefCell<BTreeMap<Subject, Rc<Notify>>>,
-    /// Why nothing more may be rebooted in it: it lay still for too long.
-    pub late: RefCell<Option<String>>,
-}
-
-impl ActiveRun {
-    /// A run with what is known of it.
-    #[must_use]
-    pub fn new(plan: &str, state: RunState) -> Self {
-        Self { plan: plan.to_owned(), state: RefCell::new(state), bells: RefCell::default(), late: RefCell::default() }
-    }
-
-    /// The bell of one target.
-    pub fn bell(&self, subject: &Subject) -> Rc<Notify> {
-        Rc::clone(self.bells.borrow_mut().entry(subject.clone()).or_default())
-    }
-
-    fn apply(&self, event: &Event) {
-        self.state.borrow_mut().apply(event);
-        if let Some(bell) = event.draft.subject.as_ref().and_then(|s| self.bells.borrow().get(s).cloned()) {
-            bell.notify_one();
-        }
-    }
-}
 
 /// Shared by all tasks of one engine, on one thread.
 pub struct Shared {

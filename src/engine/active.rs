@@ -1,0 +1,44 @@
+//! A run that is going on: the fold of its events, and one bell per target.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use tokio::sync::Notify;
+
+use crate::domain::event::Event;
+use crate::domain::place::Subject;
+use crate::domain::saga::RunState;
+
+/// A run that is going on.
+pub struct ActiveRun {
+    /// The plan's name.
+    pub plan: String,
+    /// The fold of its events.
+    pub state: RefCell<RunState>,
+    /// One bell per target, rung at each of its events.
+    bells: RefCell<BTreeMap<Subject, Rc<Notify>>>,
+    /// Why nothing more may be rebooted in it: it lay still for too long.
+    pub late: RefCell<Option<String>>,
+}
+
+impl ActiveRun {
+    /// A run with what is known of it.
+    #[must_use]
+    pub fn new(plan: &str, state: RunState) -> Self {
+        Self { plan: plan.to_owned(), state: RefCell::new(state), bells: RefCell::default(), late: RefCell::default() }
+    }
+
+    /// The bell of one target.
+    pub fn bell(&self, subject: &Subject) -> Rc<Notify> {
+        Rc::clone(self.bells.borrow_mut().entry(subject.clone()).or_default())
+    }
+
+    /// Folds an event in, and rings the bell of its subject.
+    pub(super) fn apply(&self, event: &Event) {
+        self.state.borrow_mut().apply(event);
+        if let Some(bell) = event.draft.subject.as_ref().and_then(|s| self.bells.borrow().get(s).cloned()) {
+            bell.notify_one();
+        }
+    }
+}
