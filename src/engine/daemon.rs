@@ -7,17 +7,16 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use serde_json::{Value, json};
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 
 use super::recover;
 use super::shared::Shared;
 use crate::domain::event::{Decision, Draft, Kind, Occurrence, Trigger};
-use crate::domain::naming;
 use crate::domain::plan::Plan;
 use crate::domain::schedule::{Due, Timetable};
-use crate::journal::{Answer, Request};
+use crate::journal::Answer;
 
 /// What the engine is started for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,36 +30,31 @@ pub enum Mode {
     },
 }
 
-/// A request that nobody took up for so long is not run any more: who made it does not expect a reboot now.
-const REQUEST_AGE: TimeDelta = TimeDelta::seconds(60);
-
 /// The details of runs are kept for so long; how each ended is kept for good.
 const HISTORY: TimeDelta = TimeDelta::days(90);
 /// Old history is pruned this often, and at start.
 const PRUNE_EVERY: TimeDelta = TimeDelta::days(1);
 
-/// A request moves on by at most so many seconds to leave the schedule's own alone.
-const SECONDS_MAX: i64 = 240;
 /// So many of a plan's newest decisions are looked at for the one before.
 const DECISIONS_MAX: u32 = 16;
 /// A tick that does not come (the scheduler waits out a clock set back) is made up for after so long.
 const BACKUP_TICK: Duration = Duration::from_secs(5);
 
 /// A plan in force.
-struct Scheduled {
-    plan: Rc<Plan>,
-    timetable: Timetable,
-    hash: String,
+pub(super) struct Scheduled {
+    pub(super) plan: Rc<Plan>,
+    pub(super) timetable: Timetable,
+    pub(super) hash: String,
     /// The latest decided scheduled occurrence, or the first sight of the schedule: nothing earlier is owed.
     settled: DateTime<Utc>,
 }
 
 /// The engine. One per journal, which a lock and a fence number see to.
 pub struct Engine {
-    shared: Rc<Shared>,
+    pub(super) shared: Rc<Shared>,
     plans: Vec<Plan>,
-    scheduled: BTreeMap<String, Scheduled>,
-    mode: Mode,
+    pub(super) scheduled: BTreeMap<String, Scheduled>,
+    pub(super) mode: Mode,
     pruned: Option<DateTime<Utc>>,
 }
 
@@ -268,7 +262,7 @@ impl Engine {
     }
 
     /// Why no occurrence of `plan` may begin now.
-    fn held(&self, plan: &str) -> Option<String> {
+    pub(super) fn held(&self, plan: &str) -> Option<String> {
         if let Some(why) = self.shared.barred.borrow().clone() {
             return Some(why);
         }
@@ -278,63 +272,10 @@ impl Engine {
     }
 
     /// Writes a decision and its event; what is stored.
-    async fn write(&self, occurrence: Occurrence, request: Option<i64>, again: bool) -> Answer<Occurrence> {
+    pub(super) async fn write(&self, occurrence: Occurrence, request: Option<i64>, again: bool) -> Answer<Occurrence> {
         let stored = self.shared.decide(&occurrence, request).await?;
         self.shared.record(&[decided(&stored, again)]).await?;
         Ok(stored)
-    }
-
-    /// Takes up a request of a person: `due` is now, moved on to the plan's next free second.
-    async fn take_up(&mut self, request: &Request) -> Answer<()> {
-        let sh = Rc::clone(&self.shared);
-        let plan = request.data.get("plan").and_then(Value::as_str).unwrap_or_default().to_owned();
-        let only: Vec<String> =
-            request.data.get("instance").and_then(Value::as_str).map(str::to_owned).into_iter().collect();
-        let now = sh.clock.now();
-        let mut due = sh.clock.now_secs();
-        let timetable = self.scheduled.get(&plan).map(|s| &s.timetable);
-        let scheduled =
-            |due: DateTime<Utc>| timetable.is_some_and(|t| t.next_after(due - TimeDelta::seconds(1)) == Some(due));
-        // A second of the schedule stays the schedule's: free or not, it is not ours to take. A plan that is due every
-        // second leaves none: then the first free one.
-        let mut free = None;
-        for second in 0.. {
-            let at = due + TimeDelta::seconds(second);
-            if sh.journal.reader().occurrence(&plan, at).await?.is_some() {
-                continue;
-            }
-            free.get_or_insert(at);
-            if second > SECONDS_MAX || !scheduled(at) {
-                due = if scheduled(at) { free.unwrap_or(at) } else { at };
-                break;
-            }
-        }
-        let known = self.scheduled.get(&plan).map(|s| (Rc::clone(&s.plan), s.hash.clone()));
-        let stale = self.mode == Mode::Daemon && now - request.at > REQUEST_AGE;
-        let (decision, reason) = match (&known, self.held(&plan)) {
-            _ if stale => (
-                Decision::Skip,
-                format!("asked for at {} and not taken up in time; ask again", naming::rfc3339(request.at)),
-            ),
-            (None, _) => (
-                Decision::Skip,
-                format!("the running daemon knows no plan `{plan}`; restart it to load the configuration"),
-            ),
-            (_, Some(why)) => (Decision::Skip, why),
-            _ => (Decision::Run, String::new()),
-        };
-        let hash = known.as_ref().map_or_else(String::new, |(_, hash)| hash.clone());
-        let occurrence =
-            Occurrence { plan, due, trigger: Trigger::Manual, decision, reason, decided_at: now, plan_hash: hash };
-        let name = occurrence.run();
-        // The event first: a run that goes on after a crash must know what was asked.
-        let data = json!({ "request": request.id, "only": only });
-        sh.record(&[Draft::of_run(&name, Kind::RequestAccepted, data)]).await?;
-        let stored = self.write(occurrence, Some(request.id), false).await?;
-        match known {
-            Some((plan, _)) if stored.decision == Decision::Run => recover::start(&sh, plan, stored).await,
-            _ => Ok(()),
-        }
     }
 }
 

@@ -1,0 +1,72 @@
+//! Requests of people: each becomes one occurrence of its plan, or a skip that says why.
+
+use std::rc::Rc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Value, json};
+
+use super::daemon::{Engine, Mode};
+use super::recover;
+use crate::domain::event::{Decision, Draft, Kind, Occurrence, Trigger};
+use crate::domain::naming;
+use crate::journal::{Answer, Request};
+
+/// A request that nobody took up for so long is not run any more: who made it does not expect a reboot now.
+const REQUEST_AGE: TimeDelta = TimeDelta::seconds(60);
+/// A request moves on by at most so many seconds to leave the schedule's own alone.
+const SECONDS_MAX: i64 = 240;
+
+impl Engine {
+    /// Takes up a request of a person: `due` is now, moved on to the plan's next free second.
+    pub(super) async fn take_up(&mut self, request: &Request) -> Answer<()> {
+        let sh = Rc::clone(&self.shared);
+        let plan = request.data.get("plan").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let only: Vec<String> =
+            request.data.get("instance").and_then(Value::as_str).map(str::to_owned).into_iter().collect();
+        let now = sh.clock.now();
+        let mut due = sh.clock.now_secs();
+        let timetable = self.scheduled.get(&plan).map(|s| &s.timetable);
+        let scheduled =
+            |due: DateTime<Utc>| timetable.is_some_and(|t| t.next_after(due - TimeDelta::seconds(1)) == Some(due));
+        // A second of the schedule stays the schedule's: free or not, it is not ours to take. A plan that is due every
+        // second leaves none: then the first free one.
+        let mut free = None;
+        for second in 0.. {
+            let at = due + TimeDelta::seconds(second);
+            if sh.journal.reader().occurrence(&plan, at).await?.is_some() {
+                continue;
+            }
+            free.get_or_insert(at);
+            if second > SECONDS_MAX || !scheduled(at) {
+                due = if scheduled(at) { free.unwrap_or(at) } else { at };
+                break;
+            }
+        }
+        let known = self.scheduled.get(&plan).map(|s| (Rc::clone(&s.plan), s.hash.clone()));
+        let stale = self.mode == Mode::Daemon && now - request.at > REQUEST_AGE;
+        let (decision, reason) = match (&known, self.held(&plan)) {
+            _ if stale => (
+                Decision::Skip,
+                format!("asked for at {} and not taken up in time; ask again", naming::rfc3339(request.at)),
+            ),
+            (None, _) => (
+                Decision::Skip,
+                format!("the running daemon knows no plan `{plan}`; restart it to load the configuration"),
+            ),
+            (_, Some(why)) => (Decision::Skip, why),
+            _ => (Decision::Run, String::new()),
+        };
+        let hash = known.as_ref().map_or_else(String::new, |(_, hash)| hash.clone());
+        let occurrence =
+            Occurrence { plan, due, trigger: Trigger::Manual, decision, reason, decided_at: now, plan_hash: hash };
+        let name = occurrence.run();
+        // The event first: a run that goes on after a crash must know what was asked.
+        let data = json!({ "request": request.id, "only": only });
+        sh.record(&[Draft::of_run(&name, Kind::RequestAccepted, data)]).await?;
+        let stored = self.write(occurrence, Some(request.id), false).await?;
+        match known {
+            Some((plan, _)) if stored.decision == Decision::Run => recover::start(&sh, plan, stored).await,
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! What a kind of step must be able to say and do; the executor knows no more of it.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::Value;
+
+use super::shared::Stop;
+use crate::cloud::port::{Effect, Fault};
+
+/// What looking for a step's effect found.
+#[derive(Debug)]
+pub enum Look {
+    /// The effect is there, with this result.
+    Found(Value),
+    /// There is nothing of it.
+    Absent,
+    /// What is there in its place is not ours, for this reason.
+    Foreign(String),
+    /// The effect is not wanted any more, for this reason: the step ends well without it.
+    Moot(String),
+    /// The effect must not be made now, for this reason: the step is left out.
+    NotNow(String),
+    /// The look-up failed: nothing is known.
+    Unclear(Fault),
+}
+
+/// What to do after a look that found nothing, when the effect's answer was lost.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Resend {
+    /// Look again.
+    LookAgain,
+    /// The effect certainly was not made: make it, once more.
+    Send,
+    /// Neither: the step ends for this reason.
+    GiveUp(String),
+}
+
+/// How a search for a lost effect has gone so far.
+#[derive(Debug, Clone, Copy)]
+pub struct Search {
+    /// The attempt whose answer was lost.
+    pub attempt: u32,
+    /// How long it was looked for, by tokio's time.
+    pub waited: Duration,
+    /// Looks that certainly found nothing.
+    pub empty: u32,
+    /// Whether AWS said that the name is taken: then it was not made by this attempt.
+    pub name_taken: bool,
+    /// Whether an attempt before this one may have been made as well.
+    pub resent: bool,
+}
+
+impl Search {
+    /// A search that begins.
+    pub(super) fn new(attempt: u32, name_taken: bool, resent: bool) -> Self {
+        Self { attempt, waited: Duration::ZERO, empty: 0, name_taken, resent }
+    }
+}
+
+/// One kind of step for one subject. The executor, and nothing else, calls it.
+#[async_trait(?Send)]
+pub trait Step {
+    /// Its name in the journal.
+    fn name(&self) -> &'static str;
+    /// The parameters of the effect, journaled before it is made.
+    fn intent(&self) -> Value;
+    /// Why the effect must not be made now, if it must not.
+    fn forbidden(&self) -> Option<String>;
+    /// Whether the effect takes the subject down: a slot is journaled with the intent.
+    fn takes_down(&self) -> bool {
+        false
+    }
+    /// Whether the effect is already there. `lost`: an attempt was made and its answer lost, so look everywhere.
+    async fn look(&self, intent: &Value, lost: bool) -> Look;
+    /// Makes the effect.
+    async fn act(&self, intent: &Value) -> Effect<Value>;
+    /// Whether a refusal may pass by itself, so that the effect is tried again.
+    fn passes(&self, fault: &Fault) -> bool {
+        fault.class.passes()
+    }
+    /// What to do while its answer is unknown.
+    fn resend(&self, search: &Search) -> Resend;
+    /// Waits for what the effect brought about to end, and journals that.
+    async fn settle(&self) -> Result<(), Stop>;
+    /// Called when it is certain that the effect was not made.
+    fn not_made(&self) {}
+}
