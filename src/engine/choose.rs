@@ -68,7 +68,7 @@ pub async fn select(run: &Run, places: &[Place]) -> Result<(), Stop> {
     run.shared.record_result(&drafts).await.map(|_| ())
 }
 
-/// An alarm for each instance that is still being imaged, as it was at the occurrence before.
+/// An alarm for each instance that is still being imaged, as it was at the occurrence before, for the first time.
 async fn skipped_again(run: &Run, drafts: &[Draft]) -> Vec<Draft> {
     /// Occurrences that did not run say nothing of a target: look this far back for one that did.
     const LOOK_BACK: u32 = 20;
@@ -80,13 +80,19 @@ async fn skipped_again(run: &Run, drafts: &[Draft]) -> Vec<Draft> {
     }
     let reader = run.shared.journal.reader();
     let earlier = reader.occurrences(Some(&run.plan.name), LOOK_BACK).await.unwrap_or_default();
-    let before = earlier.iter().find(|o| o.due < run.occurrence.due && o.decision == Decision::Run);
-    let Some(before) = before else { return Vec::new() };
-    let events = reader.events_of(&before.run()).await.unwrap_or_default();
-    let then: BTreeSet<&Subject> =
-        events.iter().filter(|e| imaging(&e.draft.data)).filter_map(|e| e.draft.subject.as_ref()).collect();
+    let mut before = Vec::new();
+    for occurrence in earlier.iter().filter(|o| o.due < run.occurrence.due && o.decision == Decision::Run).take(2) {
+        let events = reader.events_of(&occurrence.run()).await.unwrap_or_default();
+        let then = events.into_iter().filter(|e| imaging(&e.draft.data)).filter_map(|e| e.draft.subject);
+        before.push(then.collect::<BTreeSet<Subject>>());
+    }
+    let then = |nth: usize, subject: &Subject| before.get(nth).is_some_and(|subjects| subjects.contains(subject));
+    let slots = run.shared.slots.borrow();
+    // The second skip is the news, not each that follows; nor where somebody is called for the instance already.
+    let called = |subject: &Subject| slots.iter().any(|(s, down)| s == subject && down.overdue);
+    let news = |subject: &Subject| then(0, subject) && !then(1, subject) && !called(subject);
     now.iter()
-        .filter_map(|d| d.subject.as_ref().filter(|s| then.contains(s)).zip(d.data.get("reason")))
+        .filter_map(|d| d.subject.as_ref().filter(|s| news(s)).zip(d.data.get("reason")))
         .map(|(subject, reason)| {
             let why = format!(
                 "{} was skipped twice in a row ({}); look at its pending image in the EC2 console",

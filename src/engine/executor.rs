@@ -70,7 +70,7 @@ async fn begin(at: &At<'_>, step: &dyn Step, number: u32) -> Result<bool, Stop> 
         // Few at a time between looking and the answer: what waits for its turn here has no intent yet, and a stop
         // or a crash costs it nothing.
         let calls = at.shared.calls(&at.subject.place);
-        let turn = at.shared.unless_drained(calls.acquire()).await?;
+        let turn = if step.calls() { at.shared.unless_drained(calls.acquire()).await?.ok() } else { None };
         match at.shared.unless_drained(step.look(&intent, false)).await? {
             Look::Found(result) => return adopt(at, step, number, result).await,
             Look::Foreign(why) => {
@@ -89,7 +89,7 @@ async fn begin(at: &At<'_>, step: &dyn Step, number: u32) -> Result<bool, Stop> 
                 wait = longer(wait);
             }
             Look::Absent => {
-                return match attempt(at, step, number, &intent, true, turn.ok()).await? {
+                return match attempt(at, step, number, &intent, true, turn).await? {
                     Answered::Ended(made) => Ok(made),
                     Answered::Lost(search) => look_again(at, step, search, &intent).await,
                 };

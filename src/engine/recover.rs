@@ -139,8 +139,10 @@ async fn gap(shared: &Shared, plan: &Plan, occurrence: &Occurrence, events: &[Ev
         Trigger::Schedule => plan.schedule.catch_up.unwrap_or(0).max(ON_TIME),
         Trigger::Manual => ON_TIME,
     };
-    // A run in good health writes nothing while it waits for an instance to come back.
-    let allowed = catch_up.max(plan.rollout.healthy_within.saturating_add(LONGEST.as_secs()));
+    // A run in good health writes nothing while it waits for an instance to come back: its own, or another plan's.
+    let others = shared.plans.borrow().values().map(|p| p.rollout.healthy_within).max().unwrap_or_default();
+    let within = plan.rollout.healthy_within.max(others);
+    let allowed = catch_up.max(within.saturating_add(LONGEST.as_secs()));
     let allowed = TimeDelta::seconds(i64::try_from(allowed).unwrap_or(i64::MAX / 1000));
     let now = shared.clock.now();
     Ok((now - last > allowed).then(|| {

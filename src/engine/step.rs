@@ -71,6 +71,10 @@ pub trait Step {
     fn takes_down(&self) -> bool {
         false
     }
+    /// Whether it waits for its turn to call. What calls nothing never waits behind what does.
+    fn calls(&self) -> bool {
+        true
+    }
     /// Whether the effect is already there. `lost`: an attempt was made and its answer lost, so look everywhere.
     async fn look(&self, intent: &Value, lost: bool) -> Look;
     /// Makes the effect.

@@ -38,6 +38,29 @@ CREATE TABLE request (
     id INTEGER PRIMARY KEY AUTOINCREMENT, verb TEXT NOT NULL, data TEXT NOT NULL, at INTEGER NOT NULL, run TEXT);
 ";
 
+/// The columns of an event, in the order in which `rows` reads them.
+const COLUMNS: &str = "seq, run, subject, step, attempt, kind, at, v, data";
+
+/// The tail of the query for slots that are still taken.
+const OPEN_SLOTS: &str = "AS t WHERE kind = 'slot.taken' AND NOT EXISTS (SELECT 1 FROM event f WHERE
+    f.kind = 'slot.freed' AND f.run = t.run AND f.subject = t.subject) ORDER BY seq";
+
+/// The tail of the query for the newest alarm of each subject of a step, until that ended.
+const OPEN_NEEDS: &str = "AS n WHERE kind = 'step.needs_person' AND step = ?1 AND NOT EXISTS (SELECT 1 FROM event d
+    WHERE d.kind IN ('step.done', 'step.observed') AND d.subject = n.subject AND d.step = n.step AND d.seq > n.seq)
+    AND NOT EXISTS (SELECT 1 FROM event m WHERE m.kind = 'step.needs_person' AND m.subject = n.subject
+    AND m.step = n.step AND m.seq > n.seq) ORDER BY seq";
+
+/// Old details of runs that ended. `run.finished` stays: without it the run would read as unfinished, and be run
+/// again. What is open stays whole.
+const PRUNE: &str = "DELETE FROM event WHERE kind <> 'run.finished' AND at < ?1
+    AND EXISTS (SELECT 1 FROM event f WHERE f.kind = 'run.finished' AND f.run = event.run AND f.at < ?1)
+    AND run NOT IN (SELECT t.run FROM event t WHERE t.kind = 'slot.taken' AND NOT EXISTS (SELECT 1 FROM event f
+    WHERE f.kind = 'slot.freed' AND f.run = t.run AND f.subject = t.subject)
+    UNION SELECT n.run FROM event n WHERE n.kind = 'step.needs_person' AND n.step = 'retain'
+    AND NOT EXISTS (SELECT 1 FROM event d WHERE d.subject = n.subject AND d.step = n.step
+    AND d.kind IN ('step.done', 'step.observed') AND d.seq > n.seq))";
+
 /// The journal in a file, or in memory for tests and simulation.
 pub struct SqliteJournal {
     db: RefCell<Connection>,
@@ -267,18 +290,7 @@ impl Journal for SqliteJournal {
     }
 
     async fn prune(&self, before: DateTime<Utc>) -> Answer<usize> {
-        self.write(|tx| {
-            // `run.finished` stays: without it the run would read as unfinished, and be run again.
-            let old = "kind <> 'run.finished' AND at < ?1 AND EXISTS (SELECT 1 FROM event f
-                 WHERE f.kind = 'run.finished' AND f.run = event.run AND f.at < ?1)";
-            let open = "SELECT t.run FROM event t WHERE t.kind = 'slot.taken' AND NOT EXISTS (SELECT 1 FROM event f
-                 WHERE f.kind = 'slot.freed' AND f.run = t.run AND f.subject = t.subject)
-                 UNION SELECT n.run FROM event n WHERE n.kind = 'step.needs_person' AND n.step = 'retain'
-                 AND NOT EXISTS (SELECT 1 FROM event d WHERE d.subject = n.subject AND d.step = n.step
-                 AND d.kind IN ('step.done', 'step.observed') AND d.seq > n.seq)";
-            let sql = format!("DELETE FROM event WHERE {old} AND run NOT IN ({open})");
-            Ok(tx.execute(&sql, params![before.timestamp_millis()])?)
-        })
+        self.write(|tx| Ok(tx.execute(PRUNE, params![before.timestamp_millis()])?))
     }
 
     fn reader(&self) -> &dyn Reader {

@@ -6,6 +6,7 @@ mod daemon;
 mod exactly_once;
 mod failing;
 mod machine;
+mod stubborn;
 mod unhealthy;
 mod wire;
 

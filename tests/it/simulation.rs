@@ -1,6 +1,7 @@
 //! The real engine against the simulated world, in simulated time. Each scenario is a table row: a fleet, plans,
 //! what goes wrong, what must have come of it. `promises` is checked at the end of every one.
 
+mod again;
 mod crash;
 mod downtime;
 mod faults;

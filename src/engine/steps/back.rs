@@ -207,6 +207,10 @@ impl Step for Return {
         None
     }
 
+    fn calls(&self) -> bool {
+        false // it only watches, and must begin to as soon as the instance goes down
+    }
+
     async fn look(&self, _intent: &Value, _lost: bool) -> Look {
         Look::Absent
     }

@@ -4,15 +4,15 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use rusqlite::{OptionalExtension as _, params};
 
-use super::SqliteJournal;
 use super::rows::{instant, json, read_event, read_occurrence};
+use super::{COLUMNS, OPEN_NEEDS, OPEN_SLOTS, SqliteJournal};
 use crate::domain::event::{Event, Occurrence};
 use crate::journal::{Answer, Reader, Request};
 
 impl SqliteJournal {
     pub(super) fn select(&self, tail: &str, params: impl rusqlite::Params) -> Answer<Vec<Event>> {
         let db = self.db.borrow();
-        let sql = format!("SELECT seq, run, subject, step, attempt, kind, at, v, data FROM event {tail}");
+        let sql = format!("SELECT {COLUMNS} FROM event {tail}");
         let work =
             || -> rusqlite::Result<Vec<Event>> { db.prepare_cached(&sql)?.query_map(params, read_event)?.collect() };
         work().map_err(|e| self.oops("read", &e))
@@ -86,21 +86,11 @@ impl Reader for SqliteJournal {
     }
 
     async fn open_slots(&self) -> Answer<Vec<Event>> {
-        self.select(
-            "AS t WHERE kind = 'slot.taken' AND NOT EXISTS (SELECT 1 FROM event f WHERE f.kind = 'slot.freed'
-             AND f.run = t.run AND f.subject = t.subject) ORDER BY seq",
-            [],
-        )
+        self.select(OPEN_SLOTS, [])
     }
 
     async fn open_needs(&self, step: &str) -> Answer<Vec<Event>> {
-        self.select(
-            "AS n WHERE kind = 'step.needs_person' AND step = ?1 AND NOT EXISTS (SELECT 1 FROM event d WHERE
-             d.kind IN ('step.done', 'step.observed') AND d.subject = n.subject AND d.step = n.step AND d.seq > n.seq)
-             AND NOT EXISTS (SELECT 1 FROM event m WHERE m.kind = 'step.needs_person' AND m.subject = n.subject
-             AND m.step = n.step AND m.seq > n.seq) ORDER BY seq",
-            params![step],
-        )
+        self.select(OPEN_NEEDS, params![step])
     }
 
     async fn revision(&self, hash: &str) -> Answer<Option<String>> {

@@ -106,3 +106,38 @@ fn a_journal_of_a_newer_version_is_refused() {
     assert!(refused.contains("version 7") && refused.contains("install the newer stillframe"), "{refused}");
     assert!(SqliteJournal::read_only(dir.path()).is_err());
 }
+
+/// What SQLite answers each part of a query with.
+fn query_plan(journal: &SqliteJournal, sql: &str) -> Vec<String> {
+    let db = journal.db.borrow();
+    let mut query = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+    let parameters = vec![0; query.parameter_count()];
+    let rows = query.query_map(rusqlite::params_from_iter(parameters), |r| r.get(3)).unwrap();
+    rows.collect::<Result<_, _>>().unwrap()
+}
+
+/// What is asked of each event anew must find its few rows, however many alarms and results there are.
+#[tokio::test]
+async fn what_is_open_is_found_without_looking_at_all_events() {
+    let journal = journal().await;
+    let tail = |tail: &str| format!("SELECT {COLUMNS} FROM event {tail}");
+    // The alias of each inner table, and the columns by which it is found.
+    for (sql, inner) in [
+        (tail(OPEN_NEEDS), vec![("d", "subject=? AND step=?"), ("m", "subject=? AND step=?")]),
+        (tail(OPEN_SLOTS), vec![("f", "run=? AND subject=?")]),
+        (PRUNE.to_owned(), vec![("f", "run=?"), ("f", "run=? AND subject=?"), ("d", "subject=? AND step=?")]),
+    ] {
+        let plan = query_plan(&journal, &sql);
+        for (alias, by) in inner {
+            let found = plan.iter().any(|line| line.starts_with(&format!("SEARCH {alias} USING")) && line.contains(by));
+            assert!(found, "{alias} by {by}: {plan:#?}");
+        }
+        for alias in ["d", "f", "m"] {
+            let all = plan.iter().filter(|line| line.split(' ').nth(1) == Some(alias));
+            for line in all {
+                let narrow = line.contains("subject=?") || line.contains("run=?");
+                assert!(line.starts_with("SEARCH") && narrow, "{line}: {plan:#?}");
+            }
+        }
+    }
+}

@@ -177,8 +177,20 @@ impl Proc {
     /// If it ended before.
     pub fn terminate(&mut self) {
         assert!(!self.ended(), "it ended before SIGTERM");
-        let sent = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status();
-        assert!(sent.expect("kill is there").success(), "SIGTERM could not be sent");
+        assert!(self.signal("-TERM"), "SIGTERM could not be sent");
+    }
+
+    /// Sends SIGINT; nothing happens if it ended before.
+    pub fn interrupt(&mut self) {
+        // Its id is not given to another process before it is waited for.
+        if !self.ended() {
+            self.signal("-INT");
+        }
+    }
+
+    fn signal(&self, signal: &str) -> bool {
+        let sent = Command::new("kill").arg(signal).arg(self.child.id().to_string()).status();
+        sent.expect("kill is there").success()
     }
 
     /// Sends SIGKILL and waits for the end.
