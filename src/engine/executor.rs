@@ -106,15 +106,15 @@ enum Answered {
     Lost(Search),
 }
 
-/// Writes the intent and makes the effect. `clean`: it is certain that no attempt before was made. `_turn` is given
-/// back with the answer.
+/// Writes the intent and makes the effect. `clean`: it is certain that no attempt before was made. `turn` is given
+/// back with the answer, also with one that says "not now".
 async fn attempt(
     at: &At<'_>,
     step: &dyn Step,
     number: u32,
     intent: &Value,
     clean: bool,
-    _turn: Option<SemaphorePermit<'_>>,
+    mut turn: Option<SemaphorePermit<'_>>,
 ) -> Result<Answered, Stop> {
     if at.shared.draining() {
         return Err(Stop::Drained);
@@ -145,6 +145,7 @@ async fn attempt(
                 return Ok(Answered::Lost(Search::new(number, true, !clean)));
             }
             Effect::Refused(fault) if step.passes(&fault) && waited < PATIENCE => {
+                drop(turn.take());
                 tracing::info!(
                     event = "step.waiting", run = at.run, instance = %at.subject.id, step = step.name(),
                     reason = %fault, "refused for now; tried again in {} s", wait.as_secs()
