@@ -12,7 +12,7 @@ use crate::cloud::classify::Class;
 use crate::cloud::port::{Effect, Fault};
 use crate::domain::event::{Draft, Event, Kind};
 use crate::domain::place::Subject;
-use crate::domain::saga::{Phase, StepState};
+use crate::domain::saga::{Phase, Slot, StepState};
 
 /// How long refusals that may pass, and look-ups that fail, are borne before a step that has had no effect ends.
 const PATIENCE: Duration = Duration::from_secs(900);
@@ -296,13 +296,8 @@ async fn refuse(at: &At<'_>, step: &dyn Step, number: u32, refusal: Refusal<'_>)
 
 fn holds_slot(at: &At<'_>) -> bool {
     let runs = at.shared.runs.borrow();
-    runs.get(at.run).is_some_and(|run| {
-        run.state
-            .borrow()
-            .targets
-            .get(at.subject)
-            .is_some_and(|t| matches!(t.slot, crate::domain::saga::Slot::Taken(_)))
-    })
+    runs.get(at.run)
+        .is_some_and(|run| run.state.borrow().targets.get(at.subject).is_some_and(|t| matches!(t.slot, Slot::Taken(_))))
 }
 
 fn put(data: &mut Value, key: &str, value: Option<&str>) {

@@ -11,12 +11,12 @@ use serde_json::json;
 
 use super::executor::{self, At};
 use super::run::Run;
-use super::shared::Stop;
+use super::shared::{ActiveRun, Shared, Stop};
 use super::steps::{CHAIN, Target};
-use crate::domain::event::{Draft, Kind, Outcome};
+use crate::domain::event::{Draft, Kind, Occurrence, Outcome};
 use crate::domain::naming::rfc3339;
 use crate::domain::place::Subject;
-use crate::domain::plan::OnUnhealthy;
+use crate::domain::plan::{OnUnhealthy, Plan};
 use crate::domain::rollout::Down;
 use crate::domain::saga::{self, Next, Phase};
 
@@ -74,10 +74,8 @@ async fn launch<'a>(
     if run.shared.draining() {
         return Err(Stop::Drained);
     }
-    if let Some(why) = closed(run) {
-        return skip_all(run, queue, &why).await;
-    }
-    if let Some(why) = stuck(run) {
+    let closed = closed(&run.shared, &run.active, &run.plan, &run.occurrence);
+    if let Some(why) = closed.or_else(|| stuck(run)) {
         return skip_all(run, queue, &why).await;
     }
     // An instance that is not back since another occurrence would hold this one for as long.
@@ -128,18 +126,18 @@ fn stuck(run: &Run) -> Option<String> {
     })
 }
 
-/// Why no further target may be rebooted in this run.
-fn closed(run: &Run) -> Option<String> {
-    if let Some(why) = run.shared.barred.borrow().clone().or_else(|| run.active.late.borrow().clone()) {
+/// Why no further target of a run may be rebooted: asked before a target starts, and again right before the call.
+pub(super) fn closed(shared: &Shared, active: &ActiveRun, plan: &Plan, occurrence: &Occurrence) -> Option<String> {
+    if let Some(why) = shared.barred.borrow().clone().or_else(|| active.late.borrow().clone()) {
         return Some(why);
     }
-    if run.plan.rollout.on_unhealthy == OnUnhealthy::HaltPlan
-        && let Some((subject, down)) = run.shared.slots.borrow().halted_by(&run.plan.name)
+    if plan.rollout.on_unhealthy == OnUnhealthy::HaltPlan
+        && let Some((subject, down)) = shared.slots.borrow().halted_by(&plan.name)
     {
         return Some(format!("the plan halts: {} is not back in service since {}", subject.id, rfc3339(down.since)));
     }
-    let window = TimeDelta::seconds(i64::try_from(run.plan.schedule.window?).unwrap_or(i64::MAX / 1000));
-    (run.shared.clock.now() - run.occurrence.due > window)
+    let window = TimeDelta::seconds(i64::try_from(plan.schedule.window?).unwrap_or(i64::MAX / 1000));
+    (shared.clock.now() - occurrence.due > window)
         .then(|| format!("the window of {} s after due is over", window.num_seconds()))
 }
 

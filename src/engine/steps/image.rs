@@ -12,10 +12,11 @@ use crate::cloud::port::{CreateImage, Effect, Fault, ImageQuery, InstanceQuery};
 use crate::domain::event::{Draft, Kind};
 use crate::domain::naming::{self, Marks, Ownership, Role};
 use crate::domain::observed::{Image, ImageState, InstanceState};
-use crate::domain::plan::{Mode, OnUnhealthy};
+use crate::domain::plan::Mode;
 use crate::domain::saga::Slot;
 use crate::engine::executor::{Look, Resend, Search, Step};
 use crate::engine::observe::Seen;
+use crate::engine::rollout::closed;
 use crate::engine::shared::Stop;
 
 /// After a lost answer, CreateImage is sent again only when it was looked for this long ...
@@ -114,31 +115,16 @@ impl Step for MakeImage {
     }
 
     fn forbidden(&self) -> Option<String> {
-        let Target { shared, active, plan, occurrence, run, subject } = &self.0;
+        let Target { shared, active, plan, occurrence, subject, .. } = &self.0;
         if let Some(why) = shared.barred.borrow().clone() {
             return Some(why);
         }
-        let state = self.0.state()?;
-        if !state.reboots {
-            return None;
-        }
-        if let Some(why) = shared.own_machine.borrow().forbids(&subject.id) {
-            return Some(why);
-        }
-        if let Some(why) = active.late.borrow().clone() {
-            return Some(why);
-        }
+        let state = self.0.state().filter(|s| s.reboots)?;
         if state.slot == Slot::Freed {
             return Some("it counts as back in service already, so it is not rebooted".into());
         }
-        if plan.rollout.on_unhealthy == OnUnhealthy::HaltPlan
-            && let Some((other, _)) = shared.slots.borrow().halted_by(&plan.name)
-        {
-            return Some(format!("the plan halts: {} is not back in service ({run})", other.id));
-        }
-        let window = TimeDelta::seconds(i64::try_from(plan.schedule.window?).unwrap_or(i64::MAX / 1000));
-        let late = shared.clock.now() - occurrence.due;
-        (late > window).then(|| format!("the window is over: {} s after due", late.num_seconds()))
+        let own = shared.own_machine.borrow().forbids(&subject.id);
+        own.or_else(|| closed(shared, active, plan, occurrence))
     }
 
     /// A target that was stopped when it was selected has no slot: it is not waited for while it starts.
