@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use super::signals::Stops;
+use super::signals::Signals;
 use super::start::{self, Opened, Refused};
 use super::{FAILED, WRONG, complain};
 use crate::clock::Clock;
@@ -87,16 +87,24 @@ async fn backup(args: &BackupArgs, loaded: &Loaded) -> Result<RunDocument, Strin
     let mut asked = None;
     loop {
         if let Some(lock) = start::lock(dir)? {
-            let opened = match start::open(&args.config, loaded, lock, false, Box::new(logs::emit)).await {
+            let mut opened = match start::open(&args.config, loaded, lock, false, Box::new(logs::emit)).await {
                 Ok(opened) => opened,
                 Err(Refused::Failed(why) | Refused::NotOurs(why)) => return Err(why),
             };
+            let differs = opened.keep_asking();
             let Opened { shared, journal, lock, .. } = opened;
             let request = match asked {
                 Some(request) => request,
                 None => ask(&journal)?,
             };
-            let result = here(&shared, &journal, loaded, request).await;
+            let result = tokio::select! {
+                biased;
+                why = differs => {
+                    let _ = journal.withdraw(request); // what cannot be taken back is too old for whoever finds it
+                    Err(why)
+                }
+                result = here(&shared, &journal, loaded, request) => result,
+            };
             drop(lock);
             return result;
         }
@@ -121,7 +129,7 @@ async fn here(
     loaded: &Loaded,
     request: i64,
 ) -> Result<RunDocument, String> {
-    let mut stops = Stops::new().map_err(|e| format!("cannot listen to signals: {e}"))?;
+    let mut stops = Signals::stops().map_err(|e| format!("cannot listen to signals: {e}"))?;
     let (tx, mut ticks) = mpsc::channel(1);
     let engine = Engine::new(Rc::clone(shared), loaded.plans.clone(), Mode::Once { request });
     let ticking = async {

@@ -6,6 +6,8 @@
 pub mod backup;
 pub mod check;
 pub mod history;
+pub mod notify;
+pub mod reload;
 pub mod run;
 pub mod signals;
 pub mod sim;

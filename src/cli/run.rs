@@ -1,17 +1,22 @@
 //! `stillframe run`: the daemon.
 
+use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::signals::Stops;
+use super::notify::Manager;
+use super::reload::{self, Reloads};
+use super::signals::Signals;
 use super::start::{self, Opened, Refused};
 use super::{DONE, FAILED, WRONG, complain};
 use crate::clock::Clock;
 use crate::config::{self, Loaded};
 use crate::engine::daemon::{Engine, Mode};
 use crate::engine::heartbeat;
+use crate::engine::host::Host as _;
 use crate::report::logs;
 
 /// A daemon that must not do anything says so this often.
@@ -44,9 +49,7 @@ pub fn run(args: &RunArgs) -> u8 {
         }
     };
     start::logs(&loaded.settings);
-    for warning in loaded.warnings.iter() {
-        tracing::warn!(event = "config.warning", reason = %warning.to_string().trim_end());
-    }
+    reload::warn(&loaded.warnings);
     let runtime = match start::runtime() {
         Ok(runtime) => runtime,
         Err(why) => return complain(&why),
@@ -55,10 +58,12 @@ pub fn run(args: &RunArgs) -> u8 {
 }
 
 async fn serve(args: &RunArgs, loaded: &Loaded) -> u8 {
-    let mut stops = match Stops::new() {
-        Ok(stops) => stops,
+    let signals = Signals::stops().and_then(|stops| Ok((stops, Signals::reloads()?)));
+    let (mut stops, mut reloads) = match signals {
+        Ok(signals) => signals,
         Err(e) => return complain(&format!("cannot listen to signals: {e}")),
     };
+    let manager = Rc::new(Manager::from_env());
     let lock = match lock(loaded).await {
         Ok(lock) => lock,
         Err(why) => {
@@ -73,13 +78,23 @@ async fn serve(args: &RunArgs, loaded: &Loaded) -> u8 {
         opened = opening => opened,
     };
     match opened {
-        Ok(opened) => work(opened, loaded, stops).await,
+        Ok(opened) => match work(args, opened, loaded, &manager, &mut stops, &mut reloads).await {
+            End::Code(code) => code,
+            End::NotOurs(why) => idle(&why, &manager, &mut stops, &mut reloads).await,
+        },
         Err(Refused::Failed(why)) => {
             tracing::error!(event = "daemon.refused", reason = %why);
             FAILED
         }
-        Err(Refused::NotOurs(why)) => idle(&why, &mut stops).await,
+        Err(Refused::NotOurs(why)) => idle(&why, &manager, &mut stops, &mut reloads).await,
     }
+}
+
+/// How the work ended.
+enum End {
+    Code(u8),
+    /// The state directory belongs elsewhere; nothing was begun.
+    NotOurs(String),
 }
 
 /// The lock, once it is free: another command may look at it for a moment.
@@ -98,56 +113,85 @@ async fn lock(loaded: &Loaded) -> Result<std::fs::File, String> {
 }
 
 /// Does nothing, and says why, until it is asked to stop.
-async fn idle(why: &str, stops: &mut Stops) -> u8 {
+async fn idle(why: &str, manager: &Manager, stops: &mut Signals, reloads: &mut Signals) -> u8 {
+    manager.ready();
+    manager.status("does nothing: the state directory belongs to another machine; see the log");
     loop {
         tracing::error!(event = "installation.differs", reason = %why, "this daemon does nothing");
-        tokio::select! {
-            biased;
-            () = stops.next() => return DONE,
-            () = Clock::Wall.sleep(REMIND) => {}
+        for _ in 0..REMIND.as_secs() {
+            manager.alive();
+            tokio::select! {
+                biased;
+                () = stops.next() => {
+                    manager.stopping(Duration::ZERO);
+                    return DONE;
+                }
+                () = reloads.next() => manager.ready(), // there is nothing that a new configuration could change
+                () = Clock::Wall.sleep(Duration::from_secs(1)) => {}
+            }
         }
     }
 }
 
-async fn work(mut opened: Opened, loaded: &Loaded, mut stops: Stops) -> u8 {
+async fn work(
+    args: &RunArgs,
+    mut opened: Opened,
+    loaded: &Loaded,
+    manager: &Rc<Manager>,
+    stops: &mut Signals,
+    reloads: &mut Signals,
+) -> End {
     let (tx, mut ticks) = mpsc::channel(1);
     let beat = match heartbeat::start(tx).await {
         Ok(beat) => beat,
-        Err(why) => return complain(&why),
+        Err(why) => return End::Code(complain(&why)),
     };
-    opened.keep_asking();
+    let differs = opened.keep_asking();
     let shared = opened.shared;
-    let engine = Engine::new(std::rc::Rc::clone(&shared), loaded.plans.clone(), Mode::Daemon);
-    let deadline = Duration::from_secs(loaded.settings.daemon.drain_deadline);
+    let (changes, new) = mpsc::channel(1);
+    let deadline = Rc::new(Cell::new(Duration::from_secs(loaded.settings.daemon.drain_deadline)));
+    let reloading = Reloads {
+        dir: args.config.clone(),
+        settings: RefCell::new(loaded.settings.clone()),
+        deadline: Rc::clone(&deadline),
+        changes,
+        manager: Rc::clone(manager),
+    };
+    let engine = Engine::new(Rc::clone(&shared), loaded.plans.clone(), Mode::Daemon)
+        .hosted(Rc::clone(manager) as Rc<_>)
+        .changed_by(new);
     let patience = async {
         stops.next().await;
         tracing::info!(
             event = "daemon.draining",
             "stopping at the next journal boundary; a second signal stops at once"
         );
+        manager.stopping(deadline.get());
         shared.drain();
         tokio::select! {
             biased;
             () = stops.next() => "a second signal",
-            () = shared.clock.sleep(deadline) => "the drain deadline is over",
+            () = shared.clock.sleep(deadline.get()) => "the drain deadline is over",
         }
     };
-    let code = tokio::select! {
+    let end = tokio::select! {
         biased;
-        ended = engine.run(&mut ticks, std::future::pending()) => match ended {
+        ended = engine.run(&mut ticks, std::future::pending()) => End::Code(match ended {
             Ok(()) if shared.fenced() => FAILED,
             Ok(()) => DONE,
             Err(e) => {
                 tracing::error!(event = "daemon.failed", reason = %e);
                 FAILED
             }
-        },
+        }),
         why = patience => {
             tracing::warn!(event = "daemon.cut", reason = why, "stopped with work unfinished; it goes on at the next start");
-            FAILED
+            End::Code(FAILED)
         }
+        why = differs => End::NotOurs(why),
+        () = reloading.serve(reloads) => unreachable!("it reloads until it is dropped"),
     };
     beat.stop().await;
     drop(opened.lock);
-    code
+    end
 }

@@ -1,27 +1,39 @@
-//! SIGTERM and SIGINT as futures: the first drains, the second stops at once. Nothing happens in a handler.
+//! Signals as futures: SIGTERM and SIGINT ask to stop, SIGHUP to reload. Nothing happens in a handler.
 
 use std::io;
 use std::os::unix::net::UnixStream as StdStream;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::low_level::pipe;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::UnixStream;
 
-/// The stream of signals that ask to stop.
-pub struct Stops {
+/// A stream of signals of one meaning.
+pub struct Signals {
     stream: UnixStream,
 }
 
-impl Stops {
-    /// Registers for the signals. Needs a tokio runtime.
+impl Signals {
+    /// Those that ask to stop: the first drains, the second stops at once. Needs a tokio runtime.
     ///
     /// # Errors
     /// The pipe cannot be made.
-    pub fn new() -> io::Result<Self> {
+    pub fn stops() -> io::Result<Self> {
+        Self::of(&[SIGINT, SIGTERM])
+    }
+
+    /// Those that ask to read the configuration again. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// The pipe cannot be made.
+    pub fn reloads() -> io::Result<Self> {
+        Self::of(&[SIGHUP])
+    }
+
+    fn of(signals: &[i32]) -> io::Result<Self> {
         let (read, write) = StdStream::pair()?;
-        for signal in [SIGINT, SIGTERM] {
-            pipe::register(signal, write.try_clone()?)?;
+        for signal in signals {
+            pipe::register(*signal, write.try_clone()?)?;
         }
         read.set_nonblocking(true)?;
         Ok(Self { stream: UnixStream::from_std(read)? })

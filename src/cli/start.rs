@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
+
 use crate::clock::Clock;
 use crate::cloud::aws::AwsCloud;
 use crate::cloud::governed::{Backend as CloudBackend, Governed};
@@ -117,18 +119,19 @@ pub async fn open(
         DaemonInstance::None => OwnMachine::NotEc2,
     });
     let probe = (!simulated).then(|| MachineProbe::from_env(|key| std::env::var(key).ok(), configured, clock));
-    let own = match &probe {
-        Some(probe) => probe.probe().await,
-        None => OwnMachine::NotEc2,
-    };
-    if let OwnMachine::Unknown(why) = &own {
-        tracing::error!(
-            event = "machine.unknown", reason = %why,
-            "nothing is rebooted until it is known which instance this is; set daemon.instance in stillframe.toml"
-        );
-    }
+    // A start does not wait for the metadata service; nothing begins before its answer.
+    let at_hand = probe.as_ref().map_or(Some(OwnMachine::NotEc2), MachineProbe::at_hand);
+    let mut own = at_hand.unwrap_or_else(|| OwnMachine::Unknown("it is being asked".into()));
     let machine_id = (!simulated).then(|| PathBuf::from("/etc/machine-id"));
-    let (mut file, verdict) = installation::open(&dir, machine_id.as_deref(), &own, dir.join(JOURNAL).exists())?;
+    let opening = |own: &OwnMachine| installation::open(&dir, machine_id.as_deref(), own, dir.join(JOURNAL).exists());
+    let (mut file, mut verdict) = opening(&own)?;
+    if let Some(probe) = probe.as_ref().filter(|probe| probe.at_hand().is_none())
+        && (take_over || matches!(verdict, Verdict::Differs { .. }))
+    {
+        // Here the answer decides: the instance's id counts for more than the machine-id.
+        own = probe.probe().await;
+        (file, verdict) = opening(&own)?;
+    }
     match verdict {
         Verdict::Same if !take_over => {}
         Verdict::Differs { why } if !take_over => return Err(Refused::NotOurs(why)),
@@ -169,28 +172,54 @@ async fn cloud(config_dir: &Path, settings: &Settings, clock: Clock) -> Result<G
 }
 
 impl Opened {
-    /// Asks which machine this is until it is known, and then whether the state directory still fits it.
-    pub fn keep_asking(&mut self) {
-        let unknown = matches!(*self.shared.own_machine.borrow(), OwnMachine::Unknown(_));
-        let Some((probe, mut file)) = self.probe.take().filter(|_| unknown) else { return };
-        let shared = Rc::clone(&self.shared);
-        self.shared.spawn(async move {
-            loop {
-                if shared.pause(ASK_AGAIN).await.is_err() {
+    /// Asks which machine this is until it is known, and then whether the state directory still fits it. Answers why
+    /// not, if the first answer says so: then nothing has begun, and nothing may.
+    pub fn keep_asking(&mut self) -> impl Future<Output = String> + use<> {
+        let (tell, differs) = oneshot::channel();
+        if let Some((probe, file)) = self.probe.take() {
+            self.shared.ask_machine();
+            self.shared.spawn(ask(Rc::clone(&self.shared), probe, file, tell));
+        }
+        async move {
+            match differs.await {
+                Ok(why) => why,
+                Err(_) => std::future::pending().await,
+            }
+        }
+    }
+}
+
+async fn ask(shared: Rc<Shared>, probe: MachineProbe, mut file: InstallationFile, tell: oneshot::Sender<String>) {
+    let mut first = Some(tell);
+    loop {
+        let own = probe.probe().await;
+        match &own {
+            OwnMachine::Unknown(why) if first.is_some() => tracing::error!(
+                event = "machine.unknown", reason = %why,
+                "nothing is rebooted until it is known which instance this is; set daemon.instance in stillframe.toml"
+            ),
+            OwnMachine::Unknown(_) => {}
+            _ if first.is_none() => tracing::info!(event = "machine.known", "this machine is {own:?}"),
+            _ => {}
+        }
+        let known = !matches!(own, OwnMachine::Unknown(_));
+        if let (true, Ok(Verdict::Differs { why }) | Err(why)) = (known, file.recheck(&own)) {
+            match first.take() {
+                Some(tell) => {
+                    let _ = tell.send(why); // whoever listens stops
                     return;
                 }
-                let own = probe.probe().await;
-                if matches!(own, OwnMachine::Unknown(_)) {
-                    continue;
-                }
-                tracing::info!(event = "machine.known", "this machine is {own:?}");
-                if let Ok(Verdict::Differs { why }) | Err(why) = file.recheck(&own) {
+                None => {
                     tracing::error!(event = "installation.differs", reason = %why);
                     *shared.barred.borrow_mut() = Some(why);
                 }
-                *shared.own_machine.borrow_mut() = own;
-                return;
             }
-        });
+        }
+        *shared.own_machine.borrow_mut() = own;
+        first = None;
+        shared.machine_told();
+        if known || shared.pause(ASK_AGAIN).await.is_err() {
+            return;
+        }
     }
 }

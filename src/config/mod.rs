@@ -13,6 +13,7 @@ mod lists;
 pub mod pace;
 mod plan;
 mod problem;
+mod restart;
 mod secret;
 mod settings;
 mod shape;

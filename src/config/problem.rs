@@ -79,19 +79,27 @@ impl Problem {
     }
 }
 
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.file)?;
+impl Problem {
+    /// Its place and what is wrong, without the lines below: `web.toml:3:5: keep.daily: ...`.
+    #[must_use]
+    pub fn headline(&self) -> String {
+        let mut text = self.file.clone();
         if self.line > 0 {
-            write!(f, ":{}:{}", self.line, self.col)?;
+            text.push_str(&format!(":{}:{}", self.line, self.col));
         }
         if !self.key.is_empty() {
-            write!(f, ": {}", self.key)?;
+            text.push_str(&format!(": {}", self.key));
         }
         if self.severity == Severity::Warning {
-            write!(f, ": warning")?;
+            text.push_str(": warning");
         }
-        write!(f, ": {}", self.what)?;
+        text + ": " + &self.what
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.headline())?;
         let mut group = Group::with_level(Level::ERROR);
         if let Some(source) = &self.source {
             let caret = AnnotationKind::Primary.span(source.marked.clone());

@@ -49,6 +49,8 @@ kinds! {
     DaemonStopped = "daemon.stopped",
     /// A configuration is in force.
     ConfigApplied = "config.applied",
+    /// A new configuration was refused; the old one stays in force.
+    ConfigRefused = "config.refused",
     /// A plan, or its changed schedule, was seen for the first time: nothing earlier is owed.
     PlanFirstSeen = "plan.first_seen",
     /// An occurrence will run.

@@ -8,14 +8,15 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 
+use super::host::Host;
+use super::plans::{Change, Scheduled};
 use super::recover;
 use super::shared::Shared;
 use crate::domain::event::{Decision, Draft, Kind, Occurrence, Trigger};
 use crate::domain::plan::Plan;
-use crate::domain::schedule::{Due, Timetable};
+use crate::domain::schedule::Due;
 use crate::journal::Answer;
 
 /// What the engine is started for.
@@ -40,22 +41,26 @@ const DECISIONS_MAX: u32 = 16;
 /// A tick that does not come (the scheduler waits out a clock set back) is made up for after so long.
 const BACKUP_TICK: Duration = Duration::from_secs(5);
 
-/// A plan in force.
-pub(super) struct Scheduled {
-    pub(super) plan: Rc<Plan>,
-    pub(super) timetable: Timetable,
-    pub(super) hash: String,
-    /// The latest decided scheduled occurrence, or the first sight of the schedule: nothing earlier is owed.
-    settled: DateTime<Utc>,
-}
-
 /// The engine. One per journal, which a lock and a fence number see to.
 pub struct Engine {
     pub(super) shared: Rc<Shared>,
     plans: Vec<Plan>,
     pub(super) scheduled: BTreeMap<String, Scheduled>,
     pub(super) mode: Mode,
+    host: Rc<dyn Host>,
+    changes: Option<mpsc::Receiver<Change>>,
+    /// How many configurations this process was told of.
+    pub(super) configurations: u32,
+    fence: i64,
     pruned: Option<DateTime<Utc>>,
+}
+
+/// The next new configuration; none ever comes where nobody reloads.
+async fn next_change(changes: &mut Option<mpsc::Receiver<Change>>) -> Option<Change> {
+    match changes {
+        Some(changes) => changes.recv().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// The heartbeat, or what makes up for it.
@@ -67,20 +72,25 @@ async fn next_tick(ticks: &mut mpsc::Receiver<()>, overdue: impl Future<Output =
     }
 }
 
-/// The hash under which a value is journaled: the first 16 hex digits of SHA-256 over its JSON.
-fn hash_of(value: &impl serde::Serialize) -> (String, String) {
-    // Plans and schedules are plain data: maps with text keys, which always have a JSON form.
-    let text = serde_json::to_string(value).unwrap_or_default();
-    let digest = Sha256::digest(text.as_bytes());
-    let hash = digest.iter().take(8).map(|b| format!("{b:02x}")).collect();
-    (hash, text)
-}
-
 impl Engine {
     /// An engine for these plans.
     #[must_use]
     pub fn new(shared: Rc<Shared>, plans: Vec<Plan>, mode: Mode) -> Self {
-        Self { shared, plans, scheduled: BTreeMap::new(), mode, pruned: None }
+        let host = Rc::new(());
+        let scheduled = BTreeMap::new();
+        Self { shared, plans, scheduled, mode, host, changes: None, configurations: 0, fence: 0, pruned: None }
+    }
+
+    /// The same, telling `host` how it is.
+    #[must_use]
+    pub fn hosted(self, host: Rc<dyn Host>) -> Self {
+        Self { host, ..self }
+    }
+
+    /// The same, taking up new configurations from `changes`.
+    #[must_use]
+    pub fn changed_by(self, changes: mpsc::Receiver<Change>) -> Self {
+        Self { changes: Some(changes), ..self }
     }
 
     /// Runs until `stop`, or until there is nothing left to do ([`Mode::Once`]); then drains.
@@ -88,7 +98,11 @@ impl Engine {
     /// # Errors
     /// The journal cannot be taken over or read at start.
     pub async fn run(mut self, ticks: &mut mpsc::Receiver<()>, stop: impl Future<Output = ()>) -> Answer<()> {
-        let fence = self.begin().await?;
+        self.begin().await?;
+        self.host.ready();
+        self.host.status(&self.headline());
+        let mut changes = self.changes.take();
+        let mut resumed = false;
         let mut tasks = FuturesUnordered::new();
         let mut stop = std::pin::pin!(stop);
         let mut ticked = self.shared.clock.instant();
@@ -103,58 +117,45 @@ impl Engine {
                 () = &mut stop, if !self.shared.draining() => self.shared.drain(),
                 () = self.shared.task_added() => {}
                 Some(()) = tasks.next(), if !tasks.is_empty() => {}
-                () = next_tick(ticks, overdue), if !self.shared.draining() => {
-                    self.tick().await;
+                () = self.shared.machine_asked(), if !resumed && !self.shared.draining() => {
+                    recover::resume(&self.shared).await?;
+                    resumed = true;
+                }
+                Some(change) = next_change(&mut changes), if resumed && !self.shared.draining() => {
+                    self.change(change).await;
+                }
+                () = next_tick(ticks, overdue) => {
+                    if resumed && !self.shared.draining() {
+                        self.tick().await;
+                    }
                     ticked = self.shared.clock.instant();
+                    self.host.status(&self.headline());
+                    self.host.alive();
                 }
             }
         }
-        let stopped = Draft { attempt: attempt_of(fence), ..Draft::of_run("", Kind::DaemonStopped, json!({})) };
+        let stopped = self.of_this_life(Kind::DaemonStopped, json!({}));
         // At the end anyway; what could not be written is said by `record`.
         let _ = self.shared.record(&[stopped]).await;
         Ok(())
     }
 
-    /// Takes the journal over, sees the plans for the first time, and goes on with what is unfinished.
-    async fn begin(&mut self) -> Answer<i64> {
+    /// Takes the journal over, and puts the plans into force.
+    async fn begin(&mut self) -> Answer<()> {
         let sh = Rc::clone(&self.shared);
-        let fence = sh.journal.acquire(sh.clock.now()).await?;
+        self.fence = sh.journal.acquire(sh.clock.now()).await?;
         let data = json!({ "version": env!("CARGO_PKG_VERSION"), "installation": sh.installation });
-        sh.record(&[Draft { attempt: attempt_of(fence), ..Draft::of_run("", Kind::DaemonStarted, data) }]).await?;
-        for plan in std::mem::take(&mut self.plans) {
-            let scheduled = self.schedule(plan).await?;
-            self.shared.plans.borrow_mut().insert(scheduled.plan.name.clone(), Rc::clone(&scheduled.plan));
-            self.scheduled.insert(scheduled.plan.name.clone(), scheduled);
-        }
-        let applied = json!({ "plans": self.scheduled.keys().collect::<Vec<_>>() });
-        sh.record(&[Draft { attempt: attempt_of(fence), ..Draft::of_run("", Kind::ConfigApplied, applied) }]).await?;
+        sh.record(&[self.of_this_life(Kind::DaemonStarted, data)]).await?;
+        let plans = std::mem::take(&mut self.plans);
+        self.apply(plans).await?;
         let plans: Vec<&str> = self.scheduled.keys().map(String::as_str).collect();
-        recover::tell_decisions(&sh, &plans).await?;
-        recover::resume(&sh).await?;
-        Ok(fence)
+        recover::tell_decisions(&sh, &plans).await
     }
 
-    async fn schedule(&self, plan: Plan) -> Answer<Scheduled> {
-        let sh = &self.shared;
-        let (hash, text) = hash_of(&plan);
-        sh.journal.store_revision(&hash, &text).await?;
-        let (schedule, _) = hash_of(&plan.schedule);
-        let newest = sh.journal.reader().newest_of(&plan.name, Kind::PlanFirstSeen.as_str()).await?;
-        let seen = match newest {
-            Some(event) if event.text("schedule") == Some(&schedule) => event.at,
-            other => {
-                let attempt = other.map_or(1, |e| e.draft.attempt + 1);
-                let draft = Draft {
-                    attempt,
-                    ..Draft::of_run(&plan.name, Kind::PlanFirstSeen, json!({ "schedule": schedule }))
-                };
-                sh.record(&[draft]).await?.first().map_or_else(|| sh.clock.now(), |e| e.at)
-            }
-        };
-        let last = sh.journal.reader().last_decided(&plan.name).await?;
-        // `config` has compiled the same lines when it checked the plan.
-        let timetable = Timetable::new(&plan.schedule).unwrap_or_else(|e| unreachable!("a checked schedule: {e}"));
-        Ok(Scheduled { plan: Rc::new(plan), timetable, hash, settled: last.map_or(seen, |last| last.max(seen)) })
+    /// An event of this process as a whole.
+    pub(super) fn of_this_life(&self, kind: Kind, data: serde_json::Value) -> Draft {
+        let attempt = u32::try_from(self.fence).unwrap_or(u32::MAX);
+        Draft { attempt, ..Draft::of_run("", kind, data) }
     }
 
     /// Forgets old details, once a day. What cannot be pruned now is pruned later.
@@ -172,7 +173,7 @@ impl Engine {
     }
 
     /// Decides what is due and takes up requests.
-    async fn tick(&mut self) {
+    pub(super) async fn tick(&mut self) {
         self.prune().await;
         if self.mode == Mode::Daemon {
             let names: Vec<String> = self.scheduled.keys().cloned().collect();
@@ -205,7 +206,9 @@ impl Engine {
 
     async fn decide(&mut self, name: &str) -> Answer<()> {
         let now = self.shared.clock.now();
-        let Some(entry) = self.scheduled.get(name) else { return Ok(()) };
+        let Some(entry) = self.scheduled.get(name).filter(|s| s.next.is_some_and(|next| next <= now)) else {
+            return Ok(()); // the usual tick computes nothing
+        };
         let Due { run, missed, uncounted, .. } = entry.timetable.due(now, entry.settled);
         if run.is_none() && missed.is_empty() {
             return Ok(());
@@ -249,7 +252,7 @@ impl Engine {
 
     fn settle(&mut self, name: &str, due: DateTime<Utc>) {
         if let Some(entry) = self.scheduled.get_mut(name) {
-            entry.settled = entry.settled.max(due);
+            entry.settle(due);
         }
     }
 
@@ -294,8 +297,4 @@ pub(super) fn decided(stored: &Occurrence, again: bool) -> Draft {
         data["again"] = json!(true);
     }
     Draft::of_run(&stored.run(), kind, data)
-}
-
-fn attempt_of(fence: i64) -> u32 {
-    u32::try_from(fence).unwrap_or(u32::MAX)
 }

@@ -56,22 +56,31 @@ impl MachineProbe {
         }
     }
 
+    /// What is known without asking over the network, if that settles it.
+    #[must_use]
+    pub fn at_hand(&self) -> Option<OwnMachine> {
+        match (&self.configured, &self.metadata) {
+            (Some(configured), _) => Some(configured.clone()),
+            (None, None) => Some(self.without_metadata("instance metadata is disabled (AWS_EC2_METADATA_DISABLED)")),
+            (None, Some(_)) => None,
+        }
+    }
+
     /// Asks once. `Unknown` is worth asking again: the metadata service may answer later.
     pub async fn probe(&self) -> OwnMachine {
-        if let Some(configured) = &self.configured {
-            return configured.clone();
+        if let Some(own) = self.at_hand() {
+            return own;
         }
-        let metadata = match &self.metadata {
-            None => Err("instance metadata is disabled (AWS_EC2_METADATA_DISABLED)".to_owned()),
-            Some(endpoint) => match self.clock.timeout(METADATA_LIMIT, instance_id(endpoint)).await {
-                Some(answer) => answer.map_err(|why| format!("instance metadata at {endpoint}: {why}")),
-                None => Err(format!("instance metadata at {endpoint} did not answer within a second")),
-            },
-        };
-        let why = match metadata {
-            Ok(id) => return OwnMachine::Instance(id),
-            Err(why) => why,
-        };
+        let endpoint = self.metadata.as_deref().unwrap_or_default();
+        match self.clock.timeout(METADATA_LIMIT, instance_id(endpoint)).await {
+            Some(Ok(id)) => OwnMachine::Instance(id),
+            Some(Err(why)) => self.without_metadata(&format!("instance metadata at {endpoint}: {why}")),
+            None => self.without_metadata(&format!("instance metadata at {endpoint} did not answer within a second")),
+        }
+    }
+
+    /// What DMI says; `why` metadata says nothing.
+    fn without_metadata(&self, why: &str) -> OwnMachine {
         let asset_tag = self.dmi_dir.join("board_asset_tag");
         match read(&asset_tag) {
             Some(id) if is_instance_id(&id) => OwnMachine::Instance(id),

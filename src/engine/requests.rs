@@ -51,7 +51,7 @@ impl Engine {
             ),
             (None, _) => (
                 Decision::Skip,
-                format!("the running daemon knows no plan `{plan}`; restart it to load the configuration"),
+                format!("the running daemon knows no plan `{plan}`; reload it (`systemctl reload stillframe`)"),
             ),
             (_, Some(why)) => (Decision::Skip, why),
             _ => (Decision::Run, String::new()),

@@ -63,6 +63,8 @@ pub struct Shared {
     pub observer: Observer,
     /// Which machine this is, as far as it is known.
     pub own_machine: RefCell<OwnMachine>,
+    /// Whether it is being asked for the first time: nothing begins or goes on before the answer.
+    asking_machine: watch::Sender<bool>,
     /// Runs going on, by name.
     pub runs: RefCell<BTreeMap<String, Rc<ActiveRun>>>,
     /// The plans in force, by name: a run that goes on may be of an older revision.
@@ -105,6 +107,7 @@ impl Shared {
             slots: RefCell::default(),
             slots_changed: Notify::new(),
             own_machine: RefCell::new(own_machine),
+            asking_machine: watch::Sender::new(false),
             runs: RefCell::default(),
             plans: RefCell::default(),
             caller: RefCell::default(),
@@ -117,6 +120,22 @@ impl Shared {
             tasks: RefCell::default(),
             tasks_added: Notify::new(),
         }
+    }
+
+    /// Holds everything back until [`Self::machine_told`].
+    pub fn ask_machine(&self) {
+        self.asking_machine.send_replace(true);
+    }
+
+    /// Which machine this is was asked for, whatever the answer.
+    pub fn machine_told(&self) {
+        self.asking_machine.send_replace(false);
+    }
+
+    /// Waits while it is being asked for the first time.
+    pub async fn machine_asked(&self) {
+        let mut asking = self.asking_machine.subscribe();
+        let _ = asking.wait_for(|asking| !asking).await; // the sender lives as long as this
     }
 
     /// Adds a task to the engine's own.

@@ -1,6 +1,7 @@
 //! The two formats of a log line: JSON for machines and the night, text for a person at a terminal.
 
 use std::fmt::{self, Write as _};
+use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 use tracing::field::{Field, Visit};
@@ -120,12 +121,35 @@ where
     }
 }
 
-/// Sends all logs to stderr in `format`, from `level` on; of the libraries only errors: what matters of theirs is said
-/// where it is decided.
+/// Sets the least level of the installed logs.
+type SetLevel = Box<dyn Fn(&str) + Send + Sync>;
+
+/// Of the logs in force.
+static LEVEL: OnceLock<SetLevel> = OnceLock::new();
+
+/// Of the libraries only errors: what matters of theirs is said where it is decided.
+fn filter(level: &str) -> EnvFilter {
+    EnvFilter::new(format!("error,stillframe={level}"))
+}
+
+/// Sends all logs to stderr in `format`, from `level` on.
 pub fn install(format: Format, level: &str) {
-    let filter = EnvFilter::new(format!("error,stillframe={level}"));
-    let subscriber =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).event_format(format);
+    let builder = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .event_format(format)
+        .with_env_filter(filter(level))
+        .with_filter_reloading();
+    let handle = builder.reload_handle();
     // A second call (in tests) leaves the first in force.
-    let _ = subscriber.try_init();
+    if builder.try_init().is_ok() {
+        // Gone only with the subscriber, and then nobody logs.
+        let _ = LEVEL.set(Box::new(move |level| drop(handle.reload(filter(level)))));
+    }
+}
+
+/// Writes from `level` on from now on.
+pub fn set_level(level: &str) {
+    if let Some(set) = LEVEL.get() {
+        set(level);
+    }
 }

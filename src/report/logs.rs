@@ -15,7 +15,7 @@ pub fn level(event: &Event) -> Level {
     let outcome = event.text("outcome");
     let flag = |key: &str| event.draft.data.get(key).and_then(Value::as_bool).unwrap_or(false);
     match event.draft.kind {
-        Kind::StepNeedsPerson => Level::ERROR,
+        Kind::StepNeedsPerson | Kind::ConfigRefused => Level::ERROR,
         // Left out by ourselves, or only put off.
         Kind::StepRefused if outcome == Some("skipped") || flag("again") => Level::INFO,
         // A run as a whole that could not do its part: nobody else says it.
@@ -105,7 +105,15 @@ fn summary(event: &Event) -> Option<String> {
         Kind::ConfigApplied => {
             let plans = event.draft.data.get("plans").and_then(Value::as_array)?;
             let names: Vec<&str> = plans.iter().filter_map(Value::as_str).collect();
-            Some(format!("{} plans: {}", names.len(), names.join(", ")))
+            let mut text = format!("{} plans: {}", names.len(), names.join(", "));
+            for change in ["added", "changed", "removed"] {
+                let list = event.draft.data.get(change).and_then(Value::as_array).into_iter().flatten();
+                let list: Vec<&str> = list.filter_map(Value::as_str).collect();
+                if !list.is_empty() {
+                    text.push_str(&format!("; {change}: {}", list.join(", ")));
+                }
+            }
+            Some(text)
         }
         _ => verdict_summary(event),
     }

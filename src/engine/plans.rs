@@ -1,0 +1,162 @@
+//! The plans in force: how a set of them comes into force, whole or not at all.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::oneshot;
+
+use super::daemon::Engine;
+use crate::domain::event::{Draft, Kind};
+use crate::domain::plan::Plan;
+use crate::domain::schedule::Timetable;
+use crate::journal::Answer;
+
+/// A plan in force.
+pub(super) struct Scheduled {
+    pub(super) plan: Rc<Plan>,
+    pub(super) timetable: Timetable,
+    pub(super) hash: String,
+    /// The latest decided scheduled occurrence, or the first sight of the schedule: nothing earlier is owed.
+    pub(super) settled: DateTime<Utc>,
+    /// The first occurrence after `settled`: until then there is nothing to decide.
+    pub(super) next: Option<DateTime<Utc>>,
+}
+
+impl Scheduled {
+    /// Everything up to and with `due` is decided.
+    pub(super) fn settle(&mut self, due: DateTime<Utc>) {
+        self.settled = self.settled.max(due);
+        self.next = self.timetable.next_after(self.settled);
+    }
+}
+
+/// A new configuration, as the command line read it.
+pub struct Change {
+    /// All plans of it, or why it is refused.
+    pub plans: Result<Vec<Plan>, String>,
+    /// Told when it is in force, or why the old one stays.
+    pub done: oneshot::Sender<Result<(), String>>,
+}
+
+/// A plan on its way into force.
+struct Prepared {
+    plan: Plan,
+    hash: String,
+    /// When its schedule was first seen; nothing: now, by the event to write.
+    seen: Option<DateTime<Utc>>,
+    last: Option<DateTime<Utc>>,
+}
+
+impl Engine {
+    /// Puts `plans` into force in place of those before. Runs that have begun go on under their own revision.
+    ///
+    /// # Errors
+    /// The journal's; then nothing has changed.
+    pub(super) async fn apply(&mut self, plans: Vec<Plan>) -> Answer<()> {
+        let sh = Rc::clone(&self.shared);
+        let before = sh.journal.reader().newest_of("", Kind::ConfigApplied.as_str()).await?;
+        let known: Option<BTreeSet<String>> = before.map(|event| {
+            let names = event.draft.data.get("plans").and_then(Value::as_array);
+            names.into_iter().flatten().filter_map(|name| name.as_str().map(str::to_owned)).collect()
+        });
+        let (mut prepared, mut drafts) = (Vec::new(), Vec::new());
+        for plan in plans {
+            // A plan that was away is seen for the first time again: what was due meanwhile is not owed.
+            let away = known.as_ref().is_some_and(|known| !known.contains(&plan.name));
+            let (plan, draft) = self.prepare(plan, away).await?;
+            drafts.extend(draft);
+            prepared.push(plan);
+        }
+        drafts.push(self.of_configuration(Kind::ConfigApplied, self.difference(&prepared)));
+        let now = sh.record(&drafts).await?.last().map_or_else(|| sh.clock.now(), |event| event.at);
+        self.scheduled = prepared.into_iter().map(|p| (p.plan.name.clone(), p.scheduled(now))).collect();
+        *sh.plans.borrow_mut() = self.scheduled.iter().map(|(name, s)| (name.clone(), Rc::clone(&s.plan))).collect();
+        Ok(())
+    }
+
+    async fn prepare(&self, plan: Plan, away: bool) -> Answer<(Prepared, Option<Draft>)> {
+        let journal = &self.shared.journal;
+        let (hash, text) = hash_of(&plan);
+        journal.store_revision(&hash, &text).await?;
+        let (schedule, _) = hash_of(&plan.schedule);
+        let newest = journal.reader().newest_of(&plan.name, Kind::PlanFirstSeen.as_str()).await?;
+        let last = journal.reader().last_decided(&plan.name).await?;
+        let (seen, draft) = match newest {
+            Some(event) if event.text("schedule") == Some(&schedule) && !away => (Some(event.at), None),
+            other => {
+                let draft = Draft::of_run(&plan.name, Kind::PlanFirstSeen, json!({ "schedule": schedule }));
+                (None, Some(Draft { attempt: other.map_or(1, |e| e.draft.attempt + 1), ..draft }))
+            }
+        };
+        Ok((Prepared { plan, hash, seen, last }, draft))
+    }
+
+    /// What the new plans change, for the log.
+    fn difference(&self, prepared: &[Prepared]) -> Value {
+        let names: BTreeMap<&str, &str> = prepared.iter().map(|p| (p.plan.name.as_str(), p.hash.as_str())).collect();
+        let mut data = json!({ "plans": names.keys().collect::<Vec<_>>() });
+        if self.configurations > 0 {
+            let before = |name: &str| self.scheduled.get(name).map(|s| s.hash.as_str());
+            let added: Vec<&&str> = names.keys().filter(|name| before(name).is_none()).collect();
+            let changed: Vec<&&str> =
+                names.iter().filter(|(n, hash)| before(n).is_some_and(|b| b != **hash)).map(|(n, _)| n).collect();
+            let removed: Vec<&String> = self.scheduled.keys().filter(|n| !names.contains_key(n.as_str())).collect();
+            data["added"] = json!(added);
+            data["changed"] = json!(changed);
+            data["removed"] = json!(removed);
+        }
+        data
+    }
+
+    /// An event about the configuration: the first of this process, or one of its reloads.
+    fn of_configuration(&mut self, kind: Kind, data: Value) -> Draft {
+        let draft = self.of_this_life(kind, data);
+        let reload = self.configurations;
+        self.configurations += 1;
+        if reload == 0 { draft } else { Draft { step: format!("reload {reload}"), ..draft } }
+    }
+
+    /// Takes up a new configuration, or keeps the old one and says why.
+    pub(super) async fn change(&mut self, change: Change) {
+        let result = match change.plans {
+            Ok(plans) => {
+                // What the old plans owe up to now is decided first.
+                self.tick().await;
+                self.apply(plans).await.map_err(|e| format!("{e}; the old configuration stays in force"))
+            }
+            Err(why) => {
+                let refused = self.of_configuration(Kind::ConfigRefused, json!({ "reason": why }));
+                self.shared.record(&[refused]).await.map(|_| ()).map_err(|_| why)
+            }
+        };
+        if let Err(why) = &result {
+            // Not in the journal, so it is said here.
+            tracing::error!(event = Kind::ConfigRefused.as_str(), reason = %why);
+        }
+        let _ = change.done.send(result); // whoever asked may have gone
+    }
+}
+
+impl Prepared {
+    fn scheduled(self, now: DateTime<Utc>) -> Scheduled {
+        // `config` has compiled the same lines when it checked the plan.
+        let timetable =
+            Timetable::new(&self.plan.schedule).unwrap_or_else(|e| unreachable!("a checked schedule: {e}"));
+        let seen = self.seen.unwrap_or(now);
+        let settled = self.last.map_or(seen, |last| last.max(seen));
+        let next = timetable.next_after(settled);
+        Scheduled { plan: Rc::new(self.plan), timetable, hash: self.hash, settled, next }
+    }
+}
+
+/// The hash under which a value is journaled: the first 16 hex digits of SHA-256 over its JSON.
+fn hash_of(value: &impl serde::Serialize) -> (String, String) {
+    // Plans and schedules are plain data: maps with text keys, which always have a JSON form.
+    let text = serde_json::to_string(value).unwrap_or_default();
+    let digest = Sha256::digest(text.as_bytes());
+    let hash = digest.iter().take(8).map(|b| format!("{b:02x}")).collect();
+    (hash, text)
+}
