@@ -125,26 +125,30 @@ impl Engine {
             Ok(plans) => {
                 // What the old plans owe up to now is decided first.
                 self.tick().await;
-                self.apply(plans).await.map_err(|e| format!("{e}; the old configuration stays in force"))
+                let applied = self.apply(plans).await.map_err(|e| format!("{e}; the old configuration stays in force"));
+                applied.inspect_err(|why| unwritten(why))
             }
             Err(why) => {
                 let refused = self.of_configuration(Kind::ConfigRefused, json!({ "reason": why }));
-                self.shared.record(&[refused]).await.map(|_| ()).map_err(|_| why)
+                if self.shared.record(&[refused]).await.is_err() {
+                    unwritten(&why);
+                }
+                Err(why)
             }
         };
-        if let Err(why) = &result {
-            // Not in the journal, so it is said here.
-            tracing::error!(event = Kind::ConfigRefused.as_str(), reason = %why);
-        }
         let _ = change.done.send(result); // whoever asked may have gone
     }
+}
+
+/// Says what the journal cannot hold.
+fn unwritten(why: &str) {
+    tracing::error!(event = Kind::ConfigRefused.as_str(), reason = why);
 }
 
 impl Prepared {
     fn scheduled(self, now: DateTime<Utc>) -> Scheduled {
         // `config` has compiled the same lines when it checked the plan.
-        let timetable =
-            Timetable::new(&self.plan.schedule).unwrap_or_else(|e| unreachable!("a checked schedule: {e}"));
+        let timetable = Timetable::new(&self.plan.schedule).unwrap_or_else(|e| unreachable!("a checked schedule: {e}"));
         let seen = self.seen.unwrap_or(now);
         let settled = self.last.map_or(seen, |last| last.max(seen));
         let next = timetable.next_after(settled);

@@ -6,6 +6,8 @@ mod daemon;
 mod exactly_once;
 mod failing;
 mod machine;
+mod manager;
+mod reload;
 mod stubborn;
 mod unhealthy;
 mod wire;

@@ -11,6 +11,7 @@ mod overlap;
 mod plain;
 mod promises;
 mod refused;
+mod reload;
 mod removal;
 mod requests;
 mod restart;

@@ -21,13 +21,13 @@ fn sent(door: &Door) -> BTreeMap<String, usize> {
 
 #[test]
 fn sigterm_drains_while_images_are_pending_and_a_restart_completes_them() {
-    let door = Door::open(&fleet(2, 0));
+    let door = Door::open(&fleet(10, 0));
     let site = Site::new(door.env());
-    site.plan("nightly", &plan_at("*/5 * * * * *", 2, ""));
+    site.plan("nightly", &plan_at("*/5 * * * * *", 10, ""));
     door.images_take_long();
 
     let mut daemon = site.spawn(&["run"]);
-    until("both CreateImage", || (door.calls("CreateImage").len() == 2).then_some(()));
+    until("all CreateImage", || (door.calls("CreateImage").len() == 10).then_some(()));
     daemon.terminate();
     let ended = daemon.wait().expect(0);
     let log = ended.log();
@@ -40,7 +40,7 @@ fn sigterm_drains_while_images_are_pending_and_a_restart_completes_them() {
         site.history().into_iter().find(|run| run["run"] == named.as_str() && run["outcome"] == outcome)
     };
     let cut = run("unfinished").expect("its images are pending");
-    assert_eq!(cut["targets"].as_array().map(Vec::len), Some(2));
+    assert_eq!(cut["targets"].as_array().map(Vec::len), Some(10));
 
     let mut daemon = site.spawn(&["run"]);
     daemon.logged("config.applied");
@@ -54,7 +54,7 @@ fn sigterm_drains_while_images_are_pending_and_a_restart_completes_them() {
 
     let names = sent(&door);
     assert!(names.values().all(|sent| *sent == 1), "{names:?}");
-    assert_eq!(names.keys().filter(|name| name.ends_with(due)).count(), 2, "{names:?}");
+    assert_eq!(names.keys().filter(|name| name.ends_with(due)).count(), 10, "{names:?}");
     for run in site.history() {
         let due = run["due"].as_str().expect("due");
         assert!(due.ends_with("0Z") || due.ends_with("5Z"), "each fifth second: {due}");
@@ -146,7 +146,7 @@ fn commands_beside_a_running_daemon() {
     // A plan that was written after the daemon began.
     site.plan("weekly", &plan(1, ""));
     let unknown = site.run(&["backup", "weekly"]).expect(1);
-    assert!(unknown.stdout.contains("the running daemon knows no plan `weekly`; restart it"), "{}", unknown.stdout);
+    assert!(unknown.stdout.contains("the running daemon knows no plan `weekly`; reload it"), "{}", unknown.stdout);
 
     let beside = site.history();
     let mut shown: Vec<Value> = beside.iter().filter(|run| run["outcome"] == "done").cloned().collect();

@@ -1,6 +1,6 @@
 //! The rig: a world, a journal, plans, and an engine that can be stopped, killed and started again.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::Pin;
@@ -25,6 +25,8 @@ use stillframe::domain::machine::OwnMachine;
 use stillframe::domain::naming::parse_run_name;
 use stillframe::domain::plan::{Consistency, Mode as Way, OnUnhealthy, Plan, Rollout, Schedule, Select};
 use stillframe::engine::daemon::{Engine, Mode};
+use stillframe::engine::host::Host;
+use stillframe::engine::plans::Change;
 use stillframe::engine::shared::Shared;
 use stillframe::journal::Answer;
 use stillframe::report::logs;
@@ -56,10 +58,35 @@ pub fn mins(n: u64) -> Duration {
     Duration::from_secs(60 * n)
 }
 
+/// A service manager that writes down what it is told.
+#[derive(Default)]
+pub struct Told {
+    pub ready: Cell<u32>,
+    pub alive: Cell<u32>,
+    pub lines: RefCell<Vec<String>>,
+}
+
+impl Host for Told {
+    fn ready(&self) {
+        self.ready.set(self.ready.get() + 1);
+    }
+
+    fn alive(&self) {
+        self.alive.set(self.alive.get() + 1);
+    }
+
+    fn status(&self, line: &str) {
+        if self.lines.borrow().last().is_none_or(|last| last != line) {
+            self.lines.borrow_mut().push(line.to_owned());
+        }
+    }
+}
+
 /// A process that runs.
 struct Life {
     engine: Pin<Box<dyn Future<Output = Answer<()>>>>,
     stop: Option<oneshot::Sender<()>>,
+    changes: mpsc::Sender<Change>,
     shared: Rc<Shared>,
 }
 
@@ -84,6 +111,8 @@ pub struct Rig {
     pub script: Rc<Script>,
     /// The daemon's own clock, where it is not the world's.
     pub own_clock: Option<Clock>,
+    /// Its service manager.
+    pub manager: Rc<Told>,
     life: Option<Life>,
 }
 
@@ -111,6 +140,7 @@ impl Rig {
             terminated: BTreeMap::new(),
             script: Rc::default(),
             own_clock: None,
+            manager: Rc::default(),
             life: None,
         }
     }
@@ -131,6 +161,7 @@ impl Rig {
             terminated: BTreeMap::new(),
             script: Rc::default(),
             own_clock: None,
+            manager: Rc::default(),
             life: None,
         }
     }
@@ -155,7 +186,10 @@ impl Rig {
                 script.hear(event);
             }),
         ));
-        let engine = Engine::new(Rc::clone(&shared), self.plans.clone(), Mode::Daemon);
+        let (changes, new) = mpsc::channel(1);
+        let engine = Engine::new(Rc::clone(&shared), self.plans.clone(), Mode::Daemon)
+            .hosted(Rc::clone(&self.manager) as Rc<_>)
+            .changed_by(new);
         let (stop, stopped) = oneshot::channel::<()>();
         let (clock, tick) = (self.clock, self.tick);
         let engine = Box::pin(async move {
@@ -172,7 +206,23 @@ impl Rig {
                 () = ticking => unreachable!("ticks never end"),
             }
         });
-        self.life = Some(Life { engine, stop: Some(stop), shared });
+        self.life = Some(Life { engine, stop: Some(stop), changes, shared });
+    }
+
+    /// Hands a new configuration, or why there is none, to the running process; its answer.
+    pub async fn reload(&mut self, plans: Result<Vec<Plan>, String>) -> Result<(), String> {
+        let (done, mut answer) = oneshot::channel();
+        if let Ok(plans) = &plans {
+            self.plans.clone_from(plans);
+        }
+        let life = self.life.as_ref().expect("it runs");
+        assert!(life.changes.try_send(Change { plans, done }).is_ok(), "one at a time");
+        loop {
+            match answer.try_recv() {
+                Ok(result) => return result,
+                Err(_) => assert!(self.run(Duration::from_millis(100)).await, "it died of the reload"),
+            }
+        }
     }
 
     /// Lets simulated time pass, whether a process runs or not. False: the process

@@ -188,6 +188,28 @@ impl Proc {
         }
     }
 
+    /// Sends SIGHUP.
+    ///
+    /// # Panics
+    /// If it ended before.
+    pub fn hang_up(&mut self) {
+        assert!(!self.ended(), "it ended before SIGHUP");
+        assert!(self.signal("-HUP"), "SIGHUP could not be sent");
+    }
+
+    /// Waits until there are so many log lines with this `event`; the last of them.
+    ///
+    /// # Panics
+    /// If they do not come, or the process ends without them.
+    pub fn logged_times(&mut self, event: &str, times: usize) -> Value {
+        until(&format!("{times} log lines `{event}`"), || {
+            let ended = self.ended();
+            let found: Vec<Value> = self.log().into_iter().filter(|line| line["event"] == event).collect();
+            assert!(found.len() >= times || !ended, "it ended without {times} log lines `{event}`");
+            found.get(times - 1).cloned()
+        })
+    }
+
     fn signal(&self, signal: &str) -> bool {
         let sent = Command::new("kill").arg(signal).arg(self.child.id().to_string()).status();
         sent.expect("kill is there").success()

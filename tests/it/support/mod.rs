@@ -2,6 +2,7 @@
 #![allow(dead_code)] // not every helper is used by every set of tests
 
 pub mod child;
+pub mod manager;
 pub mod moto;
 pub mod python;
 pub mod rude;
