@@ -1,6 +1,8 @@
 //! A state directory that belongs to another machine: nothing is done until a person takes over.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
 
 use serde_json::{Value, json};
 
@@ -36,7 +38,7 @@ fn refused_until_taken_over(door: &Door, site: &Site, parts: &[&str]) {
     let ended = daemon.wait().expect(0);
     let log = ended.log();
     assert_eq!(of_level(&log, "ERROR").len(), 1, "{}", ended.stderr);
-    assert!(of_event(&log, "daemon.started").is_empty(), "{}", ended.stderr);
+    assert!(of_event(&log, "run.started").is_empty(), "{}", ended.stderr);
     // Beside the daemon that does nothing, and alone.
     assert_eq!((backup.code, backup.stdout.as_str()), (Some(1), ""), "{backup:?}");
     named(&backup.stderr);
@@ -67,6 +69,54 @@ fn another_instance() {
     assert_eq!(read(&site)["instance"], "i-0aaaaaaaaaaaaaaaa");
     site.instance("i-0bbbbbbbbbbbbbbbb");
     refused_until_taken_over(&door, &site, &["i-0aaaaaaaaaaaaaaaa", "i-0bbbbbbbbbbbbbbbb"]);
+}
+
+/// A metadata service that knows this instance, for as long as the test process lives.
+fn metadata(id: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let endpoint = format!("http://{}", listener.local_addr().expect("bound"));
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a connection");
+            let mut head = String::new();
+            for line in BufReader::new(stream.try_clone().expect("the same")).lines() {
+                match line {
+                    Ok(line) if !line.is_empty() => head += &line,
+                    _ => break,
+                }
+            }
+            let body = if head.starts_with("PUT") { "token" } else { id };
+            let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+            let _ = stream.write_all(answer.as_bytes()); // whoever asked may have gone
+        }
+    });
+    endpoint
+}
+
+#[test]
+fn what_metadata_says_is_waited_for() {
+    let (door, site) = used("i-0aaaaaaaaaaaaaaaa");
+    site.settings("[daemon]\nname = \"it\"\nstate_dir = \"state\"\n[cloud]\napi_share = 1.0\n");
+    let endpoint = metadata("i-0bbbbbbbbbbbbbbbb");
+    let site = site
+        .with("AWS_EC2_METADATA_DISABLED", Some("false"))
+        .with("AWS_EC2_METADATA_SERVICE_ENDPOINT", Some(&endpoint));
+    refused_until_taken_over(&door, &site, &["i-0aaaaaaaaaaaaaaaa", "i-0bbbbbbbbbbbbbbbb"]);
+}
+
+#[test]
+fn the_own_instance_is_known_before_anything_begins() {
+    let door = Door::open(&fleet(1, 0));
+    let endpoint = metadata("i-00000000000000000");
+    let site = Site::new(door.env())
+        .with("AWS_EC2_METADATA_DISABLED", Some("false"))
+        .with("AWS_EC2_METADATA_SERVICE_ENDPOINT", Some(&endpoint));
+    site.settings("[daemon]\nname = \"it\"\nstate_dir = \"state\"\n[cloud]\napi_share = 1.0\n");
+    site.plan("nightly", &plan(1, ""));
+    let document = site.run(&["backup", "nightly", "--json"]).expect(0).document();
+    assert_eq!(document["targets"][0]["instance"], instance(0));
+    assert_eq!(document["targets"][0]["outcome"], "skipped", "{document}");
+    assert_eq!(door.reboots(&instance(0)), 0);
 }
 
 #[test]
