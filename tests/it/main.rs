@@ -8,3 +8,4 @@ mod moto;
 mod process;
 mod simulation;
 mod support;
+mod systemd;

@@ -1,0 +1,122 @@
+//! What `make install` puts where, and what systemd thinks of the unit.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use crate::support::child::binary;
+
+/// The whole tree below `dir`, sorted.
+fn tree(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).expect("listed").map(|entry| entry.expect("an entry").path()) {
+        if entry.is_dir() {
+            found.extend(tree(&entry));
+        } else {
+            found.push(entry);
+        }
+    }
+    found.sort();
+    found
+}
+
+fn make(target: &str, variables: &[(&str, &Path)]) {
+    let set = variables.iter().map(|(key, value)| format!("{key}={}", value.display()));
+    let made = Command::new("make")
+        .args(["-s", "-C", env!("CARGO_MANIFEST_DIR"), target])
+        .arg(format!("BINARY={}", binary().display()))
+        .args(set)
+        .output()
+        .expect("make is there");
+    assert!(made.status.success(), "make {target}: {}", String::from_utf8_lossy(&made.stderr));
+}
+
+/// systemd-analyze, which every host that runs the unit has.
+fn analyze(args: &[&str], unit: &Path) -> Output {
+    let run = Command::new("systemd-analyze").args(args).arg(unit).output();
+    run.unwrap_or_else(|e| {
+        panic!("systemd-analyze cannot be run ({e}): install systemd, 252 or newer, to test the unit")
+    })
+}
+
+/// An installation below `root`, as if that were no other place than any prefix.
+fn installed(root: &Path) -> PathBuf {
+    make("install", &[("PREFIX", &root.join("usr")), ("SYSCONFDIR", &root.join("etc"))]);
+    root.join("usr/lib/systemd/system/stillframe.service")
+}
+
+#[test]
+fn the_unit_is_clean_and_hardened() {
+    let root = tempfile::tempdir().expect("a directory");
+    let unit = installed(root.path());
+    let verified = analyze(&["verify", "--man=no"], &unit);
+    let said = String::from_utf8_lossy(&verified.stderr).into_owned();
+    assert!(verified.status.success() && said.is_empty(), "{said}");
+    // Tenths: 15 is 1.5.
+    let rated = analyze(&["security", "--offline=true", "--threshold=15", "--no-pager"], &unit);
+    let said = String::from_utf8_lossy(&rated.stdout).into_owned();
+    assert!(rated.status.success(), "{said}");
+    assert!(said.contains("Overall exposure level for stillframe.service"), "{said}");
+}
+
+#[test]
+fn the_unit_says_what_the_daemon_needs() {
+    let root = tempfile::tempdir().expect("a directory");
+    let unit = fs::read_to_string(installed(root.path())).expect("the unit");
+    let program = root.path().join("usr/bin/stillframe");
+    for line in [
+        "Type=notify".to_owned(),
+        format!("ExecStartPre={} check", program.display()),
+        format!("ExecStart={} run", program.display()),
+        "ExecReload=/bin/kill -HUP $MAINPID".to_owned(),
+        "StateDirectory=stillframe".to_owned(),
+        "RestartPreventExitStatus=2".to_owned(),
+    ] {
+        assert!(unit.lines().any(|found| found == line), "{line} is not in\n{unit}");
+    }
+    // The program's own defaults are the unit's.
+    let settings = include_str!("../../config/stillframe.toml");
+    assert!(settings.contains("/var/lib/stillframe") && settings.contains("drain_deadline = \"60s\""));
+    assert!(unit.contains("TimeoutStopSec=75s"), "longer than the drain deadline");
+}
+
+#[test]
+fn installing_again_keeps_what_a_person_wrote() {
+    let pkg = tempfile::tempdir().expect("a directory");
+    let into = [("DESTDIR", pkg.path()), ("PREFIX", Path::new("/usr"))];
+    make("install", &into);
+    let first = tree(pkg.path());
+    let shown: Vec<String> =
+        first.iter().map(|p| p.strip_prefix(pkg.path()).expect("below it").display().to_string()).collect();
+    insta::assert_snapshot!(shown.join("\n"));
+    let settings = pkg.path().join("etc/stillframe/stillframe.toml");
+    let plan = pkg.path().join("etc/stillframe/plans.d/web.toml");
+    fs::write(&settings, "# mine\n[daemon]\nname = \"mine\"\n").expect("written");
+    fs::write(&plan, "# mine too\n").expect("written");
+    make("install", &into);
+    assert_eq!(fs::read_to_string(&settings).expect("read"), "# mine\n[daemon]\nname = \"mine\"\n");
+    assert_eq!(fs::read_to_string(&plan).expect("read"), "# mine too\n");
+    make("uninstall", &into);
+    let left: Vec<String> = tree(pkg.path()).iter().map(|p| p.display().to_string()).collect();
+    assert!(left.iter().all(|path| path.contains("/etc/stillframe/")), "{left:?}");
+    assert!(settings.exists() && plan.exists());
+}
+
+#[test]
+fn the_user_and_the_directories_are_made() {
+    let root = tempfile::tempdir().expect("a directory");
+    installed(root.path());
+    let conf = |dir: &str| root.path().join("usr/lib").join(dir).join("stillframe.conf");
+    let users = Command::new("systemd-sysusers")
+        .arg(format!("--root={}", root.path().display()))
+        .args(["--dry-run", "--"])
+        .arg(conf("sysusers.d"))
+        .output()
+        .expect("systemd-sysusers is there");
+    let said = String::from_utf8_lossy(&[users.stdout, users.stderr].concat()).into_owned();
+    assert!(users.status.success() && said.contains("Creating user 'stillframe'"), "{said}");
+    let directories = fs::read_to_string(conf("tmpfiles.d")).expect("read");
+    for dir in ["/etc/stillframe ", "/etc/stillframe/plans.d ", "/var/lib/stillframe "] {
+        assert!(directories.contains(&format!("d {dir}")), "{directories}");
+    }
+}
