@@ -88,6 +88,8 @@ fn deletions(event: &Event) -> BTreeSet<String> {
 pub struct RunState {
     /// Whether it began.
     pub started: bool,
+    /// Whether it began under a journal that was lost, and goes on from what the tags of its images prove.
+    pub rebuilt: bool,
     /// Only these instances, if a person named some.
     pub only: Vec<String>,
     /// Whether its targets were selected (in one transaction, so all or none).
@@ -128,6 +130,7 @@ impl RunState {
             match event.draft.kind {
                 Kind::RunStarted => {
                     self.started = true;
+                    self.rebuilt = event.draft.data.get("rebuilt").and_then(Value::as_bool).unwrap_or(false);
                     let only = event.draft.data.get("only").and_then(Value::as_array);
                     self.only = only.into_iter().flatten().filter_map(|v| v.as_str().map(str::to_owned)).collect();
                 }

@@ -11,7 +11,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 
-use super::recover;
+use super::{rebuild, recover};
 use super::shared::Shared;
 use crate::domain::event::{Decision, Draft, Kind, Occurrence, Trigger};
 use crate::domain::plan::Plan;
@@ -46,7 +46,7 @@ pub(super) struct Scheduled {
     pub(super) timetable: Timetable,
     pub(super) hash: String,
     /// The latest decided scheduled occurrence, or the first sight of the schedule: nothing earlier is owed.
-    settled: DateTime<Utc>,
+    pub(super) settled: DateTime<Utc>,
 }
 
 /// The engine. One per journal, which a lock and a fence number see to.
@@ -119,7 +119,11 @@ impl Engine {
     async fn begin(&mut self) -> Answer<i64> {
         let sh = Rc::clone(&self.shared);
         let fence = sh.journal.acquire(sh.clock.now()).await?;
-        let data = json!({ "version": env!("CARGO_PKG_VERSION"), "installation": sh.installation });
+        let mut data = json!({ "version": env!("CARGO_PKG_VERSION"), "installation": sh.installation });
+        let lost = rebuild::pending(&sh).await?;
+        if lost {
+            data["rebuild"] = json!(true);
+        }
         sh.record(&[Draft { attempt: attempt_of(fence), ..Draft::of_run("", Kind::DaemonStarted, data) }]).await?;
         for plan in std::mem::take(&mut self.plans) {
             let scheduled = self.schedule(plan).await?;
@@ -131,6 +135,9 @@ impl Engine {
         let plans: Vec<&str> = self.scheduled.keys().map(String::as_str).collect();
         recover::tell_decisions(&sh, &plans).await?;
         recover::resume(&sh).await?;
+        if lost {
+            rebuild::begin(&sh, &self.scheduled, attempt_of(fence));
+        }
         Ok(fence)
     }
 
@@ -179,6 +186,7 @@ impl Engine {
             for name in names {
                 if let Err(e) = self.decide(&name).await {
                     tracing::debug!(event = "journal.failed", plan = %name, reason = %e);
+                    self.shared.note_damage(&e);
                     return; // `record` has raised the alarm
                 }
             }
@@ -187,6 +195,7 @@ impl Engine {
             Ok(requests) => requests,
             Err(e) => {
                 tracing::warn!(event = "journal.failed", reason = %e, "requests cannot be read");
+                self.shared.note_damage(&e);
                 return;
             }
         };
@@ -195,6 +204,9 @@ impl Engine {
                 Mode::Once { request: ours } if request.id != ours => continue, // the daemon's
                 Mode::Once { .. } if !self.shared.runs.borrow().is_empty() => return, // unfinished runs come first
                 Mode::Once { .. } | Mode::Daemon => {}
+            }
+            if self.must_wait(request) {
+                continue;
             }
             if let Err(e) = self.take_up(request).await {
                 tracing::warn!(event = "journal.failed", reason = %e, "a request cannot be taken up");
@@ -205,6 +217,9 @@ impl Engine {
 
     async fn decide(&mut self, name: &str) -> Answer<()> {
         let now = self.shared.clock.now();
+        if self.shared.unproven.borrow().holds(name).is_some() {
+            return Ok(()); // decided when the journal is rebuilt: in time, or missed
+        }
         let Some(entry) = self.scheduled.get(name) else { return Ok(()) };
         let Due { run, missed, uncounted, .. } = entry.timetable.due(now, entry.settled);
         if run.is_none() && missed.is_empty() {
@@ -263,7 +278,8 @@ impl Engine {
 
     /// Why no occurrence of `plan` may begin now.
     pub(super) fn held(&self, plan: &str) -> Option<String> {
-        if let Some(why) = self.shared.barred.borrow().clone() {
+        let barred = self.shared.barred.borrow().clone();
+        if let Some(why) = barred.or_else(|| self.shared.unproven.borrow().holds(plan)) {
             return Some(why);
         }
         let runs = self.shared.runs.borrow();

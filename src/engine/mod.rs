@@ -8,6 +8,7 @@ pub mod heartbeat;
 pub mod installation;
 pub mod machine;
 pub mod observe;
+mod rebuild;
 mod recover;
 mod requests;
 mod retain;
