@@ -10,6 +10,7 @@ mod journal;
 mod overlap;
 mod plain;
 mod promises;
+mod rebuild;
 mod refused;
 mod removal;
 mod requests;

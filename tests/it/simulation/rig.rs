@@ -84,6 +84,8 @@ pub struct Rig {
     pub script: Rc<Script>,
     /// The daemon's own clock, where it is not the world's.
     pub own_clock: Option<Clock>,
+    /// When the journal was lost last.
+    pub lost: Option<DateTime<Utc>>,
     life: Option<Life>,
 }
 
@@ -111,6 +113,7 @@ impl Rig {
             terminated: BTreeMap::new(),
             script: Rc::default(),
             own_clock: None,
+            lost: None,
             life: None,
         }
     }
@@ -131,6 +134,7 @@ impl Rig {
             terminated: BTreeMap::new(),
             script: Rc::default(),
             own_clock: None,
+            lost: None,
             life: None,
         }
     }
@@ -155,6 +159,7 @@ impl Rig {
                 script.hear(event);
             }),
         ));
+        shared.rebuild.set(self.lost.is_some());
         let engine = Engine::new(Rc::clone(&shared), self.plans.clone(), Mode::Daemon);
         let (stop, stopped) = oneshot::channel::<()>();
         let (clock, tick) = (self.clock, self.tick);
@@ -235,6 +240,13 @@ impl Rig {
             drop(life.engine);
             drop(life.shared.take_tasks()); // they hold what holds them
         }
+    }
+
+    /// The process ends at once, and its journal is gone; the installation file stays.
+    pub fn lose_journal(&mut self) {
+        self.crash();
+        self.journal = Rc::new(Mortal::new());
+        self.lost = Some(self.clock.now());
     }
 
     /// What the tasks of the running process share.
