@@ -116,6 +116,7 @@ async fn work(mut opened: Opened, loaded: &Loaded, mut stops: Stops) -> u8 {
         Err(why) => return complain(&why),
     };
     opened.keep_asking();
+    opened.watch_clock();
     let shared = opened.shared;
     let engine = Engine::new(std::rc::Rc::clone(&shared), loaded.plans.clone(), Mode::Daemon);
     let deadline = Duration::from_secs(loaded.settings.daemon.drain_deadline);

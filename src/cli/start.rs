@@ -25,6 +25,8 @@ const LOCK: &str = "lock";
 const FLEET: &str = "fleet.json";
 /// What a state directory needs.
 const WRITABLE: &str = "the user that runs stillframe must own the directory, and its file system must be writable";
+/// This machine's clock is compared with AWS's at least this often.
+const CLOCK_WATCH: Duration = Duration::from_secs(300);
 /// Instance metadata is asked again this often until it answers.
 const ASK_AGAIN: Duration = Duration::from_secs(60);
 
@@ -206,6 +208,19 @@ async fn cloud(config_dir: &Path, settings: &Settings, clock: Clock) -> Result<G
 }
 
 impl Opened {
+    /// Asks AWS now and then who we are: its answer tells whether this machine's clock is right, also while nothing runs.
+    pub fn watch_clock(&self) {
+        let shared = Rc::clone(&self.shared);
+        self.shared.spawn(async move {
+            loop {
+                // A fault is said by whoever needs the answer.
+                if shared.unless_drained(shared.cloud.whoami()).await.is_err() || shared.pause(CLOCK_WATCH).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+
     /// Asks which machine this is until it is known, and then whether the state directory still fits it.
     pub fn keep_asking(&mut self) {
         let unknown = matches!(*self.shared.own_machine.borrow(), OwnMachine::Unknown(_));

@@ -217,8 +217,8 @@ impl Engine {
 
     async fn decide(&mut self, name: &str) -> Answer<()> {
         let now = self.shared.clock.now();
-        if self.shared.unproven.borrow().holds(name).is_some() {
-            return Ok(()); // decided when the journal is rebuilt: in time, or missed
+        if self.shared.unproven.borrow().holds(name).is_some() || self.shared.cloud.clock_off().is_some() {
+            return Ok(()); // decided when the journal is rebuilt, and the clock right: in time, or missed
         }
         let Some(entry) = self.scheduled.get(name) else { return Ok(()) };
         let Due { run, missed, uncounted, .. } = entry.timetable.due(now, entry.settled);
@@ -279,7 +279,8 @@ impl Engine {
     /// Why no occurrence of `plan` may begin now.
     pub(super) fn held(&self, plan: &str) -> Option<String> {
         let barred = self.shared.barred.borrow().clone();
-        if let Some(why) = barred.or_else(|| self.shared.unproven.borrow().holds(plan)) {
+        let unproven = || self.shared.unproven.borrow().holds(plan);
+        if let Some(why) = barred.or_else(unproven).or_else(|| self.shared.cloud.clock_off()) {
             return Some(why);
         }
         let runs = self.shared.runs.borrow();

@@ -116,7 +116,7 @@ impl Step for MakeImage {
 
     fn forbidden(&self) -> Option<String> {
         let Target { shared, active, plan, occurrence, subject, .. } = &self.0;
-        if let Some(why) = shared.barred.borrow().clone() {
+        if let Some(why) = shared.barred.borrow().clone().or_else(|| shared.cloud.clock_off()) {
             return Some(why);
         }
         let state = self.0.state().filter(|s| s.reboots)?;
