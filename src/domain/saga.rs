@@ -32,13 +32,15 @@ pub struct TargetState {
     pub steps: BTreeMap<String, StepState>,
     /// Its slot.
     pub slot: Slot,
+    /// Why its slot was freed.
+    pub freed: Option<String>,
     /// Its end: outcome and reason.
     pub finished: Option<(Outcome, String)>,
 }
 
 impl TargetState {
     fn new(reboots: bool) -> Self {
-        Self { reboots, steps: BTreeMap::new(), slot: Slot::None, finished: None }
+        Self { reboots, steps: BTreeMap::new(), slot: Slot::None, freed: None, finished: None }
     }
 
     /// The image that was made of it, once known.
@@ -69,7 +71,10 @@ impl TargetState {
                 self.finished = Some((outcome, event.text("reason").unwrap_or_default().to_owned()));
             }
             Kind::SlotTaken => self.slot = Slot::Taken(event.at),
-            Kind::SlotFreed => self.slot = Slot::Freed,
+            Kind::SlotFreed => {
+                self.slot = Slot::Freed;
+                self.freed = event.text("reason").map(str::to_owned);
+            }
             _ => apply_step(&mut self.steps, event),
         }
     }

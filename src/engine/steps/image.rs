@@ -121,7 +121,10 @@ impl Step for MakeImage {
         }
         let state = self.0.state().filter(|s| s.reboots)?;
         if state.slot == Slot::Freed {
-            return Some("it counts as back in service already, so it is not rebooted".into());
+            return Some(match state.freed.as_deref() {
+                Some("terminated") => "the instance was terminated before its image was made".into(),
+                _ => "it counts as back in service already, so it is not rebooted".into(),
+            });
         }
         let own = shared.own_machine.borrow().forbids(&subject.id);
         own.or_else(|| closed(shared, active, plan, occurrence))
