@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::{WRONG, complain};
 use crate::config;
-use crate::journal::sqlite::{FILE, SqliteJournal};
+use crate::journal::sqlite::SqliteJournal;
 use crate::journal::{Answer, Reader as _};
 use crate::report::document::{self, RunDocument};
 
@@ -36,16 +36,18 @@ pub fn run(args: &HistoryArgs) -> u8 {
         }
     };
     let state_dir = &loaded.settings.daemon.state_dir;
-    if !state_dir.join(FILE).exists() {
-        return complain(&format!("no journal in {}: nothing has run yet", state_dir.display()));
-    }
+    let journal = match super::start::reader(state_dir) {
+        Ok(Some(journal)) => journal,
+        Ok(None) => return complain(&format!("no journal in {}: nothing has run yet", state_dir.display())),
+        Err(why) => return complain(&why),
+    };
     let runtime = match super::start::runtime() {
         Ok(runtime) => runtime,
         Err(why) => return complain(&why),
     };
-    let runs = match SqliteJournal::read_only(state_dir).map(|journal| runtime.block_on(read(&journal, args))) {
-        Ok(Ok(runs)) => runs,
-        Ok(Err(e)) | Err(e) => return complain(&e.to_string()),
+    let runs = match runtime.block_on(read(&journal, args)) {
+        Ok(runs) => runs,
+        Err(e) => return complain(&e.to_string()),
     };
     if args.json {
         super::print(&document::history(&runs))

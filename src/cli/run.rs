@@ -147,6 +147,7 @@ async fn work(
         Err(why) => return End::Code(complain(&why)),
     };
     let differs = opened.keep_asking();
+    opened.watch_clock();
     let shared = opened.shared;
     let (changes, new) = mpsc::channel(1);
     let deadline = Rc::new(Cell::new(Duration::from_secs(loaded.settings.daemon.drain_deadline)));

@@ -2,6 +2,7 @@
 //! lock, machine, installation, journal, cloud.
 
 use std::fs::File;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
@@ -17,13 +18,17 @@ use crate::domain::machine::OwnMachine;
 use crate::engine::installation::{self, InstallationFile, Verdict};
 use crate::engine::machine::MachineProbe;
 use crate::engine::shared::{Listener, Shared};
-use crate::journal::sqlite::{FILE as JOURNAL, SqliteJournal};
+use crate::journal::sqlite::{FILE as JOURNAL, Replaced, SqliteJournal};
 use crate::report::format::{self, Format};
 
 /// The lock's file in the state directory: whoever holds it runs the engine.
 const LOCK: &str = "lock";
 /// A fleet of the user's own for `backend = "sim"`, in the configuration directory.
 const FLEET: &str = "fleet.json";
+/// What a state directory needs.
+const WRITABLE: &str = "the user that runs stillframe must own the directory, and its file system must be writable";
+/// This machine's clock is compared with AWS's at least this often.
+const CLOCK_WATCH: Duration = Duration::from_secs(300);
 /// Instance metadata is asked again this often until it answers.
 const ASK_AGAIN: Duration = Duration::from_secs(60);
 
@@ -54,9 +59,29 @@ pub fn logs(settings: &Settings) {
 pub fn state_dir(settings: &Settings) -> Result<&Path, String> {
     let dir = &settings.daemon.state_dir;
     std::fs::create_dir_all(dir).map_err(|e| {
-        format!("cannot make the state directory {}: {e}; make it, or set daemon.state_dir", dir.display())
+        let shown = dir.display();
+        if dir.is_file() {
+            return format!("the state directory {shown} is a file: move it away, or set daemon.state_dir");
+        }
+        format!("cannot make the state directory {shown}: {e}; make it, or set daemon.state_dir; {WRITABLE}")
     })?;
     Ok(dir)
+}
+
+/// The journal of a state directory that commands read beside the daemon, or nothing if there is none yet.
+///
+/// # Errors
+/// It cannot be read; the text says what to do.
+pub fn reader(state_dir: &Path) -> Result<Option<SqliteJournal>, String> {
+    let path = state_dir.join(JOURNAL);
+    match path.try_exists() {
+        Ok(true) => SqliteJournal::read_only(state_dir).map(Some).map_err(|e| e.to_string()),
+        Ok(false) => Ok(None),
+        Err(e) => Err(format!(
+            "cannot look for the journal {}: {e}; run this command as the user that runs stillframe, or as root",
+            path.display()
+        )),
+    }
 }
 
 /// The lock, if nobody else holds it. It is free again when the process ends, however that happens.
@@ -65,7 +90,12 @@ pub fn state_dir(settings: &Settings) -> Result<&Path, String> {
 /// The file cannot be opened or locked at all.
 pub fn lock(state_dir: &Path) -> Result<Option<File>, String> {
     let path = state_dir.join(LOCK);
-    let oops = |e: std::io::Error| format!("cannot lock {}: {e}", path.display());
+    let oops = |e: std::io::Error| match e.kind() {
+        ErrorKind::StorageFull => {
+            format!("cannot make the lock {}: {e}; free space in its file system", path.display())
+        }
+        _ => format!("cannot open the lock {}: {e}; {WRITABLE}", path.display()),
+    };
     let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(oops)?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
@@ -132,13 +162,23 @@ pub async fn open(
         own = probe.probe().await;
         (file, verdict) = opening(&own)?;
     }
+    // A first start owes nothing to the past. Any other one without a journal has lost it.
+    let known = verdict != Verdict::Fresh || take_over;
     match verdict {
         Verdict::Same if !take_over => {}
         Verdict::Differs { why } if !take_over => return Err(Refused::NotOurs(why)),
         Verdict::Fresh if !take_over => file.create(&own)?,
         _ => file.take_over(&own, clock.now())?,
     }
-    let journal = Rc::new(SqliteJournal::open(&dir).map_err(|e| e.to_string())?);
+    let (journal, replaced) = SqliteJournal::open_or_replace(&dir, clock.now()).map_err(|e| e.to_string())?;
+    if let Some(Replaced { aside, why }) = replaced {
+        tracing::error!(
+            event = "journal.corrupt", reason = %why,
+            "the journal was damaged and is kept as {}; a new one is rebuilt from the tags of the images in AWS. Look at \
+             the disk (`dmesg`, `smartctl`); remove that file once you need it no more", aside.display()
+        );
+    }
+    let journal = Rc::new(journal);
     let cloud = cloud(config_dir, settings, clock).await?;
     let shared = Rc::new(Shared::new(
         clock,
@@ -150,6 +190,7 @@ pub async fn open(
         own,
         listener,
     ));
+    shared.rebuild.set(known);
     Ok(Opened { shared, journal, lock, probe: probe.map(|probe| (probe, file)) })
 }
 
@@ -172,6 +213,25 @@ async fn cloud(config_dir: &Path, settings: &Settings, clock: Clock) -> Result<G
 }
 
 impl Opened {
+    /// Asks AWS now and then who we are: its answer tells whether this machine's clock is right, also while nothing runs.
+    pub fn watch_clock(&self) {
+        let shared = Rc::clone(&self.shared);
+        self.shared.spawn(async move {
+            // A restored or cloned host asks nobody anything.
+            if shared.unless_drained(shared.machine_asked()).await.is_err() {
+                return;
+            }
+            loop {
+                // A fault is said by whoever needs the answer.
+                if shared.unless_drained(shared.cloud.whoami()).await.is_err()
+                    || shared.pause(CLOCK_WATCH).await.is_err()
+                {
+                    return;
+                }
+            }
+        });
+    }
+
     /// Asks which machine this is until it is known, and then whether the state directory still fits it. Answers why
     /// not, if the first answer says so: then nothing has begun, and nothing may.
     pub fn keep_asking(&mut self) -> impl Future<Output = String> + use<> {

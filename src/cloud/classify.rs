@@ -24,8 +24,10 @@ pub enum Class {
     InUse,
     /// IAM, or an account's policy, says no.
     Denied,
-    /// No, wrong or expired credentials.
+    /// No or wrong credentials.
     Credentials,
+    /// Credentials that were right have expired: a definite refusal, until whoever provides them renews them.
+    Expired,
     /// Anything else: revise, do not repeat.
     Final,
 }
@@ -45,6 +47,7 @@ impl Class {
             Self::InUse => "in_use",
             Self::Denied => "denied",
             Self::Credentials => "credentials",
+            Self::Expired => "expired",
             Self::Final => "final",
         }
     }
@@ -52,7 +55,10 @@ impl Class {
     /// Whether a refusal of this class may pass by itself.
     #[must_use]
     pub fn passes(self) -> bool {
-        matches!(self, Self::Throttled | Self::Transient | Self::NeverSent | Self::Busy | Self::WrongState)
+        matches!(
+            self,
+            Self::Throttled | Self::Transient | Self::NeverSent | Self::Busy | Self::WrongState | Self::Expired
+        )
     }
 }
 
@@ -89,13 +95,11 @@ pub fn classify(status: u16, code: &str, message: &str) -> Class {
         | "PendingVerification" => Class::Denied,
         "AuthFailure"
         | "Blocked"
-        | "ExpiredToken"
-        | "ExpiredTokenException"
-        | "RequestExpired"
         | "InvalidClientTokenId"
         | "SignatureDoesNotMatch"
         | "MissingAuthenticationToken"
         | "UnrecognizedClientException" => Class::Credentials,
+        "ExpiredToken" | "ExpiredTokenException" | "RequestExpired" | "RequestTimeTooSkewed" => Class::Expired,
         "InternalError" | "InternalFailure" | "ServerInternal" | "ServiceUnavailable" | "Unavailable"
         | "RetryableError" => Class::Transient,
         _ if status >= 500 => Class::Transient,
@@ -119,7 +123,9 @@ mod tests {
             (400, "InvalidParameterValue", "Value (x) is invalid", Class::Final),
             (400, "InvalidAMIName.Malformed", "", Class::Final),
             (403, "UnauthorizedOperation", "", Class::Denied),
-            (400, "RequestExpired", "", Class::Credentials),
+            (400, "RequestExpired", "", Class::Expired),
+            (403, "ExpiredToken", "", Class::Expired),
+            (401, "AuthFailure", "", Class::Credentials),
             (400, "InvalidSnapshot.InUse", "", Class::InUse),
             (400, "ResourceLimitExceeded", "", Class::Busy),
         ];

@@ -3,6 +3,7 @@
 //! Reads end in a value or a [`Fault`]; effects end Done, Refused or Unknown. No port retries anything.
 
 use async_trait::async_trait;
+use chrono::TimeDelta;
 
 use super::classify::Class;
 use crate::domain::observed::{Image, Instance, InstanceStatus, Snapshot, Tags};
@@ -143,4 +144,8 @@ pub trait Identity {
     async fn whoami(&self) -> Read<Caller>;
     /// The SDK's own region, where a plan names none.
     fn home_region(&self) -> Option<String>;
+    /// By how much this machine's clock was ahead of AWS's at the newest answer (negative: behind), where that shows.
+    fn clock_ahead(&self) -> Option<TimeDelta> {
+        None
+    }
 }

@@ -47,6 +47,8 @@ kinds! {
     DaemonStarted = "daemon.started",
     /// The engine ended in order.
     DaemonStopped = "daemon.stopped",
+    /// A lost journal was made anew from the tags of our images.
+    JournalRebuilt = "journal.rebuilt",
     /// A configuration is in force.
     ConfigApplied = "config.applied",
     /// A new configuration was refused; the old one stays in force.

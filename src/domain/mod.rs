@@ -9,6 +9,7 @@ pub mod naming;
 pub mod observed;
 pub mod place;
 pub mod plan;
+pub mod rebuild;
 pub mod retention;
 pub mod rollout;
 pub mod saga;

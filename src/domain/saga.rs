@@ -32,13 +32,15 @@ pub struct TargetState {
     pub steps: BTreeMap<String, StepState>,
     /// Its slot.
     pub slot: Slot,
+    /// Why its slot was freed.
+    pub freed: Option<String>,
     /// Its end: outcome and reason.
     pub finished: Option<(Outcome, String)>,
 }
 
 impl TargetState {
     fn new(reboots: bool) -> Self {
-        Self { reboots, steps: BTreeMap::new(), slot: Slot::None, finished: None }
+        Self { reboots, steps: BTreeMap::new(), slot: Slot::None, freed: None, finished: None }
     }
 
     /// The image that was made of it, once known.
@@ -69,7 +71,10 @@ impl TargetState {
                 self.finished = Some((outcome, event.text("reason").unwrap_or_default().to_owned()));
             }
             Kind::SlotTaken => self.slot = Slot::Taken(event.at),
-            Kind::SlotFreed => self.slot = Slot::Freed,
+            Kind::SlotFreed => {
+                self.slot = Slot::Freed;
+                self.freed = event.text("reason").map(str::to_owned);
+            }
             _ => apply_step(&mut self.steps, event),
         }
     }
@@ -88,6 +93,8 @@ fn deletions(event: &Event) -> BTreeSet<String> {
 pub struct RunState {
     /// Whether it began.
     pub started: bool,
+    /// Whether it began under a journal that was lost, and goes on from what the tags of its images prove.
+    pub rebuilt: bool,
     /// Only these instances, if a person named some.
     pub only: Vec<String>,
     /// Whether its targets were selected (in one transaction, so all or none).
@@ -128,6 +135,7 @@ impl RunState {
             match event.draft.kind {
                 Kind::RunStarted => {
                     self.started = true;
+                    self.rebuilt = event.draft.data.get("rebuilt").and_then(Value::as_bool).unwrap_or(false);
                     let only = event.draft.data.get("only").and_then(Value::as_array);
                     self.only = only.into_iter().flatten().filter_map(|v| v.as_str().map(str::to_owned)).collect();
                 }

@@ -12,8 +12,8 @@ use tokio::sync::mpsc;
 
 use super::host::Host;
 use super::plans::{Change, Scheduled};
-use super::recover;
 use super::shared::Shared;
+use super::{rebuild, recover};
 use crate::domain::event::{Decision, Draft, Kind, Occurrence, Trigger};
 use crate::domain::plan::Plan;
 use crate::domain::schedule::Due;
@@ -52,6 +52,8 @@ pub struct Engine {
     /// How many configurations this process was told of.
     pub(super) configurations: u32,
     fence: i64,
+    /// Whether the journal was lost, and is rebuilt.
+    lost: bool,
     pruned: Option<DateTime<Utc>>,
 }
 
@@ -78,7 +80,18 @@ impl Engine {
     pub fn new(shared: Rc<Shared>, plans: Vec<Plan>, mode: Mode) -> Self {
         let host = Rc::new(());
         let scheduled = BTreeMap::new();
-        Self { shared, plans, scheduled, mode, host, changes: None, configurations: 0, fence: 0, pruned: None }
+        Self {
+            shared,
+            plans,
+            scheduled,
+            mode,
+            host,
+            changes: None,
+            configurations: 0,
+            fence: 0,
+            lost: false,
+            pruned: None,
+        }
     }
 
     /// The same, telling `host` how it is.
@@ -119,6 +132,9 @@ impl Engine {
                 Some(()) = tasks.next(), if !tasks.is_empty() => {}
                 () = self.shared.machine_asked(), if !resumed && !self.shared.draining() => {
                     recover::resume(&self.shared).await?;
+                    if self.lost {
+                        rebuild::begin(&self.shared, &self.scheduled, self.life());
+                    }
                     resumed = true;
                 }
                 Some(change) = next_change(&mut changes), if resumed && !self.shared.draining() => {
@@ -144,7 +160,11 @@ impl Engine {
     async fn begin(&mut self) -> Answer<()> {
         let sh = Rc::clone(&self.shared);
         self.fence = sh.journal.acquire(sh.clock.now()).await?;
-        let data = json!({ "version": env!("CARGO_PKG_VERSION"), "installation": sh.installation });
+        let mut data = json!({ "version": env!("CARGO_PKG_VERSION"), "installation": sh.installation });
+        self.lost = rebuild::pending(&sh).await?;
+        if self.lost {
+            data["rebuild"] = json!(true);
+        }
         sh.record(&[self.of_this_life(Kind::DaemonStarted, data)]).await?;
         let plans = std::mem::take(&mut self.plans);
         self.apply(plans).await?;
@@ -154,8 +174,11 @@ impl Engine {
 
     /// An event of this process as a whole.
     pub(super) fn of_this_life(&self, kind: Kind, data: serde_json::Value) -> Draft {
-        let attempt = u32::try_from(self.fence).unwrap_or(u32::MAX);
-        Draft { attempt, ..Draft::of_run("", kind, data) }
+        Draft { attempt: self.life(), ..Draft::of_run("", kind, data) }
+    }
+
+    fn life(&self) -> u32 {
+        u32::try_from(self.fence).unwrap_or(u32::MAX)
     }
 
     /// Forgets old details, once a day. What cannot be pruned now is pruned later.
@@ -180,6 +203,7 @@ impl Engine {
             for name in names {
                 if let Err(e) = self.decide(&name).await {
                     tracing::debug!(event = "journal.failed", plan = %name, reason = %e);
+                    self.shared.note_damage(&e);
                     return; // `record` has raised the alarm
                 }
             }
@@ -188,6 +212,7 @@ impl Engine {
             Ok(requests) => requests,
             Err(e) => {
                 tracing::warn!(event = "journal.failed", reason = %e, "requests cannot be read");
+                self.shared.note_damage(&e);
                 return;
             }
         };
@@ -196,6 +221,9 @@ impl Engine {
                 Mode::Once { request: ours } if request.id != ours => continue, // the daemon's
                 Mode::Once { .. } if !self.shared.runs.borrow().is_empty() => return, // unfinished runs come first
                 Mode::Once { .. } | Mode::Daemon => {}
+            }
+            if self.must_wait(request) {
+                continue;
             }
             if let Err(e) = self.take_up(request).await {
                 tracing::warn!(event = "journal.failed", reason = %e, "a request cannot be taken up");
@@ -209,6 +237,9 @@ impl Engine {
         let Some(entry) = self.scheduled.get(name).filter(|s| s.next.is_some_and(|next| next <= now)) else {
             return Ok(()); // the usual tick computes nothing
         };
+        if self.shared.unproven.borrow().holds(name).is_some() || self.shared.cloud.clock_off().is_some() {
+            return Ok(()); // decided when the journal is rebuilt, and the clock right: in time, or missed
+        }
         let Due { run, missed, uncounted, .. } = entry.timetable.due(now, entry.settled);
         if run.is_none() && missed.is_empty() {
             return Ok(());
@@ -266,7 +297,9 @@ impl Engine {
 
     /// Why no occurrence of `plan` may begin now.
     pub(super) fn held(&self, plan: &str) -> Option<String> {
-        if let Some(why) = self.shared.barred.borrow().clone() {
+        let barred = self.shared.barred.borrow().clone();
+        let unproven = || self.shared.unproven.borrow().holds(plan);
+        if let Some(why) = barred.or_else(unproven).or_else(|| self.shared.cloud.clock_off()) {
             return Some(why);
         }
         let runs = self.shared.runs.borrow();

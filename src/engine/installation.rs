@@ -197,7 +197,12 @@ fn read(path: &Path) -> Result<Option<Installation>, String> {
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(format!("cannot read the installation file {}: {e}", path.display())),
+        Err(e) => {
+            return Err(format!(
+                "cannot read the installation file {}: {e}; the user that runs stillframe must own it",
+                path.display()
+            ));
+        }
     };
     let corrupt = |why: String| {
         format!(
@@ -222,7 +227,13 @@ fn write(path: &Path, content: &Installation) -> Result<(), String> {
         fs::rename(&beside, path)?;
         path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
     };
-    attempt().map_err(|e| format!("cannot write the installation file {}: {e}", path.display()))
+    attempt().map_err(|e| {
+        let advice = match e.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free space in its file system",
+            _ => "the user that runs stillframe must own the directory, and its file system must be writable",
+        };
+        format!("cannot write the installation file {}: {e}; {advice}", path.display())
+    })
 }
 
 #[cfg(test)]

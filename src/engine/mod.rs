@@ -11,6 +11,7 @@ pub mod installation;
 pub mod machine;
 pub mod observe;
 pub mod plans;
+mod rebuild;
 mod recover;
 mod requests;
 mod retain;

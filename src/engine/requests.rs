@@ -17,6 +17,13 @@ const REQUEST_AGE: TimeDelta = TimeDelta::seconds(60);
 const SECONDS_MAX: i64 = 240;
 
 impl Engine {
+    /// Whether a request waits until the journal is rebuilt: for as long as who made it expects a reboot.
+    pub(super) fn must_wait(&self, request: &Request) -> bool {
+        let plan = request.data.get("plan").and_then(Value::as_str).unwrap_or_default();
+        let stale = self.mode == Mode::Daemon && self.shared.clock.now() - request.at > REQUEST_AGE;
+        !stale && self.shared.unproven.borrow().holds(plan).is_some()
+    }
+
     /// Takes up a request of a person: `due` is now, moved on to the plan's next free second.
     pub(super) async fn take_up(&mut self, request: &Request) -> Answer<()> {
         let sh = Rc::clone(&self.shared);
@@ -45,9 +52,13 @@ impl Engine {
         let known = self.scheduled.get(&plan).map(|s| (Rc::clone(&s.plan), s.hash.clone()));
         let stale = self.mode == Mode::Daemon && now - request.at > REQUEST_AGE;
         let (decision, reason) = match (&known, self.held(&plan)) {
-            _ if stale => (
+            (_, held) if stale => (
                 Decision::Skip,
-                format!("asked for at {} and not taken up in time; ask again", naming::rfc3339(request.at)),
+                format!(
+                    "asked for at {} and not taken up in time; ask again{}",
+                    naming::rfc3339(request.at),
+                    held.map_or_else(String::new, |why| format!(" ({why})"))
+                ),
             ),
             (None, _) => (
                 Decision::Skip,

@@ -75,7 +75,9 @@ impl Run {
         }
         // Targets know their own place: what was begun goes on, also while the account cannot be asked for.
         rollout::rollout(self).await?;
-        if let Some(places) = self.places().await? {
+        // What a run had deleted before its journal was lost is not known: the next one deletes, under its own limit.
+        let rebuilt = self.active.state.borrow().rebuilt;
+        if !rebuilt && let Some(places) = self.places().await? {
             retain::retain(self, &places).await?;
         }
         let (outcome, reason) = self.active.state.borrow().outcome();

@@ -12,6 +12,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 
 pub use super::active::ActiveRun;
 use super::observe::Observer;
+pub use super::rebuild::Unproven;
 use crate::clock::Clock;
 use crate::cloud::governed::Governed;
 use crate::cloud::port::Caller;
@@ -74,6 +75,10 @@ pub struct Shared {
     calls: RefCell<BTreeMap<Place, Rc<Semaphore>>>,
     /// Why nothing may be begun (another installation works under our name).
     pub barred: RefCell<Option<String>>,
+    /// Whether a journal without a past has lost it: it is rebuilt before anything is decided.
+    pub rebuild: Cell<bool>,
+    /// What may not be decided yet, since the rebuild has not looked at it.
+    pub unproven: RefCell<Unproven>,
     listener: Listener,
     sick: Cell<bool>,
     fenced: Cell<bool>,
@@ -113,6 +118,8 @@ impl Shared {
             caller: RefCell::default(),
             calls: RefCell::default(),
             barred: RefCell::default(),
+            rebuild: Cell::new(false),
+            unproven: RefCell::default(),
             listener,
             sick: Cell::new(false),
             fenced: Cell::new(false),
@@ -213,6 +220,16 @@ impl Shared {
         Ok(events)
     }
 
+    /// Writes what was told of before the journal was lost: all or none, folded into no run, and told to nobody.
+    ///
+    /// # Errors
+    /// The journal's.
+    pub async fn restore(&self, drafts: &[Draft]) -> Result<(), JournalError> {
+        let written = self.journal.append(self.clock.now(), drafts).await;
+        self.note(written.as_ref().err());
+        written.map(|_| ())
+    }
+
     /// Writes a decision, and that it answers `request`.
     ///
     /// # Errors
@@ -232,6 +249,7 @@ impl Shared {
             }
             // The store works; what was to be written does not fit.
             None | Some(JournalError::Conflict { .. }) => {}
+            Some(e @ JournalError::Corrupt { .. }) => self.note_damage(e),
             Some(e @ JournalError::Fenced { .. }) => {
                 tracing::error!(event = "journal.fenced", reason = %e);
                 self.fenced.set(true);
@@ -246,6 +264,17 @@ impl Shared {
         }
     }
 
+    /// Raises the alarm for a damaged journal, met reading or writing, and stops: only a start can replace it. Other
+    /// failures are somebody else's.
+    pub(super) fn note_damage(&self, failure: &JournalError) {
+        if matches!(failure, JournalError::Corrupt { .. }) {
+            if !self.fenced.replace(true) {
+                tracing::error!(event = "journal.corrupt", reason = %failure, "this process stops");
+            }
+            self.drain();
+        }
+    }
+
     /// Writes results: keeps trying, since they have happened. Nothing new starts meanwhile.
     ///
     /// # Errors
@@ -255,7 +284,7 @@ impl Shared {
         loop {
             match self.record(drafts).await {
                 Ok(events) => return Ok(events),
-                Err(JournalError::Fenced { .. }) => return Err(Stop::Drained),
+                Err(JournalError::Fenced { .. } | JournalError::Corrupt { .. }) => return Err(Stop::Drained),
                 Err(e @ JournalError::Conflict { .. }) => {
                     // A defect of ours. The fact is on record, if in other words; the rest must not be lost for it.
                     tracing::error!(event = "journal.conflict", reason = %e);
@@ -282,7 +311,7 @@ impl Shared {
         loop {
             match self.record(drafts).await {
                 Ok(_) => return Ok(()),
-                Err(JournalError::Fenced { .. }) => return Err(Stop::Drained),
+                Err(JournalError::Fenced { .. } | JournalError::Corrupt { .. }) => return Err(Stop::Drained),
                 Err(e @ JournalError::Conflict { .. }) => {
                     tracing::error!(event = "journal.conflict", reason = %e);
                     return Err(Stop::Drained);
@@ -316,7 +345,7 @@ impl Shared {
         self.sick.get()
     }
 
-    /// Whether another process took the journal over.
+    /// Whether this process may not write the journal any more: another one took it over, or it is damaged.
     #[must_use]
     pub fn fenced(&self) -> bool {
         self.fenced.get()

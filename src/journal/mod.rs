@@ -14,11 +14,22 @@ use crate::domain::event::{Draft, Event, Occurrence};
 /// Why the journal did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
-    /// The store failed (disk full, read-only, corrupt).
-    #[error("{what} the journal {path}: {why}")]
+    /// The store failed (disk full, read-only, not permitted).
+    #[error("cannot {what} the journal {path}: {why}")]
     Store {
         /// Verb, such as "write to".
         what: &'static str,
+        /// The file.
+        path: String,
+        /// What the store said, and what to do about it.
+        why: String,
+    },
+    /// What the file holds is no journal, or not a whole one.
+    #[error(
+        "the journal {path} is damaged ({why}); start the stillframe daemon (again): it keeps the file aside and \
+         rebuilds the journal from the tags of the images in AWS"
+    )]
+    Corrupt {
         /// The file.
         path: String,
         /// What the store said.

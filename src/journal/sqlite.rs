@@ -1,5 +1,6 @@
 //! The journal in one SQLite file: WAL, `synchronous=FULL`, migrations by `user_version`.
 
+mod damage;
 mod read;
 mod rows;
 
@@ -38,6 +39,9 @@ CREATE TABLE request (
     id INTEGER PRIMARY KEY AUTOINCREMENT, verb TEXT NOT NULL, data TEXT NOT NULL, at INTEGER NOT NULL, run TEXT);
 ";
 
+/// The fence number of who only reads: no lease ever has it.
+const READER: i64 = -1;
+
 /// The columns of an event, in the order in which `rows` reads them.
 const COLUMNS: &str = "seq, run, subject, step, attempt, kind, at, v, data";
 
@@ -61,6 +65,15 @@ const PRUNE: &str = "DELETE FROM event WHERE kind <> 'run.finished' AND at < ?1
     AND NOT EXISTS (SELECT 1 FROM event d WHERE d.subject = n.subject AND d.step = n.step
     AND d.kind IN ('step.done', 'step.observed') AND d.seq > n.seq))";
 
+/// A damaged journal that a new one has taken the place of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replaced {
+    /// Where it is kept.
+    pub aside: std::path::PathBuf,
+    /// What is wrong with it.
+    pub why: String,
+}
+
 /// The journal in a file, or in memory for tests and simulation.
 pub struct SqliteJournal {
     db: RefCell<Connection>,
@@ -80,6 +93,32 @@ impl SqliteJournal {
         Self::prepare(db, shown)
     }
 
+    /// Opens the journal for whoever holds the lock: looks for damage where that is due, keeps a damaged file aside,
+    /// and makes a new one in its place. The damaged one's path and what is wrong with it, if there was one.
+    ///
+    /// # Errors
+    /// As [`SqliteJournal::open`]; or a damaged file cannot be moved.
+    pub fn open_or_replace(state_dir: &Path, now: DateTime<Utc>) -> Answer<(Self, Option<Replaced>)> {
+        damage::keep_remains(state_dir, now)?;
+        let due = damage::check_due(state_dir);
+        let opened = Self::open(state_dir).and_then(|journal| match due {
+            Some(pragma) => damage::check(&journal, pragma).map(|()| journal),
+            None => Ok(journal),
+        });
+        match opened {
+            Err(JournalError::Corrupt { why, .. }) => {
+                let aside = damage::set_aside(state_dir, now)?;
+                damage::forget(state_dir);
+                Ok((Self::open(state_dir)?, Some(Replaced { aside, why })))
+            }
+            Err(e) => Err(e),
+            Ok(journal) => {
+                damage::forget(state_dir);
+                Ok((journal, None))
+            }
+        }
+    }
+
     /// Opens the journal for reading, beside whoever writes it.
     ///
     /// # Errors
@@ -97,7 +136,7 @@ impl SqliteJournal {
         if found > SCHEMA_VERSION {
             return Err(JournalError::Newer { path: shown, found, known: SCHEMA_VERSION });
         }
-        Ok(Self { db: RefCell::new(db), path: shown, fence: Cell::new(0) })
+        Ok(Self { db: RefCell::new(db), path: shown, fence: Cell::new(READER) })
     }
 
     /// A journal that is gone with the process.
@@ -111,6 +150,7 @@ impl SqliteJournal {
 
     fn prepare(mut db: Connection, path: String) -> Answer<Self> {
         let oops = |e: &rusqlite::Error| store("open", &path, e);
+        damage::untouched(&db, true);
         db.busy_timeout(BUSY).map_err(|e| oops(&e))?;
         db.pragma_update(None, "journal_mode", "WAL").map_err(|e| oops(&e))?;
         db.pragma_update(None, "synchronous", "FULL").map_err(|e| oops(&e))?;
@@ -128,6 +168,7 @@ impl SqliteJournal {
             tx.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(|e| oops(&e))?;
             tx.commit().map_err(|e| oops(&e))?;
         }
+        damage::untouched(&db, false);
         Ok(Self { db: RefCell::new(db), path, fence: Cell::new(0) })
     }
 
@@ -163,7 +204,11 @@ impl SqliteJournal {
     }
 
     fn oops(&self, what: &'static str, e: &rusqlite::Error) -> JournalError {
-        store(what, &self.path, e)
+        let failure = store(what, &self.path, e);
+        if matches!(failure, JournalError::Corrupt { .. }) && self.fence.get() != READER {
+            damage::remember(Path::new(&self.path));
+        }
+        failure
     }
 
     /// One write transaction under our fence.

@@ -2,6 +2,7 @@
 //! what goes wrong, what must have come of it. `promises` is checked at the end of every one.
 
 mod again;
+mod clock;
 mod crash;
 mod downtime;
 mod faults;
@@ -10,6 +11,7 @@ mod journal;
 mod overlap;
 mod plain;
 mod promises;
+mod rebuild;
 mod refused;
 mod reload;
 mod removal;

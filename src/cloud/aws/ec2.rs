@@ -7,7 +7,8 @@ use aws_sdk_ec2::types::{Filter, ResourceType, TagSpecification};
 
 use super::AwsCloud;
 use super::convert::{image, instance, sdk_tags, snapshot, status};
-use super::error::{Sent, answer_fault, end, fault};
+use super::error::{answer_fault, end, fault};
+use super::wire::Wire;
 use crate::cloud::port::{CreateImage, Ec2, Effect, ImageQuery, InstanceQuery, Page, Read, SnapshotEnd};
 use crate::domain::observed::{Image, Instance, InstanceStatus, Snapshot};
 use crate::domain::place::Place;
@@ -19,11 +20,11 @@ const VOLUME_PAGE_SIZE: i32 = 500;
 
 /// Sends one request in one region. A macro, since the SDK keeps the trait of its request builders to itself.
 macro_rules! send {
-    ($place:expr, $request:expr) => {{
-        let sent = Sent::default();
+    ($cloud:expr, $place:expr, $request:expr) => {{
+        let wire = Wire::new(&$cloud.ahead);
         let here = Config::builder().region(Region::new($place.region.clone()));
-        let answer = $request.customize().config_override(here).interceptor(sent.clone()).send().await;
-        answer.map_err(|error| fault(&error, sent.get()))
+        let answer = $request.customize().config_override(here).interceptor(wire.clone()).send().await;
+        answer.map_err(|error| fault(&error, &wire))
     }};
 }
 
@@ -38,21 +39,21 @@ impl Ec2 for AwsCloud {
             }
         };
         let request = self.ec2.describe_instances().set_filters(Some(filters)).max_results(PAGE_SIZE);
-        let answer = send!(place, request.set_next_token(page.map(str::to_owned)))?;
+        let answer = send!(self, place, request.set_next_token(page.map(str::to_owned)))?;
         let found = answer.reservations().iter().flat_map(aws_sdk_ec2::types::Reservation::instances);
         Ok(Page { items: found.map(instance).collect::<Read<_>>()?, next: token(answer.next_token()) })
     }
 
     async fn instance_status(&self, place: &Place, ids: &[String]) -> Read<Vec<InstanceStatus>> {
         let request = self.ec2.describe_instance_status().set_instance_ids(Some(ids.to_vec()));
-        let answer = send!(place, request.include_all_instances(true))?;
+        let answer = send!(self, place, request.include_all_instances(true))?;
         answer.instance_statuses().iter().map(status).collect()
     }
 
     async fn multi_attach_volumes(&self, place: &Place, page: Option<&str>) -> Read<Page<String>> {
         let filters = filter("multi-attach-enabled", &["true".to_owned()]);
         let request = self.ec2.describe_volumes().filters(filters).max_results(VOLUME_PAGE_SIZE);
-        let answer = send!(place, request.set_next_token(page.map(str::to_owned)))?;
+        let answer = send!(self, place, request.set_next_token(page.map(str::to_owned)))?;
         let ids = answer.volumes().iter().filter_map(|volume| volume.volume_id().map(str::to_owned));
         Ok(Page { items: ids.collect(), next: token(answer.next_token()) })
     }
@@ -65,14 +66,14 @@ impl Ec2 for AwsCloud {
             ImageQuery::Tag(key, value) => filter(&format!("tag:{key}"), std::slice::from_ref(value)),
         };
         let request = self.ec2.describe_images().owners("self").include_disabled(true).filters(filters);
-        let answer = send!(place, request.max_results(PAGE_SIZE).set_next_token(page.map(str::to_owned)))?;
+        let answer = send!(self, place, request.max_results(PAGE_SIZE).set_next_token(page.map(str::to_owned)))?;
         let items = answer.images().iter().map(image).collect::<Read<_>>()?;
         Ok(Page { items, next: token(answer.next_token()) })
     }
 
     async fn snapshots(&self, place: &Place, ids: &[String], page: Option<&str>) -> Read<Page<Snapshot>> {
         let request = self.ec2.describe_snapshots().owner_ids("self").filters(filter("snapshot-id", ids));
-        let answer = send!(place, request.max_results(PAGE_SIZE).set_next_token(page.map(str::to_owned)))?;
+        let answer = send!(self, place, request.max_results(PAGE_SIZE).set_next_token(page.map(str::to_owned)))?;
         let items = answer.snapshots().iter().map(snapshot).collect::<Read<_>>()?;
         Ok(Page { items, next: token(answer.next_token()) })
     }
@@ -92,7 +93,7 @@ impl Ec2 for AwsCloud {
             call =
                 call.tag_specifications(tagged(ResourceType::Image)).tag_specifications(tagged(ResourceType::Snapshot));
         }
-        match send!(place, call) {
+        match send!(self, place, call) {
             Ok(answer) => {
                 let request_id = answer.request_id().map(str::to_owned);
                 match answer.image_id {
@@ -106,7 +107,7 @@ impl Ec2 for AwsCloud {
 
     async fn deregister_image(&self, place: &Place, image: &str) -> Effect<Vec<SnapshotEnd>> {
         let call = self.ec2.deregister_image().image_id(image).delete_associated_snapshots(true);
-        match send!(place, call) {
+        match send!(self, place, call) {
             Ok(answer) if answer.r#return() == Some(false) => {
                 Effect::Unknown(answer_fault(format!("DeregisterImage of {image}: the answer is `false`")))
             }
@@ -123,7 +124,7 @@ impl Ec2 for AwsCloud {
     }
 
     async fn delete_snapshot(&self, place: &Place, snapshot: &str) -> Effect<()> {
-        match send!(place, self.ec2.delete_snapshot().snapshot_id(snapshot)) {
+        match send!(self, place, self.ec2.delete_snapshot().snapshot_id(snapshot)) {
             Ok(answer) => Effect::Done { value: (), request_id: answer.request_id().map(str::to_owned) },
             Err(fault) => end(fault),
         }

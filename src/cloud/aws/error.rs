@@ -1,13 +1,11 @@
 //! What an error of the SDK means: the one place that decides whether a request can have been sent.
 
 use std::error::Error;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use aws_sdk_ec2::config::interceptors::BeforeTransmitInterceptorContextRef;
-use aws_sdk_ec2::config::{ConfigBag, Intercept, RuntimeComponents};
-use aws_sdk_ec2::error::{BoxError, ProvideErrorMetadata, SdkError};
+use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ec2::operation::RequestId;
+
+use super::wire::Wire;
 
 use crate::cloud::classify::{Class, classify};
 use crate::cloud::port::{Effect, Fault};
@@ -20,36 +18,8 @@ const CAUSES_CHARS_MAX: usize = 300;
 /// A longer request id is none (EC2's have 36 characters).
 const REQUEST_ID_MAX: usize = 64;
 
-/// Notes whether the SDK handed a request to the HTTP client: before that (credentials, endpoint, signature),
-/// nothing can have been sent.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Sent(Arc<AtomicBool>);
-
-impl Sent {
-    /// Whether it did.
-    pub(super) fn get(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-impl Intercept for Sent {
-    fn name(&self) -> &'static str {
-        "Sent"
-    }
-
-    fn read_before_transmit(
-        &self,
-        _: &BeforeTransmitInterceptorContextRef<'_>,
-        _: &RuntimeComponents,
-        _: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        self.0.store(true, Ordering::Relaxed);
-        Ok(())
-    }
-}
-
-/// The fault that `error` is; `sent` says whether the request reached the HTTP client.
-pub(super) fn fault<E>(error: &SdkError<E>, sent: bool) -> Fault
+/// The fault that `error` is; `wire` saw the request on its way.
+pub(super) fn fault<E>(error: &SdkError<E>, wire: &Wire) -> Fault
 where
     E: ProvideErrorMetadata + Error + 'static,
 {
@@ -70,13 +40,12 @@ where
         };
     }
     let causes = causes(error);
-    if !sent {
-        return not_sent(causes);
-    }
+    let Some(endpoint) = wire.endpoint() else { return not_sent(causes) };
     match error {
         SdkError::DispatchFailure(_) if never_connected(error) => {
             let advice = "check the network, its proxy and AWS_ENDPOINT_URL";
-            own(Class::NeverSent, "Connection", format!("no connection could be made ({causes}); {advice}"))
+            let what = format!("no connection could be made to {endpoint} ({causes}); {advice}");
+            own(Class::NeverSent, "Connection", what)
         }
         SdkError::TimeoutError(_) => own(Class::Transient, "Timeout", causes),
         SdkError::ResponseError(context) => Fault {

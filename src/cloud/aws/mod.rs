@@ -6,6 +6,7 @@
 mod convert;
 mod ec2;
 mod error;
+mod wire;
 
 use std::time::Duration;
 
@@ -15,8 +16,11 @@ use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, SdkConfig};
 
+use chrono::TimeDelta;
+
 use super::port::{Caller, Identity, Read};
-use error::{Sent, answer_fault, fault};
+use error::{answer_fault, fault};
+use wire::{Ahead, Wire};
 
 /// A connection that is not made within this time was never made (the SDK's own default, held here).
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(3_100);
@@ -28,6 +32,7 @@ pub struct AwsCloud {
     ec2: aws_sdk_ec2::Client,
     sts: aws_sdk_sts::Client,
     home: Option<String>,
+    ahead: Ahead,
 }
 
 impl AwsCloud {
@@ -58,6 +63,7 @@ impl AwsCloud {
             ec2: aws_sdk_ec2::Client::new(&sdk),
             sts: aws_sdk_sts::Client::new(&sdk),
             home: sdk.region().map(ToString::to_string),
+            ahead: Ahead::default(),
         }
     }
 }
@@ -65,9 +71,9 @@ impl AwsCloud {
 #[async_trait(?Send)]
 impl Identity for AwsCloud {
     async fn whoami(&self) -> Read<Caller> {
-        let sent = Sent::default();
-        let answer = self.sts.get_caller_identity().customize().interceptor(sent.clone()).send().await;
-        let caller = answer.map_err(|error| fault(&error, sent.get()))?;
+        let wire = Wire::new(&self.ahead);
+        let answer = self.sts.get_caller_identity().customize().interceptor(wire.clone()).send().await;
+        let caller = answer.map_err(|error| fault(&error, &wire))?;
         match (caller.account, caller.arn) {
             (Some(account), Some(arn)) => Ok(Caller { account, arn }),
             _ => Err(answer_fault("GetCallerIdentity: the answer names no account")),
@@ -76,5 +82,9 @@ impl Identity for AwsCloud {
 
     fn home_region(&self) -> Option<String> {
         self.home.clone()
+    }
+
+    fn clock_ahead(&self) -> Option<TimeDelta> {
+        self.ahead.get()
     }
 }

@@ -4,6 +4,8 @@
 //! as Unknown and is never sent twice. A list is complete or it is a fault.
 
 mod bucket;
+mod explain;
+mod skew;
 #[cfg(test)]
 mod tests;
 
@@ -14,6 +16,8 @@ use std::time::Duration;
 
 pub use self::bucket::Api;
 use self::bucket::Gate;
+use self::explain::explain;
+use self::skew::Skew;
 use super::classify::Class;
 use super::port::{
     Caller, CreateImage, Ec2, Effect, FILTER_VALUES_MAX, Fault, Identity, ImageQuery, InstanceQuery, Page, Read,
@@ -53,13 +57,14 @@ pub struct Governed {
     clock: Clock,
     share: f64,
     gates: RefCell<BTreeMap<(Place, Api), Rc<Gate>>>,
+    skew: Skew,
 }
 
 impl Governed {
     /// Holds each API of each place to `api_share` (0 to 1) of its documented rate.
     #[must_use]
     pub fn new(inner: Rc<dyn Backend>, clock: Clock, api_share: f64) -> Self {
-        Self { inner, clock, share: api_share, gates: RefCell::default() }
+        Self { inner, clock, share: api_share, gates: RefCell::default(), skew: Skew::default() }
     }
 
     /// All instances that `query` finds, by id. No ids find nothing; no tags are refused, as they would find all.
@@ -209,6 +214,12 @@ impl Governed {
         self.inner.home_region()
     }
 
+    /// Why nothing may be begun by this machine's clock, if it is too far from AWS's.
+    #[must_use]
+    pub fn clock_off(&self) -> Option<String> {
+        self.skew.off()
+    }
+
     /// All pages, or a fault.
     async fn list<T>(&self, place: &Place, api: Api, ask: impl AsyncFn(Option<&str>) -> Read<Page<T>>) -> Read<Vec<T>> {
         let mut items = Vec::new();
@@ -232,6 +243,7 @@ impl Governed {
         loop {
             gate.pass(self.clock).await;
             let answer = self.clock.timeout(READ_DEADLINE, ask()).await;
+            self.skew.note(self.inner.clock_ahead());
             let fault = match answer.unwrap_or_else(|| Err(no_answer(place, api, READ_DEADLINE))) {
                 Ok(value) => return Ok(value),
                 Err(fault) => fault,
@@ -241,7 +253,7 @@ impl Governed {
             }
             let again = matches!(fault.class, Class::Throttled | Class::Transient | Class::NeverSent);
             if !again || attempt == READ_ATTEMPTS {
-                return Err(fault);
+                return Err(explain(api, place, self.clock_off().as_deref(), fault));
             }
             self.clock.sleep(backoff(READ_BACKOFF, attempt)).await;
             attempt += 1;
@@ -257,9 +269,10 @@ impl Governed {
             let Some(end) = self.clock.timeout(EFFECT_DEADLINE, act()).await else {
                 return Effect::Unknown(no_answer(place, api, EFFECT_DEADLINE));
             };
+            self.skew.note(self.inner.clock_ahead());
             let Effect::Refused(fault) = end else { return end };
             if fault.class != Class::Throttled {
-                return Effect::Refused(fault);
+                return Effect::Refused(explain(api, place, self.clock_off().as_deref(), fault));
             }
             gate.throttled(self.clock.now());
             if attempt == EFFECT_ATTEMPTS {

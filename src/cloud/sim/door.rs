@@ -9,9 +9,10 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
+use chrono::TimeDelta;
 use futures_util::stream;
 
 use super::error::ApiError;
@@ -59,6 +60,7 @@ pub async fn serve(
         .route("/_sim/world", get(show_world))
         .route("/_sim/calls", get(show_calls))
         .route("/_sim/faults", get(show_faults).post(add_faults).delete(clear_faults))
+        .route("/_sim/clock", post(set_date))
         .route("/_sim/instances/{id}", post(script_instance))
         .with_state(Door { world, clock });
     tokio::select! {
@@ -104,14 +106,19 @@ async fn request(State(door): State<Door>, headers: HeaderMap, uri: Uri, body: B
         Delivery::Late(seconds) => door.clock.sleep(Duration::try_from_secs_f64(seconds).unwrap_or_default()).await,
         Delivery::Cut => return cut(),
     }
-    match (action, reply.outcome) {
+    let date = door.clock.now() + TimeDelta::seconds(door.world().date_ahead);
+    let mut response = match (action, reply.outcome) {
         (Some(action), Ok(answer)) => {
             document(200, &reply.request_id, xml::answer(&action, &answer, &reply.request_id))
         }
         (_, Err(error)) => document(error.status, &reply.request_id, xml::error(&error, &reply.request_id, sts)),
         // Without an action there is no answer.
         (None, Ok(_)) => document(500, &reply.request_id, xml::error(&ApiError::internal(), &reply.request_id, sts)),
+    };
+    if let Ok(date) = HeaderValue::from_str(&date.format("%a, %d %b %Y %H:%M:%S GMT").to_string()) {
+        response.headers_mut().insert(header::DATE, date);
     }
+    response
 }
 
 /// Who calls, and which region: from the credential scope of the signature, which is not verified.
@@ -173,6 +180,17 @@ async fn add_faults(State(door): State<Door>, body: Bytes) -> Response {
             axum::Json(&world.faults).into_response()
         }
         Err(error) => (StatusCode::BAD_REQUEST, format!("not a list of faults: {error}\n")).into_response(),
+    }
+}
+
+/// From now on the Date of answers is as many seconds ahead as the body says: a client whose clock is wrong.
+async fn set_date(State(door): State<Door>, body: String) -> Response {
+    match body.trim().parse() {
+        Ok(seconds) => {
+            door.world().date_ahead = seconds;
+            StatusCode::NO_CONTENT.into_response()
+        }
+        Err(error) => (StatusCode::BAD_REQUEST, format!("not a number of seconds: {error}\n")).into_response(),
     }
 }
 

@@ -33,6 +33,36 @@ impl ApiError {
         Self { status: 503, code: "RequestLimitExceeded".into(), message: "Request limit exceeded.".into() }
     }
 
+    /// No policy allows the action. EC2 guide, "Decode an authorization failure message", with the words that it has
+    /// had since 2024.
+    #[must_use]
+    pub fn denied(api: &str, account: &str) -> Self {
+        let service = if api == "GetCallerIdentity" { "sts" } else { "ec2" };
+        let message = format!(
+            "You are not authorized to perform this operation. User: arn:aws:iam::{account}:user/simulated is not \
+             authorized to perform: {service}:{api} on resource: * because no identity-based policy allows the \
+             {service}:{api} action. Encoded authorization failure message: aZ09{}",
+            "x-Y_".repeat(60)
+        );
+        Self { status: 403, code: "UnauthorizedOperation".into(), message }
+    }
+
+    /// The session has expired (EC2 API error-codes page: RequestExpired; ExpiredToken is STS's).
+    #[must_use]
+    pub fn expired() -> Self {
+        Self { status: 400, code: "RequestExpired".into(), message: "Request has expired.".into() }
+    }
+
+    /// The key is not valid in the region.
+    #[must_use]
+    pub fn bad_key() -> Self {
+        Self {
+            status: 401,
+            code: "AuthFailure".into(),
+            message: "AWS was not able to validate the provided access credentials".into(),
+        }
+    }
+
     /// A server error (HTTP 500): whether the request took effect is unknown to the client.
     #[must_use]
     pub fn internal() -> Self {

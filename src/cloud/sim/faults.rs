@@ -8,6 +8,12 @@ use serde::{Deserialize, Serialize};
 pub enum FaultKind {
     /// RequestLimitExceeded, no effect.
     Throttle,
+    /// UnauthorizedOperation: no policy allows the action.
+    Denied,
+    /// RequestExpired: the session has expired.
+    Expired,
+    /// AuthFailure: the key is unknown, or the region is not enabled.
+    BadKey,
     /// HTTP 500 InternalError, no effect.
     ErrorBefore,
     /// HTTP 500 InternalError after the effect.

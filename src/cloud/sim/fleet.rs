@@ -181,6 +181,7 @@ impl Fleet {
             served: 0,
             calls: Default::default(),
             buckets: Default::default(),
+            date_ahead: 0,
             dirty: true,
         };
         for member in &self.instances {

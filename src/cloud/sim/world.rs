@@ -73,6 +73,9 @@ pub struct World {
     pub calls: Calls,
     #[serde(skip)]
     pub(super) buckets: Buckets,
+    /// The door's answers bear a Date this many seconds ahead of the clock (negative: behind).
+    #[serde(skip)]
+    pub date_ahead: i64,
     /// Something changed since the last save.
     #[serde(skip)]
     pub(super) dirty: bool,

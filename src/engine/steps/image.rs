@@ -116,12 +116,15 @@ impl Step for MakeImage {
 
     fn forbidden(&self) -> Option<String> {
         let Target { shared, active, plan, occurrence, subject, .. } = &self.0;
-        if let Some(why) = shared.barred.borrow().clone() {
+        if let Some(why) = shared.barred.borrow().clone().or_else(|| shared.cloud.clock_off()) {
             return Some(why);
         }
         let state = self.0.state().filter(|s| s.reboots)?;
         if state.slot == Slot::Freed {
-            return Some("it counts as back in service already, so it is not rebooted".into());
+            return Some(match state.freed.as_deref() {
+                Some("terminated") => "the instance was terminated before its image was made".into(),
+                _ => "it counts as back in service already, so it is not rebooted".into(),
+            });
         }
         let own = shared.own_machine.borrow().forbids(&subject.id);
         own.or_else(|| closed(shared, active, plan, occurrence))

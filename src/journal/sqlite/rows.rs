@@ -1,13 +1,28 @@
 //! Rows of the journal's tables, read back into values.
 
 use chrono::{DateTime, TimeZone as _, Utc};
-use rusqlite::Row;
+use rusqlite::{ErrorCode, Row};
 
 use crate::domain::event::{Decision, Draft, Event, Kind, Occurrence, Trigger};
 use crate::journal::JournalError;
 
+/// What SQLite's refusal means, and what to do about it.
 pub fn store(what: &'static str, path: &str, e: &rusqlite::Error) -> JournalError {
-    JournalError::Store { what, path: path.to_owned(), why: e.to_string() }
+    let (path, why) = (path.to_owned(), e.to_string());
+    let advice = match e.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => return JournalError::Corrupt { path, why },
+        Some(ErrorCode::DiskFull) => "free space in its file system",
+        Some(ErrorCode::SystemIoFailure) => "look at the disk and its space: `df`, `dmesg`",
+        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+            "the user that runs stillframe must be able to write to the file and its directory, and the file system \
+             must not be read-only"
+        }
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            "another program holds it; close what has it open, such as `sqlite3`"
+        }
+        _ => return JournalError::Store { what, path, why },
+    };
+    JournalError::Store { what, path, why: format!("{why}; {advice}") }
 }
 
 pub fn instant(millis: i64) -> DateTime<Utc> {

@@ -29,7 +29,7 @@ pub async fn broken(rig: &Rig) -> Vec<String> {
     slots(rig, now, &mut broken).await;
     let intents = intents(rig).await;
     let world = rig.world();
-    once(&world, &intents, &mut broken);
+    once(&world, &intents, rig.lost, &mut broken);
     windows(rig, &world, &mut broken);
     in_flight(rig, &world, &mut broken);
     snapshots(&world, &mut broken);
@@ -66,15 +66,22 @@ async fn intents(rig: &Rig) -> BTreeMap<String, DateTime<Utc>> {
 }
 
 /// One occurrence, one CreateImage, one reboot; and none without an intent.
-fn once(world: &World, intents: &BTreeMap<String, DateTime<Utc>>, broken: &mut Vec<String>) {
+fn once(
+    world: &World,
+    intents: &BTreeMap<String, DateTime<Utc>>,
+    lost: Option<DateTime<Utc>>,
+    broken: &mut Vec<String>,
+) {
     let mut effects: BTreeMap<&str, u32> = BTreeMap::new();
     for call in world.calls.of("CreateImage") {
         let name = call.parameters.get("Name").map_or("", String::as_str);
         if call.effect {
             *effects.entry(name).or_default() += 1;
         }
-        // The journal keeps milliseconds.
-        if intents.get(name).is_none_or(|at| *at > call.at + TimeDelta::milliseconds(1)) {
+        // The journal keeps milliseconds; what was written of earlier calls is lost with it.
+        if lost.is_none_or(|lost| call.at > lost)
+            && intents.get(name).is_none_or(|at| *at > call.at + TimeDelta::milliseconds(1))
+        {
             broken.push(format!("CreateImage {name} at {} without an intent before it", call.at));
         }
     }

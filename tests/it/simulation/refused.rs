@@ -34,7 +34,7 @@ fn count(rig: &Rig, kind: &Kind, instance: &str) -> usize {
 
 #[tokio::test(start_paused = true)]
 async fn a_final_refusal_ends_its_target_and_nothing_else() {
-    for answer in [DENIED, ("InvalidParameterValue", "Value (x) is invalid"), ("ExpiredToken", "expired")] {
+    for answer in [DENIED, ("InvalidParameterValue", "Value (x) is invalid"), ("AuthFailure", "not valid")] {
         let mut rig = Rig::new(&fleet(3), vec![plan("web", "0,20 2 * * *")]);
         refuse(&rig, answer, 1);
         rig.start();
@@ -51,6 +51,19 @@ async fn a_final_refusal_ends_its_target_and_nothing_else() {
         assert_eq!(count(&rig, &Kind::SlotFreed, &id(1)), 2, "{}", rig.story());
         assert_eq!(rig.errors().len(), 1, "a plain failure calls a person once\n{}", rig.story());
     }
+}
+
+/// The SDK may renew the session meanwhile.
+#[tokio::test(start_paused = true)]
+async fn an_expired_session_is_waited_for() {
+    let mut rig = Rig::new(&fleet(2), vec![plan("web", "0 2 * * *")]);
+    refuse(&rig, ("ExpiredToken", "expired"), 5);
+    rig.start();
+    rig.run(mins(30)).await;
+    rig.stop().await;
+    promises::hold(&rig).await;
+    assert_eq!(rig.outcomes("web"), ["02:00 done"], "{}", rig.story());
+    assert_eq!(rig.all_reboots(), 2, "{}", rig.story());
 }
 
 /// The same, with a death at each record in turn.

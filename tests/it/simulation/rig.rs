@@ -113,6 +113,8 @@ pub struct Rig {
     pub own_clock: Option<Clock>,
     /// Its service manager.
     pub manager: Rc<Told>,
+    /// When the journal was lost last.
+    pub lost: Option<DateTime<Utc>>,
     life: Option<Life>,
 }
 
@@ -141,6 +143,7 @@ impl Rig {
             script: Rc::default(),
             own_clock: None,
             manager: Rc::default(),
+            lost: None,
             life: None,
         }
     }
@@ -162,6 +165,7 @@ impl Rig {
             script: Rc::default(),
             own_clock: None,
             manager: Rc::default(),
+            lost: None,
             life: None,
         }
     }
@@ -186,6 +190,7 @@ impl Rig {
                 script.hear(event);
             }),
         ));
+        shared.rebuild.set(self.lost.is_some());
         let (changes, new) = mpsc::channel(1);
         let engine = Engine::new(Rc::clone(&shared), self.plans.clone(), Mode::Daemon)
             .hosted(Rc::clone(&self.manager) as Rc<_>)
@@ -285,6 +290,13 @@ impl Rig {
             drop(life.engine);
             drop(life.shared.take_tasks()); // they hold what holds them
         }
+    }
+
+    /// The process ends at once, and its journal is gone; the installation file stays.
+    pub fn lose_journal(&mut self) {
+        self.crash();
+        self.journal = Rc::new(Mortal::new());
+        self.lost = Some(self.clock.now());
     }
 
     /// What the tasks of the running process share.

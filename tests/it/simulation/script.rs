@@ -4,6 +4,7 @@
 use std::cell::{Cell, RefCell};
 
 use async_trait::async_trait;
+use chrono::TimeDelta;
 use stillframe::cloud::classify::classify;
 use stillframe::cloud::port::{
     Caller, CreateImage, Ec2, Effect, Fault, Identity, ImageQuery, InstanceQuery, Page, Read, SnapshotEnd,
@@ -40,6 +41,8 @@ pub struct Script {
     moments: RefCell<Vec<Moment>>,
     /// DeregisterImage leaves the snapshots where they are.
     pub leaves_snapshots: Cell<bool>,
+    /// What answers tell of the daemon's clock.
+    pub clock_ahead: Cell<Option<TimeDelta>>,
     /// How many requests were refused.
     pub refused: Cell<u32>,
 }
@@ -168,5 +171,9 @@ impl Identity for Scripted {
 
     fn home_region(&self) -> Option<String> {
         self.world.home_region()
+    }
+
+    fn clock_ahead(&self) -> Option<TimeDelta> {
+        self.script.clock_ahead.get()
     }
 }

@@ -26,7 +26,7 @@ const APIS: [&str; 9] = [
 ];
 
 /// Says which seed it was when anything panics.
-struct Told(u64);
+pub struct Told(pub u64);
 
 impl Drop for Told {
     fn drop(&mut self) {
@@ -36,7 +36,7 @@ impl Drop for Told {
     }
 }
 
-fn fleet(rng: &mut Rng, seed: u64) -> String {
+pub fn fleet(rng: &mut Rng, seed: u64) -> String {
     let count = rng.u32(1..=5);
     let members: Vec<String> = (1..=count)
         .map(|n| {
@@ -64,7 +64,7 @@ fn fleet(rng: &mut Rng, seed: u64) -> String {
     )
 }
 
-fn random_plan(rng: &mut Rng, name: &str) -> Plan {
+pub fn random_plan(rng: &mut Rng, name: &str) -> Plan {
     let mut minutes: Vec<u32> = (0..rng.u32(1..=4)).map(|_| rng.u32(0..55)).collect();
     minutes.sort_unstable();
     minutes.dedup();
@@ -83,7 +83,7 @@ fn random_plan(rng: &mut Rng, name: &str) -> Plan {
     plan
 }
 
-fn fault(rng: &mut Rng) -> Fault {
+pub fn fault(rng: &mut Rng) -> Fault {
     let api = APIS[rng.usize(..APIS.len())];
     let kind = match rng.u32(0..6) {
         0 => FaultKind::Throttle,

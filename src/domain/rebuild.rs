@@ -1,0 +1,168 @@
+//! What the tags of our images prove of a lost journal: which occurrences made images, which of these are not ready
+//! yet, and which instances may still be down.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Value, json};
+
+use super::event::{Draft, Kind, Outcome, gone};
+use super::naming::{Marks, Role};
+use super::observed::{Image, ImageState, InstanceState, InstanceStatus};
+use super::place::Subject;
+
+/// An instance that is not healthy now counts as down because of us if we rebooted it within this time.
+pub const RECENT: TimeDelta = TimeDelta::hours(24);
+
+/// One of our images, as it was listed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evidence {
+    /// The instance that it was made of.
+    pub subject: Subject,
+    /// The image.
+    pub image: Image,
+    /// What its tags say.
+    pub marks: Marks,
+}
+
+impl Evidence {
+    fn rebooted(&self) -> bool {
+        self.marks.consistency == "reboot"
+    }
+
+    fn recent(&self, now: DateTime<Utc>) -> bool {
+        now - self.image.created < RECENT
+    }
+}
+
+/// What is proven of one target.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Proven {
+    /// The instance.
+    pub subject: Subject,
+    /// Its image's id.
+    pub image: String,
+    /// Its image's name.
+    pub name: String,
+    /// Its image's state, in EC2's word.
+    pub state: &'static str,
+    /// Whether it was asked to be rebooted.
+    pub reboots: bool,
+    /// Whether it may still be down for it.
+    pub down: bool,
+    /// How it ended, if it has.
+    pub ended: Option<Outcome>,
+}
+
+/// The targets of each occurrence that made images: plan and due.
+pub type Occurrences = BTreeMap<(String, DateTime<Utc>), Vec<Proven>>;
+
+/// The instances whose status checks must be known: the last reboot of each may still be under way.
+#[must_use]
+pub fn to_ask(evidence: &[Evidence], now: DateTime<Utc>) -> Vec<String> {
+    let newest = newest_reboots(evidence);
+    newest.into_values().filter(|e| e.recent(now)).map(|e| e.subject.id.clone()).collect()
+}
+
+/// What all of our images in one place prove. `settle` is how long a plan distrusts status checks after a call.
+#[must_use]
+pub fn prove(
+    evidence: &[Evidence],
+    checks: &BTreeMap<String, InstanceStatus>,
+    settle: impl Fn(&str) -> TimeDelta,
+    now: DateTime<Utc>,
+) -> Occurrences {
+    let newest = newest_reboots(evidence);
+    let mut occurrences = Occurrences::new();
+    for e in evidence.iter().filter(|e| e.marks.role == Role::Image && e.image.state != ImageState::Deregistered) {
+        let last = newest.get(&e.subject).is_some_and(|last| last.image.id == e.image.id);
+        let down = last
+            && e.recent(now)
+            && checks.get(&e.subject.id).is_some_and(|seen| {
+                // A reboot leaves no instance stopped: that was a person.
+                let out = gone(seen.state) || seen.state == InstanceState::Stopped;
+                !out && (!seen.healthy() || now - e.image.created < settle(&e.marks.plan))
+            });
+        let ended = match e.image.state {
+            _ if down => None,
+            ImageState::Available | ImageState::Disabled => Some(Outcome::Done),
+            // Whether a person was called for it is not known.
+            state if state.dead() && !e.recent(now) => Some(Outcome::Failed),
+            _ => None,
+        };
+        occurrences.entry((e.marks.plan.clone(), e.marks.due)).or_default().push(Proven {
+            subject: e.subject.clone(),
+            image: e.image.id.clone(),
+            name: e.image.name.clone(),
+            state: e.image.state.as_str(),
+            reboots: e.rebooted(),
+            down,
+            ended,
+        });
+    }
+    occurrences
+}
+
+/// The newest image of each instance that was made with a reboot.
+fn newest_reboots(evidence: &[Evidence]) -> BTreeMap<Subject, &Evidence> {
+    let mut newest: BTreeMap<Subject, &Evidence> = BTreeMap::new();
+    for e in evidence.iter().filter(|e| e.marks.role == Role::Image && e.rebooted()) {
+        let key = |e: &Evidence| (e.image.created, e.image.name.clone());
+        let last = newest.entry(e.subject.clone()).or_insert(e);
+        if key(e) > key(last) {
+            *last = e;
+        }
+    }
+    newest
+}
+
+/// Whether an occurrence has anything left to wait for.
+#[must_use]
+pub fn open(targets: &[Proven]) -> bool {
+    targets.iter().any(|t| t.ended.is_none())
+}
+
+/// The events that stand for what is proven of one run, to be written in one transaction before its row.
+#[must_use]
+pub fn drafts(run: &str, trigger: &str, plan_hash: &str, targets: &[Proven]) -> Vec<Draft> {
+    let started = json!({ "trigger": trigger, "plan_hash": plan_hash, "only": [], "rebuilt": true });
+    let mut drafts = vec![Draft::of_run(run, Kind::RunStarted, started)];
+    let of = |t: &Proven, kind: Kind, data: Value| Draft::of(run, &t.subject, kind, data);
+    for t in targets {
+        drafts.push(of(t, Kind::TargetSelected, json!({ "reboots": t.reboots })));
+    }
+    drafts.push(Draft::of_run(run, Kind::TargetSelected, json!({ "targets": targets.len(), "skipped": 0 })));
+    for t in targets {
+        let intent = json!({ "name": t.name, "no_reboot": !t.reboots });
+        drafts.push(of(t, Kind::StepIntent, intent).at_step("image", 1));
+        if t.down {
+            drafts.push(of(
+                t,
+                Kind::SlotTaken,
+                json!({ "reason": "rebooted by CreateImage before the journal was lost" }),
+            ));
+        }
+        let made = json!({ "image": t.image, "adopted": true });
+        drafts.push(of(t, Kind::StepDone, made).at_step("image", 1));
+        if let Some(outcome) = t.ended {
+            let reason =
+                if outcome == Outcome::Done { String::new() } else { format!("the image {} is {}", t.image, t.state) };
+            let seen = json!({ "outcome": outcome.as_str(), "state": t.state, "image": t.image, "reason": reason });
+            drafts.push(of(t, Kind::StepObserved, seen).at_step("image", 1));
+            let end = json!({ "outcome": outcome.as_str(), "reason": reason, "image": t.image, "alarmed": true });
+            drafts.push(of(t, Kind::TargetFinished, end));
+        }
+    }
+    if !open(targets) {
+        let failed = targets.iter().filter(|t| t.ended == Some(Outcome::Failed)).count();
+        let outcome = if failed > 0 { Outcome::Failed } else { Outcome::Done };
+        let counts = json!({
+            "outcome": outcome.as_str(), "done": targets.len() - failed, "failed": failed, "skipped": 0, "deleted": 0,
+        });
+        drafts.push(Draft::of_run(run, Kind::RunFinished, counts));
+    }
+    drafts
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,352 @@
+//! A lost journal is made anew from the tags of our images, before anything is decided: what made an image is not
+//! imaged again, what is pending is gone on with, who may be down counts as down. It deletes nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Value, json};
+
+use super::daemon::decided;
+use super::observe::{FIRST, longer};
+use super::plans::Scheduled;
+use super::recover;
+use super::shared::{Shared, Stop};
+use super::steps::back;
+use crate::cloud::port::{ImageQuery, Read};
+use crate::domain::event::{Decision, Draft, Kind, Occurrence, Trigger};
+use crate::domain::naming::{self, Ownership, TAG_PREFIX, run_name};
+use crate::domain::place::Place;
+use crate::domain::plan::Plan;
+use crate::domain::rebuild::{self, Evidence, Occurrences, Proven};
+use crate::domain::rollout::Down;
+use crate::domain::schedule::Timetable;
+use crate::journal::{Answer, JournalError};
+
+/// A journal that cannot be written is tried again after this long.
+const JOURNAL_RETRY: Duration = Duration::from_secs(1);
+
+/// What may not be decided yet.
+#[derive(Debug, Default)]
+pub struct Unproven {
+    /// Why no plan may begin anything: who is down may not be known yet.
+    all: Option<String>,
+    /// Why one plan may not.
+    plans: BTreeMap<String, String>,
+}
+
+impl Unproven {
+    /// Why `plan` may begin nothing yet.
+    #[must_use]
+    pub fn holds(&self, plan: &str) -> Option<String> {
+        self.all.clone().or_else(|| self.plans.get(plan).cloned())
+    }
+}
+
+/// What is known of a plan in force.
+struct Known {
+    plan: Rc<Plan>,
+    hash: String,
+    timetable: Timetable,
+    /// Since when this journal is there: what came due later is decided as always.
+    since: DateTime<Utc>,
+}
+
+/// Whether the journal has lost its past, or a rebuild of it was cut off. Asked before `daemon.started` is written.
+///
+/// # Errors
+/// The journal's.
+pub(super) async fn pending(shared: &Shared) -> Answer<bool> {
+    let reader = shared.journal.reader();
+    let Some(started) = reader.newest_of("", Kind::DaemonStarted.as_str()).await? else {
+        return Ok(shared.rebuild.get());
+    };
+    let begun = started.draft.data.get("rebuild").and_then(Value::as_bool).unwrap_or(false);
+    let ended = reader.newest_of("", Kind::JournalRebuilt.as_str()).await?;
+    Ok(begun && ended.is_none_or(|ended| ended.seq < started.seq))
+}
+
+/// Holds all plans, and rebuilds beside the engine's loop until each may go on.
+pub(super) fn begin(shared: &Rc<Shared>, scheduled: &BTreeMap<String, Scheduled>, attempt: u32) {
+    let why = "the journal is lost; it is being rebuilt from the tags of the images in AWS";
+    tracing::warn!(event = "journal.rebuilding", reason = why, "nothing is begun until that is done");
+    shared.unproven.borrow_mut().all = Some(why.to_owned());
+    let known = scheduled.values().map(|s| Known {
+        plan: Rc::clone(&s.plan),
+        hash: s.hash.clone(),
+        timetable: s.timetable.clone(),
+        since: s.settled,
+    });
+    let mut rebuild = Rebuild {
+        shared: Rc::clone(shared),
+        left: known.map(|known| (known.plan.name.clone(), known)).collect(),
+        told: BTreeSet::new(),
+        counts: Counts::default(),
+    };
+    shared.spawn(async move {
+        // Cut off by draining, it begins anew at the next start and finds what it has written.
+        let _ = rebuild.carry_out(attempt).await;
+    });
+}
+
+#[derive(Default)]
+struct Counts {
+    images: usize,
+    occurrences: usize,
+    going_on: usize,
+    down: usize,
+    missed: usize,
+}
+
+struct Rebuild {
+    shared: Rc<Shared>,
+    /// The plans that are not rebuilt yet.
+    left: BTreeMap<String, Known>,
+    /// Faults that were said, by place.
+    told: BTreeSet<String>,
+    counts: Counts,
+}
+
+impl Rebuild {
+    async fn carry_out(&mut self, attempt: u32) -> Result<(), Stop> {
+        let mut wait = FIRST;
+        loop {
+            if self.round().await? {
+                break;
+            }
+            self.shared.pause(wait).await?;
+            wait = longer(wait);
+        }
+        let Counts { images, occurrences, going_on, down, missed } = self.counts;
+        let reason = format!(
+            "{occurrences} occurrences from {images} images; {going_on} of them go on, {down} instances count as down, \
+             {missed} later occurrences are recorded as missed"
+        );
+        let data = json!({
+            "reason": reason, "images": images, "occurrences": occurrences, "going_on": going_on, "down": down,
+            "missed": missed,
+        });
+        let event = Draft { attempt, ..Draft::of_run("", Kind::JournalRebuilt, data) };
+        self.shared.record_result(&[event]).await.map(|_| ())
+    }
+
+    /// Lists all places of the plans that are left, and rebuilds those whose places can all be listed. Whether no plan
+    /// is left.
+    async fn round(&mut self) -> Result<bool, Stop> {
+        let Some(places) = self.places().await? else { return Ok(false) };
+        let mut proven = Occurrences::new();
+        let mut refused: BTreeMap<&Place, String> = BTreeMap::new();
+        let mut images = BTreeMap::new();
+        for place in places.values().flatten().collect::<BTreeSet<_>>() {
+            match self.shared.unless_drained(self.look(place)).await? {
+                Ok((found, evidence)) => {
+                    *images.entry(place.clone()).or_insert(0) += evidence;
+                    for (key, targets) in found {
+                        proven.entry(key).or_default().extend(targets);
+                    }
+                }
+                Err(fault) => {
+                    let why = format!("the journal is lost, and our images in {place} cannot be listed: {fault}");
+                    if self.told.insert(place.to_string()) {
+                        let plans: Vec<&str> =
+                            places.iter().filter(|(_, p)| p.contains(place)).map(|(name, _)| name.as_str()).collect();
+                        tracing::error!(
+                            event = "journal.rebuilding", account = %place.account, region = %place.region, reason = %why,
+                            aws_request_id = fault.request_id.as_deref(),
+                            "nothing is begun for {} until they can be; it is tried again",
+                            if fault.class.passes() { "any plan".to_owned() } else { format!("the plans {}", plans.join(", ")) }
+                        );
+                    }
+                    if fault.class.passes() {
+                        return Ok(false); // who is down there counts for every plan
+                    }
+                    refused.insert(place, why);
+                }
+            }
+        }
+        self.counts.images = self.counts.images.max(images.values().sum());
+        self.slots_of_removed_plans(&proven).await?;
+        for (name, its) in &places {
+            if let Some(why) = its.iter().find_map(|place| refused.get(place)) {
+                self.shared.unproven.borrow_mut().plans.insert(name.clone(), why.clone());
+            } else if let Some(known) = self.left.remove(name) {
+                let of_it = proven.iter().filter(|((plan, _), _)| plan == name);
+                self.restore(&known, of_it.map(|((_, due), targets)| (*due, targets.as_slice())).collect()).await?;
+                self.shared.unproven.borrow_mut().plans.remove(name);
+            }
+        }
+        self.shared.unproven.borrow_mut().all = None;
+        Ok(self.left.is_empty())
+    }
+
+    /// The places of each plan that is left, once our account is known.
+    async fn places(&mut self) -> Result<Option<BTreeMap<String, BTreeSet<Place>>>, Stop> {
+        let known = self.shared.caller.borrow().clone();
+        let caller = match known {
+            Some(caller) => caller,
+            None => match self.shared.unless_drained(self.shared.cloud.whoami()).await? {
+                Ok(caller) => {
+                    *self.shared.caller.borrow_mut() = Some(caller.clone());
+                    caller
+                }
+                Err(fault) => {
+                    if self.told.insert("account".into()) {
+                        tracing::error!(
+                            event = "journal.rebuilding", reason = %fault, aws_request_id = fault.request_id.as_deref(),
+                            "the journal is lost, and AWS does not tell which account this is: nothing is begun until it \
+                             does; it is tried again"
+                        );
+                    }
+                    return Ok(None);
+                }
+            },
+        };
+        let home = self.shared.cloud.home_region();
+        let regions = |plan: &Plan| match plan.select.regions.as_slice() {
+            [] => home.iter().cloned().collect(), // none: its runs say so
+            regions => regions.to_vec(),
+        };
+        let places = |plan: &Plan| regions(plan).into_iter().map(|r| Place::new(caller.account.clone(), r)).collect();
+        Ok(Some(self.left.iter().map(|(name, known)| (name.clone(), places(&known.plan))).collect()))
+    }
+
+    /// What our images in one place prove, and how many there are.
+    async fn look(&self, place: &Place) -> Read<(Occurrences, usize)> {
+        let sh = &self.shared;
+        let query = ImageQuery::Tag(format!("{TAG_PREFIX}daemon"), sh.daemon.clone());
+        let mut evidence = Vec::new();
+        for image in sh.cloud.images(place, &query).await? {
+            let Ownership::Ours(marks) = naming::ownership(&image, &sh.daemon, &place.account) else { continue };
+            // Another installation's are its own, unless a person took over from it.
+            if marks.installation == sh.installation || sh.taken_over_at.is_some_and(|at| image.created <= at) {
+                evidence.push(Evidence { subject: place.subject(&marks.instance), image, marks });
+            }
+        }
+        let now = sh.clock.now();
+        let checks = sh.cloud.statuses(place, &rebuild::to_ask(&evidence, now)).await?;
+        let checks = checks.into_iter().map(|status| (status.instance.clone(), status)).collect();
+        let settle = |plan: &str| {
+            let settle = sh.plans.borrow().get(plan).map_or(0, |p| p.rollout.settle);
+            TimeDelta::seconds(i64::try_from(settle).unwrap_or(0))
+        };
+        Ok((rebuild::prove(&evidence, &checks, settle, now), evidence.len()))
+    }
+
+    /// Of a plan that is in force no more, only who is down matters.
+    async fn slots_of_removed_plans(&mut self, proven: &Occurrences) -> Result<(), Stop> {
+        let removed: Vec<_> =
+            proven.iter().filter(|((plan, _), _)| !self.shared.plans.borrow().contains_key(plan)).collect();
+        for ((plan, due), targets) in removed {
+            let run = run_name(plan, *due);
+            for target in targets.iter().filter(|t| t.down) {
+                if self.shared.slots.borrow().is_down(&target.subject) {
+                    continue; // taken in an earlier round
+                }
+                let data = json!({ "reason": "rebooted by CreateImage before the journal was lost" });
+                self.shared.record_result(&[Draft::of(&run, &target.subject, Kind::SlotTaken, data)]).await?;
+                self.take(&run, plan, target);
+                back::watch_slot(&self.shared, &run, &target.subject, Duration::ZERO);
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, run: &str, plan: &str, target: &Proven) {
+        let since = self.shared.clock.now();
+        let down = Down { run: run.to_owned(), plan: plan.to_owned(), since, overdue: false, halts: false };
+        self.shared.slots.borrow_mut().take(target.subject.clone(), down);
+        self.counts.down += 1;
+    }
+
+    /// Writes what is proven of one plan, oldest first, and goes on with what is open.
+    async fn restore(&mut self, known: &Known, proven: BTreeMap<DateTime<Utc>, &[Proven]>) -> Result<(), Stop> {
+        for (due, targets) in &proven {
+            let scheduled = known.timetable.next_after(*due - TimeDelta::seconds(1)) == Some(*due);
+            let occurrence = Occurrence {
+                trigger: if scheduled { Trigger::Schedule } else { Trigger::Manual },
+                ..self.occurrence(known, *due, Decision::Run, "found in the tags of its images: the journal was lost")
+            };
+            self.counts.occurrences += 1;
+            self.restore_one(known, occurrence, targets).await?;
+        }
+        let Some(newest) = proven.keys().next_back() else { return Ok(()) };
+        // Later ones made no image. Whether they did anything is not known, so they are not run.
+        let due = known.timetable.due(known.since, *newest);
+        for due in due.missed.into_iter().map(|miss| miss.due).chain(due.run) {
+            let why = "it left no image, and the journal was lost: it is not run again";
+            let missed = self.occurrence(known, due, Decision::Miss, why);
+            let stored = self.write(&missed).await?;
+            self.shared.record_result(&[decided(&stored, false)]).await?;
+            self.counts.missed += 1;
+        }
+        Ok(())
+    }
+
+    async fn restore_one(&mut self, known: &Known, occurrence: Occurrence, targets: &[Proven]) -> Result<(), Stop> {
+        let run = occurrence.run();
+        let reader = self.shared.journal.reader();
+        let before = reader.newest_of(&run, Kind::RunStarted.as_str()).await;
+        let row = reader.occurrence(&occurrence.plan, occurrence.due).await;
+        if row.is_ok_and(|row| row.is_some()) {
+            return Ok(()); // written before a restart, and gone on with since
+        }
+        let open = rebuild::open(targets);
+        let new = before.is_ok_and(|event| event.is_none());
+        if new {
+            // The events first: a row without them would be run.
+            let mut drafts = vec![decided(&occurrence, false)];
+            drafts.extend(rebuild::drafts(&run, occurrence.trigger.as_str(), &known.hash, targets));
+            if open {
+                self.shared.record_result(&drafts).await?;
+                for target in targets.iter().filter(|t| t.down) {
+                    self.take(&run, &occurrence.plan, target);
+                }
+            } else {
+                while let Err(e) = self.shared.restore(&drafts).await {
+                    self.give_up_or_wait(&e).await?;
+                }
+            }
+        }
+        let stored = self.write(&occurrence).await?;
+        if open || !new {
+            self.counts.going_on += 1;
+            if let Err(e) = recover::start(&self.shared, Rc::clone(&known.plan), stored).await {
+                tracing::error!(event = "run.stopped", run = %run, reason = %e, "it goes on after a restart");
+            }
+        }
+        Ok(())
+    }
+
+    fn occurrence(&self, known: &Known, due: DateTime<Utc>, decision: Decision, reason: &str) -> Occurrence {
+        Occurrence {
+            plan: known.plan.name.clone(),
+            due,
+            trigger: Trigger::Schedule,
+            decision,
+            reason: reason.to_owned(),
+            decided_at: self.shared.clock.now(),
+            plan_hash: known.hash.clone(),
+        }
+    }
+
+    /// Writes a decision, however long that takes; what is stored.
+    async fn write(&self, occurrence: &Occurrence) -> Result<Occurrence, Stop> {
+        loop {
+            match self.shared.decide(occurrence, None).await {
+                Ok(stored) => return Ok(stored),
+                Err(e) => self.give_up_or_wait(&e).await?,
+            }
+        }
+    }
+
+    async fn give_up_or_wait(&self, failure: &JournalError) -> Result<(), Stop> {
+        match failure {
+            JournalError::Store { .. } => self.shared.pause(JOURNAL_RETRY).await,
+            _ => {
+                tracing::error!(event = "journal.failed", reason = %failure, "the rebuild goes on after a restart");
+                Err(Stop::Drained)
+            }
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! This machine's clock is far from AWS's: nothing is begun until it is right.
+
+use chrono::TimeDelta;
+
+use super::promises;
+use super::rig::{Rig, fleet, mins, plan, secs};
+
+/// Minutes that the clock is ahead, and what becomes of an occurrence at 02:00 when it is right again at 02:20 and at
+/// 03:20 (`catch_up` is an hour).
+#[tokio::test(start_paused = true)]
+async fn what_is_due_waits_for_the_clock() {
+    for (ahead, right_after, reboots, outcome) in [
+        (180, 20, 2, "02:00 done"),
+        (-180, 20, 2, "02:00 done"),
+        (180, 80, 0, "02:00 missed"),
+        (5, 20, 2, "02:00 done"),
+    ] {
+        let mut rig = Rig::new(&fleet(2), vec![plan("web", "0 2 * * *")]);
+        rig.script.clock_ahead.set(Some(TimeDelta::minutes(ahead)));
+        rig.start();
+        // The daemon asks now and then; here the first answer comes before the plan is due.
+        rig.shared().cloud.whoami().await.expect("an answer");
+        rig.run(mins(right_after)).await;
+        let expected = if ahead.abs() > 5 { 0 } else { 2 };
+        assert_eq!(rig.all_reboots(), expected, "{ahead}: {}", rig.story());
+        rig.script.clock_ahead.set(Some(TimeDelta::seconds(1)));
+        rig.shared().cloud.whoami().await.expect("an answer");
+        rig.run(mins(20)).await;
+        rig.stop().await;
+        promises::hold(&rig).await;
+        assert_eq!(
+            (rig.all_reboots(), rig.outcomes("web")),
+            (reboots, vec![outcome.to_owned()]),
+            "{ahead}: {}",
+            rig.story()
+        );
+    }
+}
+
+/// Found out in the middle of a run: what has not begun is left out.
+#[tokio::test(start_paused = true)]
+async fn what_has_not_begun_is_left_out() {
+    let mut rig = Rig::new(&fleet(2), vec![plan("web", "0 2 * * *")]);
+    rig.start();
+    rig.run(secs(20)).await;
+    assert_eq!(rig.all_reboots(), 1, "{}", rig.story());
+    rig.script.clock_ahead.set(Some(TimeDelta::minutes(6)));
+    rig.run(mins(20)).await;
+    rig.stop().await;
+    promises::hold(&rig).await;
+    assert_eq!(rig.all_reboots(), 1, "{}", rig.story());
+    let targets = rig.targets("web", "02:00");
+    let left = targets.values().filter(|t| t.contains("clock is 6 min ahead of AWS's")).count();
+    assert_eq!(left, 1, "{targets:?}");
+}
