@@ -89,7 +89,9 @@ pub fn reader(state_dir: &Path) -> Result<Option<SqliteJournal>, String> {
 pub fn lock(state_dir: &Path) -> Result<Option<File>, String> {
     let path = state_dir.join(LOCK);
     let oops = |e: std::io::Error| match e.kind() {
-        ErrorKind::StorageFull => format!("cannot make the lock {}: {e}; free space in its file system", path.display()),
+        ErrorKind::StorageFull => {
+            format!("cannot make the lock {}: {e}; free space in its file system", path.display())
+        }
         _ => format!("cannot open the lock {}: {e}; {WRITABLE}", path.display()),
     };
     let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(oops)?;
@@ -214,7 +216,9 @@ impl Opened {
         self.shared.spawn(async move {
             loop {
                 // A fault is said by whoever needs the answer.
-                if shared.unless_drained(shared.cloud.whoami()).await.is_err() || shared.pause(CLOCK_WATCH).await.is_err() {
+                if shared.unless_drained(shared.cloud.whoami()).await.is_err()
+                    || shared.pause(CLOCK_WATCH).await.is_err()
+                {
                     return;
                 }
             }

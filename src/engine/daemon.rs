@@ -11,8 +11,8 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 
-use super::{rebuild, recover};
 use super::shared::Shared;
+use super::{rebuild, recover};
 use crate::domain::event::{Decision, Draft, Kind, Occurrence, Trigger};
 use crate::domain::plan::Plan;
 use crate::domain::schedule::{Due, Timetable};

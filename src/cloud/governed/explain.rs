@@ -139,7 +139,8 @@ mod tests {
             assert!(said.starts_with(code) && said.contains(advice), "{said}");
             assert!(said.contains(message.trim_end_matches('.')), "AWS's own words stay: {said}");
         }
-        let fault = Fault { class: Class::Credentials, code: "AuthFailure".into(), message: "no".into(), request_id: None };
+        let fault =
+            Fault { class: Class::Credentials, code: "AuthFailure".into(), message: "no".into(), request_id: None };
         let off = explain(Api::DescribeImages, &Place::new("1", "r"), Some("the clock is off"), fault);
         assert_eq!(off.message, "no; the clock is off");
     }

@@ -22,7 +22,9 @@ impl Skew {
         let why = too_far(ahead);
         let before = self.0.replace(why.clone());
         match (before, why) {
-            (None, Some(why)) => tracing::error!(event = "clock.off", reason = %why, "nothing is begun until it is right"),
+            (None, Some(why)) => {
+                tracing::error!(event = "clock.off", reason = %why, "nothing is begun until it is right")
+            }
             (Some(_), None) => tracing::info!(event = "clock.right", "this machine's clock agrees with AWS's again"),
             _ => {}
         }
@@ -33,11 +35,8 @@ impl Skew {
 fn too_far(ahead: TimeDelta) -> Option<String> {
     (ahead.abs() > DUE_TOLERANCE).then(|| {
         let minutes = ahead.abs().num_minutes();
-        let amount = if minutes < 120 {
-            format!("{minutes} min")
-        } else {
-            format!("{} h {} min", minutes / 60, minutes % 60)
-        };
+        let amount =
+            if minutes < 120 { format!("{minutes} min") } else { format!("{} h {} min", minutes / 60, minutes % 60) };
         let side = if ahead > TimeDelta::zero() { "ahead of" } else { "behind" };
         format!(
             "this machine's clock is {amount} {side} AWS's: set it, and let it be kept (`timedatectl set-ntp true`, \

@@ -92,8 +92,7 @@ fn only_the_last_reboot_of_an_instance_can_still_be_under_way() {
     assert_eq!(to_ask(&all, now()), ["i-1"]);
     let checks = [check("i-1", InstanceState::Running, "impaired")].into_iter().collect();
     let proven = prove(&all, &checks, |_| TimeDelta::zero(), now());
-    let down: Vec<&str> =
-        proven.iter().filter(|(_, t)| t[0].down).map(|((plan, _), _)| plan.as_str()).collect();
+    let down: Vec<&str> = proven.iter().filter(|(_, t)| t[0].down).map(|((plan, _), _)| plan.as_str()).collect();
     assert_eq!(down, ["db"]);
     assert_eq!(proven.len(), 4);
 }
@@ -102,6 +101,29 @@ fn only_the_last_reboot_of_an_instance_can_still_be_under_way() {
 fn an_image_that_is_only_still_listed_proves_nothing() {
     let gone = evidence("web", "i-1", 2, ImageState::Deregistered, "reboot");
     assert!(prove(&[gone], &BTreeMap::new(), |_| TimeDelta::zero(), now()).is_empty());
+}
+
+#[test]
+fn a_snapshot_of_no_image_is_an_orphan_unless_its_image_is_only_pending() {
+    let mut made = evidence("web", "i-1", 90, ImageState::Available, "reboot");
+    made.image.snapshots = vec!["snap-used".into()];
+    let pending = evidence("web", "i-1", 2, ImageState::Pending, "reboot");
+    let gone = evidence("web", "i-1", 300, ImageState::Available, "reboot");
+    let snapshot = |id: &str, marks: &Marks| Snapshot {
+        id: id.into(),
+        volume: None,
+        state: "completed".into(),
+        tags: marks.tags(&Tags::new()),
+    };
+    let theirs =
+        Snapshot { tags: Tags::from([("stillframe:daemon".into(), "prod".into())]), ..snapshot("snap-x", &gone.marks) };
+    let all = [
+        snapshot("snap-used", &made.marks),
+        snapshot("snap-pending", &pending.marks),
+        snapshot("snap-orphan", &gone.marks),
+        theirs,
+    ];
+    assert_eq!(orphans(&all, &[made.image, pending.image]), ["snap-orphan"]);
 }
 
 /// The events fold to what is proven.
@@ -118,10 +140,8 @@ fn the_events_fold_back() {
     let targets: Vec<Proven> = proven.into_values().flatten().collect();
     let fold = |targets: &[Proven]| {
         let drafts = drafts("web@x", "schedule", "h", targets);
-        let events: Vec<_> = (1..)
-            .zip(drafts)
-            .map(|(seq, draft)| crate::domain::event::Event { seq, at: now(), v: 1, draft })
-            .collect();
+        let events: Vec<_> =
+            (1..).zip(drafts).map(|(seq, draft)| crate::domain::event::Event { seq, at: now(), v: 1, draft }).collect();
         RunState::fold(&events)
     };
     let state = fold(&targets);

@@ -27,7 +27,11 @@ fn aside(site: &Site) -> Vec<PathBuf> {
     let entries = fs::read_dir(site.state()).expect("a state directory");
     let name = |path: &PathBuf| path.file_name().and_then(|n| n.to_str()).unwrap_or_default().to_owned();
     let mut found: Vec<PathBuf> = entries.map(|e| e.expect("an entry").path()).collect();
-    found.retain(|path| name(path).starts_with("journal.sqlite.corrupt-") && !name(path).ends_with("-wal") && !name(path).ends_with("-shm"));
+    found.retain(|path| {
+        name(path).starts_with("journal.sqlite.corrupt-")
+            && !name(path).ends_with("-wal")
+            && !name(path).ends_with("-shm")
+    });
     found.sort();
     found
 }

@@ -28,7 +28,12 @@ async fn what_is_due_waits_for_the_clock() {
         rig.run(mins(20)).await;
         rig.stop().await;
         promises::hold(&rig).await;
-        assert_eq!((rig.all_reboots(), rig.outcomes("web")), (reboots, vec![outcome.to_owned()]), "{ahead}: {}", rig.story());
+        assert_eq!(
+            (rig.all_reboots(), rig.outcomes("web")),
+            (reboots, vec![outcome.to_owned()]),
+            "{ahead}: {}",
+            rig.story()
+        );
     }
 }
 

@@ -79,7 +79,9 @@ fn once(
             *effects.entry(name).or_default() += 1;
         }
         // The journal keeps milliseconds; what was written of earlier calls is lost with it.
-        if lost.is_none_or(|lost| call.at > lost) && intents.get(name).is_none_or(|at| *at > call.at + TimeDelta::milliseconds(1)) {
+        if lost.is_none_or(|lost| call.at > lost)
+            && intents.get(name).is_none_or(|at| *at > call.at + TimeDelta::milliseconds(1))
+        {
             broken.push(format!("CreateImage {name} at {} without an intent before it", call.at));
         }
     }
