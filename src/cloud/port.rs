@@ -129,6 +129,9 @@ pub trait Ec2 {
     async fn images(&self, place: &Place, query: &ImageQuery, page: Option<&str>) -> Read<Page<Image>>;
     /// DescribeSnapshots, owner self, filtered by `snapshot-id`.
     async fn snapshots(&self, place: &Place, ids: &[String], page: Option<&str>) -> Read<Page<Snapshot>>;
+    /// DescribeSnapshots, owner self, filter `tag:KEY` = value.
+    async fn snapshots_tagged(&self, place: &Place, key: &str, value: &str, page: Option<&str>)
+    -> Read<Page<Snapshot>>;
     /// CreateImage: answers the image's id.
     async fn create_image(&self, place: &Place, request: &CreateImage) -> Effect<String>;
     /// DeregisterImage with DeleteAssociatedSnapshots: answers what became of each snapshot (may be empty).

@@ -1,14 +1,14 @@
 //! What the tags of our images prove of a lost journal: which occurrences made images, which of these are not ready
 //! yet, and which instances may still be down.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use super::event::{Draft, Kind, Outcome, gone};
-use super::naming::{Marks, Role};
-use super::observed::{Image, ImageState, InstanceState, InstanceStatus};
+use super::naming::{Marks, Role, TAG_PREFIX, image_name, parse_rfc3339};
+use super::observed::{Image, ImageState, InstanceState, InstanceStatus, Snapshot};
 use super::place::Subject;
 
 /// An instance that is not healthy now counts as down because of us if we rebooted it within this time.
@@ -101,6 +101,23 @@ pub fn prove(
         });
     }
     occurrences
+}
+
+/// Snapshots that bear our tags and belong to none of `images`: those of the account that bear our daemon's tag. A
+/// pending image does not name its snapshots yet, but its name is the one that their tags give.
+#[must_use]
+pub fn orphans(snapshots: &[Snapshot], images: &[Image]) -> Vec<String> {
+    let used: BTreeSet<&str> = images.iter().flat_map(|i| &i.snapshots).map(String::as_str).collect();
+    let names: BTreeSet<&str> = images.iter().map(|i| i.name.as_str()).collect();
+    let name = |snapshot: &Snapshot| {
+        let tag = |key: &str| snapshot.tags.get(&format!("{TAG_PREFIX}{key}"));
+        Some(image_name(tag("daemon")?, tag("plan")?, tag("instance")?, parse_rfc3339(tag("due")?)?))
+    };
+    let orphan = |s: &&Snapshot| {
+        // Without the rest of our tags it is a person's, or a copy of ours.
+        !used.contains(s.id.as_str()) && name(s).is_some_and(|name| !names.contains(name.as_str()))
+    };
+    snapshots.iter().filter(orphan).map(|s| s.id.clone()).collect()
 }
 
 /// The newest image of each instance that was made with a reboot.

@@ -17,7 +17,7 @@ use super::steps::back;
 use crate::cloud::port::{ImageQuery, Read};
 use crate::domain::event::{Decision, Draft, Kind, Occurrence, Trigger};
 use crate::domain::naming::{self, Ownership, TAG_PREFIX, run_name};
-use crate::domain::place::Place;
+use crate::domain::place::{Place, Subject};
 use crate::domain::plan::Plan;
 use crate::domain::rebuild::{self, Evidence, Occurrences, Proven};
 use crate::domain::rollout::Down;
@@ -83,6 +83,7 @@ pub(super) fn begin(shared: &Rc<Shared>, scheduled: &BTreeMap<String, Scheduled>
         left: known.map(|known| (known.plan.name.clone(), known)).collect(),
         told: BTreeSet::new(),
         counts: Counts::default(),
+        orphans: BTreeSet::new(),
     };
     shared.spawn(async move {
         // Cut off by draining, it begins anew at the next start and finds what it has written.
@@ -99,6 +100,13 @@ struct Counts {
     missed: usize,
 }
 
+/// What one place holds.
+struct Found {
+    proven: Occurrences,
+    images: usize,
+    orphans: Vec<Subject>,
+}
+
 struct Rebuild {
     shared: Rc<Shared>,
     /// The plans that are not rebuilt yet.
@@ -106,6 +114,9 @@ struct Rebuild {
     /// Faults that were said, by place.
     told: BTreeSet<String>,
     counts: Counts,
+    /// Snapshots that bear our tags and belong to no image. Their tags alone do not prove that they are ours to delete:
+    /// a person's copy bears them too.
+    orphans: BTreeSet<Subject>,
 }
 
 impl Rebuild {
@@ -123,9 +134,17 @@ impl Rebuild {
             "{occurrences} occurrences from {images} images; {going_on} of them go on, {down} instances count as down, \
              {missed} later occurrences are recorded as missed"
         );
+        let orphans: Vec<String> = self.orphans.iter().map(ToString::to_string).collect();
+        if !orphans.is_empty() {
+            tracing::warn!(
+                event = "snapshots.orphaned", reason = %orphans.join(", "),
+                "{} snapshots bear our tags and belong to no image: a deletion was cut off, or somebody copied them. They \
+                 cost money and are left alone: delete them by hand if nobody needs them", orphans.len()
+            );
+        }
         let data = json!({
             "reason": reason, "images": images, "occurrences": occurrences, "going_on": going_on, "down": down,
-            "missed": missed,
+            "missed": missed, "orphans": orphans,
         });
         let event = Draft { attempt, ..Draft::of_run("", Kind::JournalRebuilt, data) };
         self.shared.record_result(&[event]).await.map(|_| ())
@@ -140,9 +159,10 @@ impl Rebuild {
         let mut images = BTreeMap::new();
         for place in places.values().flatten().collect::<BTreeSet<_>>() {
             match self.shared.unless_drained(self.look(place)).await? {
-                Ok((found, evidence)) => {
-                    *images.entry(place.clone()).or_insert(0) += evidence;
-                    for (key, targets) in found {
+                Ok(found) => {
+                    *images.entry(place.clone()).or_insert(0) += found.images;
+                    self.orphans.extend(found.orphans);
+                    for (key, targets) in found.proven {
                         proven.entry(key).or_default().extend(targets);
                     }
                 }
@@ -212,11 +232,17 @@ impl Rebuild {
     }
 
     /// What our images in one place prove, and how many there are.
-    async fn look(&self, place: &Place) -> Read<(Occurrences, usize)> {
+    async fn look(&self, place: &Place) -> Read<Found> {
         let sh = &self.shared;
         let query = ImageQuery::Tag(format!("{TAG_PREFIX}daemon"), sh.daemon.clone());
+        let images = sh.cloud.images(place, &query).await?;
+        let orphans = match sh.cloud.snapshots_tagged(place, &format!("{TAG_PREFIX}daemon"), &sh.daemon).await {
+            Ok(snapshots) => rebuild::orphans(&snapshots, &images),
+            Err(fault) if fault.class.passes() => return Err(fault),
+            Err(_) => Vec::new(), // they are only reported; nothing else hangs on them
+        };
         let mut evidence = Vec::new();
-        for image in sh.cloud.images(place, &query).await? {
+        for image in images {
             let Ownership::Ours(marks) = naming::ownership(&image, &sh.daemon, &place.account) else { continue };
             // Another installation's are its own, unless a person took over from it.
             if marks.installation == sh.installation || sh.taken_over_at.is_some_and(|at| image.created <= at) {
@@ -230,7 +256,8 @@ impl Rebuild {
             let settle = sh.plans.borrow().get(plan).map_or(0, |p| p.rollout.settle);
             TimeDelta::seconds(i64::try_from(settle).unwrap_or(0))
         };
-        Ok((rebuild::prove(&evidence, &checks, settle, now), evidence.len()))
+        let proven = rebuild::prove(&evidence, &checks, settle, now);
+        Ok(Found { proven, images: evidence.len(), orphans: orphans.iter().map(|id| place.subject(id)).collect() })
     }
 
     /// Of a plan that is in force no more, only who is down matters.

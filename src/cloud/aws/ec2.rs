@@ -78,6 +78,20 @@ impl Ec2 for AwsCloud {
         Ok(Page { items, next: token(answer.next_token()) })
     }
 
+    async fn snapshots_tagged(
+        &self,
+        place: &Place,
+        key: &str,
+        value: &str,
+        page: Option<&str>,
+    ) -> Read<Page<Snapshot>> {
+        let filters = filter(&format!("tag:{key}"), &[value.to_owned()]);
+        let request = self.ec2.describe_snapshots().owner_ids("self").filters(filters);
+        let answer = send!(self, place, request.max_results(PAGE_SIZE).set_next_token(page.map(str::to_owned)))?;
+        let items = answer.snapshots().iter().map(snapshot).collect::<Read<_>>()?;
+        Ok(Page { items, next: token(answer.next_token()) })
+    }
+
     async fn create_image(&self, place: &Place, request: &CreateImage) -> Effect<String> {
         let tags = sdk_tags(&request.tags);
         let tagged = |kind| TagSpecification::builder().resource_type(kind).set_tags(Some(tags.clone())).build();

@@ -183,6 +183,15 @@ impl Governed {
         Ok(found.into_values().collect())
     }
 
+    /// All snapshots of our own that bear this tag.
+    ///
+    /// # Errors
+    /// The first request that failed for good: never a part of the list.
+    pub async fn snapshots_tagged(&self, place: &Place, key: &str, value: &str) -> Read<Vec<Snapshot>> {
+        let ask = async |page: Option<&str>| self.inner.snapshots_tagged(place, key, value, page).await;
+        self.list(place, Api::DescribeSnapshots, ask).await
+    }
+
     /// CreateImage: the new image's id.
     pub async fn create_image(&self, place: &Place, request: &CreateImage) -> Effect<String> {
         self.effect(place, Api::CreateImage, async || self.inner.create_image(place, request).await).await

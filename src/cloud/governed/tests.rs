@@ -109,6 +109,9 @@ impl Ec2 for Scripted {
         let snapshot = |id| Snapshot { id, volume: None, state: "completed".into(), tags: BTreeMap::new() };
         Ok(Page { items: ids.into_iter().map(snapshot).collect(), next })
     }
+    async fn snapshots_tagged(&self, place: &Place, _: &str, _: &str, page: Option<&str>) -> Read<Page<Snapshot>> {
+        self.snapshots(place, &[], page).await
+    }
     async fn create_image(&self, _: &Place, request: &CreateImage) -> Effect<String> {
         self.effect(format!("create {}", request.name)).await
     }

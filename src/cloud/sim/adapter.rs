@@ -110,6 +110,16 @@ impl SimCloud {
         }
     }
 
+    async fn list_snapshots(&self, place: &Place, filter: Filter, page: Option<&str>) -> Read<Page<Snapshot>> {
+        let list = Listing { ids: Vec::new(), filters: vec![filter], page: page_of(page) };
+        match self.send(place, Action::DescribeSnapshots { list, owners: vec!["self".into()] }).await?.0 {
+            Answer::Snapshots(page) => {
+                Ok(Page { items: page.items.into_iter().map(Into::into).collect(), next: page.next })
+            }
+            other => Err(astray(&other)),
+        }
+    }
+
     fn save(&self, world: &mut World) -> Result<(), Fault> {
         let Some(dir) = &self.dir else { return Ok(()) };
         if !world.take_dirty() {
@@ -225,13 +235,17 @@ impl Ec2 for SimCloud {
     }
 
     async fn snapshots(&self, place: &Place, ids: &[String], page: Option<&str>) -> Read<Page<Snapshot>> {
-        let list = Listing { ids: Vec::new(), filters: vec![Filter::new("snapshot-id", ids)], page: page_of(page) };
-        match self.send(place, Action::DescribeSnapshots { list, owners: vec!["self".into()] }).await?.0 {
-            Answer::Snapshots(page) => {
-                Ok(Page { items: page.items.into_iter().map(Into::into).collect(), next: page.next })
-            }
-            other => Err(astray(&other)),
-        }
+        self.list_snapshots(place, Filter::new("snapshot-id", ids), page).await
+    }
+
+    async fn snapshots_tagged(
+        &self,
+        place: &Place,
+        key: &str,
+        value: &str,
+        page: Option<&str>,
+    ) -> Read<Page<Snapshot>> {
+        self.list_snapshots(place, Filter::new(&format!("tag:{key}"), &[value.to_owned()]), page).await
     }
 
     async fn create_image(&self, place: &Place, request: &CreateImage) -> Effect<String> {

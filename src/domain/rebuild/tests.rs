@@ -103,6 +103,29 @@ fn an_image_that_is_only_still_listed_proves_nothing() {
     assert!(prove(&[gone], &BTreeMap::new(), |_| TimeDelta::zero(), now()).is_empty());
 }
 
+#[test]
+fn a_snapshot_of_no_image_is_an_orphan_unless_its_image_is_only_pending() {
+    let mut made = evidence("web", "i-1", 90, ImageState::Available, "reboot");
+    made.image.snapshots = vec!["snap-used".into()];
+    let pending = evidence("web", "i-1", 2, ImageState::Pending, "reboot");
+    let gone = evidence("web", "i-1", 300, ImageState::Available, "reboot");
+    let snapshot = |id: &str, marks: &Marks| Snapshot {
+        id: id.into(),
+        volume: None,
+        state: "completed".into(),
+        tags: marks.tags(&Tags::new()),
+    };
+    let theirs =
+        Snapshot { tags: Tags::from([("stillframe:daemon".into(), "prod".into())]), ..snapshot("snap-x", &gone.marks) };
+    let all = [
+        snapshot("snap-used", &made.marks),
+        snapshot("snap-pending", &pending.marks),
+        snapshot("snap-orphan", &gone.marks),
+        theirs,
+    ];
+    assert_eq!(orphans(&all, &[made.image, pending.image]), ["snap-orphan"]);
+}
+
 /// The events fold to what is proven.
 #[test]
 fn the_events_fold_back() {

@@ -249,3 +249,26 @@ async fn promises_hold_wherever_it_is_lost() {
     }
     assert!(one.is_some() || rebuilt.get() > 40, "only {} rebuilds", rebuilt.get());
 }
+
+/// A deletion that the loss cut off: the snapshots are reported, and stay.
+#[tokio::test(start_paused = true)]
+async fn snapshots_of_no_image_are_reported_and_left_alone() {
+    let mut rig = Rig::new(&fleet(1), vec![plan("web", "0,20 2 * * *")]);
+    rig.plans[0].keep.last = 1;
+    rig.script.leaves_snapshots.set(true);
+    rig.script.refuse("DeleteSnapshot", None, 100, "UnauthorizedOperation", "not yet");
+    rig.start();
+    rig.run(mins(30)).await;
+    assert_eq!(rig.images_of(&id(1)).len(), 1, "the first one is deregistered\n{}", rig.story());
+    rig.script.relents();
+    rig.lose_journal();
+    rig.start();
+    rig.run(mins(20)).await;
+    rig.stop().await;
+    let rebuilt = rig.told(&Kind::JournalRebuilt);
+    let orphans = rebuilt[0].draft.data["orphans"].as_array().expect("a list").clone();
+    assert!(!orphans.is_empty(), "{}", rig.story());
+    assert!(rig.calls("DeleteSnapshot").is_empty(), "{}", rig.story());
+    let broken = promises::broken(&rig).await;
+    assert!(broken.iter().all(|b| b.contains("is orphaned")) && broken.len() == orphans.len(), "{broken:?}");
+}

@@ -134,6 +134,17 @@ impl Ec2 for Scripted {
         self.world.snapshots(place, ids, page).await
     }
 
+    async fn snapshots_tagged(
+        &self,
+        place: &Place,
+        key: &str,
+        value: &str,
+        page: Option<&str>,
+    ) -> Read<Page<Snapshot>> {
+        self.script.read("DescribeSnapshots:tag", &[])?;
+        self.world.snapshots_tagged(place, key, value, page).await
+    }
+
     async fn create_image(&self, place: &Place, request: &CreateImage) -> Effect<String> {
         match self.script.fault("CreateImage", std::slice::from_ref(&request.instance)) {
             Some(fault) => Effect::Refused(fault),
