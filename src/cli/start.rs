@@ -2,7 +2,7 @@
 //! lock, machine, installation, journal, cloud.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::journal::sqlite::{FILE as JOURNAL, SqliteJournal};
 use crate::report::format::{self, Format};
 
 /// The lock's file in the state directory: whoever holds it runs the engine.
-const LOCK: &str = "lock";
+pub(super) const LOCK: &str = "lock";
 /// A fleet of the user's own for `backend = "sim"`, in the configuration directory.
 const FLEET: &str = "fleet.json";
 /// Instance metadata is asked again this often until it answers.
@@ -111,12 +111,7 @@ pub async fn open(
     let settings = &loaded.settings;
     let dir = state_dir(settings)?.to_owned();
     let clock = Clock::Wall;
-    let simulated = settings.cloud.backend == Backend::Sim;
-    let configured = settings.daemon.instance.as_ref().map(|own| match own {
-        DaemonInstance::Id(id) => OwnMachine::Instance(id.clone()),
-        DaemonInstance::None => OwnMachine::NotEc2,
-    });
-    let probe = (!simulated).then(|| MachineProbe::from_env(|key| std::env::var(key).ok(), configured, clock));
+    let probe = probe(settings, clock);
     let own = match &probe {
         Some(probe) => probe.probe().await,
         None => OwnMachine::NotEc2,
@@ -127,8 +122,7 @@ pub async fn open(
             "nothing is rebooted until it is known which instance this is; set daemon.instance in stillframe.toml"
         );
     }
-    let machine_id = (!simulated).then(|| PathBuf::from("/etc/machine-id"));
-    let (mut file, verdict) = installation::open(&dir, machine_id.as_deref(), &own, dir.join(JOURNAL).exists())?;
+    let (mut file, verdict) = installation::open(&dir, machine_id(settings), &own, dir.join(JOURNAL).exists())?;
     match verdict {
         Verdict::Same if !take_over => {}
         Verdict::Differs { why } if !take_over => return Err(Refused::NotOurs(why)),
@@ -136,7 +130,7 @@ pub async fn open(
         _ => file.take_over(&own, clock.now())?,
     }
     let journal = Rc::new(SqliteJournal::open(&dir).map_err(|e| e.to_string())?);
-    let cloud = cloud(config_dir, settings, clock).await?;
+    let cloud = cloud(config_dir, settings, clock, SimCloud::open).await?;
     let shared = Rc::new(Shared::new(
         clock,
         cloud,
@@ -150,7 +144,31 @@ pub async fn open(
     Ok(Opened { shared, journal, lock, probe: probe.map(|probe| (probe, file)) })
 }
 
-async fn cloud(config_dir: &Path, settings: &Settings, clock: Clock) -> Result<Governed, String> {
+/// What finds out which machine this is; nothing in the simulated world.
+pub(super) fn probe(settings: &Settings, clock: Clock) -> Option<MachineProbe> {
+    let configured = settings.daemon.instance.as_ref().map(|own| match own {
+        DaemonInstance::Id(id) => OwnMachine::Instance(id.clone()),
+        DaemonInstance::None => OwnMachine::NotEc2,
+    });
+    let simulated = settings.cloud.backend == Backend::Sim;
+    (!simulated).then(|| MachineProbe::from_env(|key| std::env::var(key).ok(), configured, clock))
+}
+
+/// Where this host's own id stands; nothing in the simulated world.
+pub(super) fn machine_id(settings: &Settings) -> Option<&'static Path> {
+    (settings.cloud.backend != Backend::Sim).then(|| Path::new("/etc/machine-id"))
+}
+
+/// How a simulated world is opened.
+type OpenSim = fn(&Path, &Fleet, Clock) -> std::io::Result<SimCloud>;
+
+/// The back end that the settings name, governed.
+pub(super) async fn cloud(
+    config_dir: &Path,
+    settings: &Settings,
+    clock: Clock,
+    open: OpenSim,
+) -> Result<Governed, String> {
     let back: Rc<dyn CloudBackend> = match settings.cloud.backend {
         Backend::Aws => Rc::new(AwsCloud::connect().await),
         Backend::Sim => {
@@ -161,7 +179,7 @@ async fn cloud(config_dir: &Path, settings: &Settings, clock: Clock) -> Result<G
                 Err(e) => return Err(format!("cannot read {}: {e}", path.display())),
             };
             let dir = &settings.daemon.state_dir;
-            let sim = SimCloud::open(dir, &fleet, clock);
+            let sim = open(dir, &fleet, clock);
             Rc::new(sim.map_err(|e| format!("cannot open the simulated world in {}: {e}", dir.display()))?)
         }
     };

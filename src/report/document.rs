@@ -148,7 +148,7 @@ pub fn history(runs: &[RunDocument]) -> String {
 }
 
 /// The keys in the order of the contract.
-fn line(document: &impl Serialize) -> String {
+pub(super) fn line(document: &impl Serialize) -> String {
     // Text keys and plain values only: this always has a JSON form.
     serde_json::to_string(document).unwrap_or_default() + "\n"
 }
