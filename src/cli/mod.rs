@@ -6,6 +6,7 @@
 pub mod backup;
 pub mod check;
 pub mod explain;
+mod going_on;
 pub mod history;
 mod instant;
 mod peek;

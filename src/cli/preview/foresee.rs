@@ -4,20 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::cli::going_on::GoingOn;
 use crate::cli::peek;
 use crate::cloud::governed::Governed;
 use crate::cloud::port::Read;
 use crate::domain::machine::OwnMachine;
-use crate::domain::naming::{Marks, Role, parse_run_name, rfc3339};
+use crate::domain::naming::{Marks, Role, parse_rfc3339, rfc3339};
 use crate::domain::place::Place;
 use crate::domain::plan::Plan;
 use crate::domain::retention::{Series, is_to_come, to_come};
-use crate::domain::saga::RunState;
 use crate::domain::schedule::Timetable;
 use crate::domain::select::{self, Choice, Skip};
 use crate::engine::choose::{self, Us};
 use crate::engine::retain::{self, Listing, Rules};
-use crate::journal::{Answer, Reader};
+use crate::journal::Reader;
 use crate::report::preview::{Coming, FaultPreview, ImagePreview, PlanPreview, PreviewDocument, TargetPreview};
 
 /// At most this many occurrences of a plan are listed; the rest is counted.
@@ -34,50 +34,6 @@ pub struct Ask {
     pub at: Option<DateTime<Utc>>,
     /// How far the list of occurrences reaches.
     pub days: TimeDelta,
-}
-
-/// What the journal knows of runs that go on.
-#[derive(Default)]
-struct GoingOn {
-    runs: Vec<(String, RunState)>,
-    /// Plans that halt, each with why.
-    halts: Vec<(String, String)>,
-}
-
-impl GoingOn {
-    async fn of(journal: &dyn Reader) -> Answer<Self> {
-        let mut going_on = Self::default();
-        for occurrence in journal.unfinished().await? {
-            let name = occurrence.run();
-            let state = RunState::fold(&journal.events_of(&name).await?);
-            going_on.runs.push((name, state));
-        }
-        let down: BTreeSet<_> =
-            journal.open_slots().await?.into_iter().map(|e| (e.draft.run, e.draft.subject)).collect();
-        for alarm in journal.open_needs("return").await? {
-            let halts = alarm.draft.data.get("halts") == Some(&serde_json::Value::Bool(true));
-            if let (true, Some((plan, _)), Some(subject)) =
-                (halts, parse_run_name(&alarm.draft.run), alarm.draft.subject.clone())
-                && down.contains(&(alarm.draft.run.clone(), Some(subject.clone())))
-            {
-                let why = format!("nothing of it is rebooted until {} is back in service", subject.id);
-                going_on.halts.push((plan.to_owned(), why));
-            }
-        }
-        Ok(going_on)
-    }
-
-    fn of_plan<'a>(&'a self, plan: &'a str) -> impl Iterator<Item = &'a (String, RunState)> {
-        self.runs.iter().filter(move |(name, _)| parse_run_name(name).is_some_and(|(p, _)| p == plan))
-    }
-
-    fn notes(&self, plan: &str) -> Vec<String> {
-        let holds = self.of_plan(plan).filter(|(_, state)| state.holds());
-        let held = holds.map(|(name, _)| {
-            format!("{name} is not done with its targets yet: until it is, the plan's occurrences are skipped")
-        });
-        held.chain(self.halts.iter().filter(|(p, _)| p == plan).map(|(_, why)| why.clone())).collect()
-    }
 }
 
 /// Foresees `plans`. What cannot be read of one region is said, and hides nothing of the others.
@@ -229,15 +185,14 @@ impl View<'_> {
 
     /// What retention would decide in a place, with one more good image of each target.
     async fn retention(&mut self, place: &Place, targets: &BTreeSet<String>) -> Read<()> {
-        let Some(due) = self.preview.due.as_deref().and_then(crate::domain::naming::parse_rfc3339) else {
+        let Some(due) = self.preview.due.as_deref().and_then(parse_rfc3339) else {
             return Ok(());
         };
         let mut listing = retain::list(self.cloud, self.us.daemon, &self.plan.name, place).await?;
         for instance in targets {
             self.add(&mut listing, place, instance, due);
         }
-        let runs = &self.going_on.runs;
-        let busy: BTreeMap<_, _> = runs.iter().flat_map(|(name, run)| retain::busy_in(name, run, place)).collect();
+        let busy = self.going_on.busy(place);
         let rules = Rules { plan: self.plan, today: Some(self.plan) };
         let first = retain::verdicts(rules, due, &listing, &busy, &BTreeMap::new());
         let ids: Vec<_> = retain::asked_for(&listing, &first).into_iter().filter(|id| !is_to_come(id)).collect();
