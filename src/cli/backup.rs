@@ -70,7 +70,7 @@ pub fn run(args: &BackupArgs) -> u8 {
     };
     match runtime.block_on(backup(args, &loaded)) {
         Ok(document) => {
-            let text = if args.json { document.json() } else { document.text() };
+            let text = if args.json { document.json() } else { document.text(super::paint()) };
             let printed = super::print(&text);
             if document.ok() { printed } else { FAILED }
         }

@@ -8,6 +8,9 @@ use serde::Serialize;
 use super::document::{SCHEMA, line};
 use super::table::{Cell, Paint, Table, Tone};
 
+/// A person reads no more occurrences of one plan than this; the document holds more.
+const SHOWN_MAX: usize = 10;
+
 /// An occurrence to come.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Coming {
@@ -161,12 +164,14 @@ impl PlanPreview {
             }
         }
         let mut table = Table::new(4);
-        for coming in &self.occurrences {
-            table.row([coming.due.clone().into(), format!("{} {}", coming.local, self.timezone).into()]);
+        for coming in self.occurrences.iter().take(SHOWN_MAX) {
+            let zone = if coming.local.ends_with(&self.timezone) { "" } else { self.timezone.as_str() };
+            table.row([(&*coming.due).into(), (&*coming.local).into(), zone.into()]);
         }
         text += &table.text(paint);
-        if self.more > 0 {
-            let _ = writeln!(text, "    and {} more", self.more);
+        let more = self.occurrences.len().saturating_sub(SHOWN_MAX) + self.more;
+        if more > 0 {
+            let _ = writeln!(text, "    and {more} more");
         }
         for note in &self.notes {
             let _ = writeln!(text, "  {}", paint.tone(Tone::Warn, note));
