@@ -168,10 +168,10 @@ impl ExplainDocument {
         let mut table = Table::new(2);
         if let Some(hold) = self.hold {
             let words = if hold { "yes: the tag stillframe:hold keeps it" } else { "no" };
-            table.row(["on hold".into(), words.into()]);
+            table.row([label("on hold"), words.into()]);
         }
         if self.ownership.is_some() && self.deleted.is_none() {
-            table.row(["in use by".into(), self.in_use_by.as_deref().unwrap_or("no instance of ours").into()]);
+            table.row([label("in use by"), self.in_use_by.as_deref().unwrap_or("no instance of ours").into()]);
         }
         text += &table.text(paint);
         if let Some(retention) = &self.retention {
@@ -200,11 +200,16 @@ impl ExplainDocument {
     }
 }
 
+/// What stands before a fact, as wide as the widest.
+fn label(text: &str) -> Cell {
+    format!("{text:<9}").into()
+}
+
 impl Origin {
     fn text(&self, name: Option<&str>, paint: Paint) -> String {
         let mut table = Table::new(2);
         if let Some(name) = name {
-            table.row(["name".into(), name.into()]);
+            table.row([label("name"), name.into()]);
         }
         match (&self.run, &self.instance) {
             (Some(run), Some(instance)) => {
@@ -213,12 +218,12 @@ impl Origin {
                     (Some(trigger), None) => format!(" ({trigger})"),
                     (None, _) => ", a run that the journal does not know any more".into(),
                 };
-                table.row(["made by".into(), format!("{run} of {instance}{how}").into()]);
+                table.row([label("made by"), format!("{run} of {instance}{how}").into()]);
                 if !self.reason.is_empty() {
-                    table.row(["".into(), Cell::toned(Tone::Warn, self.reason.as_str())]);
+                    table.row([label(""), Cell::toned(Tone::Warn, self.reason.as_str())]);
                 }
             }
-            _ => table.row(["made by".into(), "no run that is known here".into()]),
+            _ => table.row([label("made by"), "no run that is known here".into()]),
         }
         table.text(paint)
     }
@@ -232,7 +237,7 @@ impl OwnershipDocument {
             _ => "no: nothing of ours about it; never touched".to_owned(),
         };
         let mut table = Table::new(2);
-        table.row(["ours".into(), Cell::toned(Tone::of(self.verdict), words)]);
+        table.row([label("ours"), Cell::toned(Tone::of(self.verdict), words)]);
         let mut text = table.text(paint);
         if self.verdict == "unrelated" {
             return text;
@@ -250,6 +255,7 @@ impl RetentionDocument {
     fn text(&self, paint: Paint) -> String {
         let (tone, verdict) = match self.verdict {
             "delete" => (Tone::Warn, "goes with the next run of its plan"),
+            _ if self.reasons.iter().all(|hold| hold.until.is_none()) => (Tone::Warn, "nothing holds it, but it goes later"),
             _ => (Tone::Good, "stays"),
         };
         let mut text = format!("  {}\n", paint.tone(tone, verdict));

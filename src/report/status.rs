@@ -270,6 +270,9 @@ impl StatusDocument {
         if self.runs.is_empty() {
             text += "  nothing\n";
         }
+        if self.daemon.running == Some(false) && !self.runs.is_empty() {
+            let _ = writeln!(text, "  {}", paint.tone(Tone::Warn, "nobody works on it: it goes on when stillframe runs again"));
+        }
         for run in &self.runs {
             let _ = writeln!(text, "  {}  {} (last heard of {})", run.run, run.reason, run.since);
             let mut table = Table::new(4);

@@ -5,6 +5,7 @@ mod again;
 mod crash;
 mod downtime;
 mod faults;
+mod foresight;
 mod installation;
 mod journal;
 mod overlap;
