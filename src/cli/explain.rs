@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::config::Loaded;
 use crate::journal::Reader;
 use crate::report::explain::ExplainDocument;
+use crate::report::preview::FaultPreview;
 
 /// Options of `stillframe explain`.
 #[derive(Debug, Clone, clap::Args)]
@@ -64,7 +65,11 @@ pub fn run(args: &ExplainArgs) -> u8 {
 
 async fn explain(args: &ExplainArgs, loaded: &Loaded) -> Result<ExplainDocument, String> {
     let settings = &loaded.settings;
-    let journal = peek::journal(settings)?;
+    // What AWS says can be told without the journal.
+    let (mut journal, mut broken) = match peek::journal(settings) {
+        Ok(journal) => (journal, None),
+        Err(why) => (None, Some(why)),
+    };
     let cloud = peek::cloud(&args.config, settings).await?;
     let regions: BTreeSet<String> = match &args.region {
         Some(region) => BTreeSet::from([region.clone()]),
@@ -80,5 +85,13 @@ async fn explain(args: &ExplainArgs, loaded: &Loaded) -> Result<ExplainDocument,
         regions: &regions.into_iter().collect::<Vec<_>>(),
         now: Clock::Wall.now_secs(),
     };
-    tell(&cloud, journal.as_ref().map(|journal| journal as &dyn Reader), ask).await.map_err(|e| e.to_string())
+    let mut document = loop {
+        match tell(&cloud, journal.as_ref().map(|journal| journal as &dyn Reader), ask).await {
+            Ok(document) => break document,
+            Err(e) if journal.is_some() => (journal, broken) = (None, Some(e.to_string())),
+            Err(e) => return Err(e.to_string()),
+        }
+    };
+    document.faults.extend(broken.map(|reason| FaultPreview { region: None, reason }));
+    Ok(document)
 }

@@ -54,10 +54,7 @@ pub async fn machine(settings: &Settings) -> OwnMachine {
 }
 
 /// The installation, if there is one, and why it does not belong to this host, if it does not.
-pub fn installation(
-    settings: &Settings,
-    own: &OwnMachine,
-) -> Result<(Option<Installation>, Option<String>), String> {
+pub fn installation(settings: &Settings, own: &OwnMachine) -> Result<(Option<Installation>, Option<String>), String> {
     let dir = &settings.daemon.state_dir;
     let journal = dir.join(JOURNAL).exists();
     let (content, verdict) = installation::peek(dir, start::machine_id(settings), own, journal)?;

@@ -82,7 +82,7 @@ async fn preview(args: &PreviewArgs, loaded: &Loaded, ask: Ask) -> Result<Previe
     let settings = &loaded.settings;
     let own = peek::machine(settings).await;
     let mut unknown = Vec::new();
-    let (installation, differs) = peek::installation(settings, &own)?;
+    let (installation, differs) = peek::installation(settings, &own).unwrap_or_else(|why| (None, Some(why)));
     // Without a journal, or with one that cannot be read, the rest can still be told.
     let journal = peek::journal(settings).unwrap_or_else(|why| {
         unknown.push(format!("which instances are still being imaged: {why}"));

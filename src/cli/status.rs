@@ -70,10 +70,10 @@ async fn status(loaded: &Loaded) -> Result<StatusDocument, String> {
     let running = peek::locked(settings).ok();
     let journal = peek::journal(settings)?;
     let now = Clock::Wall.now();
-    let reader = journal.as_ref().map(|journal| journal as &dyn Reader);
+    let path = settings.daemon.state_dir.join(FILE).display().to_string();
+    let reader = journal.as_ref().map(|journal| (journal as &dyn Reader, path.as_str()));
     let mut document =
         gather(reader, &settings.daemon.name, &loaded.plans, running, now).await.map_err(|e| e.to_string())?;
-    document.journal = journal.map(|_| settings.daemon.state_dir.join(FILE).display().to_string());
     if let Some(why) = not_ours(settings) {
         let need = NeedsPerson { since: document.at.clone(), run: None, subject: None, reason: why };
         document.needs_person.insert(0, need);
@@ -90,12 +90,12 @@ fn not_ours(settings: &Settings) -> Option<String> {
     peek::installation(settings, &own).unwrap_or_else(|why| (None, Some(why))).1
 }
 
-/// The document, from a journal if there is one.
+/// The document, from a journal, which lies there, if there is one.
 ///
 /// # Errors
 /// The journal's.
 pub async fn gather(
-    journal: Option<&dyn Reader>,
+    journal: Option<(&dyn Reader, &str)>,
     daemon: &str,
     plans: &[Plan],
     running: Option<bool>,
@@ -104,12 +104,13 @@ pub async fn gather(
     let mut document = StatusDocument {
         at: rfc3339(now),
         daemon: DaemonStatus { daemon: daemon.to_owned(), running, version: None, since: None, stopped: None },
-        journal: None,
+        journal: journal.map(|(_, path)| path.to_owned()),
         needs_person: Vec::new(),
         runs: Vec::new(),
         plans: Vec::new(),
         instances: Vec::new(),
     };
+    let journal = journal.map(|(reader, _)| reader);
     for plan in plans {
         document.plans.push(plan_status(plan, journal, now, &mut document.needs_person).await?);
     }
@@ -125,12 +126,15 @@ pub async fn gather(
         document.runs.push(RunStatus::of(&occurrence, &events));
     }
     let alarms = journal.alarms().await?;
-    document.needs_person.splice(0..0, alarms.iter().map(|e| NeedsPerson {
-        since: rfc3339(e.at),
-        run: Some(e.draft.run.clone()),
-        subject: e.draft.subject.as_ref().map(|s| s.id.clone()),
-        reason: e.text("reason").unwrap_or_default().to_owned(),
-    }));
+    document.needs_person.splice(
+        0..0,
+        alarms.iter().map(|e| NeedsPerson {
+            since: rfc3339(e.at),
+            run: Some(e.draft.run.clone()),
+            subject: e.draft.subject.as_ref().map(|s| s.id.clone()),
+            reason: e.text("reason").unwrap_or_default().to_owned(),
+        }),
+    );
     document.instances = instances(journal, plans, now).await?;
     Ok(document)
 }
@@ -158,7 +162,12 @@ async fn plan_status(
         {
             let reason = newest.first().map_or_else(String::new, |o| o.reason.clone());
             let reason = format!("{} was skipped twice in a row: {reason}", plan.name);
-            needs.push(NeedsPerson { since: rfc3339(newest[0].decided_at), run: Some(newest[0].run()), subject: None, reason });
+            needs.push(NeedsPerson {
+                since: rfc3339(newest[0].decided_at),
+                run: Some(newest[0].run()),
+                subject: None,
+                reason,
+            });
         }
         for occurrence in newest.iter().filter(|o| o.decision == Decision::Run) {
             let (run, at) = ended(journal, occurrence).await?;
@@ -216,12 +225,12 @@ async fn instances(journal: &dyn Reader, plans: &[Plan], now: DateTime<Utc>) -> 
                 plan,
                 image: event.as_ref().and_then(|e| e.text("image")).map(str::to_owned),
                 due: due.map(rfc3339),
-                age: due.map(|due| seconds_since(due, now)),
+                age_s: due.map(|due| seconds_since(due, now)),
             }
         })
         .collect();
     // None at all is the oldest.
-    list.sort_by_key(|i| std::cmp::Reverse(i.age.unwrap_or(i64::MAX)));
+    list.sort_by_key(|i| std::cmp::Reverse(i.age_s.unwrap_or(i64::MAX)));
     Ok(list)
 }
 

@@ -188,6 +188,10 @@ pub fn checks(image: &Image, daemon: &str, account: &str) -> Vec<Check> {
         Some("copy") => (tag("source"), image.source_image.as_deref()),
         _ => (tag("instance"), image.source_instance.as_deref()),
     };
+    let made_from = match source.1.or(image.source_instance.as_deref()).or(image.source_image.as_deref()) {
+        Some(id) => format!("`{id}`"),
+        None => "something that EC2 does not tell".into(),
+    };
     let check = |check, ok, found: String| Check { check, ok, found };
     let all = if lacking.is_empty() { "all there".into() } else { format!("lacks {}", lacking.join(", ")) };
     vec![
@@ -216,7 +220,7 @@ pub fn checks(image: &Image, daemon: &str, account: &str) -> Vec<Check> {
         check(
             "source",
             source.0.is_some() && source.0 == source.1,
-            format!("made from {}, by its tags from {}", shown(source.1), shown(source.0)),
+            format!("made from {made_from}, by its tags from {}", shown(source.0)),
         ),
     ]
 }

@@ -60,7 +60,10 @@ pub(super) async fn retain(run: &Run, places: &[Place]) -> Result<(), Stop> {
     }
     finish_leftovers(run).await?;
     for place in places {
-        match run.patiently("cannot list our images", || list(&run.shared.cloud, &run.shared.daemon, &run.plan.name, place)).await? {
+        match run
+            .patiently("cannot list our images", || list(&run.shared.cloud, &run.shared.daemon, &run.plan.name, place))
+            .await?
+        {
             Ok(listing) => in_place(run, place, &listing).await?,
             Err(fault) => {
                 let why = format!("cannot list our images in {place} completely: {fault}");
@@ -268,7 +271,8 @@ fn busy(run: &Run, place: &Place) -> BTreeMap<String, String> {
 #[must_use]
 pub fn busy_in(name: &str, run: &RunState, place: &Place) -> Vec<(String, String)> {
     let open = run.targets.iter().filter(|(subject, target)| subject.place == *place && target.finished.is_none());
-    open.filter_map(|(_, target)| Some((target.image()?.to_owned(), format!("{name} is not finished with it")))).collect()
+    open.filter_map(|(_, target)| Some((target.image()?.to_owned(), format!("{name} is not finished with it"))))
+        .collect()
 }
 
 /// Which of these images an instance of ours runs from, each with that instance.

@@ -67,8 +67,10 @@ pub struct RetentionDocument {
     pub reasons: Vec<Hold>,
     /// The occurrence after which nothing holds it, if every one until then makes a good image.
     pub leaves: Option<String>,
-    /// What was decided last, by which run.
+    /// The run that decided about it last.
     pub decided_by: Option<String>,
+    /// When.
+    pub decided_at: Option<String>,
 }
 
 /// What became of one of its snapshots.
@@ -177,8 +179,12 @@ impl ExplainDocument {
         if let Some(retention) = &self.retention {
             text += &retention.text(paint);
         }
-        if let Some(deleted) = &self.deleted {
-            text += &deleted.text(paint);
+        match &self.deleted {
+            Some(deleted) => text += &deleted.text(paint),
+            None if self.found == "journal" && self.faults.is_empty() => {
+                text += "  gone       not by stillframe, as far as the journal tells\n";
+            }
+            None => {}
         }
         text
     }
@@ -192,7 +198,11 @@ impl ExplainDocument {
         match (self.found, self.state, &self.created) {
             ("aws", Some(state), Some(created)) => format!("{image}  {state}{place}, made at {created}\n"),
             ("journal", ..) => {
-                let asked = if self.faults.is_empty() { "AWS does not know it any more" } else { "AWS was not asked" };
+                let places: Vec<&str> = self.searched.iter().map(String::as_str).filter(|s| s.contains('/')).collect();
+                let asked = match places.as_slice() {
+                    [] => "AWS could not be asked".to_owned(),
+                    places => format!("AWS does not show it in {}", places.join(", ")),
+                };
                 format!("{image}{place}, from the journal alone: {asked}\n")
             }
             _ => format!("{image} is unknown; looked for in: {}\n", self.searched.join(", ")),
@@ -233,7 +243,7 @@ impl OwnershipDocument {
     fn text(&self, paint: Paint) -> String {
         let words = match self.verdict {
             "ours" => "yes: everything fits".to_owned(),
-            "foreign" => format!("no, it {}: never counted, never deleted", self.reason),
+            "foreign" => format!("no: {}. Never counted, never deleted", self.reason),
             _ => "no: nothing of ours about it; never touched".to_owned(),
         };
         let mut table = Table::new(2);
@@ -255,7 +265,9 @@ impl RetentionDocument {
     fn text(&self, paint: Paint) -> String {
         let (tone, verdict) = match self.verdict {
             "delete" => (Tone::Warn, "goes with the next run of its plan"),
-            _ if self.reasons.iter().all(|hold| hold.until.is_none()) => (Tone::Warn, "nothing holds it, but it goes later"),
+            _ if self.reasons.iter().all(|hold| hold.until.is_none()) => {
+                (Tone::Warn, "nothing holds it, but it goes later")
+            }
             _ => (Tone::Good, "stays"),
         };
         let mut text = format!("  {}\n", paint.tone(tone, verdict));
@@ -269,8 +281,8 @@ impl RetentionDocument {
                 "    if every occurrence until then makes a good image, nothing holds it after that of {leaves}"
             );
         }
-        if let Some(run) = &self.decided_by {
-            let _ = writeln!(text, "    last decided by {run}");
+        if let (Some(run), Some(at)) = (&self.decided_by, &self.decided_at) {
+            let _ = writeln!(text, "    last decided by {run} at {at}");
         }
         text
     }

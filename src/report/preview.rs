@@ -76,6 +76,8 @@ pub struct PlanPreview {
     pub plan: String,
     /// Its zone.
     pub timezone: String,
+    /// Where it looks.
+    pub regions: Vec<String>,
     /// When it is due next.
     pub occurrences: Vec<Coming>,
     /// How many more there are in the time asked for.
@@ -191,10 +193,11 @@ impl PlanPreview {
             return String::new();
         }
         if self.targets.is_empty() {
-            let what = "targets now: NONE: no instance matches [select] in the regions of the plan";
-            return format!("  {}\n", paint.tone(Tone::Bad, what));
+            let what = format!("targets now: NONE: no instance in {} matches [select]", self.regions.join(", "));
+            return format!("  {}\n", paint.tone(Tone::Bad, &what));
         }
-        let mut text = format!("  targets now: {selected} selected, {} skipped\n", self.targets.len() - selected);
+        let (skipped, regions) = (self.targets.len() - selected, self.regions.join(", "));
+        let mut text = format!("  targets now, in {regions}: {selected} selected, {skipped} skipped\n");
         let mut table = Table::headed(4, &["INSTANCE", "NAME", "REGION", "OUTCOME", "HOW"]);
         for t in &self.targets {
             let how = match (t.outcome, t.reboots) {
@@ -212,8 +215,7 @@ impl PlanPreview {
     fn retention_text(&self, paint: Paint) -> String {
         let Some(due) = self.due.as_ref().filter(|_| !self.retention.is_empty()) else { return String::new() };
         let gone = self.retention.iter().filter(|i| i.verdict == "delete").count();
-        let mut text =
-            format!("  retention, if it ran at {due} and each new image became available: {gone} deleted, ");
+        let mut text = format!("  retention, if it ran at {due} and each new image became available: {gone} deleted, ");
         let _ = writeln!(text, "{} kept", self.retention.len() - gone);
         let mut table = Table::headed(4, &["INSTANCE", "REGION", "DUE", "IMAGE", "VERDICT", "WHY"]);
         for i in &self.retention {

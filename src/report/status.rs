@@ -9,8 +9,8 @@ use super::document::{SCHEMA, line};
 use super::table::{Cell, Paint, Table, Tone};
 use crate::domain::event::{Event, Occurrence};
 use crate::domain::naming::rfc3339;
-use crate::domain::schedule::words;
 use crate::domain::saga::{Phase, RunState, Slot, StepState, TargetState};
+use crate::domain::schedule::words;
 
 /// Who runs the engine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -109,7 +109,7 @@ pub struct InstanceStatus {
     /// The occurrence that made it.
     pub due: Option<String>,
     /// Seconds since then.
-    pub age: Option<i64>,
+    pub age_s: Option<i64>,
 }
 
 /// What a person must look at.
@@ -271,13 +271,23 @@ impl StatusDocument {
             text += "  nothing\n";
         }
         if self.daemon.running == Some(false) && !self.runs.is_empty() {
-            let _ = writeln!(text, "  {}", paint.tone(Tone::Warn, "nobody works on it: it goes on when stillframe runs again"));
+            let _ = writeln!(
+                text,
+                "  {}",
+                paint.tone(Tone::Warn, "nobody works on it: it goes on when stillframe runs again")
+            );
         }
         for run in &self.runs {
             let _ = writeln!(text, "  {}  {} (last heard of {})", run.run, run.reason, run.since);
             let mut table = Table::new(4);
             for t in &run.targets {
-                table.row([(&*t.instance).into(), (&*t.region).into(), t.step.into(), (&*t.since).into(), (&*t.reason).into()]);
+                table.row([
+                    (&*t.instance).into(),
+                    (&*t.region).into(),
+                    t.step.into(),
+                    (&*t.since).into(),
+                    (&*t.reason).into(),
+                ]);
             }
             text += &table.text(paint);
         }
@@ -296,15 +306,23 @@ impl StatusDocument {
             text += "  there are none\n";
         }
         if !self.instances.is_empty() {
-            let _ = writeln!(text, "\n{}", paint.tone(Tone::Head, "NEWEST GOOD IMAGES (by the journal, the oldest first)"));
+            let _ =
+                writeln!(text, "\n{}", paint.tone(Tone::Head, "NEWEST GOOD IMAGES (by the journal, the oldest first)"));
             let mut table = Table::headed(2, &["INSTANCE", "REGION", "PLAN", "AGE", "DUE", "IMAGE"]);
             for i in &self.instances {
-                let age = match i.age {
+                let age = match i.age_s {
                     Some(seconds) => Cell::from(age(seconds)),
                     None => Cell::toned(Tone::Bad, "none"),
                 };
                 let (due, image) = (i.due.as_deref().unwrap_or("-"), i.image.as_deref().unwrap_or("-"));
-                table.row([(&*i.instance).into(), (&*i.region).into(), (&*i.plan).into(), age, due.into(), image.into()]);
+                table.row([
+                    (&*i.instance).into(),
+                    (&*i.region).into(),
+                    (&*i.plan).into(),
+                    age,
+                    due.into(),
+                    image.into(),
+                ]);
             }
             text += &table.text(paint);
         }

@@ -5,6 +5,7 @@ mod crash;
 mod daemon;
 mod exactly_once;
 mod failing;
+mod foresight;
 mod machine;
 mod stubborn;
 mod unhealthy;

@@ -122,6 +122,7 @@ async fn search(cloud: &Governed, ask: Ask<'_>, document: &mut ExplainDocument) 
                 document.searched.push(place.to_string());
                 // A deregistered one is only still listed.
                 if let Some(image) = images.into_iter().find(|i| i.state != ImageState::Deregistered) {
+                    document.faults.clear(); // an image is in one region only
                     return Some((place, image));
                 }
             }
@@ -175,7 +176,8 @@ async fn judge(
     let Some(plan) = ask.plans.iter().find(|plan| plan.name == marks.plan) else {
         let until = Some("until a plan of that name is there again; delete it by hand if it is not needed".to_owned());
         let reasons = vec![Hold { reason: NO_PLAN.into(), until }];
-        document.retention = Some(RetentionDocument { verdict: "keep", reasons, leaves: None, decided_by: None });
+        document.retention =
+            Some(RetentionDocument { verdict: "keep", reasons, leaves: None, decided_by: None, decided_at: None });
         return Ok(());
     };
     let listing = retain::list(cloud, ask.daemon, &marks.plan, place).await?;
@@ -206,18 +208,13 @@ async fn judge(
     let dues = timetable.between(ask.now, ask.now + HORIZON).take(LEAVES_MAX);
     let leaves = if held.is_empty() { None } else { leaves_at(&plan.keep, candidates, &s, &image.id, dues) };
     let verdict = if verdict.delete { "delete" } else { "keep" };
-    document.retention =
-        Some(RetentionDocument { verdict, reasons, leaves: leaves.map(rfc3339), decided_by: None });
+    let leaves = leaves.map(rfc3339);
+    document.retention = Some(RetentionDocument { verdict, reasons, leaves, decided_by: None, decided_at: None });
     Ok(())
 }
 
 /// Its end, if the journal tells of one, and that of its snapshots.
-async fn ending(
-    journal: &dyn Reader,
-    ask: Ask<'_>,
-    events: &[Event],
-    document: &mut ExplainDocument,
-) -> Answer<()> {
+async fn ending(journal: &dyn Reader, ask: Ask<'_>, events: &[Event], document: &mut ExplainDocument) -> Answer<()> {
     let about = |e: &&Event| e.draft.subject.as_ref().is_some_and(|s| s.id == ask.image) && e.draft.step == "retain";
     let Some(done) = events.iter().filter(about).rfind(|e| e.draft.kind == Kind::StepDone) else { return Ok(()) };
     let Some(subject) = &done.draft.subject else { return Ok(()) };
@@ -297,7 +294,9 @@ async fn history(journal: &dyn Reader, ask: Ask<'_>, document: &mut ExplainDocum
         let events = journal.events_about(&Place::new(account.clone(), region.clone()).subject(&instance)).await?;
         let quoted = format!("\"{}\"", ask.image);
         let decided = |e: &&Event| e.draft.kind == Kind::RetainDecided && e.draft.data.to_string().contains(&quoted);
-        retention.decided_by = events.iter().rfind(decided).map(|e| format!("{} at {}", e.draft.run, rfc3339(e.at)));
+        let newest = events.iter().rfind(decided);
+        retention.decided_by = newest.map(|e| e.draft.run.clone());
+        retention.decided_at = newest.map(|e| rfc3339(e.at));
     }
     Ok(())
 }

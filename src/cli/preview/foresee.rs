@@ -49,7 +49,7 @@ pub async fn foresee(
         at: rfc3339(ask.now),
         daemon: us.daemon.to_owned(),
         machine: match own {
-            OwnMachine::NotEc2 => "this machine is none of EC2".into(),
+            OwnMachine::NotEc2 => "this machine is not an EC2 instance".into(),
             OwnMachine::Instance(id) => format!("this machine is {id}, which is never rebooted"),
             OwnMachine::Unknown(why) => format!("which instance this machine is, is unknown: {why}"),
         },
@@ -101,6 +101,7 @@ fn coming(plan: &Plan, ask: Ask) -> PlanPreview {
     PlanPreview {
         plan: plan.name.clone(),
         timezone: plan.schedule.timezone.name().to_owned(),
+        regions: plan.select.regions.clone(),
         occurrences,
         more,
         due: ask.at.or_else(|| listed.first().copied()).map(rfc3339),
@@ -129,8 +130,12 @@ impl View<'_> {
     /// Looks into each place of the plan; why nothing at all would be begun, if another installation is seen.
     async fn places(&mut self, account: &str) -> Option<String> {
         let regions = peek::regions(self.cloud, self.plan);
+        self.preview.regions.clone_from(&regions);
         if regions.is_empty() {
-            self.fault(None, "no region: set select.regions in the plan, or AWS_REGION, or a region in the profile".into());
+            self.fault(
+                None,
+                "no region: set select.regions in the plan, or AWS_REGION, or a region in the profile".into(),
+            );
         }
         let mut barred = None;
         let mut seen = BTreeSet::new();
@@ -153,7 +158,8 @@ impl View<'_> {
                 }
             };
             if let Err(fault) = self.retention(&place, &targets).await {
-                let why = format!("cannot list our images in {place} completely: {fault}. Nothing would be deleted there");
+                let why =
+                    format!("cannot list our images in {place} completely: {fault}. Nothing would be deleted there");
                 self.fault(Some(&place), why);
             }
         }

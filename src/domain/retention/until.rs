@@ -12,6 +12,10 @@ use crate::domain::observed::{Image, ImageState, Tags};
 /// At most this many occurrences are played through: three months of an hourly plan, eight years of a nightly one.
 pub const LEAVES_MAX: usize = 3_000;
 
+/// No more than so many candidates are judged for that, all occurrences together: with a long series fewer occurrences
+/// are played through.
+const JUDGED_MAX: usize = 200_000;
+
 /// All that holds `image` in its series now; empty if nothing does, or if it is none of the candidates.
 #[must_use]
 pub fn standing_of(keep: &Keep, candidates: &[Candidate], s: &Situation<'_>, image: &str) -> Vec<Why> {
@@ -20,8 +24,8 @@ pub fn standing_of(keep: &Keep, candidates: &[Candidate], s: &Situation<'_>, ima
 }
 
 /// The first of `dues` after which no rule holds `image` any more, if each of them makes a good image, nothing fails
-/// and nobody changes the rules; at most [`LEAVES_MAX`] are played through. Nothing: not within those, or never while
-/// what protects it lasts.
+/// and nobody changes the rules; at most [`LEAVES_MAX`] are played through. Nothing: not within those, or it hangs on
+/// something else than the images that come.
 #[must_use]
 pub fn leaves_at(
     keep: &Keep,
@@ -30,15 +34,31 @@ pub fn leaves_at(
     image: &str,
     dues: impl Iterator<Item = DateTime<Utc>>,
 ) -> Option<DateTime<Utc>> {
-    let protected = |why: &Why| matches!(why, Why::Hold | Why::InUse(_) | Why::Busy(_) | Why::NotUnderstood(_));
-    if standing_of(keep, candidates, s, image).iter().any(protected) {
+    let by_time = |why: &Why| {
+        matches!(
+            why,
+            Why::Last { .. }
+                | Why::Within { .. }
+                | Why::Bucket { .. }
+                | Why::Newest
+                | Why::Min(_)
+                | Why::Resting { .. }
+                | Why::OnlyTrace(_)
+        )
+    };
+    if !standing_of(keep, candidates, s, image).iter().all(by_time) {
         return None;
     }
     // How many go in one run is a matter of pace, not of what is held.
     let keep = Keep { max_deletions: u32::MAX, ..keep.clone() };
     let mut series = candidates.to_vec();
     let marks = series.iter().find(|c| c.image.id == image)?.marks.clone();
+    let mut judged = 0;
     for due in dues.take(LEAVES_MAX) {
+        judged += series.len();
+        if judged > JUDGED_MAX {
+            return None;
+        }
         series.push(to_come(Marks { due, ..marks.clone() }));
         let gone: BTreeSet<String> = decide(&keep, &series, &Situation { now: due, ..*s })
             .into_iter()

@@ -50,7 +50,9 @@ async fn explain(rig: &Rig, image: &str) -> ExplainDocument {
 
 async fn status(rig: &Rig, running: bool) -> StatusDocument {
     let now = rig.clock.now_secs();
-    status::gather(Some(rig.journal.reader()), DAEMON, &rig.plans, Some(running), now).await.expect("readable")
+    status::gather(Some((rig.journal.reader(), "journal.sqlite")), DAEMON, &rig.plans, Some(running), now)
+        .await
+        .expect("readable")
 }
 
 /// The text, and the document with a line for each list and each of its members: its shape is the promise.
@@ -58,7 +60,8 @@ fn golden(name: &str, text: &str, json: &str) {
     assert_eq!(json.matches('\n').count(), 1, "one line: {json}");
     let document: Value = serde_json::from_str(json).expect("JSON");
     assert_eq!(document["schema"], 1);
-    let json = json.replace(":[{", ":[\n  {").replace("},{", "},\n  {").replace("],\"", "],\n\"").replace("},\"", "},\n\"");
+    let json =
+        json.replace(":[{", ":[\n  {").replace("},{", "},\n  {").replace("],\"", "],\n\"").replace("},\"", "},\n\"");
     insta::with_settings!({ snapshot_path => "../snapshots", prepend_module_to_snapshot => false, omit_expression => true }, {
         insta::assert_snapshot!(name, format!("{text}\n{json}"));
     });
@@ -66,7 +69,8 @@ fn golden(name: &str, text: &str, json: &str) {
 
 /// Two regions, one instance that is left out, one without a reboot; three occurrences have run, the fourth is due.
 async fn before_the_fourth() -> Rig {
-    let members = fleet(4).replace(&format!(r#""id": "{}","#, id(3)), &format!(r#""state": "stopped", "id": "{}","#, id(3)));
+    let members =
+        fleet(4).replace(&format!(r#""id": "{}","#, id(3)), &format!(r#""state": "stopped", "id": "{}","#, id(3)));
     let mut web = plan("web", "0,20,40 2,3 * * *");
     web.schedule.timezone = chrono_tz::Europe::Berlin;
     web.schedule.cron = vec!["0,20,40 3,4 * * *".into()];
@@ -113,7 +117,8 @@ async fn what_was_foreseen_is_what_happens() {
         }
     };
     let taken: BTreeSet<_> = events.iter().filter_map(happened).collect();
-    let expected: BTreeSet<_> = plan.targets.iter().map(|t| (t.instance.clone(), t.outcome, t.reason.clone())).collect();
+    let expected: BTreeSet<_> =
+        plan.targets.iter().map(|t| (t.instance.clone(), t.outcome, t.reason.clone())).collect();
     assert_eq!(taken, expected, "{}", rig.story());
     // What stays and what goes, and why; the new image had no id yet.
     let known: BTreeSet<&str> = plan.retention.iter().filter_map(|i| i.image.as_deref()).collect();
@@ -142,7 +147,10 @@ async fn what_cannot_be_read_is_said() {
     let first = preview(&rig, None).await;
     assert!(!first.ok());
     let text = first.text(Paint(false));
-    assert!(text.contains("NOT KNOWN: eu-central-1: cannot list the instances") && text.contains("not authorized"), "{text}");
+    assert!(
+        text.contains("NOT KNOWN: eu-central-1: cannot list the instances") && text.contains("not authorized"),
+        "{text}"
+    );
     assert!(text.contains("retention, if it ran at"), "its images were read: {text}");
     rig.script.refuse("DescribeImages:tag", None, 1, "UnauthorizedOperation", "You are not authorized");
     let second = preview(&rig, Some(at("2026-03-02T12:00:00Z"))).await;
@@ -159,7 +167,7 @@ async fn what_cannot_be_read_is_said() {
     let image = rig.images_of(&id(1))[0].id.clone();
     let told = explain(&rig, &image).await;
     let text = told.text(Paint(false));
-    assert!(!told.ok() && text.contains("from the journal alone: AWS was not asked"), "{text}");
+    assert!(!told.ok() && text.contains("from the journal alone: AWS could not be asked"), "{text}");
     assert!(text.contains("made by    web@20260302T02") && text.contains("(schedule, done)"), "{text}");
 }
 
@@ -234,10 +242,23 @@ async fn an_image_is_explained_over_its_life() {
     let told = explain(&rig, &kept.id).await.text(Paint(false));
     assert!(told.contains("deleted") && !told.contains("STILL THERE"), "{told}");
 
+    // Somebody else's doing is not taken for ours.
+    let newest = rig.images_of(&id(2)).pop().expect("one").id;
+    rig.act(&Action::DeregisterImage { image: newest.clone(), delete_snapshots: None });
+    let told = explain(&rig, &newest).await.text(Paint(false));
+    assert!(told.contains("AWS does not show it in 111111111111/eu-central-1, 111111111111/eu-west-1"), "{told}");
+    assert!(told.contains("gone       not by stillframe"), "{told}");
+    // A region that cannot be read may have had it.
+    rig.script.refuse("DescribeImages:ids", None, 1, "UnauthorizedOperation", "You are not authorized");
+    let told = explain(&rig, "ami-0123").await;
+    assert!(!told.ok() && told.text(Paint(false)).contains("NOT KNOWN: eu-central-1: cannot look for it"), "{told:#?}");
+    rig.script.relents();
+
     let unknown = explain(&rig, "ami-0123").await;
     assert!(!unknown.ok());
     let text = unknown.text(Paint(false));
-    let expected = "ami-0123 is unknown; looked for in: 111111111111/eu-central-1, 111111111111/eu-west-1, the journal\n";
+    let expected =
+        "ami-0123 is unknown; looked for in: 111111111111/eu-central-1, 111111111111/eu-west-1, the journal\n";
     assert_eq!(text, expected);
 }
 
@@ -297,13 +318,19 @@ async fn filters_of_history_work_together() {
         (Filter { limit: 2, ..all.clone() }, "web@0220 web@0240"),
         (Filter { limit: 0, ..all.clone() }, ""),
         (Filter { plan: some("db"), ..all.clone() }, "db@0210"),
-        (Filter { since: at("2026-03-02T02:10:00Z"), until: at("2026-03-02T02:20:00Z"), ..all.clone() }, "db@0210 web@0220"),
+        (
+            Filter { since: at("2026-03-02T02:10:00Z"), until: at("2026-03-02T02:20:00Z"), ..all.clone() },
+            "db@0210 web@0220",
+        ),
         (Filter { outcome: Some(Outcome::Failed), ..all.clone() }, "web@0220 web@0240"),
         (Filter { outcome: Some(Outcome::Failed), limit: 1, ..all.clone() }, "web@0240"),
         // The run has failed, this instance has not.
         (Filter { outcome: Some(Outcome::Failed), instance: Some(id(1)), ..all.clone() }, ""),
         (Filter { outcome: Some(Outcome::Failed), instance: Some(id(2)), ..all.clone() }, "web@0220 web@0240"),
-        (Filter { outcome: Some(Outcome::Done), instance: Some(id(1)), plan: some("web"), ..all.clone() }, "web@0200 web@0220 web@0240"),
+        (
+            Filter { outcome: Some(Outcome::Done), instance: Some(id(1)), plan: some("web"), ..all.clone() },
+            "web@0200 web@0220 web@0240",
+        ),
         (Filter { outcome: Some(Outcome::Done), plan: some("web"), ..all.clone() }, "web@0200"),
         (Filter { instance: some("i-00000000000000099"), ..all.clone() }, ""),
     ];
@@ -312,7 +339,8 @@ async fn filters_of_history_work_together() {
         let found: Vec<String> =
             runs.iter().map(|r| format!("{}@{}", r.plan, r.due[11..16].replace(':', ""))).collect();
         assert_eq!(found.join(" "), expected, "{filter:?}");
-        let others = runs.iter().flat_map(|r| &r.targets).filter(|t| filter.instance.as_ref().is_some_and(|i| *i != t.instance));
+        let others =
+            runs.iter().flat_map(|r| &r.targets).filter(|t| filter.instance.as_ref().is_some_and(|i| *i != t.instance));
         assert_eq!(others.count(), 0, "{filter:?}");
     }
 }
