@@ -15,14 +15,11 @@ use crate::report::preview::FaultPreview;
 
 /// Options of `stillframe explain`.
 #[derive(Debug, Clone, clap::Args)]
-#[command(
-    about = "Tell of one image who made it, whether it is ours, and why it stays or goes",
-    long_about = "Tell of one image who made it, whether it is ours, and why it stays or goes.\n\nIt asks AWS \
+#[command(after_help = "It asks AWS \
                   (Describe calls and GetCallerIdentity only) and reads the journal. It changes nothing, and works \
                   beside a running daemon. What AWS cannot tell is told from the journal alone, such as the end of an \
                   image that was deleted.\n\nExit codes: 0 it is known; 1 it is unknown, or something could not be \
-                  read; 2 wrong usage or configuration."
-)]
+                  read; 2 wrong usage or configuration.")]
 pub struct ExplainArgs {
     /// The image's id
     #[arg(value_name = "IMAGE")]

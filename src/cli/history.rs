@@ -17,12 +17,9 @@ const AT_ONCE: u32 = 200;
 
 /// Options of `stillframe history`.
 #[derive(Debug, Clone, clap::Args)]
-#[command(
-    about = "Show what ran, and how it ended",
-    long_about = "Show what ran, and how it ended: the newest runs, oldest first. Filters work together.\n\nIt reads \
+#[command(after_help = "The newest runs that fit, oldest first; filters work together. It reads \
                   the journal, beside a running daemon and after it. Details of runs are kept for 90 days, how each \
-                  ended for good."
-)]
+                  ended for good.")]
 pub struct HistoryArgs {
     /// The directory that holds stillframe.toml and plans.d
     #[arg(long, value_name = "DIR", default_value = "/etc/stillframe")]

@@ -18,9 +18,7 @@ use crate::report::preview::PreviewDocument;
 /// Options of `stillframe preview`.
 #[derive(Debug, Clone, clap::Args)]
 #[command(
-    about = "Show when plans are due, which instances they would take now, and what retention would delete",
-    long_about = "Show when plans are due, which instances they would take now, and what retention would delete.\n\n\
-                  It asks AWS (Describe calls and GetCallerIdentity only) and reads the journal if there is one. It \
+    after_help = "It asks AWS (Describe calls and GetCallerIdentity only) and reads the journal if there is one. It \
                   changes nothing, takes no lock, and works beside a running daemon.\n\nExit codes: 0 all could be \
                   read; 1 something could not be read, a plan selects no instance, or nothing would be begun at all; \
                   2 wrong usage or configuration."

@@ -28,9 +28,7 @@ const LOOK_BACK: u32 = 20;
 /// Options of `stillframe status`.
 #[derive(Debug, Clone, clap::Args)]
 #[command(
-    about = "Show what is running, what is next, how old the newest images are, and what needs a person",
-    long_about = "Show what is running, what is next, how old the newest images are, and what needs a person.\n\n\
-                  It reads the journal only, beside a running daemon and after it: AWS is not asked, so an image that \
+    after_help = "It reads the journal only, beside a running daemon and after it: AWS is not asked, so an image that \
                   a person has removed is not noticed here.\n\nExit codes: 0 nothing needs a person; 1 something does \
                   (an alarm that is open, a plan whose newest run failed or that was skipped twice in a row, a state \
                   directory of another host); 2 wrong usage or configuration."

@@ -156,6 +156,10 @@ fn wrong_usage_says_what_to_write() {
         assert_eq!(ended.stdout, "", "{args:?}");
     }
     assert_eq!(calls(&door), 0);
+    for command in ["preview", "status", "explain"] {
+        let help = site.run(&[command, "--help"]).expect(0).stdout;
+        assert!(help.contains("Exit codes: 0 ") && help.contains("2 wrong usage"), "{help}");
+    }
 }
 
 /// With `backend = "sim"` the world is looked at, and not saved.
