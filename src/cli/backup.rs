@@ -10,9 +10,9 @@ use tokio::sync::mpsc;
 
 use super::signals::Signals;
 use super::start::{self, Opened, Refused};
-use super::{FAILED, WRONG, complain};
+use super::{FAILED, complain, peek};
 use crate::clock::Clock;
-use crate::config::{self, Loaded};
+use crate::config::Loaded;
 use crate::domain::event::{Decision, Event, Kind};
 use crate::domain::naming;
 use crate::engine::daemon::{Engine, Mode};
@@ -46,22 +46,12 @@ pub struct BackupArgs {
 /// Runs the plan and waits for it.
 #[must_use]
 pub fn run(args: &BackupArgs) -> u8 {
-    let loaded = match config::load(&args.config, config::environment()) {
+    let loaded = match peek::load(&args.config) {
         Ok(loaded) => loaded,
-        Err(problems) => {
-            eprint!("{problems}");
-            return WRONG;
-        }
+        Err(code) => return code,
     };
-    if !loaded.plans.iter().any(|p| p.name == args.plan) {
-        let names: Vec<&str> = loaded.plans.iter().map(|p| p.name.as_str()).collect();
-        let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-        eprintln!(
-            "stillframe: no plan `{}` in {}; there are: {known}",
-            args.plan,
-            args.config.join("plans.d").display()
-        );
-        return WRONG;
+    if let Err(code) = peek::known_plan(&loaded, &args.config, Some(&args.plan)) {
+        return code;
     }
     start::logs(&loaded.settings);
     let runtime = match start::runtime() {
@@ -70,7 +60,7 @@ pub fn run(args: &BackupArgs) -> u8 {
     };
     match runtime.block_on(backup(args, &loaded)) {
         Ok(document) => {
-            let text = if args.json { document.json() } else { document.text() };
+            let text = if args.json { document.json() } else { document.text(super::paint()) };
             let printed = super::print(&text);
             if document.ok() { printed } else { FAILED }
         }

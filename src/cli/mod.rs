@@ -5,15 +5,23 @@
 
 pub mod backup;
 pub mod check;
+pub mod explain;
+mod going_on;
 pub mod history;
+mod instant;
 pub mod notify;
+mod peek;
+pub mod preview;
 pub mod reload;
 pub mod run;
 pub mod signals;
 pub mod sim;
 pub mod start;
+pub mod status;
 
 use clap::{Parser, Subcommand};
+
+use crate::report::table::Paint;
 
 /// Done.
 pub const DONE: u8 = 0;
@@ -40,6 +48,12 @@ pub enum Command {
     Check(check::CheckArgs),
     /// Run a plan now and wait for it, through the running daemon if there is one
     Backup(backup::BackupArgs),
+    /// Show when plans are due, which instances they would take now, and what retention would delete; changes nothing
+    Preview(preview::PreviewArgs),
+    /// Show what is running, what is next, how old the newest images are, and what needs a person
+    Status(status::StatusArgs),
+    /// Tell of one image who made it, whether it is ours, and why it stays or goes
+    Explain(explain::ExplainArgs),
     /// Show what ran, and how it ended
     History(history::HistoryArgs),
     /// A simulated EC2 behind an HTTP endpoint on this machine, for trying things out
@@ -53,12 +67,21 @@ pub fn dispatch(cli: Cli) -> u8 {
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Backup(args) => backup::run(&args),
+        Command::Preview(args) => preview::run(&args),
+        Command::Status(args) => status::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::History(args) => history::run(&args),
         Command::Sim(args) => match sim::run(args) {
             Ok(()) => DONE,
             Err(why) => complain(&why),
         },
     }
+}
+
+/// Colours for a person at a terminal who did not forbid them (<https://no-color.org>).
+fn paint() -> Paint {
+    use std::io::IsTerminal as _;
+    Paint(std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty()))
 }
 
 /// Says why nothing was done; exit code 1.

@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use crate::journal::sqlite::{FILE as JOURNAL, Replaced, SqliteJournal};
 use crate::report::format::{self, Format};
 
 /// The lock's file in the state directory: whoever holds it runs the engine.
-const LOCK: &str = "lock";
+pub(super) const LOCK: &str = "lock";
 /// A fleet of the user's own for `backend = "sim"`, in the configuration directory.
 const FLEET: &str = "fleet.json";
 /// What a state directory needs.
@@ -66,22 +66,6 @@ pub fn state_dir(settings: &Settings) -> Result<&Path, String> {
         format!("cannot make the state directory {shown}: {e}; make it, or set daemon.state_dir; {WRITABLE}")
     })?;
     Ok(dir)
-}
-
-/// The journal of a state directory that commands read beside the daemon, or nothing if there is none yet.
-///
-/// # Errors
-/// It cannot be read; the text says what to do.
-pub fn reader(state_dir: &Path) -> Result<Option<SqliteJournal>, String> {
-    let path = state_dir.join(JOURNAL);
-    match path.try_exists() {
-        Ok(true) => SqliteJournal::read_only(state_dir).map(Some).map_err(|e| e.to_string()),
-        Ok(false) => Ok(None),
-        Err(e) => Err(format!(
-            "cannot look for the journal {}: {e}; run this command as the user that runs stillframe, or as root",
-            path.display()
-        )),
-    }
 }
 
 /// The lock, if nobody else holds it. It is free again when the process ends, however that happens.
@@ -143,17 +127,11 @@ pub async fn open(
     let settings = &loaded.settings;
     let dir = state_dir(settings)?.to_owned();
     let clock = Clock::Wall;
-    let simulated = settings.cloud.backend == Backend::Sim;
-    let configured = settings.daemon.instance.as_ref().map(|own| match own {
-        DaemonInstance::Id(id) => OwnMachine::Instance(id.clone()),
-        DaemonInstance::None => OwnMachine::NotEc2,
-    });
-    let probe = (!simulated).then(|| MachineProbe::from_env(|key| std::env::var(key).ok(), configured, clock));
+    let probe = probe(settings, clock);
     // A start does not wait for the metadata service; nothing begins before its answer.
     let at_hand = probe.as_ref().map_or(Some(OwnMachine::NotEc2), MachineProbe::at_hand);
     let mut own = at_hand.unwrap_or_else(|| OwnMachine::Unknown("it is being asked".into()));
-    let machine_id = (!simulated).then(|| PathBuf::from("/etc/machine-id"));
-    let opening = |own: &OwnMachine| installation::open(&dir, machine_id.as_deref(), own, dir.join(JOURNAL).exists());
+    let opening = |own: &OwnMachine| installation::open(&dir, machine_id(settings), own, dir.join(JOURNAL).exists());
     let (mut file, mut verdict) = opening(&own)?;
     if let Some(probe) = probe.as_ref().filter(|probe| probe.at_hand().is_none())
         && (take_over || matches!(verdict, Verdict::Differs { .. }))
@@ -179,7 +157,7 @@ pub async fn open(
         );
     }
     let journal = Rc::new(journal);
-    let cloud = cloud(config_dir, settings, clock).await?;
+    let cloud = cloud(config_dir, settings, clock, SimCloud::open).await?;
     let shared = Rc::new(Shared::new(
         clock,
         cloud,
@@ -194,7 +172,31 @@ pub async fn open(
     Ok(Opened { shared, journal, lock, probe: probe.map(|probe| (probe, file)) })
 }
 
-async fn cloud(config_dir: &Path, settings: &Settings, clock: Clock) -> Result<Governed, String> {
+/// What finds out which machine this is; nothing in the simulated world.
+pub(super) fn probe(settings: &Settings, clock: Clock) -> Option<MachineProbe> {
+    let configured = settings.daemon.instance.as_ref().map(|own| match own {
+        DaemonInstance::Id(id) => OwnMachine::Instance(id.clone()),
+        DaemonInstance::None => OwnMachine::NotEc2,
+    });
+    let simulated = settings.cloud.backend == Backend::Sim;
+    (!simulated).then(|| MachineProbe::from_env(|key| std::env::var(key).ok(), configured, clock))
+}
+
+/// Where this host's own id stands; nothing in the simulated world.
+pub(super) fn machine_id(settings: &Settings) -> Option<&'static Path> {
+    (settings.cloud.backend != Backend::Sim).then(|| Path::new("/etc/machine-id"))
+}
+
+/// How a simulated world is opened.
+type OpenSim = fn(&Path, &Fleet, Clock) -> std::io::Result<SimCloud>;
+
+/// The back end that the settings name, governed.
+pub(super) async fn cloud(
+    config_dir: &Path,
+    settings: &Settings,
+    clock: Clock,
+    open: OpenSim,
+) -> Result<Governed, String> {
     let back: Rc<dyn CloudBackend> = match settings.cloud.backend {
         Backend::Aws => Rc::new(AwsCloud::connect().await),
         Backend::Sim => {
@@ -205,7 +207,7 @@ async fn cloud(config_dir: &Path, settings: &Settings, clock: Clock) -> Result<G
                 Err(e) => return Err(format!("cannot read {}: {e}", path.display())),
             };
             let dir = &settings.daemon.state_dir;
-            let sim = SimCloud::open(dir, &fleet, clock);
+            let sim = open(dir, &fleet, clock);
             Rc::new(sim.map_err(|e| format!("cannot open the simulated world in {}: {e}", dir.display()))?)
         }
     };

@@ -41,6 +41,14 @@ pub fn duration(text: &str) -> Result<Seconds, Complaint> {
     }
 }
 
+/// Reads a duration of the command line.
+///
+/// # Errors
+/// What is wrong with it, and what to write.
+pub fn read_duration(text: &str) -> Result<Seconds, String> {
+    duration(text).map_err(|c| c.hint.map_or_else(|| c.what.clone(), |hint| format!("{}; {hint}", c.what)))
+}
+
 /// What `1h30m` means, for a hint.
 fn compound(text: &str) -> Option<Seconds> {
     let mut sum: Seconds = 0;

@@ -26,7 +26,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-pub use duration::show_duration;
+pub use duration::{read_duration, show_duration};
 pub use installation::{Account, Backend, Cloud, Daemon, DaemonInstance, Http, Log, LogFormat, LogLevel, Settings};
 pub use problem::{Problem, Problems, Severity, SourceLine};
 pub use secret::Secret;

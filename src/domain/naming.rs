@@ -159,6 +159,72 @@ pub fn ownership(image: &Image, daemon: &str, account: &str) -> Ownership {
     }
 }
 
+/// One condition of ownership.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    /// What is looked at.
+    pub check: &'static str,
+    /// Whether it fits.
+    pub ok: bool,
+    /// What was found.
+    pub found: String,
+}
+
+/// Every condition of [`ownership`], each judged alone, for people who ask why: it is ours if, and only if, all fit.
+#[must_use]
+pub fn checks(image: &Image, daemon: &str, account: &str) -> Vec<Check> {
+    let tag = |key: &str| image.tags.get(&format!("{TAG_PREFIX}{key}")).map(String::as_str);
+    let shown = |value: Option<&str>| value.map_or("absent".to_owned(), |v| format!("`{v}`"));
+    let role = tag("role");
+    let mut wanted = vec!["installation", "plan", "due", "instance", "run", "role", "consistency"];
+    wanted.extend((role == Some("copy")).then_some("source"));
+    let lacking: Vec<&str> = wanted.into_iter().filter(|key| tag(key).is_none()).collect();
+    let due = tag("due").and_then(parse_rfc3339);
+    let run = tag("plan").zip(due).map(|(plan, due)| run_name(plan, due));
+    let name = tag("plan").zip(tag("instance")).zip(due).map(|((p, i), due)| image_name(daemon, p, i, due));
+    let copy = name.as_ref().map(|name| format!("{name}/"));
+    let known = matches!(role, Some("image" | "copy"));
+    let source = match role {
+        Some("copy") => (tag("source"), image.source_image.as_deref()),
+        _ => (tag("instance"), image.source_instance.as_deref()),
+    };
+    let made_from = match source.1.or(image.source_instance.as_deref()).or(image.source_image.as_deref()) {
+        Some(id) => format!("`{id}`"),
+        None => "something that EC2 does not tell".into(),
+    };
+    let check = |check, ok, found: String| Check { check, ok, found };
+    let all = if lacking.is_empty() { "all there".into() } else { format!("lacks {}", lacking.join(", ")) };
+    vec![
+        check("account", image.owner == account, format!("belongs to {}, we are {account}", image.owner)),
+        check("daemon", tag("daemon") == Some(daemon), format!("{}, ours is `{daemon}`", shown(tag("daemon")))),
+        check("schema", tag("schema") == Some(SCHEMA), format!("{}, known is `{SCHEMA}`", shown(tag("schema")))),
+        check("tags", lacking.is_empty(), all),
+        check("due", due.is_some(), shown(tag("due"))),
+        check("role", known, shown(role)),
+        check("run", run.is_some() && tag("run") == run.as_deref(), {
+            let fits = run.map_or("cannot be derived".into(), |run| format!("from plan and due: `{run}`"));
+            format!("{}, {fits}", shown(tag("run")))
+        }),
+        check(
+            "name",
+            match role {
+                Some("copy") => copy.as_ref().is_some_and(|start| image.name.starts_with(start)),
+                _ => name.as_ref() == Some(&image.name),
+            },
+            {
+                let derived = if role == Some("copy") { copy.map(|start| start + "...") } else { name };
+                let fits = derived.map_or("cannot be derived".into(), |name| format!("from the tags: `{name}`"));
+                format!("`{}`, {fits}", image.name)
+            },
+        ),
+        check(
+            "source",
+            source.0.is_some() && source.0 == source.1,
+            format!("made from {made_from}, by its tags from {}", shown(source.0)),
+        ),
+    ]
+}
+
 fn read_marks(image: &Image, daemon: &str, account: &str) -> Result<Marks, String> {
     let tag = |key: &str| {
         image

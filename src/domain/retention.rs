@@ -8,6 +8,8 @@ mod properties;
 mod rules;
 #[cfg(test)]
 mod tests;
+mod until;
+mod why;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,6 +17,8 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
+pub use self::until::{LEAVES_MAX, is_to_come, leaves_at, standing_of, to_come};
+pub use self::why::Why;
 use super::keep::Keep;
 use super::naming::{DUE_TOLERANCE, HOLD_TAG, Marks, Role, rfc3339};
 use super::observed::{Image, ImageState};
@@ -84,7 +88,7 @@ enum Standing {
     /// It can never become available, and may be deleted once it has rested.
     HalfMade,
     /// Neither counted nor deleted, for this reason.
-    Aside(String),
+    Aside(Why),
 }
 
 /// Decides about every candidate of one series: kept or deleted, sorted by `due`, the newest first.
@@ -92,12 +96,23 @@ enum Standing {
 /// `candidates` must be complete: a list that could not be read to its end must not come here.
 #[must_use]
 pub fn decide(keep: &Keep, candidates: &[Candidate], s: &Situation<'_>) -> Vec<Verdict> {
+    let (sorted, standings, reasons) = weigh(keep, candidates, s);
+    let reasons = reasons.iter().map(|own| own.iter().map(ToString::to_string).collect()).collect();
+    conclude(keep, &sorted, &standings, reasons)
+}
+
+/// All that speaks for each candidate: sorted by `due`, the newest first.
+fn weigh<'a>(
+    keep: &Keep,
+    candidates: &'a [Candidate],
+    s: &Situation<'_>,
+) -> (Vec<&'a Candidate>, Vec<Standing>, Vec<Vec<Why>>) {
     let mut sorted: Vec<&Candidate> = candidates.iter().collect();
     sorted.sort_by(|a, b| (b.marks.due, &b.image.id).cmp(&(a.marks.due, &a.image.id)));
     let standings: Vec<Standing> = sorted.iter().map(|c| standing(c, s.now)).collect();
     let good: Vec<usize> = (0..sorted.len()).filter(|i| matches!(standings[*i], Standing::Good)).collect();
 
-    let mut reasons: Vec<Vec<String>> = sorted.iter().map(|c| protections(c, s)).collect();
+    let mut reasons: Vec<Vec<Why>> = sorted.iter().map(|c| protections(c, s)).collect();
     let dues: Vec<DateTime<Utc>> = good.iter().map(|i| sorted[*i].marks.due).collect();
     for (i, kept_by) in good.iter().zip(rules::reasons(keep, &dues, s.zone)) {
         reasons[*i].extend(kept_by);
@@ -109,39 +124,39 @@ pub fn decide(keep: &Keep, candidates: &[Candidate], s: &Situation<'_>) -> Vec<V
             own.push(why.clone());
         }
     }
-    conclude(keep, &sorted, &standings, reasons)
+    (sorted, standings, reasons)
 }
 
 fn standing(c: &Candidate, now: DateTime<Utc>) -> Standing {
     let due = c.marks.due;
     if due - DUE_TOLERANCE > c.image.created {
         let created = rfc3339(c.image.created);
-        return Standing::Aside(format!("not understood: due {} but already created {created}", rfc3339(due)));
+        return Standing::Aside(Why::NotUnderstood(format!("due {} but already created {created}", rfc3339(due))));
     }
     if due - DUE_TOLERANCE > now {
-        return Standing::Aside(format!("not understood: due {}, which is in the future", rfc3339(due)));
+        return Standing::Aside(Why::NotUnderstood(format!("due {}, which is in the future", rfc3339(due))));
     }
     match c.image.state {
         ImageState::Available => Standing::Good,
         ImageState::Failed | ImageState::Error | ImageState::Invalid => Standing::HalfMade,
-        ImageState::Pending => Standing::Aside("pending: not finished yet".into()),
+        ImageState::Pending => Standing::Aside(Why::Pending),
         state @ (ImageState::Disabled | ImageState::Transient | ImageState::Deregistered) => {
-            Standing::Aside(format!("{}: not counted, left alone", state.as_str()))
+            Standing::Aside(Why::Aside(state))
         }
     }
 }
 
 /// What keeps an image whatever the rules say.
-fn protections(c: &Candidate, s: &Situation<'_>) -> Vec<String> {
-    let hold = c.image.tags.contains_key(HOLD_TAG).then(|| format!("on hold (tag {HOLD_TAG})"));
-    let in_use = s.in_use.get(&c.image.id).map(|by| format!("in use by {by}"));
-    let busy = s.busy.get(&c.image.id).map(|why| format!("busy: {why}"));
+fn protections(c: &Candidate, s: &Situation<'_>) -> Vec<Why> {
+    let hold = c.image.tags.contains_key(HOLD_TAG).then_some(Why::Hold);
+    let in_use = s.in_use.get(&c.image.id).map(|by| Why::InUse(by.clone()));
+    let busy = s.busy.get(&c.image.id).map(|why| Why::Busy(why.clone()));
     [hold, in_use, busy].into_iter().flatten().collect()
 }
 
-fn keep_newest_and_min(keep: &Keep, good: &[usize], reasons: &mut [Vec<String>]) {
+fn keep_newest_and_min(keep: &Keep, good: &[usize], reasons: &mut [Vec<Why>]) {
     if let Some(newest) = good.first() {
-        reasons[*newest].push("newest good image of its series".to_owned());
+        reasons[*newest].push(Why::Newest);
     }
     let floor = usize::try_from(keep.min.max(1)).unwrap_or(usize::MAX);
     let mut kept = good.iter().filter(|i| !reasons[**i].is_empty()).count();
@@ -150,24 +165,24 @@ fn keep_newest_and_min(keep: &Keep, good: &[usize], reasons: &mut [Vec<String>])
             break;
         }
         if reasons[*i].is_empty() {
-            reasons[*i].push(format!("min {floor}: no fewer good images"));
+            reasons[*i].push(Why::Min(floor));
             kept += 1;
         }
     }
 }
 
 /// Half-made images stay for a day, and the newest stays while nothing else tells of the series.
-fn keep_half_made(sorted: &[&Candidate], standings: &[Standing], reasons: &mut [Vec<String>], now: DateTime<Utc>) {
+fn keep_half_made(sorted: &[&Candidate], standings: &[Standing], reasons: &mut [Vec<Why>], now: DateTime<Utc>) {
     let mut traced = standings.iter().any(|s| !matches!(s, Standing::HalfMade));
     for (i, c) in sorted.iter().enumerate() {
         if !matches!(standings[i], Standing::HalfMade) {
             continue;
         }
         if now - c.image.created <= HALF_MADE_REST {
-            reasons[i].push(format!("{}: kept for a day", half_made(&c.image)));
+            reasons[i].push(Why::Resting { what: half_made(&c.image), until: c.image.created + HALF_MADE_REST });
         }
         if !traced {
-            reasons[i].push(format!("{}: the only trace of its series", half_made(&c.image)));
+            reasons[i].push(Why::OnlyTrace(half_made(&c.image)));
             traced = true;
         }
     }

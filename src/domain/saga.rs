@@ -178,6 +178,13 @@ impl RunState {
         self.finished.is_none() && (!self.selected || self.targets.values().any(TargetState::holds))
     }
 
+    /// The instances that it is still imaging, each with its own name, `run`.
+    #[must_use]
+    pub fn imaging(&self, run: &str) -> Vec<(String, String)> {
+        let open = |t: &TargetState| t.finished.is_none() && t.steps.get("image").is_some_and(|s| !s.ended());
+        self.targets.iter().filter(|(_, t)| open(t)).map(|(s, _)| (s.id.clone(), run.to_owned())).collect()
+    }
+
     /// How the run ends, with a reason where it is not plainly done.
     #[must_use]
     pub fn outcome(&self) -> (Outcome, String) {

@@ -171,7 +171,8 @@ fn instant(at: i64) -> Option<DateTime<Utc>> {
 }
 
 /// Seconds in an operator's words: `45s`, `12m`, `2h 30m`, `3d 4h`.
-pub(super) fn words(seconds: Seconds) -> String {
+#[must_use]
+pub fn words(seconds: Seconds) -> String {
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
     let parts = match (days, hours, minutes) {
         (0, 0, 0) => return format!("{seconds}s"),

@@ -1,40 +1,61 @@
 //! Selection in each place of a plan, journaled in one transaction with a reason for each instance left out; and
-//! the guard that nothing is begun where another installation works under our name.
+//! the guard that nothing is begun where another installation works under our name. What only reads (`find`, `judge`,
+//! `twin`) needs no run: a preview asks the same.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::run::Run;
 use super::shared::Stop;
+use crate::cloud::governed::Governed;
 use crate::cloud::port::{ImageQuery, InstanceQuery, Read};
 use crate::config::pace::reboots_needed;
 use crate::domain::event::{Decision, Draft, Kind};
+use crate::domain::machine::OwnMachine;
 use crate::domain::naming::{self, Ownership, TAG_PREFIX, rfc3339};
 use crate::domain::observed::{Image, Instance};
 use crate::domain::place::{Place, Subject};
+use crate::domain::plan::Plan;
 use crate::domain::select::{self, Choice, Facts, Skip};
 
-/// What a place holds that concerns the plan.
-struct Found {
-    instances: BTreeMap<String, Instance>,
-    multi_attach: BTreeSet<String>,
+/// What a place holds that concerns a plan.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// The instances that its selection finds, by id.
+    pub instances: BTreeMap<String, Instance>,
+    /// The volumes there with Multi-Attach enabled.
+    pub multi_attach: BTreeSet<String>,
+}
+
+/// Which installation asks whether another one works under its daemon name.
+#[derive(Debug, Clone, Copy)]
+pub struct Us<'a> {
+    /// The daemon's name.
+    pub daemon: &'a str,
+    /// The installation's id.
+    pub installation: &'a str,
+    /// Images of other installations are no alarm up to then.
+    pub taken_over_at: Option<DateTime<Utc>>,
 }
 
 /// Chooses the targets of a run. Called once, since the choice is journaled in one transaction.
-pub async fn select(run: &Run, places: &[Place]) -> Result<(), Stop> {
+pub(super) async fn select(run: &Run, places: &[Place]) -> Result<(), Stop> {
     let mut drafts = Vec::new();
     let mut seen = BTreeSet::new();
     let mut complete = true;
+    let (cloud, sh) = (&run.shared.cloud, &run.shared);
+    let us = Us { daemon: &sh.daemon, installation: &sh.installation, taken_over_at: sh.taken_over_at };
     for place in places {
         let step = format!("select:{}", place.region);
-        match run.patiently("cannot list instances", || find(run, place)).await? {
+        match run.patiently("cannot list instances", || find(cloud, &run.plan, place)).await? {
             Err(fault) => {
                 complete = false;
                 let why = format!("cannot list the instances of {place}: {fault}. None of them is imaged in this run");
                 run.mishap(&step, &why).await?;
             }
-            Ok(found) => match run.patiently("cannot list our images", || twin(run, place)).await? {
+            Ok(found) => match run.patiently("cannot list our images", || twin(cloud, us, place)).await? {
                 Err(fault) => {
                     complete = false;
                     let why =
@@ -48,7 +69,7 @@ pub async fn select(run: &Run, places: &[Place]) -> Result<(), Stop> {
                     complete = false;
                     break;
                 }
-                Ok(None) => drafts.extend(judge(run, place, &found, &mut seen)),
+                Ok(None) => drafts.extend(drafts_of(run, place, &found, &mut seen)),
             },
         }
     }
@@ -117,11 +138,14 @@ fn warn_of_window(run: &Run, drafts: &[Draft]) {
     }
 }
 
-async fn find(run: &Run, place: &Place) -> Read<Found> {
-    let cloud = &run.shared.cloud;
+/// The instances of a place that a plan's selection finds, and what must be known to judge them.
+///
+/// # Errors
+/// The first request that failed: never a part of the list.
+pub async fn find(cloud: &Governed, plan: &Plan, place: &Place) -> Read<Found> {
     let mut instances = BTreeMap::new();
-    let tags = select::tag_filters(&run.plan.select);
-    let ids: Vec<String> = run.plan.select.instances.iter().cloned().collect();
+    let tags = select::tag_filters(&plan.select);
+    let ids: Vec<String> = plan.select.instances.iter().cloned().collect();
     let queries =
         [(!tags.is_empty()).then_some(InstanceQuery::Tags(tags)), (!ids.is_empty()).then_some(InstanceQuery::Ids(ids))];
     for query in queries.into_iter().flatten() {
@@ -133,18 +157,27 @@ async fn find(run: &Run, place: &Place) -> Read<Found> {
     Ok(Found { instances, multi_attach })
 }
 
-fn judge(run: &Run, place: &Place, found: &Found, seen: &mut BTreeSet<String>) -> Vec<Draft> {
+/// The choice for each instance that was found, by id; `only` these, if it names some.
+#[must_use]
+pub fn judge(
+    plan: &Plan,
+    only: &[String],
+    found: &Found,
+    own_machine: &OwnMachine,
+    imaging: &BTreeMap<String, String>,
+) -> Vec<(String, Choice)> {
+    let facts = Facts { own_machine, multi_attach: &found.multi_attach, imaging };
+    let asked = found.instances.values().filter(|i| only.is_empty() || only.contains(&i.id));
+    asked.map(|instance| (instance.id.clone(), select::choose(plan, instance, &facts))).collect()
+}
+
+fn drafts_of(run: &Run, place: &Place, found: &Found, seen: &mut BTreeSet<String>) -> Vec<Draft> {
     let imaging = run.shared.imaging(&run.plan.name);
-    let own_machine = run.shared.own_machine.borrow();
-    let facts = Facts { own_machine: &own_machine, multi_attach: &found.multi_attach, imaging: &imaging };
-    let mut drafts = Vec::new();
-    for instance in found.instances.values() {
-        if !run.only.is_empty() && !run.only.contains(&instance.id) {
-            continue;
-        }
-        seen.insert(instance.id.clone());
-        let subject = place.subject(&instance.id);
-        drafts.push(match select::choose(&run.plan, instance, &facts) {
+    let choices = judge(&run.plan, &run.only, found, &run.shared.own_machine.borrow(), &imaging);
+    let draft = |(id, choice): (String, Choice)| {
+        let subject = place.subject(&id);
+        seen.insert(id);
+        match choice {
             Choice::Target { reboots } => {
                 Draft::of(&run.name, &subject, Kind::TargetSelected, json!({ "reboots": reboots }))
             }
@@ -152,9 +185,9 @@ fn judge(run: &Run, place: &Place, found: &Found, seen: &mut BTreeSet<String>) -
                 let data = json!({ "outcome": "skipped", "reason": reason.to_string(), "class": reason.label() });
                 Draft::of(&run.name, &subject, Kind::TargetSkipped, data)
             }
-        });
-    }
-    drafts
+        }
+    };
+    choices.into_iter().map(draft).collect()
 }
 
 fn not_found(run: &Run, place: &Place, seen: &BTreeSet<String>) -> Vec<Draft> {
@@ -168,19 +201,21 @@ fn not_found(run: &Run, place: &Place, seen: &BTreeSet<String>) -> Vec<Draft> {
 
 /// Why another installation seems to work under our daemon name, if it does: an image newer than our last bears
 /// another installation's id.
-async fn twin(run: &Run, place: &Place) -> Read<Option<String>> {
-    let sh = &run.shared;
-    let query = ImageQuery::Tag(format!("{TAG_PREFIX}daemon"), sh.daemon.clone());
-    let images = sh.cloud.images(place, &query).await?;
-    let made_by = |image: &Image| match naming::ownership(image, &sh.daemon, &place.account) {
+///
+/// # Errors
+/// The images could not be listed.
+pub async fn twin(cloud: &Governed, us: Us<'_>, place: &Place) -> Read<Option<String>> {
+    let query = ImageQuery::Tag(format!("{TAG_PREFIX}daemon"), us.daemon.to_owned());
+    let images = cloud.images(place, &query).await?;
+    let made_by = |image: &Image| match naming::ownership(image, us.daemon, &place.account) {
         Ownership::Ours(marks) => Some(marks.installation),
         _ => None,
     };
     let (ours, theirs): (Vec<_>, Vec<_>) = images
         .iter()
         .filter_map(|image| made_by(image).map(|by| (image, by)))
-        .partition(|(_, by)| *by == sh.installation);
-    let last = ours.iter().map(|(i, _)| i.created).max().max(sh.taken_over_at);
+        .partition(|(_, by)| by == us.installation);
+    let last = ours.iter().map(|(i, _)| i.created).max().max(us.taken_over_at);
     let newer = theirs.iter().filter(|(i, _)| last.is_none_or(|last| i.created > last)).max_by_key(|(i, _)| i.created);
     Ok(newer.map(|(image, by)| {
         format!(
@@ -189,7 +224,7 @@ async fn twin(run: &Run, place: &Place) -> Read<Option<String>> {
              else give this one another daemon.name",
             image.id,
             rfc3339(image.created),
-            sh.daemon
+            us.daemon
         )
     }))
 }

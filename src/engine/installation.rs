@@ -83,14 +83,40 @@ pub fn open(
     let verdict = match (file.stored, journal_exists) {
         (true, _) => file.recheck(own)?,
         (false, false) => Verdict::Fresh,
-        (false, true) => Verdict::Differs {
-            why: format!(
-                "{} is missing beside the journal: put it back, or start with `stillframe run --take-over`",
-                file.path.display()
-            ),
-        },
+        (false, true) => missing(&file.path),
     };
     Ok((file, verdict))
+}
+
+/// Looks at the file without writing anything: what is in it, and whether it belongs to this host. The rest is as in
+/// [`open`].
+///
+/// # Errors
+/// The file cannot be read or understood.
+pub fn peek(
+    state_dir: &Path,
+    machine_id_path: Option<&Path>,
+    own: &OwnMachine,
+    journal_exists: bool,
+) -> Result<(Option<Installation>, Verdict), String> {
+    let path = state_dir.join(FILE);
+    let content = read(&path)?;
+    let verdict = match &content {
+        Some(content) => match bind(content, known(own), machine_id_path.and_then(read_machine_id).as_deref()) {
+            Ok(_) => Verdict::Same,
+            Err(why) => Verdict::Differs { why },
+        },
+        None if journal_exists => missing(&path),
+        None => Verdict::Fresh,
+    };
+    Ok((content, verdict))
+}
+
+fn missing(path: &Path) -> Verdict {
+    let path = path.display();
+    Verdict::Differs {
+        why: format!("{path} is missing beside the journal: put it back, or start with `stillframe run --take-over`"),
+    }
 }
 
 impl InstallationFile {

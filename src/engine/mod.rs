@@ -1,7 +1,7 @@
 //! The daemon: what is due, what each target needs next, and the executors that do it.
 
 mod active;
-mod choose;
+pub mod choose;
 pub mod daemon;
 pub mod executor;
 mod headline;
@@ -14,7 +14,7 @@ pub mod plans;
 mod rebuild;
 mod recover;
 mod requests;
-mod retain;
+pub mod retain;
 mod rollout;
 mod run;
 pub mod shared;

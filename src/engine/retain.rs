@@ -1,9 +1,10 @@
 //! Retention after a run: decides over every series of the plan that rests, removes what goes, and finishes what
-//! an earlier run could not.
+//! an earlier run could not. What only reads (`list`, `in_use`, `verdicts`) needs no run: a preview asks the same.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use chrono::{DateTime, Utc};
 use futures_util::stream::{self, StreamExt as _};
 use serde_json::{Value, json};
 
@@ -12,34 +13,57 @@ use super::run::Run;
 use super::shared::Stop;
 use super::steps::RETAIN;
 use super::steps::retain::{Remove, delete_snapshot, end_snapshot};
+use crate::cloud::governed::Governed;
 use crate::cloud::port::{ImageQuery, InstanceQuery, Read};
 use crate::domain::event::{Draft, Kind};
 use crate::domain::naming::{self, Ownership, TAG_PREFIX, parse_run_name};
 use crate::domain::observed::ImageState;
 use crate::domain::place::{Place, Subject};
+use crate::domain::plan::Plan;
 use crate::domain::retention::{Candidate, Series, Situation, Verdict, decide};
 use crate::domain::saga::{Phase, RunState, StepState};
 
 /// Removals under way at once in one place: enough to fill the API's rate at its usual latency.
 const REMOVALS: usize = 16;
 
+/// Why the images of a plan that is gone stay.
+pub const NO_PLAN: &str = "its plan is not in the configuration any more";
+
 /// Where images that are not ours are journaled: they belong to no run, and are reported once.
 const FOREIGN: &str = "foreign";
 
-/// All series of the plan in one place, and what is not ours.
-struct Listing {
-    series: BTreeMap<Series, Vec<Candidate>>,
-    foreign: Vec<(String, String)>,
+/// All series of a plan in one place, and what is not ours.
+#[derive(Debug, Clone, Default)]
+pub struct Listing {
+    /// The candidates of each series.
+    pub series: BTreeMap<Series, Vec<Candidate>>,
+    /// Images that bear our name but are not ours, each with why.
+    pub foreign: Vec<(String, String)>,
 }
 
+/// By which rules a plan's series are judged.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules<'a> {
+    /// The plan, in the revision that the run began with.
+    pub plan: &'a Plan,
+    /// The plan as it is today, if it is in the configuration still.
+    pub today: Option<&'a Plan>,
+}
+
+/// The verdicts of each series.
+pub type Verdicts<'a> = Vec<(&'a Series, Vec<Verdict>)>;
+
 /// Decides and carries out retention in each place of the plan.
-pub async fn retain(run: &Run, places: &[Place]) -> Result<(), Stop> {
+pub(super) async fn retain(run: &Run, places: &[Place]) -> Result<(), Stop> {
     if run.shared.barred.borrow().is_some() {
         return Ok(());
     }
     finish_leftovers(run).await?;
     for place in places {
-        match run.patiently("cannot list our images", || list(run, place)).await? {
+        match run
+            .patiently("cannot list our images", || list(&run.shared.cloud, &run.shared.daemon, &run.plan.name, place))
+            .await?
+        {
             Ok(listing) => in_place(run, place, &listing).await?,
             Err(fault) => {
                 let why = format!("cannot list our images in {place} completely: {fault}");
@@ -98,16 +122,19 @@ async fn finish_leftovers(run: &Run) -> Result<(), Stop> {
     Ok(())
 }
 
-async fn list(run: &Run, place: &Place) -> Read<Listing> {
-    let sh = &run.shared;
-    let query = ImageQuery::Tag(format!("{TAG_PREFIX}daemon"), sh.daemon.clone());
-    let mut listing = Listing { series: BTreeMap::new(), foreign: Vec::new() };
-    for image in sh.cloud.images(place, &query).await? {
+/// All images of a plan in one place, by series.
+///
+/// # Errors
+/// The list is not complete: nothing may be judged.
+pub async fn list(cloud: &Governed, daemon: &str, plan: &str, place: &Place) -> Read<Listing> {
+    let query = ImageQuery::Tag(format!("{TAG_PREFIX}daemon"), daemon.to_owned());
+    let mut listing = Listing::default();
+    for image in cloud.images(place, &query).await? {
         if image.state == ImageState::Deregistered {
             continue; // gone; it is only still listed
         }
-        match naming::ownership(&image, &sh.daemon, &place.account) {
-            Ownership::Ours(marks) if marks.plan == run.plan.name => {
+        match naming::ownership(&image, daemon, &place.account) {
+            Ownership::Ours(marks) if marks.plan == plan => {
                 let series = Series {
                     plan: marks.plan.clone(),
                     instance: marks.instance.clone(),
@@ -126,15 +153,17 @@ async fn list(run: &Run, place: &Place) -> Read<Listing> {
 async fn in_place(run: &Run, place: &Place, listing: &Listing) -> Result<(), Stop> {
     report_foreign(run, place, &listing.foreign).await?;
     let busy = busy(run, place);
-    let first = verdicts(run, listing, &busy, &BTreeMap::new());
-    let going: BTreeSet<&Series> = first.iter().filter(|(_, v)| v.iter().any(|v| v.delete)).map(|(s, _)| *s).collect();
-    let ids: Vec<String> =
-        going.iter().flat_map(|s| &listing.series[*s]).map(|candidate| candidate.image.id.clone()).collect();
+    let today = run.shared.plans.borrow().get(&run.plan.name).cloned();
+    let rules = Rules { plan: &run.plan, today: today.as_deref() };
+    let judge = |in_use: &BTreeMap<String, String>| verdicts(rules, run.shared.clock.now(), listing, &busy, in_use);
+    let first = judge(&BTreeMap::new());
+    let ids = asked_for(listing, &first);
     let mut second = if ids.is_empty() {
         first
     } else {
-        match run.patiently("cannot tell which images are in use", || in_use(run, place, &ids)).await? {
-            Ok(in_use) => verdicts(run, listing, &busy, &in_use),
+        let ask = || in_use(&run.shared.cloud, place, &ids);
+        match run.patiently("cannot tell which images are in use", ask).await? {
+            Ok(in_use) => judge(&in_use),
             Err(fault) => {
                 stopped(run, place, &format!("cannot tell which images are in use in {place}: {fault}")).await?;
                 return finish_begun(run, place, &BTreeSet::new()).await;
@@ -187,20 +216,29 @@ async fn in_place(run: &Run, place: &Place, listing: &Listing) -> Result<(), Sto
     end
 }
 
-fn verdicts<'a>(
-    run: &Run,
+/// The images of which it must be known whether they are in use: all of each series of which something goes.
+#[must_use]
+pub fn asked_for(listing: &Listing, first: &Verdicts<'_>) -> Vec<String> {
+    let going: BTreeSet<&Series> = first.iter().filter(|(_, v)| v.iter().any(|v| v.delete)).map(|(s, _)| *s).collect();
+    going.iter().flat_map(|s| &listing.series[*s]).map(|candidate| candidate.image.id.clone()).collect()
+}
+
+/// The verdict on each image of each series at `now`.
+#[must_use]
+pub fn verdicts<'a>(
+    rules: Rules<'_>,
+    now: DateTime<Utc>,
     listing: &'a Listing,
     busy: &BTreeMap<String, String>,
     in_use: &BTreeMap<String, String>,
-) -> Vec<(&'a Series, Vec<Verdict>)> {
-    let situation = Situation { now: run.shared.clock.now(), zone: run.plan.schedule.timezone, in_use, busy };
-    let today = run.shared.plans.borrow().get(&run.plan.name).cloned();
+) -> Verdicts<'a> {
+    let situation = Situation { now, zone: rules.plan.schedule.timezone, in_use, busy };
     let both = |list: &Vec<Candidate>| {
-        let mut verdicts = decide(&run.plan.keep, list, &situation);
-        match &today {
-            Some(plan) if plan.keep == run.plan.keep => {}
+        let mut verdicts = decide(&rules.plan.keep, list, &situation);
+        match rules.today {
+            Some(plan) if plan.keep == rules.plan.keep => {}
             Some(plan) => unanimous(&mut verdicts, &decide(&plan.keep, list, &situation)),
-            None => keep_all(&mut verdicts, "its plan is not in the configuration any more"),
+            None => keep_all(&mut verdicts, NO_PLAN),
         }
         verdicts
     };
@@ -225,22 +263,24 @@ fn keep_all(verdicts: &mut [Verdict], why: &str) {
 
 /// Images that steps of any run still work on.
 fn busy(run: &Run, place: &Place) -> BTreeMap<String, String> {
-    let mut busy = BTreeMap::new();
-    for (name, other) in run.shared.runs.borrow().iter() {
-        for (subject, target) in &other.state.borrow().targets {
-            if let Some(image) = target.image()
-                && subject.place == *place
-                && target.finished.is_none()
-            {
-                busy.insert(image.to_owned(), format!("{name} is not finished with it"));
-            }
-        }
-    }
-    busy
+    let runs = run.shared.runs.borrow();
+    runs.iter().flat_map(|(name, other)| busy_in(name, &other.state.borrow(), place)).collect()
 }
 
-async fn in_use(run: &Run, place: &Place, ids: &[String]) -> Read<BTreeMap<String, String>> {
-    let list = run.shared.cloud.instances(place, &InstanceQuery::LaunchedFrom(ids.to_vec())).await?;
+/// Images of a place that the steps of one run still work on, each with why it is busy.
+#[must_use]
+pub fn busy_in(name: &str, run: &RunState, place: &Place) -> Vec<(String, String)> {
+    let open = run.targets.iter().filter(|(subject, target)| subject.place == *place && target.finished.is_none());
+    open.filter_map(|(_, target)| Some((target.image()?.to_owned(), format!("{name} is not finished with it"))))
+        .collect()
+}
+
+/// Which of these images an instance of ours runs from, each with that instance.
+///
+/// # Errors
+/// The instances could not be listed.
+pub async fn in_use(cloud: &Governed, place: &Place, ids: &[String]) -> Read<BTreeMap<String, String>> {
+    let list = cloud.instances(place, &InstanceQuery::LaunchedFrom(ids.to_vec())).await?;
     let alive = list.into_iter().filter(|i| !crate::domain::event::gone(i.state));
     Ok(alive.filter_map(|i| i.image.map(|image| (image, i.id))).collect())
 }

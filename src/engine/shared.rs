@@ -351,17 +351,11 @@ impl Shared {
         self.fenced.get()
     }
 
-    /// The images and instances that steps of any run still work on, by instance.
+    /// The instances that runs of `plan` are still imaging, each with its run.
     #[must_use]
     pub fn imaging(&self, plan: &str) -> BTreeMap<String, String> {
-        let mut imaging = BTreeMap::new();
-        for (name, run) in self.runs.borrow().iter().filter(|(_, r)| r.plan == plan) {
-            for (subject, target) in &run.state.borrow().targets {
-                if target.finished.is_none() && target.steps.get("image").is_some_and(|s| !s.ended()) {
-                    imaging.insert(subject.id.clone(), name.clone());
-                }
-            }
-        }
-        imaging
+        let runs = self.runs.borrow();
+        let of_plan = runs.iter().filter(|(_, r)| r.plan == plan);
+        of_plan.flat_map(|(name, run)| run.state.borrow().imaging(name)).collect()
     }
 }

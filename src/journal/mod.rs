@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use crate::domain::event::{Draft, Event, Occurrence};
+use crate::domain::place::Subject;
 
 /// Why the journal did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -139,12 +140,29 @@ pub trait Reader {
     async fn occurrence(&self, plan: &str, due: DateTime<Utc>) -> Answer<Option<Occurrence>>;
     /// The newest occurrences, newest first, at most `limit`.
     async fn occurrences(&self, plan: Option<&str>, limit: u32) -> Answer<Vec<Occurrence>>;
+    /// The next `limit` occurrences due from `since` to `until`, newest first, after the first `skip` of them.
+    async fn occurrences_between(
+        &self,
+        plan: Option<&str>,
+        since: DateTime<Utc>,
+        until: DateTime<Utc>,
+        limit: u32,
+        skip: u32,
+    ) -> Answer<Vec<Occurrence>>;
     /// Occurrences that were to run and have no `run.finished`, oldest first.
     async fn unfinished(&self) -> Answer<Vec<Occurrence>>;
     /// Slots taken and not freed: the `slot.taken` events.
     async fn open_slots(&self) -> Answer<Vec<Event>>;
     /// Subjects that needed a person in `step` and are not done since: the newest such event of each.
     async fn open_needs(&self, step: &str) -> Answer<Vec<Event>>;
+    /// Alarms that nothing has ended since: the newest of each subject and step.
+    async fn alarms(&self) -> Answer<Vec<Event>>;
+    /// Of each instance and plan the event that told of its newest image that became available.
+    async fn newest_good(&self) -> Answer<Vec<Event>>;
+    /// What is known of an image whose place need not be known: events about it, and the one that told of its making.
+    async fn about_image(&self, image: &str) -> Answer<Vec<Event>>;
+    /// All events about a subject, by `seq`.
+    async fn events_about(&self, subject: &Subject) -> Answer<Vec<Event>>;
     /// A plan revision.
     async fn revision(&self, hash: &str) -> Answer<Option<String>>;
     /// Requests not taken up yet.

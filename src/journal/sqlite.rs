@@ -9,6 +9,7 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior, params};
 
 use self::rows::{instant, read_event, read_occurrence, store};
@@ -119,17 +120,26 @@ impl SqliteJournal {
         }
     }
 
-    /// Opens the journal for reading, beside whoever writes it.
+    /// Opens the journal for reading, beside whoever writes it and after. Changes nothing of it.
     ///
     /// # Errors
     /// The file cannot be opened, or a newer version wrote it.
     pub fn read_only(state_dir: &Path) -> Answer<Self> {
         let path = state_dir.join(FILE);
         let shown = path.display().to_string();
-        // Read-write where that is allowed: the readers of a WAL share its index file.
-        let db = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)
-            .or_else(|_| Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY))
-            .map_err(|e| store("open", &shown, &e))?;
+        let open = || {
+            // Without its log nobody has it open, and it is read as it lies there: as a WAL it would get files beside
+            // it, perhaps of another owner than the daemon.
+            let at_rest = !state_dir.join(format!("{FILE}-wal")).exists();
+            let db = Connection::open_with_flags(
+                format!("file:{}?immutable={}", uri(&path), u8::from(at_rest)),
+                OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI,
+            )?;
+            // What a crash has left in the log is for the next daemon to write back.
+            db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+            Ok(db)
+        };
+        let db = open().map_err(|e: rusqlite::Error| store("open", &shown, &e))?;
         db.busy_timeout(BUSY).map_err(|e| store("open", &shown, &e))?;
         let found: i64 =
             db.query_row("PRAGMA user_version", [], |r| r.get(0)).map_err(|e| store("read", &shown, &e))?;
@@ -230,6 +240,20 @@ impl SqliteJournal {
             WriteError::Other(e) => e,
         })
     }
+}
+
+/// A path in an SQLite URI.
+fn uri(path: &Path) -> String {
+    use std::fmt::Write as _;
+    use std::os::unix::ffi::OsStrExt as _;
+    path.as_os_str().as_bytes().iter().fold(String::new(), |mut text, byte| {
+        if byte.is_ascii_alphanumeric() || b"/-_.".contains(byte) {
+            text.push(char::from(*byte));
+        } else {
+            let _ = write!(text, "%{byte:02x}");
+        }
+        text
+    })
 }
 
 enum WriteError {

@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::table::{Cell, Paint, Table, Tone};
 use crate::domain::event::{Decision, Event, Kind, Occurrence, Outcome};
 use crate::domain::naming::rfc3339;
+use crate::domain::place::{Place, Subject};
 use crate::domain::saga::{RunState, StepState};
 
 /// The version of the documents' shape.
@@ -40,6 +42,23 @@ pub struct VerdictDocument {
     pub reasons: Vec<String>,
 }
 
+/// A snapshot of a deleted image that could not be deleted with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LeftDocument {
+    /// Twelve digits.
+    pub account: String,
+    /// The region.
+    pub region: String,
+    /// `snap-...`
+    pub snapshot: String,
+    /// The image that it belonged to, where the run knows it.
+    pub image: Option<String>,
+    /// failed: it is still there; done: a later run has ended the matter.
+    pub outcome: &'static str,
+    /// Why.
+    pub reason: String,
+}
+
 /// One run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RunDocument {
@@ -59,6 +78,8 @@ pub struct RunDocument {
     pub targets: Vec<TargetDocument>,
     /// Every image of the series that the run looked at.
     pub retention: Vec<VerdictDocument>,
+    /// Snapshots of deleted images that AWS would not delete.
+    pub snapshots: Vec<LeftDocument>,
     /// The images that are gone.
     #[serde(skip)]
     removed: BTreeSet<String>,
@@ -90,6 +111,7 @@ impl RunDocument {
             reason,
             targets: targets(&state),
             retention: verdicts(events),
+            snapshots: left(events),
             removed: removed(&state),
             kept: kept(events),
         }
@@ -107,23 +129,50 @@ impl RunDocument {
         line(&Document { schema: SCHEMA, run: self })
     }
 
+    /// The newest verdict on each image that these events tell of.
+    #[must_use]
+    pub fn verdicts_of(events: &[Event]) -> Vec<VerdictDocument> {
+        verdicts(events)
+    }
+
     /// Whether the command that asked for it succeeded.
     #[must_use]
     pub fn ok(&self) -> bool {
         self.outcome == Outcome::Done.as_str()
     }
 
+    /// Marks the snapshots that are not among those `open` now: a later run has ended the matter.
+    #[must_use]
+    pub fn as_of(mut self, open: &BTreeSet<Subject>) -> Self {
+        for left in &mut self.snapshots {
+            if !open.contains(&Place::new(&*left.account, &*left.region).subject(&left.snapshot)) {
+                left.outcome = Outcome::Done.as_str();
+            }
+        }
+        self
+    }
+
+    /// How it ended for one instance, if it named that.
+    #[must_use]
+    pub fn outcome_of(&self, instance: &str) -> Option<&'static str> {
+        self.targets.iter().find(|t| t.instance == instance).map(|t| t.outcome)
+    }
+
     /// Lines for people.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub fn text(&self, paint: Paint) -> String {
         use std::fmt::Write as _;
-        let mut text = format!("{}  {:<10} {}", self.run, self.outcome, self.reason).trim_end().to_owned();
+        let (run, outcome) = (paint.tone(Tone::Head, &self.run), paint.tone(Tone::of(self.outcome), self.outcome));
+        let pad = " ".repeat(10_usize.saturating_sub(self.outcome.len()));
+        let mut text = format!("{run}  {outcome}{pad} {}", self.reason).trim_end().to_owned();
         text.push('\n');
+        let mut table = Table::new(2);
         for t in &self.targets {
             let image = t.image.as_deref().unwrap_or("-");
-            let line = format!("  {:<19} {:<14} {:<10} {:<21} {}", t.instance, t.region, t.outcome, image, t.reason);
-            let _ = writeln!(text, "{}", line.trim_end());
+            let (instance, region) = ((&*t.instance).into(), (&*t.region).into());
+            table.row([instance, region, Cell::word(t.outcome), image.into(), (&*t.reason).into()]);
         }
+        text += &table.text(paint);
         for v in self.retention.iter().filter(|v| v.verdict == "delete") {
             let (what, why) = match self.kept.get(&v.image) {
                 _ if self.removed.contains(&v.image) => ("deleted", v.reasons.join("; ")),
@@ -131,6 +180,13 @@ impl RunDocument {
                 None => ("not deleted yet:", v.reasons.join("; ")),
             };
             let _ = writeln!(text, "  {what} {}: {why}", v.image);
+        }
+        for left in &self.snapshots {
+            if left.outcome == Outcome::Failed.as_str() {
+                let _ = writeln!(text, "  {}", paint.tone(Tone::Bad, &format!("still there: {}", left.reason)));
+            } else {
+                let _ = writeln!(text, "  {} was left, and is settled since", left.snapshot);
+            }
         }
         text
     }
@@ -148,7 +204,7 @@ pub fn history(runs: &[RunDocument]) -> String {
 }
 
 /// The keys in the order of the contract.
-fn line(document: &impl Serialize) -> String {
+pub(super) fn line(document: &impl Serialize) -> String {
     // Text keys and plain values only: this always has a JSON form.
     serde_json::to_string(document).unwrap_or_default() + "\n"
 }
@@ -178,6 +234,34 @@ fn targets(state: &RunState) -> Vec<TargetDocument> {
     }
     list.sort_by(|a, b| (&a.account, &a.region, &a.instance).cmp(&(&b.account, &b.region, &b.instance)));
     list
+}
+
+/// Snapshots that this run could not delete.
+fn left(events: &[Event]) -> Vec<LeftDocument> {
+    let mut newest: BTreeMap<&Subject, &Event> = BTreeMap::new();
+    for event in events.iter().filter(|e| e.draft.step == "retain") {
+        if let Some(subject) = event.draft.subject.as_ref().filter(|s| s.id.starts_with("snap-")) {
+            newest.insert(subject, event);
+        }
+    }
+    let needs = newest.into_iter().filter(|(_, event)| event.draft.kind == Kind::StepNeedsPerson);
+    let of_image = |snapshot: &str| {
+        let holds = |e: &&Event| {
+            let list = e.draft.data.get("snapshots").and_then(Value::as_array);
+            list.is_some_and(|list| list.iter().any(|s| s.as_str() == Some(snapshot)))
+        };
+        events.iter().find(holds).and_then(|e| e.text("image")).map(str::to_owned)
+    };
+    needs
+        .map(|(subject, event)| LeftDocument {
+            account: subject.place.account.clone(),
+            region: subject.place.region.clone(),
+            snapshot: subject.id.clone(),
+            image: of_image(&subject.id),
+            outcome: Outcome::Failed.as_str(),
+            reason: event.text("reason").unwrap_or_default().to_owned(),
+        })
+        .collect()
 }
 
 /// The images whose deregistration is certain.

@@ -1,5 +1,9 @@
 //! What people read: log lines, tables, JSON documents. All of it is derived from the journal's events.
 
 pub mod document;
+pub mod explain;
 pub mod format;
 pub mod logs;
+pub mod preview;
+pub mod status;
+pub mod table;

@@ -12,6 +12,7 @@ use stillframe::journal::{Journal as _, Reader as _};
 use stillframe::report::document::{self, RunDocument};
 use stillframe::report::format::Format;
 use stillframe::report::logs;
+use stillframe::report::table::Paint;
 use tracing_subscriber::fmt::MakeWriter;
 
 const DUE: &str = "2026-11-20T02:30:00Z";
@@ -195,7 +196,7 @@ fn golden(name: &str, text: &str) {
 #[tokio::test]
 async fn history_reads_as_it_should() {
     let runs = documents().await;
-    golden("history", &runs.iter().map(RunDocument::text).collect::<String>());
+    golden("history", &runs.iter().map(|run| run.text(Paint(false))).collect::<String>());
     let whole: Value = serde_json::from_str(&document::history(&runs)).expect("JSON");
     assert_eq!(whole["schema"], 1);
     assert_eq!(whole["runs"].as_array().map(Vec::len), Some(4));

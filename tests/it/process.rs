@@ -5,6 +5,7 @@ mod crash;
 mod daemon;
 mod exactly_once;
 mod failing;
+mod foresight;
 mod journal;
 mod machine;
 mod manager;

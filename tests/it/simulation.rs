@@ -6,6 +6,7 @@ mod clock;
 mod crash;
 mod downtime;
 mod faults;
+mod foresight;
 mod installation;
 mod journal;
 mod overlap;

@@ -64,6 +64,16 @@ impl SimCloud {
         Ok(Self { dir: Some(dir.to_owned()), ..Self::new(world, clock) })
     }
 
+    /// The same world to look at: nothing that happens in it is saved, and nothing is made in `dir`.
+    ///
+    /// # Errors
+    /// What is saved there cannot be read, or the fleet is impossible.
+    pub fn peek(dir: &Path, fleet: &Fleet, clock: Clock) -> io::Result<Self> {
+        let invalid = |why| io::Error::new(io::ErrorKind::InvalidData, format!("the fleet: {why}"));
+        let saved = save::load(dir)?;
+        Ok(Self::new(saved.map_or_else(|| fleet.world(clock.now()).map_err(invalid), Ok)?, clock))
+    }
+
     /// The world itself, for tests and for the door. Do not hold it across an await.
     pub fn world(&self) -> MutexGuard<'_, World> {
         // A panic of another holder leaves a world that is still whole: no change is half made.

@@ -107,7 +107,30 @@ fn each_reason_for_which_an_image_is_not_ours() {
         let mut image = ours(*role);
         change(&mut image);
         assert_eq!(ownership(&image, "prod", ACCOUNT), Ownership::Foreign((*why).into()));
+        assert!(!all_fit(&image, "prod"), "{why}: {:#?}", checks(&image, "prod", ACCOUNT));
     }
+}
+
+/// What [`checks`] says, which must be what [`ownership`] says.
+fn all_fit(image: &Image, daemon: &str) -> bool {
+    checks(image, daemon, ACCOUNT).iter().all(|check| check.ok)
+}
+
+#[test]
+fn the_checks_name_what_does_not_fit() {
+    let failed = |image: &Image, daemon: &str| -> Vec<&'static str> {
+        checks(image, daemon, ACCOUNT).iter().filter(|c| !c.ok).map(|c| c.check).collect()
+    };
+    for role in [Role::Image, Role::Copy] {
+        assert!(all_fit(&ours(role), "prod"));
+        assert_eq!(failed(&ours(role), "test"), ["daemon", "name"]);
+    }
+    let mut copied = ours(Role::Image);
+    (copied.name, copied.source_instance, copied.source_image) = ("mine".into(), None, Some("ami-1".into()));
+    assert_eq!(failed(&copied, "prod"), ["name", "source"]);
+    let mut plain = ours(Role::Image);
+    plain.tags.clear();
+    assert_eq!(failed(&plain, "prod"), ["daemon", "schema", "tags", "due", "role", "run", "name", "source"]);
 }
 
 #[test]
@@ -119,6 +142,7 @@ fn each_of_our_tags_is_needed() {
             if image.tags.remove(&key).is_some() {
                 let why = format!("bears our daemon name but lacks the tag {key}");
                 assert_eq!(ownership(&image, "prod", ACCOUNT), Ownership::Foreign(why));
+                assert!(!all_fit(&image, "prod"), "{key}");
             } else {
                 assert_eq!((role, key.as_str()), (Role::Image, "stillframe:source"));
             }

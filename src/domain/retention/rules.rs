@@ -1,12 +1,12 @@
-//! The keep rules alone: which of the good images of a series each rule wants, and in what words.
+//! The keep rules alone: which of the good images of a series each rule wants.
 
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Datelike, Timelike, Utc};
 use chrono_tz::Tz;
 
+use super::why::Why;
 use crate::domain::keep::Keep;
-use crate::domain::schedule::words;
 
 /// The calendar stretches of which each keeps its newest image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +37,7 @@ impl Bucket {
 }
 
 /// For each of `dues` (good images, the newest first) the rules that keep it. With no rule at all, everything stays.
-pub(super) fn reasons(keep: &Keep, dues: &[DateTime<Utc>], zone: Tz) -> Vec<Vec<String>> {
+pub(super) fn reasons(keep: &Keep, dues: &[DateTime<Utc>], zone: Tz) -> Vec<Vec<Why>> {
     let mut reasons = vec![Vec::new(); dues.len()];
     let buckets = [
         ("hourly", keep.hourly, Bucket::Hour),
@@ -47,35 +47,32 @@ pub(super) fn reasons(keep: &Keep, dues: &[DateTime<Utc>], zone: Tz) -> Vec<Vec<
         ("yearly", keep.yearly, Bucket::Year),
     ];
     if keep.last == 0 && keep.within.is_none() && buckets.iter().all(|(_, count, _)| *count == 0) {
-        reasons.iter_mut().for_each(|r| r.push("no keep rule: nothing is deleted".into()));
+        reasons.iter_mut().for_each(|r| r.push(Why::NoRule));
         return reasons;
     }
-    for own in reasons.iter_mut().take(count(keep.last)) {
-        own.push(format!("last {}", keep.last));
+    for (newer, own) in (0..keep.last).zip(reasons.iter_mut()) {
+        own.push(Why::Last { wanted: keep.last, newer });
     }
     if let (Some(within), Some(newest)) = (keep.within, dues.first()) {
         for (own, due) in reasons.iter_mut().zip(dues) {
             if (*newest - *due).num_seconds().unsigned_abs() < within {
-                own.push(format!("within {} of the newest good image", words(within)));
+                own.push(Why::Within { within, due: *due });
             }
         }
     }
     for (rule, wanted, bucket) in buckets {
         let mut seen = BTreeSet::new();
+        let mut newer = 0;
         for (own, due) in reasons.iter_mut().zip(dues) {
-            if seen.len() == count(wanted) {
+            if newer == wanted {
                 break;
             }
             let stretch = bucket.of(*due, zone);
-            if !seen.contains(&stretch) {
-                own.push(format!("{rule} {wanted}: the newest of {stretch}"));
-                seen.insert(stretch);
+            if seen.insert(stretch.clone()) {
+                own.push(Why::Bucket { rule, wanted, stretch, newer });
+                newer += 1;
             }
         }
     }
     reasons
-}
-
-fn count(wanted: u32) -> usize {
-    usize::try_from(wanted).unwrap_or(usize::MAX)
 }

@@ -213,3 +213,90 @@ fn a_series_has_a_name() {
     let series = Series { plan: "web".into(), instance: "i-1".into(), place, role: Role::Copy };
     assert_eq!(series.to_string(), "web of 111111111111/eu-central-1/i-1 (copy)");
 }
+
+/// All that holds the one image of the series that is marked with `?`, and what would end each.
+fn held(g: &Grid, rules: &str, due_of: &str) -> Vec<String> {
+    let id = candidate(due(due_of), ImageState::Available).image.id;
+    let s = situation(g, chrono_tz::UTC);
+    standing_of(&keep(rules), &g.candidates, &s, &id).iter().map(|why| format!("{why} | {}", why.until())).collect()
+}
+
+#[test]
+fn each_reason_says_what_would_end_it() {
+    let table = [
+        ("last=3", "+20 +19 +18 -17", "20", "last 3 | until 3 more good images of its series are made"),
+        ("last=3", "+20 +19 +18 -17", "18", "last 3 | until one more good image of its series is made"),
+        (
+            "within=2d",
+            "+20 +19 -18",
+            "19",
+            "within 2d of the newest good image | until there is a good image due 2026-11-21T00:00:00Z or later",
+        ),
+        (
+            "daily=3",
+            "+20 +19 -16",
+            "20",
+            "daily 3: the newest of 2026-11-20 | until a newer image of 2026-11-20 is made, or 3 more newer days have \
+             an image",
+        ),
+        ("daily=3", "+20 +19 -16", "19", "daily 3: the newest of 2026-11-19 | until 2 more newer days have an image"),
+        (
+            "monthly=2",
+            "+20 +1015",
+            "1015",
+            "monthly 2: the newest of 2026-10 | until one more newer month has an image",
+        ),
+        (
+            "last=1 min=2",
+            "+20 +19 -18",
+            "19",
+            "min 2: no fewer good images | until 2 other good images of its series stay",
+        ),
+        (
+            "last=1",
+            "+20 +19:hold",
+            "19",
+            "on hold (tag stillframe:hold) | until somebody removes the tag stillframe:hold",
+        ),
+        ("last=1", "+20 +19:used", "19", "in use by i-1 | until i-1 is terminated"),
+        ("last=1", "+20 +19:busy", "19", "busy: being copied | until that run is finished with it"),
+        ("last=1", "+20:pending +19", "20", "pending: not finished yet | until it is available, or failed"),
+        ("min=1", "+20 +19", "19", "no keep rule: nothing is deleted | until the plan has a keep rule"),
+        ("last=1", "+20 -19", "19", ""),
+        ("last=1", "+20", "1", ""),
+    ];
+    for (rules, line, of, expected) in table {
+        let found = held(&grid(line), rules, of);
+        let newest = "newest good image of its series | until a newer good image of its series is made";
+        let rest: Vec<&str> = found.iter().map(String::as_str).filter(|why| *why != newest).collect();
+        assert_eq!(rest.join("\n"), expected, "{rules}: {line}");
+    }
+}
+
+/// Daily occurrences from the 21st on: the one after which nothing holds the image.
+#[test]
+fn the_occurrence_after_which_nothing_holds_an_image() {
+    let dues = || (0..4_000).map(|day| due("21") + TimeDelta::days(day));
+    let table = [
+        ("last=3", "+20 +19 +18", "18", Some("21")),
+        ("last=3", "+20 +19 +18", "20", Some("23")),
+        ("last=1", "+20", "20", Some("21")),
+        ("within=5d", "+20 +19", "20", Some("25")),
+        ("last=1 daily=7", "+20 +19", "19", Some("26")),
+        // The first of a month is its newest only until the second; the last is its newest for good.
+        ("last=1 monthly=2", "+20 +1031", "20", Some("21")),
+        ("last=1 monthly=2", "+20 +1031", "1031", Some("1201")),
+        ("last=1 min=3", "+20 +19", "19", Some("22")),
+        ("last=2", "+20 +19:hold", "19", None),
+        ("last=2", "+20 +19:used", "19", None),
+        ("last=2", "+20:pending +19", "20", None),
+        ("last=5000", "+20", "20", None),
+        ("min=1", "+20 +19", "19", None),
+    ];
+    for (rules, line, of, expected) in table {
+        let g = grid(line);
+        let id = candidate(due(of), ImageState::Available).image.id;
+        let found = leaves_at(&keep(rules), &g.candidates, &situation(&g, chrono_tz::UTC), &id, dues());
+        assert_eq!(found, expected.map(due), "{rules}: {line}, {of}");
+    }
+}

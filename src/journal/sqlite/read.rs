@@ -7,7 +7,30 @@ use rusqlite::{OptionalExtension as _, params};
 use super::rows::{instant, json, read_event, read_occurrence};
 use super::{COLUMNS, OPEN_NEEDS, OPEN_SLOTS, SqliteJournal};
 use crate::domain::event::{Event, Occurrence};
+use crate::domain::place::Subject;
 use crate::journal::{Answer, Reader, Request};
+
+/// The tail of the query for alarms that nothing has ended: neither the step itself, nor what it was about. Trying a
+/// removal again and failing again is no end.
+const ALARMS: &str = "AS n WHERE kind = 'step.needs_person' AND NOT EXISTS (SELECT 1 FROM event m WHERE
+    m.subject = n.subject AND m.step = n.step AND m.kind = 'step.needs_person' AND m.seq > n.seq)
+    AND NOT EXISTS (SELECT 1 FROM event d WHERE d.subject = n.subject AND d.step = n.step AND d.seq > n.seq
+    AND d.kind IN ('step.done', 'step.observed'))
+    AND NOT (n.step NOT IN ('retain', 'return', 'select') AND EXISTS (SELECT 1 FROM event t WHERE t.run = n.run
+    AND t.subject = n.subject AND t.kind = 'target.finished' AND t.seq > n.seq))
+    AND NOT (n.step = 'return' AND EXISTS (SELECT 1 FROM event f WHERE f.run = n.run AND f.subject = n.subject
+    AND f.kind = 'slot.freed' AND f.seq > n.seq))
+    AND NOT (n.step = 'select' AND EXISTS (SELECT 1 FROM event s WHERE s.subject = n.subject AND s.step = ''
+    AND s.kind IN ('target.selected', 'target.finished') AND s.seq > n.seq)) ORDER BY seq";
+
+/// The tail of the query for the newest good image of each instance and plan.
+const NEWEST_GOOD: &str = "WHERE seq IN (SELECT max(seq) FROM event WHERE kind = 'step.observed' AND step = 'image'
+    AND data ->> 'outcome' = 'done' GROUP BY subject, substr(run, 1, length(run) - 17)) ORDER BY seq";
+
+/// The tail of the query for all that is known of an image: `?1` is what its subject ends with, `?2` what the event of
+/// its making holds.
+const ABOUT_IMAGE: &str = "WHERE subject IN (SELECT DISTINCT subject FROM event WHERE subject LIKE ?1)
+    OR (kind = 'step.done' AND step = 'image' AND data LIKE ?2) ORDER BY seq";
 
 impl SqliteJournal {
     pub(super) fn select(&self, tail: &str, params: impl rusqlite::Params) -> Answer<Vec<Event>> {
@@ -77,6 +100,27 @@ impl Reader for SqliteJournal {
         }
     }
 
+    async fn occurrences_between(
+        &self,
+        plan: Option<&str>,
+        since: DateTime<Utc>,
+        until: DateTime<Utc>,
+        limit: u32,
+        skip: u32,
+    ) -> Answer<Vec<Occurrence>> {
+        let (since, until) = (since.timestamp(), until.timestamp());
+        match plan {
+            Some(plan) => self.rows(
+                "WHERE plan = ?1 AND due BETWEEN ?2 AND ?3 ORDER BY due DESC LIMIT ?4 OFFSET ?5",
+                params![plan, since, until, limit, skip],
+            ),
+            None => self.rows(
+                "WHERE due BETWEEN ?1 AND ?2 ORDER BY due DESC, plan LIMIT ?3 OFFSET ?4",
+                params![since, until, limit, skip],
+            ),
+        }
+    }
+
     async fn unfinished(&self) -> Answer<Vec<Occurrence>> {
         self.rows(
             "WHERE decision = 'run' AND NOT EXISTS (SELECT 1 FROM event e WHERE e.kind = 'run.finished' AND e.run =
@@ -91,6 +135,22 @@ impl Reader for SqliteJournal {
 
     async fn open_needs(&self, step: &str) -> Answer<Vec<Event>> {
         self.select(OPEN_NEEDS, params![step])
+    }
+
+    async fn alarms(&self) -> Answer<Vec<Event>> {
+        self.select(ALARMS, [])
+    }
+
+    async fn newest_good(&self) -> Answer<Vec<Event>> {
+        self.select(NEWEST_GOOD, [])
+    }
+
+    async fn about_image(&self, image: &str) -> Answer<Vec<Event>> {
+        self.select(ABOUT_IMAGE, params![format!("%/{image}"), format!("%\"{image}\"%")])
+    }
+
+    async fn events_about(&self, subject: &Subject) -> Answer<Vec<Event>> {
+        self.select("WHERE subject = ?1 ORDER BY seq", params![subject.to_string()])
     }
 
     async fn revision(&self, hash: &str) -> Answer<Option<String>> {

@@ -97,6 +97,97 @@ async fn pruning_forgets_details_but_not_how_a_run_ended_nor_what_is_open() {
     assert_eq!(journal.events_of(&occurrence("p", 50).run()).await.unwrap().len(), 3);
 }
 
+/// An alarm of a step stays open until one of these events, and through the others.
+#[tokio::test]
+async fn an_alarm_lasts_until_what_it_was_about_has_ended() {
+    let at_step = |run: &str, kind: Kind, step: &str| draft(run, kind, json!({ "reason": "why" })).at_step(step, 1);
+    let table = [
+        ("return", "p@1", Kind::SlotFreed, "", true),
+        ("return", "p@2", Kind::SlotFreed, "", false),
+        ("return", "p@1", Kind::TargetFinished, "", false),
+        ("return", "p@1", Kind::StepObserved, "return", true),
+        ("image", "p@1", Kind::TargetFinished, "", true),
+        ("image", "p@2", Kind::TargetFinished, "", false),
+        ("image", "p@1", Kind::StepDone, "image", true),
+        ("pending", "p@1", Kind::TargetFinished, "", true),
+        ("retain", "p@2", Kind::StepRefused, "retain", false),
+        ("retain", "p@2", Kind::StepDone, "retain", true),
+        ("retain", "p@1", Kind::TargetFinished, "", false),
+        ("select", "p@0", Kind::TargetFinished, "", true),
+        ("select", "p@2", Kind::TargetSelected, "", true),
+        ("select", "p@2", Kind::TargetSkipped, "", false),
+    ];
+    for (step, run, kind, of, ends) in table {
+        let journal = journal().await;
+        journal.append(at(1), &[at_step("p@1", Kind::StepNeedsPerson, step)]).await.unwrap();
+        assert_eq!(journal.alarms().await.unwrap().len(), 1);
+        journal.append(at(2), &[at_step(run, kind.clone(), of)]).await.unwrap();
+        assert_eq!(journal.alarms().await.unwrap().is_empty(), ends, "{step}: {kind:?} {of} of {run}");
+    }
+    // Of the same thing the newest alarm counts.
+    let journal = journal().await;
+    for run in ["p@1", "p@2"] {
+        journal.append(at(1), &[at_step(run, Kind::StepNeedsPerson, "retain")]).await.unwrap();
+    }
+    let alarms = journal.alarms().await.unwrap();
+    assert_eq!(alarms.iter().map(|e| e.draft.run.as_str()).collect::<Vec<_>>(), ["p@2"]);
+}
+
+#[tokio::test]
+async fn the_newest_good_image_is_told_for_each_plan() {
+    let journal = journal().await;
+    let observed = |run: &str, outcome: &str| {
+        draft(run, Kind::StepObserved, json!({ "outcome": outcome, "image": run })).at_step("image", 1)
+    };
+    let made = draft("a@b@20260101T000000Z", Kind::StepDone, json!({ "image": "ami-0aa" })).at_step("image", 1);
+    let drafts = [
+        observed("web@20260101T000000Z", "done"),
+        observed("web@20260102T000000Z", "done"),
+        observed("web@20260103T000000Z", "failed"),
+        observed("a@b@20260101T000000Z", "done"),
+        made,
+    ];
+    journal.append(at(1), &drafts).await.unwrap();
+    let newest = journal.newest_good().await.unwrap();
+    let images: Vec<_> = newest.iter().filter_map(|e| e.text("image")).collect();
+    assert_eq!(images, ["web@20260102T000000Z", "a@b@20260101T000000Z"]);
+    let about = journal.about_image("ami-0aa").await.unwrap();
+    assert_eq!(about.len(), 1);
+    assert!(journal.about_image("ami-0a").await.unwrap().is_empty(), "another id that begins alike");
+}
+
+/// Reading makes no file, and leaves what a crash has left.
+#[tokio::test]
+async fn a_reader_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let odd = dir.path().join("100% odd? #1");
+    std::fs::create_dir(&odd).unwrap();
+    let files = || {
+        let entries = std::fs::read_dir(&odd).unwrap().map(|e| e.unwrap().path());
+        let mut files: Vec<_> = entries.map(|path| (path.clone(), std::fs::read(path).unwrap())).collect();
+        files.retain(|(path, _)| !path.display().to_string().ends_with("-shm")); // an index, made anew by whoever opens
+        files.sort();
+        files
+    };
+    let writer = SqliteJournal::open(&odd).unwrap();
+    writer.acquire(at(0)).await.unwrap();
+    writer.append(at(1), &[draft("p@x", Kind::SlotTaken, json!({}))]).await.unwrap();
+    let (main, log) = (odd.join(FILE), odd.join(format!("{FILE}-wal")));
+    let left = [&main, &log].map(|path| std::fs::read(path).unwrap());
+    drop(writer);
+    let at_rest = files();
+    assert_eq!(at_rest.len(), 1);
+    assert_eq!(SqliteJournal::read_only(&odd).unwrap().events_of("p@x").await.unwrap().len(), 1);
+    assert!(files() == at_rest);
+    // As a crash leaves it.
+    std::fs::write(&main, &left[0]).unwrap();
+    std::fs::write(&log, &left[1]).unwrap();
+    let crashed = files();
+    assert_eq!(SqliteJournal::read_only(&odd).unwrap().events_of("p@x").await.unwrap().len(), 1);
+    assert!(files() == crashed);
+    assert_eq!(SqliteJournal::open(&odd).unwrap().events_of("p@x").await.unwrap().len(), 1);
+}
+
 #[test]
 fn a_journal_of_a_newer_version_is_refused() {
     let dir = tempfile::tempdir().unwrap();

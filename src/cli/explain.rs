@@ -1,0 +1,94 @@
+//! `stillframe explain IMAGE`: who made it, whether it is ours, why it stays or goes. Reads AWS and the journal.
+
+mod tell;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+pub use self::tell::{Ask, tell};
+use super::{FAILED, WRONG, complain, paint, peek, start};
+use crate::clock::Clock;
+use crate::config::Loaded;
+use crate::journal::Reader;
+use crate::report::explain::ExplainDocument;
+use crate::report::preview::FaultPreview;
+
+/// Options of `stillframe explain`.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = "It asks AWS \
+                  (Describe calls and GetCallerIdentity only) and reads the journal. It changes nothing, and works \
+                  beside a running daemon. What AWS cannot tell is told from the journal alone, such as the end of an \
+                  image that was deleted.\n\nExit codes: 0 it is known; 1 it is unknown, or something could not be \
+                  read; 2 wrong usage or configuration.")]
+pub struct ExplainArgs {
+    /// The image's id
+    #[arg(value_name = "IMAGE")]
+    pub image: String,
+    /// Look in this region only; without it, in all regions of the plans
+    #[arg(long, value_name = "REGION")]
+    pub region: Option<String>,
+    /// The directory that holds stillframe.toml and plans.d
+    #[arg(long, value_name = "DIR", default_value = "/etc/stillframe")]
+    pub config: PathBuf,
+    /// Print one JSON document instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Explains, and prints it.
+#[must_use]
+pub fn run(args: &ExplainArgs) -> u8 {
+    let loaded = match peek::load(&args.config) {
+        Ok(loaded) => loaded,
+        Err(code) => return code,
+    };
+    if !args.image.strip_prefix("ami-").is_some_and(|hex| !hex.is_empty() && hex.bytes().all(|b| b.is_ascii_hexdigit()))
+    {
+        eprintln!("stillframe: `{}` is not the id of an image; write it as ami-0123456789abcdef0", args.image);
+        return WRONG;
+    }
+    let runtime = match start::runtime() {
+        Ok(runtime) => runtime,
+        Err(why) => return complain(&why),
+    };
+    match runtime.block_on(explain(args, &loaded)) {
+        Ok(document) => {
+            let printed = super::print(&if args.json { document.json() } else { document.text(paint()) });
+            if document.ok() { printed } else { FAILED }
+        }
+        Err(why) => complain(&why),
+    }
+}
+
+async fn explain(args: &ExplainArgs, loaded: &Loaded) -> Result<ExplainDocument, String> {
+    let settings = &loaded.settings;
+    // What AWS says can be told without the journal.
+    let (mut journal, mut broken) = match peek::journal(settings) {
+        Ok(journal) => (journal, None),
+        Err(why) => (None, Some(why)),
+    };
+    let cloud = peek::cloud(&args.config, settings).await?;
+    let regions: BTreeSet<String> = match &args.region {
+        Some(region) => BTreeSet::from([region.clone()]),
+        None => {
+            let of_plans = loaded.plans.iter().flat_map(|plan| peek::regions(&cloud, plan));
+            of_plans.chain(cloud.home_region()).collect()
+        }
+    };
+    let ask = Ask {
+        image: &args.image,
+        daemon: &settings.daemon.name,
+        plans: &loaded.plans,
+        regions: &regions.into_iter().collect::<Vec<_>>(),
+        now: Clock::Wall.now_secs(),
+    };
+    let mut document = loop {
+        match tell(&cloud, journal.as_ref().map(|journal| journal as &dyn Reader), ask).await {
+            Ok(document) => break document,
+            Err(e) if journal.is_some() => (journal, broken) = (None, Some(e.to_string())),
+            Err(e) => return Err(e.to_string()),
+        }
+    };
+    document.faults.extend(broken.map(|reason| FaultPreview { region: None, reason }));
+    Ok(document)
+}

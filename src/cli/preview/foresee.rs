@@ -1,0 +1,260 @@
+//! Foresees what the engine would decide, by the engine's own functions: nothing here decides anything.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::cli::going_on::GoingOn;
+use crate::cli::peek;
+use crate::cloud::governed::Governed;
+use crate::cloud::port::Read;
+use crate::domain::machine::OwnMachine;
+use crate::domain::naming::{Marks, Role, parse_rfc3339, rfc3339};
+use crate::domain::place::Place;
+use crate::domain::plan::Plan;
+use crate::domain::retention::{Series, is_to_come, to_come};
+use crate::domain::schedule::Timetable;
+use crate::domain::select::{self, Choice, Skip};
+use crate::engine::choose::{self, Us};
+use crate::engine::retain::{self, Listing, Rules};
+use crate::journal::Reader;
+use crate::report::preview::{Coming, FaultPreview, ImagePreview, PlanPreview, PreviewDocument, TargetPreview};
+
+/// At most this many occurrences of a plan are listed; the rest is counted.
+const LISTED_MAX: usize = 50;
+/// No more than this are counted: a line that fires each second has as many in twelve days.
+const COUNTED_MAX: usize = 1_000_000;
+
+/// When.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask {
+    /// The wall clock.
+    pub now: DateTime<Utc>,
+    /// As if the plans ran then; without it, at their next occurrence.
+    pub at: Option<DateTime<Utc>>,
+    /// How far the list of occurrences reaches.
+    pub days: TimeDelta,
+}
+
+/// Foresees `plans`. What cannot be read of one region is said, and hides nothing of the others.
+pub async fn foresee(
+    cloud: &Governed,
+    journal: Option<&dyn Reader>,
+    us: Us<'_>,
+    own: &OwnMachine,
+    plans: &[&Plan],
+    ask: Ask,
+) -> PreviewDocument {
+    let mut document = PreviewDocument {
+        at: rfc3339(ask.now),
+        daemon: us.daemon.to_owned(),
+        machine: match own {
+            OwnMachine::NotEc2 => "this machine is not an EC2 instance".into(),
+            OwnMachine::Instance(id) => format!("this machine is {id}, which is never rebooted"),
+            OwnMachine::Unknown(why) => format!("which instance this machine is, is unknown: {why}"),
+        },
+        barred: None,
+        unknown: Vec::new(),
+        until: rfc3339(ask.at.unwrap_or(ask.now) + ask.days),
+        plans: Vec::new(),
+    };
+    let going_on = match journal {
+        None => GoingOn::default(),
+        Some(journal) => GoingOn::of(journal).await.unwrap_or_else(|e| {
+            document.unknown.push(format!("which instances are still being imaged: {e}"));
+            GoingOn::default()
+        }),
+    };
+    let caller = cloud.whoami().await;
+    for plan in plans {
+        let mut view = View { cloud, us, own, plan, going_on: &going_on, preview: coming(plan, ask) };
+        view.preview.notes = going_on.notes(&plan.name);
+        match &caller {
+            Ok(caller) => document.barred = view.places(&caller.account).await.or(document.barred),
+            Err(fault) => view.fault(
+                None,
+                format!(
+                    "targets and retention: cannot tell which account this is: {fault}. Check the credentials: \
+                     AWS_PROFILE, the instance role, or `aws sts get-caller-identity` as the user that runs stillframe"
+                ),
+            ),
+        }
+        document.plans.push(view.preview);
+    }
+    document
+}
+
+/// When a plan is due.
+fn coming(plan: &Plan, ask: Ask) -> PlanPreview {
+    // `config` has compiled the same lines when it checked the plan.
+    let timetable = Timetable::new(&plan.schedule).unwrap_or_else(|e| unreachable!("a checked schedule: {e}"));
+    // An occurrence at `--at` itself counts.
+    let from = ask.at.map_or(ask.now, |at| at - TimeDelta::seconds(1));
+    let mut dues = timetable.between(from, ask.at.unwrap_or(ask.now) + ask.days);
+    let mut listed: Vec<DateTime<Utc>> = dues.by_ref().take(LISTED_MAX).collect();
+    let more = dues.take(COUNTED_MAX).count();
+    if listed.is_empty() {
+        listed.extend(timetable.next_after(from));
+    }
+    let local = |due: &DateTime<Utc>| due.with_timezone(&plan.schedule.timezone).format("%a %Y-%m-%d %H:%M:%S %Z");
+    let occurrences = listed.iter().map(|due| Coming { due: rfc3339(*due), local: local(due).to_string() }).collect();
+    PlanPreview {
+        plan: plan.name.clone(),
+        timezone: plan.schedule.timezone.name().to_owned(),
+        regions: plan.select.regions.clone(),
+        occurrences,
+        more,
+        due: ask.at.or_else(|| listed.first().copied()).map(rfc3339),
+        notes: Vec::new(),
+        targets: Vec::new(),
+        retention: Vec::new(),
+        faults: Vec::new(),
+    }
+}
+
+/// One plan, seen as the engine would.
+struct View<'a> {
+    cloud: &'a Governed,
+    us: Us<'a>,
+    own: &'a OwnMachine,
+    plan: &'a Plan,
+    going_on: &'a GoingOn,
+    preview: PlanPreview,
+}
+
+impl View<'_> {
+    fn fault(&mut self, place: Option<&Place>, reason: String) {
+        self.preview.faults.push(FaultPreview { region: place.map(|p| p.region.clone()), reason });
+    }
+
+    /// Looks into each place of the plan; why nothing at all would be begun, if another installation is seen.
+    async fn places(&mut self, account: &str) -> Option<String> {
+        let regions = peek::regions(self.cloud, self.plan);
+        self.preview.regions.clone_from(&regions);
+        if regions.is_empty() {
+            self.fault(
+                None,
+                "no region: set select.regions in the plan, or AWS_REGION, or a region in the profile".into(),
+            );
+        }
+        let mut barred = None;
+        let mut seen = BTreeSet::new();
+        for region in &regions {
+            let place = Place::new(account, region.as_str());
+            match choose::twin(self.cloud, self.us, &place).await {
+                Ok(why) => barred = barred.or(why),
+                Err(fault) => {
+                    let why = format!("cannot list our images in {place}: {fault}. Nothing would be imaged there");
+                    self.fault(Some(&place), why);
+                    continue;
+                }
+            }
+            let targets = match self.targets(&place, &mut seen).await {
+                Ok(targets) => targets,
+                Err(fault) => {
+                    let why = format!("cannot list the instances of {place}: {fault}. None of them would be imaged");
+                    self.fault(Some(&place), why);
+                    BTreeSet::new()
+                }
+            };
+            if let Err(fault) = self.retention(&place, &targets).await {
+                let why =
+                    format!("cannot list our images in {place} completely: {fault}. Nothing would be deleted there");
+                self.fault(Some(&place), why);
+            }
+        }
+        if self.preview.faults.is_empty() {
+            let place = Place::new(account, regions.first().map_or("", |r| r));
+            for id in select::missing(self.plan, &seen) {
+                self.preview.targets.push(target(&place, &id, None, &Choice::Skip { reason: Skip::NotFound }));
+            }
+        }
+        barred
+    }
+
+    /// The instances of a place; those that are targets.
+    async fn targets(&mut self, place: &Place, seen: &mut BTreeSet<String>) -> Read<BTreeSet<String>> {
+        let found = choose::find(self.cloud, self.plan, place).await?;
+        let going_on = self.going_on.of_plan(&self.plan.name);
+        let imaging: BTreeMap<String, String> = going_on.flat_map(|(name, run)| run.imaging(name)).collect();
+        let mut targets = BTreeSet::new();
+        for (id, choice) in choose::judge(self.plan, &[], &found, self.own, &imaging) {
+            let name = found.instances.get(&id).and_then(|i| i.tags.get("Name")).cloned();
+            self.preview.targets.push(target(place, &id, name, &choice));
+            seen.insert(id.clone());
+            if matches!(choice, Choice::Target { .. }) {
+                targets.insert(id);
+            }
+        }
+        Ok(targets)
+    }
+
+    /// What retention would decide in a place, with one more good image of each target.
+    async fn retention(&mut self, place: &Place, targets: &BTreeSet<String>) -> Read<()> {
+        let Some(due) = self.preview.due.as_deref().and_then(parse_rfc3339) else {
+            return Ok(());
+        };
+        let mut listing = retain::list(self.cloud, self.us.daemon, &self.plan.name, place).await?;
+        for instance in targets {
+            self.add(&mut listing, place, instance, due);
+        }
+        let busy = self.going_on.busy(place);
+        let rules = Rules { plan: self.plan, today: Some(self.plan) };
+        let first = retain::verdicts(rules, due, &listing, &busy, &BTreeMap::new());
+        let ids: Vec<_> = retain::asked_for(&listing, &first).into_iter().filter(|id| !is_to_come(id)).collect();
+        let in_use = if ids.is_empty() { BTreeMap::new() } else { retain::in_use(self.cloud, place, &ids).await? };
+        for (series, verdicts) in retain::verdicts(rules, due, &listing, &busy, &in_use) {
+            let candidates = &listing.series[series];
+            for verdict in verdicts {
+                let made = candidates.iter().find(|c| c.image.id == verdict.image).map(|c| c.marks.due);
+                self.preview.retention.push(ImagePreview {
+                    account: place.account.clone(),
+                    region: place.region.clone(),
+                    instance: series.instance.clone(),
+                    role: series.role.as_str(),
+                    image: (!is_to_come(&verdict.image)).then_some(verdict.image),
+                    due: made.map(rfc3339).unwrap_or_default(),
+                    verdict: if verdict.delete { "delete" } else { "keep" },
+                    reasons: verdict.reasons,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&self, listing: &mut Listing, place: &Place, instance: &str, due: DateTime<Utc>) {
+        let marks = Marks {
+            daemon: self.us.daemon.to_owned(),
+            installation: self.us.installation.to_owned(),
+            plan: self.plan.name.clone(),
+            due,
+            instance: instance.to_owned(),
+            role: Role::Image,
+            source: None,
+            consistency: self.plan.consistency.mode.as_str().to_owned(),
+        };
+        let series = Series {
+            plan: self.plan.name.clone(),
+            instance: instance.to_owned(),
+            place: place.clone(),
+            role: Role::Image,
+        };
+        listing.series.entry(series).or_default().push(to_come(marks));
+    }
+}
+
+fn target(place: &Place, id: &str, name: Option<String>, choice: &Choice) -> TargetPreview {
+    let (outcome, reboots, reason) = match choice {
+        Choice::Target { reboots } => ("selected", *reboots, String::new()),
+        Choice::Skip { reason } => ("skipped", false, reason.to_string()),
+    };
+    TargetPreview {
+        account: place.account.clone(),
+        region: place.region.clone(),
+        instance: id.to_owned(),
+        name,
+        outcome,
+        reboots,
+        reason,
+    }
+}

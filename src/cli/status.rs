@@ -1,0 +1,244 @@
+//! `stillframe status`: what runs, what is next, how old the newest images are, what needs a person. Reads the journal
+//! only, beside a running daemon and after it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use chrono::{DateTime, Utc};
+
+use super::{FAILED, complain, paint, peek, start};
+use crate::clock::Clock;
+use crate::config::{Loaded, Settings};
+use crate::domain::event::{Decision, Event, Kind, Occurrence, Outcome, Trigger};
+use crate::domain::machine::OwnMachine;
+use crate::domain::naming::{parse_run_name, rfc3339};
+use crate::domain::place::Subject;
+use crate::domain::plan::Plan;
+use crate::domain::saga::RunState;
+use crate::domain::schedule::Timetable;
+use crate::journal::sqlite::FILE;
+use crate::journal::{Answer, Reader};
+use crate::report::status::{
+    DaemonStatus, InstanceStatus, LastRun, NeedsPerson, PlanStatus, RunStatus, StatusDocument, seconds_since,
+};
+
+/// So many of a plan's newest occurrences are looked at for the last one that ran.
+const LOOK_BACK: u32 = 20;
+
+/// Options of `stillframe status`.
+#[derive(Debug, Clone, clap::Args)]
+#[command(
+    after_help = "It reads the journal only, beside a running daemon and after it: AWS is not asked, so an image that \
+                  a person has removed is not noticed here.\n\nExit codes: 0 nothing needs a person; 1 something does \
+                  (an alarm that is open, a plan whose newest run failed or that was skipped twice in a row, a state \
+                  directory of another host); 2 wrong usage or configuration."
+)]
+pub struct StatusArgs {
+    /// The directory that holds stillframe.toml and plans.d
+    #[arg(long, value_name = "DIR", default_value = "/etc/stillframe")]
+    pub config: PathBuf,
+    /// Print one JSON document instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Prints the status.
+#[must_use]
+pub fn run(args: &StatusArgs) -> u8 {
+    let loaded = match peek::load(&args.config) {
+        Ok(loaded) => loaded,
+        Err(code) => return code,
+    };
+    let runtime = match start::runtime() {
+        Ok(runtime) => runtime,
+        Err(why) => return complain(&why),
+    };
+    match runtime.block_on(status(&loaded)) {
+        Ok(document) => {
+            let printed = super::print(&if args.json { document.json() } else { document.text(paint()) });
+            if document.ok() { printed } else { FAILED }
+        }
+        Err(why) => complain(&why),
+    }
+}
+
+async fn status(loaded: &Loaded) -> Result<StatusDocument, String> {
+    let settings = &loaded.settings;
+    // Before the journal is read: a daemon that starts meanwhile is not taken for one that crashed.
+    let running = peek::locked(settings).ok();
+    let journal = peek::journal(settings)?;
+    let now = Clock::Wall.now();
+    let path = settings.daemon.state_dir.join(FILE).display().to_string();
+    let reader = journal.as_ref().map(|journal| (journal as &dyn Reader, path.as_str()));
+    let mut document =
+        gather(reader, &settings.daemon.name, &loaded.plans, running, now).await.map_err(|e| e.to_string())?;
+    if let Some(why) = not_ours(settings) {
+        let need = NeedsPerson { since: document.at.clone(), run: None, subject: None, reason: why };
+        document.needs_person.insert(0, need);
+    }
+    Ok(document)
+}
+
+/// Why the state directory does not belong to this host, as far as it can be told without asking anybody.
+fn not_ours(settings: &Settings) -> Option<String> {
+    let own = match start::probe(settings, Clock::Wall) {
+        Some(probe) => probe.configured.unwrap_or_else(|| OwnMachine::Unknown("not asked".into())),
+        None => OwnMachine::NotEc2,
+    };
+    peek::installation(settings, &own).unwrap_or_else(|why| (None, Some(why))).1
+}
+
+/// The document, from a journal, which lies there, if there is one.
+///
+/// # Errors
+/// The journal's.
+pub async fn gather(
+    journal: Option<(&dyn Reader, &str)>,
+    daemon: &str,
+    plans: &[Plan],
+    running: Option<bool>,
+    now: DateTime<Utc>,
+) -> Answer<StatusDocument> {
+    let mut document = StatusDocument {
+        at: rfc3339(now),
+        daemon: DaemonStatus { daemon: daemon.to_owned(), running, version: None, since: None, stopped: None },
+        journal: journal.map(|(_, path)| path.to_owned()),
+        needs_person: Vec::new(),
+        runs: Vec::new(),
+        plans: Vec::new(),
+        instances: Vec::new(),
+    };
+    let journal = journal.map(|(reader, _)| reader);
+    for plan in plans {
+        document.plans.push(plan_status(plan, journal, now, &mut document.needs_person).await?);
+    }
+    let Some(journal) = journal else { return Ok(document) };
+    if let Some(started) = journal.newest_of("", Kind::DaemonStarted.as_str()).await? {
+        document.daemon.version = started.text("version").map(str::to_owned);
+        document.daemon.since = Some(rfc3339(started.at));
+        let stopped = journal.newest_of("", Kind::DaemonStopped.as_str()).await?;
+        document.daemon.stopped = stopped.filter(|s| s.seq > started.seq).map(|s| rfc3339(s.at));
+    }
+    for occurrence in journal.unfinished().await? {
+        let events = journal.events_of(&occurrence.run()).await?;
+        document.runs.push(RunStatus::of(&occurrence, &events));
+    }
+    let alarms = journal.alarms().await?;
+    document.needs_person.splice(
+        0..0,
+        alarms.iter().map(|e| NeedsPerson {
+            since: rfc3339(e.at),
+            run: Some(e.draft.run.clone()),
+            subject: e.draft.subject.as_ref().map(|s| s.id.clone()),
+            reason: e.text("reason").unwrap_or_default().to_owned(),
+        }),
+    );
+    document.instances = instances(journal, plans, now).await?;
+    Ok(document)
+}
+
+/// When a plan is due next, and how it went last.
+async fn plan_status(
+    plan: &Plan,
+    journal: Option<&dyn Reader>,
+    now: DateTime<Utc>,
+    needs: &mut Vec<NeedsPerson>,
+) -> Answer<PlanStatus> {
+    // `config` has compiled the same lines when it checked the plan.
+    let timetable = Timetable::new(&plan.schedule).unwrap_or_else(|e| unreachable!("a checked schedule: {e}"));
+    let next = timetable.next_after(now);
+    let local = next.map(|at| at.with_timezone(&plan.schedule.timezone).format("%a %Y-%m-%d %H:%M").to_string());
+    let mut last = None;
+    if let Some(journal) = journal {
+        let newest = journal.occurrences(Some(&plan.name), LOOK_BACK).await?;
+        if let Some(occurrence) = newest.first() {
+            last = Some(ended(journal, occurrence).await?.0);
+        }
+        let mut scheduled = newest.iter().filter(|o| o.trigger == Trigger::Schedule).take(2);
+        if let (Some(Decision::Skip), Some(Decision::Skip)) =
+            (scheduled.next().map(|o| o.decision), scheduled.next().map(|o| o.decision))
+        {
+            let reason = newest.first().map_or_else(String::new, |o| o.reason.clone());
+            let reason = format!("{} was skipped twice in a row: {reason}", plan.name);
+            needs.push(NeedsPerson {
+                since: rfc3339(newest[0].decided_at),
+                run: Some(newest[0].run()),
+                subject: None,
+                reason,
+            });
+        }
+        for occurrence in newest.iter().filter(|o| o.decision == Decision::Run) {
+            let (run, at) = ended(journal, occurrence).await?;
+            let Some(at) = at else { continue }; // still going on: it tells nothing yet
+            if run.outcome == Outcome::Failed.as_str() {
+                let reason = format!("the newest run that ended has failed: {}", run.reason);
+                needs.push(NeedsPerson { since: rfc3339(at), run: Some(run.run), subject: None, reason });
+            }
+            break;
+        }
+    }
+    let timezone = plan.schedule.timezone.name().to_owned();
+    Ok(PlanStatus { plan: plan.name.clone(), timezone, next: next.map(rfc3339), local, last })
+}
+
+/// How an occurrence ended, and when; or that it goes on.
+async fn ended(journal: &dyn Reader, occurrence: &Occurrence) -> Answer<(LastRun, Option<DateTime<Utc>>)> {
+    let run = occurrence.run();
+    let (outcome, reason, at) = match occurrence.decision {
+        Decision::Skip => (Outcome::Skipped, occurrence.reason.clone(), Some(occurrence.decided_at)),
+        Decision::Miss => (Outcome::Missed, occurrence.reason.clone(), Some(occurrence.decided_at)),
+        Decision::Run => match journal.newest_of(&run, Kind::RunFinished.as_str()).await? {
+            None => (Outcome::Unfinished, String::new(), None),
+            Some(event) => {
+                let outcome = event.text("outcome").and_then(Outcome::parse).unwrap_or(Outcome::Failed);
+                (outcome, event.text("reason").unwrap_or_default().to_owned(), Some(event.at))
+            }
+        },
+    };
+    Ok((LastRun { run, outcome: outcome.as_str(), reason }, at))
+}
+
+/// The newest good image of each instance that a plan has imaged, or has tried to in its newest run.
+async fn instances(journal: &dyn Reader, plans: &[Plan], now: DateTime<Utc>) -> Answer<Vec<InstanceStatus>> {
+    let mut newest: BTreeMap<(Subject, String), Option<Event>> = BTreeMap::new();
+    for event in journal.newest_good().await? {
+        let plan = parse_run_name(&event.draft.run).map(|(plan, _)| plan.to_owned());
+        if let (Some(subject), Some(plan)) = (event.draft.subject.clone(), plan) {
+            newest.insert((subject, plan), Some(event));
+        }
+    }
+    for plan in plans {
+        for (subject, name) in tried(journal, plan).await?.into_iter().map(|s| (s, plan.name.clone())) {
+            newest.entry((subject, name)).or_default();
+        }
+    }
+    let mut list: Vec<InstanceStatus> = newest
+        .into_iter()
+        .map(|((subject, plan), event)| {
+            let due = event.as_ref().and_then(|e| parse_run_name(&e.draft.run)).map(|(_, due)| due);
+            InstanceStatus {
+                account: subject.place.account,
+                region: subject.place.region,
+                instance: subject.id,
+                plan,
+                image: event.as_ref().and_then(|e| e.text("image")).map(str::to_owned),
+                due: due.map(rfc3339),
+                age_s: due.map(|due| seconds_since(due, now)),
+            }
+        })
+        .collect();
+    // None at all is the oldest.
+    list.sort_by_key(|i| std::cmp::Reverse(i.age_s.unwrap_or(i64::MAX)));
+    Ok(list)
+}
+
+/// The targets of the newest run of a plan that selected any.
+async fn tried(journal: &dyn Reader, plan: &Plan) -> Answer<BTreeSet<Subject>> {
+    for occurrence in journal.occurrences(Some(&plan.name), LOOK_BACK).await? {
+        let state = RunState::fold(&journal.events_of(&occurrence.run()).await?);
+        if state.selected && state.only.is_empty() {
+            return Ok(state.targets.into_keys().collect());
+        }
+    }
+    Ok(BTreeSet::new())
+}

@@ -1,0 +1,306 @@
+//! What `explain` tells of one image, as a document and as text.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::document::{SCHEMA, line};
+use super::preview::FaultPreview;
+use super::table::{Cell, Paint, Table, Tone};
+
+/// Who made it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Origin {
+    /// The plan.
+    pub plan: Option<String>,
+    /// The occurrence.
+    pub due: Option<String>,
+    /// The run.
+    pub run: Option<String>,
+    /// schedule or manual; nothing: the journal does not know the run.
+    pub trigger: Option<&'static str>,
+    /// The instance that it was made of.
+    pub instance: Option<String>,
+    /// How the run ended for that instance.
+    pub outcome: Option<&'static str>,
+    /// Why, where it is not plainly done.
+    pub reason: String,
+}
+
+/// One condition of ownership.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CheckDocument {
+    /// What is looked at.
+    pub check: &'static str,
+    /// Whether it fits.
+    pub ok: bool,
+    /// What was found.
+    pub found: String,
+}
+
+/// Whether it is ours.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OwnershipDocument {
+    /// ours, foreign or unrelated.
+    pub verdict: &'static str,
+    /// Why it is not ours.
+    pub reason: String,
+    /// Each condition.
+    pub checks: Vec<CheckDocument>,
+}
+
+/// One reason for which it stays.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Hold {
+    /// In an operator's words.
+    pub reason: String,
+    /// What would end it.
+    pub until: Option<String>,
+}
+
+/// What retention would decide of it now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RetentionDocument {
+    /// keep or delete.
+    pub verdict: &'static str,
+    /// Why.
+    pub reasons: Vec<Hold>,
+    /// The occurrence after which nothing holds it, if every one until then makes a good image.
+    pub leaves: Option<String>,
+    /// The run that decided about it last.
+    pub decided_by: Option<String>,
+    /// When.
+    pub decided_at: Option<String>,
+}
+
+/// What became of one of its snapshots.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SnapshotDocument {
+    /// `snap-...`
+    pub snapshot: String,
+    /// done: it is gone, or another image needs it; failed: it is still there; unfinished: nothing is known yet.
+    pub outcome: &'static str,
+    /// In an operator's words.
+    pub reason: String,
+}
+
+/// Its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DeletedDocument {
+    /// When.
+    pub at: String,
+    /// By which run.
+    pub run: String,
+    /// Why.
+    pub reason: String,
+    /// Its snapshots.
+    pub snapshots: Vec<SnapshotDocument>,
+}
+
+/// The document of `explain`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ExplainDocument {
+    /// When it was made.
+    pub at: String,
+    /// `ami-...`
+    pub image: String,
+    /// Where it was found: aws, journal (only there) or nowhere.
+    pub found: &'static str,
+    /// Twelve digits.
+    pub account: Option<String>,
+    /// The region.
+    pub region: Option<String>,
+    /// EC2's word for its state.
+    pub state: Option<&'static str>,
+    /// Its name.
+    pub name: Option<String>,
+    /// When EC2 says it was made.
+    pub created: Option<String>,
+    /// Who made it.
+    pub origin: Origin,
+    /// Whether it is ours; nothing: AWS could not be asked.
+    pub ownership: Option<OwnershipDocument>,
+    /// Whether a person's tag keeps it.
+    pub hold: Option<bool>,
+    /// The instance that runs from it.
+    pub in_use_by: Option<String>,
+    /// Why it stays, or goes; nothing: it is gone, not ours, or not known.
+    pub retention: Option<RetentionDocument>,
+    /// Its end, if we made it.
+    pub deleted: Option<DeletedDocument>,
+    /// Where it was looked for.
+    pub searched: Vec<String>,
+    /// What could not be read.
+    pub faults: Vec<FaultPreview>,
+}
+
+impl ExplainDocument {
+    /// One line of JSON.
+    #[must_use]
+    pub fn json(&self) -> String {
+        #[derive(Serialize)]
+        struct Document<'a> {
+            schema: u32,
+            explain: &'a ExplainDocument,
+        }
+        line(&Document { schema: SCHEMA, explain: self })
+    }
+
+    /// Whether it is known, and all about it could be read.
+    #[must_use]
+    pub fn ok(&self) -> bool {
+        self.found != "nowhere" && self.faults.is_empty()
+    }
+
+    /// Lines for people.
+    #[must_use]
+    pub fn text(&self, paint: Paint) -> String {
+        let mut text = self.headline(paint);
+        for fault in &self.faults {
+            let region = fault.region.as_ref().map_or(String::new(), |region| format!("{region}: "));
+            let _ = writeln!(text, "  {}", paint.tone(Tone::Bad, &format!("NOT KNOWN: {region}{}", fault.reason)));
+        }
+        if self.found == "nowhere" {
+            return text;
+        }
+        text += &self.origin.text(self.name.as_deref(), paint);
+        if let Some(ownership) = &self.ownership {
+            text += &ownership.text(paint);
+        }
+        let mut table = Table::new(2);
+        if let Some(hold) = self.hold {
+            let words = if hold { "yes: the tag stillframe:hold keeps it" } else { "no" };
+            table.row([label("on hold"), words.into()]);
+        }
+        if self.ownership.is_some() && self.deleted.is_none() {
+            table.row([label("in use by"), self.in_use_by.as_deref().unwrap_or("no instance of ours").into()]);
+        }
+        text += &table.text(paint);
+        if let Some(retention) = &self.retention {
+            text += &retention.text(paint);
+        }
+        match &self.deleted {
+            Some(deleted) => text += &deleted.text(paint),
+            None if self.found == "journal" && self.faults.is_empty() => {
+                text += "  gone       not by stillframe, as far as the journal tells\n";
+            }
+            None => {}
+        }
+        text
+    }
+
+    fn headline(&self, paint: Paint) -> String {
+        let image = paint.tone(Tone::Head, &self.image);
+        let place = match (&self.account, &self.region) {
+            (Some(account), Some(region)) => format!(" in {account}/{region}"),
+            _ => String::new(),
+        };
+        match (self.found, self.state, &self.created) {
+            ("aws", Some(state), Some(created)) => format!("{image}  {state}{place}, made at {created}\n"),
+            ("journal", ..) => {
+                let places: Vec<&str> = self.searched.iter().map(String::as_str).filter(|s| s.contains('/')).collect();
+                let asked = match places.as_slice() {
+                    [] => "AWS could not be asked".to_owned(),
+                    places => format!("AWS does not show it in {}", places.join(", ")),
+                };
+                format!("{image}{place}, from the journal alone: {asked}\n")
+            }
+            _ => format!("{image} is unknown; looked for in: {}\n", self.searched.join(", ")),
+        }
+    }
+}
+
+/// What stands before a fact, as wide as the widest.
+fn label(text: &str) -> Cell {
+    format!("{text:<9}").into()
+}
+
+impl Origin {
+    fn text(&self, name: Option<&str>, paint: Paint) -> String {
+        let mut table = Table::new(2);
+        if let Some(name) = name {
+            table.row([label("name"), name.into()]);
+        }
+        match (&self.run, &self.instance) {
+            (Some(run), Some(instance)) => {
+                let how = match (self.trigger, self.outcome) {
+                    (Some(trigger), Some(outcome)) => format!(" ({trigger}, {outcome})"),
+                    (Some(trigger), None) => format!(" ({trigger})"),
+                    (None, _) => ", a run that the journal does not know any more".into(),
+                };
+                table.row([label("made by"), format!("{run} of {instance}{how}").into()]);
+                if !self.reason.is_empty() {
+                    table.row([label(""), Cell::toned(Tone::Warn, self.reason.as_str())]);
+                }
+            }
+            _ => table.row([label("made by"), "no run that is known here".into()]),
+        }
+        table.text(paint)
+    }
+}
+
+impl OwnershipDocument {
+    fn text(&self, paint: Paint) -> String {
+        let words = match self.verdict {
+            "ours" => "yes: everything fits".to_owned(),
+            "foreign" => format!("no: {}. Never counted, never deleted", self.reason),
+            _ => "no: nothing of ours about it; never touched".to_owned(),
+        };
+        let mut table = Table::new(2);
+        table.row([label("ours"), Cell::toned(Tone::of(self.verdict), words)]);
+        let mut text = table.text(paint);
+        if self.verdict == "unrelated" {
+            return text;
+        }
+        let mut table = Table::new(4);
+        for check in &self.checks {
+            table.row([Cell::word(if check.ok { "yes" } else { "no" }), check.check.into(), (&*check.found).into()]);
+        }
+        text += &table.text(paint);
+        text
+    }
+}
+
+impl RetentionDocument {
+    fn text(&self, paint: Paint) -> String {
+        let (tone, verdict) = match self.verdict {
+            "delete" => (Tone::Warn, "goes with the next run of its plan"),
+            _ if self.reasons.iter().all(|hold| hold.until.is_none()) => {
+                (Tone::Warn, "nothing holds it, but it goes later")
+            }
+            _ => (Tone::Good, "stays"),
+        };
+        let mut text = format!("  {}\n", paint.tone(tone, verdict));
+        for hold in &self.reasons {
+            let until = hold.until.as_ref().map_or(String::new(), |until| format!(", {until}"));
+            let _ = writeln!(text, "    {}", paint.tone(Tone::Plain, &format!("{}{until}", hold.reason)));
+        }
+        if let Some(leaves) = &self.leaves {
+            let _ = writeln!(
+                text,
+                "    if every occurrence until then makes a good image, nothing holds it after that of {leaves}"
+            );
+        }
+        if let (Some(run), Some(at)) = (&self.decided_by, &self.decided_at) {
+            let _ = writeln!(text, "    last decided by {run} at {at}");
+        }
+        text
+    }
+}
+
+impl DeletedDocument {
+    fn text(&self, paint: Paint) -> String {
+        let mut text = format!("  deleted at {} by {}: {}\n", self.at, self.run, self.reason);
+        let mut table = Table::new(4);
+        for s in &self.snapshots {
+            let fate = match s.outcome {
+                "done" => Cell::from(&*s.reason),
+                "failed" => Cell::toned(Tone::Bad, format!("STILL THERE: {}", s.reason)),
+                _ => Cell::toned(Tone::Warn, &*s.reason),
+            };
+            table.row([(&*s.snapshot).into(), fate]);
+        }
+        text += &table.text(paint);
+        text
+    }
+}

@@ -1,0 +1,245 @@
+//! What `status` tells, as a document and as text: a fold over the journal, so that it needs nobody's answer.
+
+mod text;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use super::document::{SCHEMA, line};
+use crate::domain::event::{Event, Occurrence};
+use crate::domain::naming::rfc3339;
+use crate::domain::saga::{Phase, RunState, Slot, StepState, TargetState};
+
+/// Who runs the engine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DaemonStatus {
+    /// The daemon's name.
+    pub daemon: String,
+    /// Whether somebody holds the lock: a daemon, or a `backup` without one. Nothing: it cannot be told.
+    pub running: Option<bool>,
+    /// The version that ran last.
+    pub version: Option<String>,
+    /// Since when it runs, or ran.
+    pub since: Option<String>,
+    /// When it stopped in order.
+    pub stopped: Option<String>,
+}
+
+/// What one target of a run that goes on does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TargetStatus {
+    /// Twelve digits.
+    pub account: String,
+    /// The region.
+    pub region: String,
+    /// `i-...`
+    pub instance: String,
+    /// The step: slot, image, return or end.
+    pub step: &'static str,
+    /// When it was last heard of.
+    pub since: String,
+    /// What it waits for.
+    pub reason: String,
+    /// `ami-...`, once known.
+    pub image: Option<String>,
+}
+
+/// One run that goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RunStatus {
+    /// `plan@due`.
+    pub run: String,
+    /// The plan's name.
+    pub plan: String,
+    /// RFC 3339, UTC.
+    pub due: String,
+    /// schedule or manual.
+    pub trigger: &'static str,
+    /// When it was last heard of.
+    pub since: String,
+    /// How many of its targets have ended.
+    pub ended: usize,
+    /// What it does as a whole.
+    pub reason: String,
+    /// Its targets that have not ended.
+    pub targets: Vec<TargetStatus>,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LastRun {
+    /// `plan@due`.
+    pub run: String,
+    /// done, failed, skipped, missed or unfinished.
+    pub outcome: &'static str,
+    /// Why, where it is not plainly done.
+    pub reason: String,
+}
+
+/// One plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PlanStatus {
+    /// Its name.
+    pub plan: String,
+    /// Its zone.
+    pub timezone: String,
+    /// Its next occurrence.
+    pub next: Option<String>,
+    /// The same on the clocks of its zone.
+    pub local: Option<String>,
+    /// Its newest occurrence.
+    pub last: Option<LastRun>,
+}
+
+/// The newest good image that a plan made of an instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct InstanceStatus {
+    /// Twelve digits.
+    pub account: String,
+    /// The region.
+    pub region: String,
+    /// `i-...`
+    pub instance: String,
+    /// The plan.
+    pub plan: String,
+    /// `ami-...`; nothing: no good one is in the journal.
+    pub image: Option<String>,
+    /// The occurrence that made it.
+    pub due: Option<String>,
+    /// Seconds since then.
+    pub age_s: Option<i64>,
+}
+
+/// What a person must look at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NeedsPerson {
+    /// Since when.
+    pub since: String,
+    /// The run, where it is about one.
+    pub run: Option<String>,
+    /// The instance, image or snapshot, where it is about one.
+    pub subject: Option<String>,
+    /// What happened, and what to do.
+    pub reason: String,
+}
+
+/// The document of `status`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StatusDocument {
+    /// When it was made.
+    pub at: String,
+    /// Who runs the engine.
+    pub daemon: DaemonStatus,
+    /// The journal that was read; nothing: there is none yet.
+    pub journal: Option<String>,
+    /// What needs a person.
+    pub needs_person: Vec<NeedsPerson>,
+    /// Runs that go on.
+    pub runs: Vec<RunStatus>,
+    /// All plans.
+    pub plans: Vec<PlanStatus>,
+    /// The newest good images, the oldest first.
+    pub instances: Vec<InstanceStatus>,
+}
+
+impl RunStatus {
+    /// A run that goes on, from its events.
+    #[must_use]
+    pub fn of(occurrence: &Occurrence, events: &[Event]) -> Self {
+        let state = RunState::fold(events);
+        let open = state.targets.iter().filter(|(_, target)| target.finished.is_none());
+        let targets: Vec<TargetStatus> = open
+            .map(|(subject, target)| {
+                let (step, reason) = waits(target);
+                let heard = events.iter().rfind(|e| e.draft.subject.as_ref() == Some(subject));
+                TargetStatus {
+                    account: subject.place.account.clone(),
+                    region: subject.place.region.clone(),
+                    instance: subject.id.clone(),
+                    step,
+                    since: rfc3339(heard.map_or(occurrence.decided_at, |e| e.at)),
+                    reason,
+                    image: target.image().map(str::to_owned),
+                }
+            })
+            .collect();
+        let ended = state.targets.len() - targets.len();
+        Self {
+            run: occurrence.run(),
+            plan: occurrence.plan.clone(),
+            due: rfc3339(occurrence.due),
+            trigger: occurrence.trigger.as_str(),
+            since: rfc3339(events.last().map_or(occurrence.decided_at, |e| e.at)),
+            ended,
+            reason: stage(&state, ended),
+            targets,
+        }
+    }
+}
+
+/// What a run does as a whole.
+fn stage(state: &RunState, ended: usize) -> String {
+    if let Some(what) = &state.not_understood {
+        return format!("stopped: its journal holds {what}, which this version does not understand");
+    }
+    if !state.selected {
+        return "selecting its targets".into();
+    }
+    if ended < state.targets.len() {
+        return format!("{ended} of {} targets ended", state.targets.len());
+    }
+    let removals = state.others.iter().filter(|(s, _)| s.id.starts_with("ami-"));
+    let (begun, open) = removals.fold((0, 0), |(begun, open), (_, steps)| {
+        (begun + 1, open + usize::from(!steps.values().all(StepState::ended)))
+    });
+    format!("{ended} targets ended; retention: {} images removed, {open} being removed", begun - open)
+}
+
+/// The step that a target is in, and what it waits for.
+fn waits(target: &TargetState) -> (&'static str, String) {
+    let Some(image) = target.steps.get("image") else {
+        return if target.reboots {
+            ("slot", "waits for its turn: as many are down as may be at once".into())
+        } else {
+            ("image", "CreateImage is about to be called, without a reboot".into())
+        };
+    };
+    let down = matches!(target.slot, Slot::Taken(_)) && !target.steps.get("return").is_some_and(StepState::ended);
+    let id = target.image().unwrap_or("its image");
+    match &image.phase {
+        Phase::Intended => ("image", "CreateImage is being called".into()),
+        Phase::Unknown => ("image", "the answer to CreateImage was lost: what became of it is looked for".into()),
+        Phase::NotMade => ("image", "CreateImage was refused for now: it is tried again".into()),
+        Phase::Done if down => {
+            ("return", format!("rebooted: waits until both status checks read ok, and until {id} is available"))
+        }
+        Phase::Done => ("image", format!("waits until {id} is available")),
+        _ if down => ("return", "rebooted: waits until both status checks read ok".into()),
+        _ => ("end", "is about to end".into()),
+    }
+}
+
+/// Seconds from an instant to now.
+#[must_use]
+pub fn seconds_since(then: DateTime<Utc>, now: DateTime<Utc>) -> i64 {
+    (now - then).num_seconds()
+}
+
+impl StatusDocument {
+    /// One line of JSON.
+    #[must_use]
+    pub fn json(&self) -> String {
+        #[derive(Serialize)]
+        struct Document<'a> {
+            schema: u32,
+            status: &'a StatusDocument,
+        }
+        line(&Document { schema: SCHEMA, status: self })
+    }
+
+    /// Whether nothing needs a person.
+    #[must_use]
+    pub fn ok(&self) -> bool {
+        self.needs_person.is_empty()
+    }
+}

@@ -1,0 +1,176 @@
+//! Tables for people: columns aligned by what they look like at a terminal, colours where they are wanted.
+
+use std::fmt::Write as _;
+
+use anstyle::{AnsiColor, Style};
+use unicode_width::UnicodeWidthStr as _;
+
+/// Whether colours are written. Whoever prints knows whether a terminal reads it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Paint(pub bool);
+
+/// What a cell is to the eye.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Tone {
+    /// Nothing special.
+    #[default]
+    Plain,
+    /// As intended.
+    Good,
+    /// Worth a look.
+    Warn,
+    /// Somebody must act.
+    Bad,
+    /// Of little weight.
+    Dim,
+    /// A heading.
+    Head,
+}
+
+impl Tone {
+    /// The tone of an outcome's or verdict's word.
+    #[must_use]
+    pub fn of(word: &str) -> Self {
+        match word {
+            "done" | "selected" | "yes" | "ours" => Self::Good,
+            "failed" | "no" | "foreign" => Self::Bad,
+            "missed" | "unfinished" | "delete" | "unknown" => Self::Warn,
+            "skipped" => Self::Dim,
+            _ => Self::Plain,
+        }
+    }
+
+    fn style(self) -> Style {
+        match self {
+            Self::Plain => Style::new(),
+            Self::Good => AnsiColor::Green.on_default(),
+            Self::Warn => AnsiColor::Yellow.on_default(),
+            Self::Bad => AnsiColor::Red.on_default().bold(),
+            Self::Dim => Style::new().dimmed(),
+            Self::Head => Style::new().bold(),
+        }
+    }
+}
+
+impl Paint {
+    /// `text` in a tone. What came from outside cannot steer the terminal.
+    #[must_use]
+    pub fn tone(self, tone: Tone, text: &str) -> String {
+        let text: String = text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+        if !self.0 || tone == Tone::Plain || text.is_empty() {
+            return text;
+        }
+        let style = tone.style();
+        format!("{style}{text}{style:#}")
+    }
+}
+
+/// One cell.
+#[derive(Debug, Clone, Default)]
+pub struct Cell {
+    text: String,
+    tone: Tone,
+}
+
+impl<T: Into<String>> From<T> for Cell {
+    fn from(text: T) -> Self {
+        Self { text: text.into(), tone: Tone::Plain }
+    }
+}
+
+impl Cell {
+    /// A cell in a tone.
+    #[must_use]
+    pub fn toned(tone: Tone, text: impl Into<String>) -> Self {
+        Self { text: text.into(), tone }
+    }
+
+    /// An outcome's or verdict's word, in its tone.
+    #[must_use]
+    pub fn word(word: &str) -> Self {
+        Self::toned(Tone::of(word), word)
+    }
+}
+
+/// Rows under a heading.
+#[derive(Debug, Clone, Default)]
+pub struct Table {
+    indent: usize,
+    rows: Vec<Vec<Cell>>,
+}
+
+impl Table {
+    /// A table, each line `indent` columns in.
+    #[must_use]
+    pub fn new(indent: usize) -> Self {
+        Self { indent, rows: Vec::new() }
+    }
+
+    /// The same with a heading.
+    #[must_use]
+    pub fn headed(indent: usize, head: &[&str]) -> Self {
+        Self { indent, rows: vec![head.iter().map(|h| Cell::toned(Tone::Head, *h)).collect()] }
+    }
+
+    /// Adds a row.
+    pub fn row<const N: usize>(&mut self, cells: [Cell; N]) {
+        self.rows.push(cells.into());
+    }
+
+    /// Its lines.
+    #[must_use]
+    pub fn text(&self, paint: Paint) -> String {
+        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
+        let width = |column: usize| self.rows.iter().filter_map(|r| Some(r.get(column)?.text.width())).max();
+        let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+        let mut text = String::new();
+        for row in &self.rows {
+            let mut line = " ".repeat(self.indent);
+            let last = row.iter().rposition(|cell| !cell.text.is_empty()).map_or(0, |last| last + 1);
+            for (column, (cell, width)) in row.iter().zip(&widths).take(last).enumerate() {
+                line += &paint.tone(cell.tone, &cell.text);
+                if column + 1 < last {
+                    line += &" ".repeat(width.saturating_sub(cell.text.width()) + 2);
+                }
+            }
+            let _ = writeln!(text, "{}", line.trim_end());
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> Table {
+        let mut table = Table::headed(2, &["INSTANCE", "OUTCOME", "WHY"]);
+        table.row([Cell::from("服务器"), Cell::word("done"), Cell::from("")]);
+        table.row([Cell::from("i-1"), Cell::word("failed"), Cell::from("a \x1b[31m\nb")]);
+        table
+    }
+
+    #[test]
+    fn columns_are_as_wide_as_they_look() {
+        let expected = "  INSTANCE  OUTCOME  WHY\n  服务器    done\n  i-1       failed   a \u{fffd}[31m\u{fffd}b\n";
+        assert_eq!(table().text(Paint(false)), expected);
+        assert_eq!(Table::new(0).text(Paint(true)), "");
+    }
+
+    #[test]
+    fn colours_move_nothing_and_end() {
+        let painted = table().text(Paint(true));
+        let plain = {
+            let mut plain = String::new();
+            let mut rest = painted.as_str();
+            while let Some(at) = rest.find('\x1b') {
+                plain += &rest[..at];
+                rest = &rest[at..];
+                rest = &rest[rest.find('m').expect("a whole sequence") + 1..];
+            }
+            plain + rest
+        };
+        assert_eq!(plain, table().text(Paint(false)));
+        assert_eq!(painted.matches("\x1b[0m").count(), 5, "three heads and two words: {painted:?}");
+    }
+}
