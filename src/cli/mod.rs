@@ -7,6 +7,7 @@ pub mod backup;
 pub mod check;
 pub mod history;
 pub mod run;
+pub mod schema;
 pub mod signals;
 pub mod sim;
 pub mod start;
@@ -40,6 +41,8 @@ pub enum Command {
     Backup(backup::BackupArgs),
     /// Show what ran, and how it ended
     History(history::HistoryArgs),
+    /// Print the JSON Schema of a plan, for editors
+    Schema(schema::SchemaArgs),
     /// A simulated EC2 behind an HTTP endpoint on this machine, for trying things out
     Sim(sim::SimArgs),
 }
@@ -52,6 +55,7 @@ pub fn dispatch(cli: Cli) -> u8 {
         Command::Check(args) => check::run(&args),
         Command::Backup(args) => backup::run(&args),
         Command::History(args) => history::run(&args),
+        Command::Schema(args) => schema::run(&args),
         Command::Sim(args) => match sim::run(args) {
             Ok(()) => DONE,
             Err(why) => complain(&why),

@@ -6,5 +6,6 @@ mod imports;
 mod mistakes;
 mod moto;
 mod process;
+mod schema;
 mod simulation;
 mod support;
