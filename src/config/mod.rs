@@ -5,6 +5,7 @@
 //! warns of what is legal but will surprise.
 
 mod aws;
+mod broken;
 mod check;
 mod duration;
 pub mod fields;
@@ -88,6 +89,8 @@ fn load_plans(dir: &Path, problems: &mut Vec<Problem>) -> Vec<Checked> {
                 std::io::ErrorKind::NotFound => Problem::of_file(shown, "does not exist: there are no plans")
                     .hint("make the directory and put plans into it, such as web-nightly.toml")
                     .warning(),
+                std::io::ErrorKind::PermissionDenied => Problem::of_file(shown, "cannot be read: permission denied")
+                    .hint("let the user that stillframe runs as read it"),
                 _ => Problem::of_file(shown, format!("cannot be read: {e}")),
             });
             return Vec::new();

@@ -7,6 +7,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::broken;
 use super::check::{self, Complaint};
 use super::fields::{Field, Table};
 use super::kind::{Kind, Mishap, Value, show_key, type_of};
@@ -28,7 +29,7 @@ pub fn read(source: &Source, spec: &'static Table, complete: bool, problems: &mu
         // One slip makes several errors in its line, an unclosed list one in each that follows; the first says it best.
         let follows = error.message() == last && last.starts_with("missing comma");
         if broken_lines.insert(line) && !follows {
-            problems.push(syntax(source, span, error.message()));
+            problems.push(broken::problem(source, span, error.message()));
             last = error.message();
         }
     }
@@ -36,64 +37,6 @@ pub fn read(source: &Source, spec: &'static Table, complete: bool, problems: &mu
     walker.table(spec, "", None, document.get_ref());
     problems.extend(walker.problems.into_iter().filter(|p| !broken_lines.contains(&Some(p.line))));
     walker.sheet
-}
-
-fn syntax(source: &Source, span: Option<Range<usize>>, message: &str) -> Problem {
-    let (what, expected) = match message.split_once(", expected ") {
-        Some((what, expected)) => (what, Some(expected.to_owned())),
-        None => (message, None),
-    };
-    let at = span.unwrap_or(0..0);
-    let shown = source.problem(Some(at.clone()), "", "");
-    // What is not shown may be a secret: it must not come back in a hint.
-    let written = source.text.get(at).filter(|_| shown.source.is_some()).unwrap_or_default().trim();
-    let line = shown.source.as_ref().map(|line| line.text.trim()).unwrap_or_default();
-    let (what, expected, hint) = match what {
-        "duplicate key" => ("this key is there twice", None, Some("keep one of the two, or merge them".to_owned())),
-        "string values must be quoted" if written.starts_with('\u{201c}') => (
-            "these are curly quotes",
-            Some("straight ones: \"".to_owned()),
-            Some("type the quotes anew: \"...\"".to_owned()),
-        ),
-        "string values must be quoted" if truth(written).is_some() => {
-            ("this is no value", Some("true or false".to_owned()), truth(written).map(|word| format!("write {word}")))
-        }
-        "string values must be quoted" if written.is_empty() => {
-            ("the value is missing, or a text without quotes", None, Some("write one after the `=`".to_owned()))
-        }
-        "string values must be quoted" => ("a text needs quotes", None, Some(format!("write {written:?}"))),
-        "invalid basic string" => {
-            ("this text does not end", expected, Some("close it with a quotation mark".to_owned()))
-        }
-        "missing comma between array elements" => (what, expected, Some("or close the list before it: `]`".to_owned())),
-        "invalid unquoted key" => (what, expected, Some("or put the key in quotes: \"example.com/team\"".to_owned())),
-        "unclosed table" => ("the header of this section does not end", expected, Some("close it with `]`".to_owned())),
-        "missing opening quote" => (what, expected, Some("put the text in quotes, at both ends".to_owned())),
-        "invalid boolean" if truth(written).is_some() => {
-            ("this is no value", Some("true or false".to_owned()), truth(written).map(|word| format!("write {word}")))
-        }
-        "unexpected leading zero" => ("this number begins with a zero", None, Some("take the zero out".to_owned())),
-        "unexpected key or value" => (
-            "the line goes on after its value",
-            None,
-            Some("write each key on a line of its own, texts in quotes".to_owned()),
-        ),
-        "key with no value" if line.starts_with("//") || line.starts_with(';') => {
-            ("this is no key", expected, Some("a comment begins with `#`".to_owned()))
-        }
-        "key with no value" => (what, expected, Some("write it as `key = value`".to_owned())),
-        _ => (what, expected, None),
-    };
-    Problem { what: format!("not TOML: {what}"), expected, hint, ..shown }
-}
-
-/// What other languages call true and false.
-fn truth(written: &str) -> Option<bool> {
-    match written.to_lowercase().as_str() {
-        "true" | "yes" | "on" => Some(true),
-        "false" | "no" | "off" => Some(false),
-        _ => None,
-    }
 }
 
 struct Walker<'s> {

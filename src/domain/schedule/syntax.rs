@@ -2,9 +2,13 @@
 //!
 //! `croner` decides what a good line means; its own complaints name no field, so they never come this far.
 
+mod field;
+
 use std::ops::Range;
 
 use croner::parser::{CronParser, Year};
+
+use self::field::FIELDS;
 
 /// What is wrong with a cron line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,51 +20,6 @@ pub struct BadLine {
     /// The bytes of the line that are wrong.
     pub at: Range<usize>,
 }
-
-/// One field of a line.
-struct Field {
-    /// As in "`25` is not an hour".
-    noun: &'static str,
-    /// As in "hours go from 0 to 23".
-    plural: &'static str,
-    min: u32,
-    max: u32,
-    /// Names of the values from `min` on.
-    names: &'static [&'static str],
-    /// What else may be written there.
-    also: &'static str,
-}
-
-const MONTHS: &[&str] = &["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"];
-const WEEKDAYS: &[&str] = &["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
-
-const fn time(noun: &'static str, plural: &'static str, max: u32) -> Field {
-    Field { noun, plural, min: 0, max, names: &[], also: "" }
-}
-
-/// Seconds first; lines of five fields leave them out.
-const FIELDS: [Field; 6] = [
-    time("a second", "seconds", 59),
-    time("a minute", "minutes", 59),
-    time("an hour", "hours", 23),
-    Field {
-        noun: "a day of the month",
-        plural: "days",
-        min: 1,
-        max: 31,
-        names: &[],
-        also: "; `L` is the last day, `15W` the weekday next to the 15th",
-    },
-    Field { noun: "a month", plural: "months", min: 1, max: 12, names: MONTHS, also: ", or JAN to DEC" },
-    Field {
-        noun: "a weekday",
-        plural: "weekdays",
-        min: 0,
-        max: 7,
-        names: WEEKDAYS,
-        also: " (0 and 7 are Sunday), or SUN to SAT; `MON#1` is the first Monday of a month",
-    },
-];
 
 /// The most days that the months have.
 const LENGTHS: [u32; 12] = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
@@ -185,135 +144,55 @@ fn foreign(line: &str) -> Option<BadLine> {
     bad(format!("`{text}` is a line for EventBridge"), hint)
 }
 
-impl Field {
-    /// Looks at each item of the list `text`, which begins at byte `start` of the line.
-    fn check(&self, text: &str, start: usize) -> Result<(), BadLine> {
-        let mut from = start;
-        for item in text.split(',') {
-            let at = from..from + item.len();
-            from = at.end + 1;
-            if item.is_empty() {
-                let what = format!("the list `{text}` has an empty item");
-                let hint = Some("take one comma out, or write the number that is missing".to_owned());
-                return Err(BadLine { what, hint, at: start..start + text.len() });
-            }
-            self.item(item, at)?;
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::schedule::check_cron;
+
+    #[test]
+    fn the_wrong_part_is_named_and_marked() {
+        // A line, what of it is marked, and what the hint tells to write.
+        let table = [
+            ("30 25 * * *", "25", "from 0 to 23"),
+            ("0,60 2 * * *", "60", "from 0 to 59"),
+            ("61 0 2 * * *", "61", "seconds go from 0 to 59"),
+            ("30 2 * JANUAR *", "JANUAR", "`JAN`"),
+            ("30 2 * * thursday", "thursday", "`THU`"),
+            ("30 2 * * 5-1", "5-1", "`5-6,0-1`"),
+            ("30 2 WED * *", "WED", "is a weekday"),
+            ("30 2 * * JAN", "JAN", "each 1 January"),
+            ("30 2 * * MON#7", "MON#7", "`MON#1`"),
+            ("30 2 40W * *", "40W", "from 1 to 31"),
+            ("*/x 2 * * *", "*/x", "every second one"),
+            ("0 0 31 2 *", "31 2", "`0 0 L 2 *`"),
+            ("0 0 0 31 2 *", "31 2", "`0 0 0 L 2 *`"),
+            ("@Weekly", "@Weekly", "`0 0 * * 0`"),
+            ("cron(0 3 ? * MON-FRI *)", "cron(0 3 ? * MON-FRI *)", "`0 3 * * MON-FRI`"),
+            ("cron(0 3 ? * 2 *)", "cron(0 3 ? * 2 *)", "counted from 0"),
+            ("0 3 ? * MON *", "?", "no year"),
+            ("30  2 * * é", "é", "from 0 to 7"),
+        ];
+        for (line, marked, hint) in table {
+            let bad = check_cron(line).expect_err(line);
+            assert_eq!(&line[bad.at.clone()], marked, "{line}: {bad:?}");
+            assert!(bad.hint.as_deref().is_some_and(|said| said.contains(hint)), "{line}: {bad:?}");
         }
-        Ok(())
-    }
-
-    fn item(&self, item: &str, at: Range<usize>) -> Result<(), BadLine> {
-        let bad = |what: String, hint: String| Err(BadLine { what, hint: Some(hint), at: at.clone() });
-        let (base, step) = item.split_once('/').map_or((item, None), |(base, step)| (base, Some(step)));
-        if let Some(step) = step {
-            let size = self.max - self.min + 1;
-            match step.parse::<u32>() {
-                Ok(n) if n >= 1 && n <= size => {}
-                Ok(0) => {
-                    let hint = format!("`*/2` is every second one; {}", self.allowed());
-                    return bad(format!("`{item}` steps by nothing"), hint);
-                }
-                Ok(_) => {
-                    let hint = format!("list the times, in several lines if need be; {}", self.allowed());
-                    return bad(format!("the step of `{item}` is longer than all {}", self.plural), hint);
-                }
-                Err(_) => {
-                    return bad(
-                        format!("`{item}` has no step"),
-                        format!("`*/2` is every second one; {}", self.allowed()),
-                    );
-                }
-            }
-            if self.value(base).is_some() {
-                return bad(
-                    format!("`{item}` has a step, but no range"),
-                    format!("write `{base}-{}/{step}`", self.last()),
-                );
-            }
-        }
-        if base == "*" || self.special(base) {
-            return Ok(());
-        }
-        if let Some((low, high)) = base.split_once('-') {
-            return match (self.value(low), self.value(high)) {
-                // `FRI-SUN` ends with the Sunday that is 7.
-                (Some(a), Some(0))
-                    if self.max == 7 && a > 0 && !self.names.is_empty() && high.parse::<u32>().is_err() =>
-                {
-                    Ok(())
-                }
-                (Some(a), Some(b)) if a <= b => Ok(()),
-                (Some(_), Some(_)) => {
-                    let named = low.parse::<u32>().is_err();
-                    let (first, last) = match (self.names, named) {
-                        ([first, .., last], true) => ((*first).to_owned(), (*last).to_owned()),
-                        _ => (self.min.to_string(), self.last().to_string()),
-                    };
-                    bad(format!("the range `{base}` runs backwards"), format!("write `{low}-{last},{first}-{high}`"))
-                }
-                _ => Err(self.not_one(base, at.clone())),
-            };
-        }
-        if self.value(base).is_some() { Ok(()) } else { Err(self.not_one(base, at)) }
-    }
-
-    /// What `croner` judges: `?`, `L`, `15W`, `MON#1`, `5L`, `+MON`.
-    fn special(&self, base: &str) -> bool {
-        let upper = base.to_uppercase();
-        match self.noun {
-            "a day of the month" => matches!(upper.as_str(), "?" | "L") || upper.contains('W'),
-            "a weekday" => upper == "?" || upper == "L" || upper.contains(['#', '+']) || self.before_l(&upper),
-            _ => false,
-        }
-    }
-
-    /// `5L`, `FRIL`: the last Friday of a month.
-    fn before_l(&self, upper: &str) -> bool {
-        upper.strip_suffix('L').is_some_and(|day| self.value(day).is_some())
-    }
-
-    /// A number in range, or a name.
-    fn value(&self, text: &str) -> Option<u32> {
-        let named = || {
-            let nth = self.names.iter().position(|name| name.eq_ignore_ascii_case(text))?;
-            Some(self.min + u32::try_from(nth).ok()?)
-        };
-        let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-        let number = || text.parse().ok().filter(|n| digits && (self.min..=self.max).contains(n));
-        number().or_else(named)
-    }
-
-    /// The highest number that is no repetition.
-    fn last(&self) -> u32 {
-        if self.max == 7 { 6 } else { self.max }
-    }
-
-    fn allowed(&self) -> String {
-        format!("{} go from {} to {}{}", self.plural, self.min, self.max, self.also)
-    }
-
-    fn not_one(&self, text: &str, at: Range<usize>) -> BadLine {
-        let what = format!("`{text}` is not {}", self.noun);
-        let prefix: String = text.chars().take(3).collect();
-        let hint = if text.parse::<u32>().is_err()
-            && prefix.len() < text.len()
-            && self.value(&prefix).is_some_and(|_| !self.names.is_empty())
+        for good in ["0 3 * * fri-sun", "0 3 * * 1-5,0", "0 3 15W * *", "0 3 * * 5L", "0 */24 * * *", "0 3 ? jan +MON"]
         {
-            format!("write `{}`", prefix.to_uppercase())
-        } else if let Some((hour, minute)) = text.split_once(':')
-            && let (Ok(hour), Ok(minute)) = (hour.parse::<u32>(), minute.parse::<u32>())
-        {
-            format!("the minute comes first, in a field of its own: `{minute} {hour} * * *`")
-        } else if text == "?" {
-            "six fields begin with the second and have no year, unlike EventBridge's: write `30 2 * * *`".to_owned()
-        } else if self.noun == "an hour" && text == "24" {
-            "midnight is hour 0; hours go from 0 to 23".to_owned()
-        } else if let Some(home) = FIELDS.iter().find(|f| f.names.iter().any(|n| n.eq_ignore_ascii_case(&prefix))) {
-            let order = "the order is minute hour day month weekday";
-            format!("`{text}` is {}; {order}: `30 2 * * MON` is each Monday at 02:30", home.noun)
-        } else {
-            self.allowed()
-        };
-        BadLine { what, hint: Some(hint), at }
+            assert_eq!(check_cron(good), Ok(()), "{good}");
+        }
+    }
+
+    proptest! {
+        /// Whatever is written, the marked part lies in the line and the words are ours.
+        #[test]
+        fn nothing_makes_it_panic(line in "(([0-9A-Z*?/#,+ LW-]|\\PC){0,6} ){3,7}") {
+            if let Err(bad) = check_cron(&line) {
+                prop_assert!(line.get(bad.at.clone()).is_some(), "{bad:?}");
+                prop_assert!(!bad.what.contains("Component") && bad.hint.is_some(), "{bad:?}");
+            }
+        }
     }
 }
