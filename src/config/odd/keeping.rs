@@ -2,9 +2,8 @@
 //!
 //! A rule such as `hourly = 24` keeps the newest image of each of 24 hours *that have one*. So it is odd where the
 //! plan is due so rarely that no two occurrences share a day: 24 days are kept then. In the same way `daily` where
-//! none share a week, and so on. `within` is odd where neighbours never lie nearer (but where the
-//! clock changes), `min` where it is more
-//! than all counts together, since it decides alone then.
+//! none share a week, and so on. `within` is odd where neighbours lie no nearer (but where the clock changes), `min` where
+//! it is more than all counts together, since it decides alone then.
 
 use chrono::{DateTime, Datelike, NaiveDate, Utc};
 
@@ -33,9 +32,16 @@ const STRETCHES: [Stretch; 5] = [
 ];
 
 pub(super) fn look(checked: &Checked, say: &mut Say<'_>) {
-    let (plan, sheet) = (&checked.plan, &checked.sheet);
-    let Ok(table) = Timetable::new(&plan.schedule) else { return };
-    let zone = plan.schedule.timezone;
+    if let Ok(table) = Timetable::new(&checked.plan.schedule) {
+        buckets(checked, &table, say);
+        within(checked, &table, say);
+    }
+    min(checked, say);
+}
+
+fn buckets(checked: &Checked, table: &Timetable, say: &mut Say<'_>) {
+    let sheet = &checked.sheet;
+    let zone = checked.plan.schedule.timezone;
     let (from, until) = year();
     let dates = || table.between(from, until).take(LOOKS_MAX).map(|due| due.with_timezone(&zone).date_naive());
     // Whether two neighbours lie in one stretch.
@@ -60,27 +66,33 @@ pub(super) fn look(checked: &Checked, say: &mut Say<'_>) {
             say(sheet.span(&key), &key, what, hint);
         }
     }
-    let key = "keep.within";
-    if let Some(within) = plan.keep.within {
-        let mut before = None;
-        let near = table.between(from, until).take(LOOKS_MAX).filter(|due| {
-            let gap = before.replace(*due).map(|before: DateTime<Utc>| (*due - before).num_seconds().unsigned_abs());
-            gap.is_some_and(|gap| gap < within)
-        });
-        if near.take(CLOCK_CHANGES + 1).count() <= CLOCK_CHANGES {
-            let within = show_duration(within);
-            let what = format!("keeps no more than the newest image: occurrences lie {within} or further apart");
-            let hint = "write a longer time, of several occurrences, or for example `last = 3` instead";
-            say(sheet.span(key), key, what, hint.into());
-        }
+}
+
+fn within(checked: &Checked, table: &Timetable, say: &mut Say<'_>) {
+    let Some(within) = checked.plan.keep.within else { return };
+    let (from, until) = year();
+    let mut before = None;
+    let near = table.between(from, until).take(LOOKS_MAX).filter(|due| {
+        let gap = before.replace(*due).map(|before: DateTime<Utc>| (*due - before).num_seconds().unsigned_abs());
+        gap.is_some_and(|gap| gap < within)
+    });
+    if near.take(CLOCK_CHANGES + 1).count() <= CLOCK_CHANGES {
+        let key = "keep.within";
+        let within = show_duration(within);
+        let what = format!("keeps no more than the newest image: occurrences lie {within} or further apart");
+        let hint = "write a longer time, of several occurrences, or for example `last = 3` instead";
+        say(checked.sheet.span(key), key, what, hint.into());
     }
-    let keep = &plan.keep;
+}
+
+fn min(checked: &Checked, say: &mut Say<'_>) {
+    let keep = &checked.plan.keep;
     let counts = [keep.last, keep.hourly, keep.daily, keep.weekly, keep.monthly, keep.yearly];
     let all = counts.iter().fold(0_u32, |sum, count| sum.saturating_add(*count));
     if keep.within.is_none() && keep.min > all {
         let key = "keep.min";
         let what = format!("is more than all rules together keep ({all}): it decides alone");
         let hint = format!("write `last = {}` and a smaller min", keep.min);
-        say(sheet.span(key), key, what, hint);
+        say(checked.sheet.span(key), key, what, hint);
     }
 }

@@ -148,7 +148,6 @@ fn foreign(line: &str) -> Option<BadLine> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::*;
     use crate::domain::schedule::check_cron;
 
     #[test]

@@ -157,10 +157,9 @@ impl Field {
     pub(super) fn not_one(&self, text: &str, at: Range<usize>) -> BadLine {
         let what = format!("`{text}` is not {}", self.noun);
         let prefix: String = text.chars().take(3).collect();
-        let hint = if text.parse::<u32>().is_err()
-            && prefix.len() < text.len()
-            && self.value(&prefix).is_some_and(|_| !self.names.is_empty())
-        {
+        let word = prefix.len() < text.len() && text.chars().all(char::is_alphabetic);
+        let home = FIELDS.iter().find(|f| f.names.iter().any(|n| n.eq_ignore_ascii_case(&prefix)));
+        let hint = if word && self.value(&prefix).is_some() {
             format!("write `{}`", prefix.to_uppercase())
         } else if let Some((hour, minute)) = text.split_once(':')
             && let (Ok(hour), Ok(minute)) = (hour.parse::<u32>(), minute.parse::<u32>())
@@ -170,7 +169,7 @@ impl Field {
             "six fields begin with the second and have no year, unlike EventBridge's: write `30 2 * * *`".to_owned()
         } else if self.noun == "an hour" && text == "24" {
             "midnight is hour 0; hours go from 0 to 23".to_owned()
-        } else if let Some(home) = FIELDS.iter().find(|f| f.names.iter().any(|n| n.eq_ignore_ascii_case(&prefix))) {
+        } else if let Some(home) = home.filter(|home| home.noun != self.noun) {
             let order = "the order is minute hour day month weekday";
             let example = match home.noun {
                 "a month" => "`30 2 1 JAN *` is each 1 January at 02:30",
