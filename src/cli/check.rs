@@ -1,17 +1,21 @@
 //! `stillframe check`: reads the configuration and says all that is wrong with it. Changes nothing, asks nobody.
 
+mod fleet;
+mod next;
+
 use std::io::{self, Write};
 use std::path::PathBuf;
 
+use chrono::{DateTime, Utc};
+use serde::Serialize;
 use serde_json::json;
 
-use crate::config::pace::reboots_needed;
-use crate::config::{self, Loaded, Problem, Problems, show_duration};
+use self::fleet::too_slow;
+use self::next::Next;
+use crate::clock::Clock;
+use crate::config::{self, Problems, show_duration};
 use crate::domain::keep::Keep;
 use crate::domain::plan::{Plan, Select};
-use crate::domain::saga::RunState;
-use crate::journal::sqlite::{FILE, SqliteJournal};
-use crate::journal::{Answer, Reader as _};
 
 /// The configuration is in order.
 const DONE: u8 = 0;
@@ -34,32 +38,42 @@ pub struct CheckArgs {
 /// Checks the configuration under this process's environment; the exit code is 0, or 2 if it is wrong.
 #[must_use]
 pub fn run(args: &CheckArgs) -> u8 {
-    match report(args, config::environment(), &mut io::stdout().lock(), &mut io::stderr().lock()) {
+    match report(args, config::environment(), Clock::Wall.now(), &mut io::stdout().lock(), &mut io::stderr().lock()) {
         Ok(code) => code,
         // Whoever read our answer has gone.
         Err(_) => FAILED,
     }
 }
 
-/// The same with the environment and the streams given.
+/// A plan and when it is due next.
+#[derive(Debug, Serialize)]
+struct Listed<'a> {
+    #[serde(flatten)]
+    plan: &'a Plan,
+    next: Vec<Next>,
+}
+
+/// The same with the environment, the time and the streams given.
 ///
 /// # Errors
 /// When a stream cannot be written.
 pub fn report(
     args: &CheckArgs,
     env: impl Iterator<Item = (String, String)>,
+    now: DateTime<Utc>,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> io::Result<u8> {
     let result = config::load(&args.config, env);
     let code = if result.is_ok() { DONE } else { WRONG };
-    let (problems, plans) = match &result {
+    let (problems, all) = match &result {
         Ok(loaded) => {
             let all = loaded.warnings.iter().cloned().chain(too_slow(args, loaded)).collect();
             (Problems::new(all), loaded.plans.as_slice())
         }
         Err(problems) => (problems.clone(), [].as_slice()),
     };
+    let plans: Vec<Listed<'_>> = all.iter().map(|plan| Listed { plan, next: next::of(plan, now) }).collect();
     if args.json {
         let check = json!({ "ok": result.is_ok(), "problems": problems, "plans": plans });
         writeln!(out, "{}", json!({ "schema": 1, "check": check }))?;
@@ -69,58 +83,14 @@ pub fn report(
         writeln!(err, "{problems}\n")?;
     }
     match &result {
-        Ok(_) => write_plans(plans, out)?,
+        Ok(_) => write_plans(&plans, out)?,
         Err(problems) => writeln!(err, "{}", summary(problems))?,
     }
     Ok(code)
 }
 
-/// Warnings that a plan's window is too short for the fleet that its newest run found. Nobody is asked but the
-/// journal; where there is none yet, nothing is known.
-fn too_slow(args: &CheckArgs, loaded: &Loaded) -> Vec<Problem> {
-    let state_dir = &loaded.settings.daemon.state_dir;
-    if !state_dir.join(FILE).exists() {
-        return Vec::new();
-    }
-    let (Ok(journal), Ok(runtime)) = (SqliteJournal::read_only(state_dir), super::start::runtime()) else {
-        return Vec::new(); // `run` and `history` say what is wrong with it
-    };
-    let fleet = |plan: &Plan| runtime.block_on(newest_fleet(&journal, &plan.name)).ok().flatten();
-    let warning = |plan: &Plan| {
-        let (window, targets) = (plan.schedule.window?, fleet(plan)?);
-        let needed = reboots_needed(plan, targets);
-        let file = args.config.join("plans.d").join(format!("{}.toml", plan.name));
-        (needed > window).then(|| {
-            let what = format!(
-                "schedule.window: {} is too short: the newest run found {targets} instances to reboot, {} at once, \
-                 each down for {} or longer: {} in all",
-                show_duration(window),
-                plan.rollout.max_in_flight,
-                show_duration(plan.rollout.settle),
-                show_duration(needed)
-            );
-            let hint =
-                "raise schedule.window or rollout.max_in_flight; what is not started within the window is skipped";
-            Problem::of_file(file.display().to_string(), what).hint(hint).warning()
-        })
-    };
-    loaded.plans.iter().filter_map(warning).collect()
-}
-
-/// How many instances the newest run of a plan had to reboot.
-async fn newest_fleet(journal: &SqliteJournal, plan: &str) -> Answer<Option<usize>> {
-    /// Skipped and missed occurrences selected nothing: look this far back for one that did.
-    const LOOK_BACK: u32 = 20;
-    for occurrence in journal.occurrences(Some(plan), LOOK_BACK).await? {
-        let state = RunState::fold(&journal.events_of(&occurrence.run()).await?);
-        if state.selected && state.only.is_empty() {
-            return Ok(Some(state.targets.values().filter(|t| t.reboots).count()));
-        }
-    }
-    Ok(None)
-}
-
-fn summary(problems: &Problems) -> String {
+/// `2 errors, 1 warning`.
+pub(super) fn summary(problems: &Problems) -> String {
     let plural = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
     let (errors, warnings) = (problems.errors(), problems.len() - problems.errors());
     match warnings {
@@ -129,16 +99,19 @@ fn summary(problems: &Problems) -> String {
     }
 }
 
-fn write_plans(plans: &[Plan], out: &mut dyn Write) -> io::Result<()> {
+fn write_plans(plans: &[Listed<'_>], out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "ok: {} plan{}", plans.len(), if plans.len() == 1 { "" } else { "s" })?;
-    let rows: Vec<[String; 5]> = plans.iter().map(row).collect();
+    let rows: Vec<[String; 5]> = plans.iter().map(|listed| row(listed.plan)).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths = [width(0), width(1), width(2), width(3)];
-    for row in &rows {
+    for (row, listed) in rows.iter().zip(plans) {
         for (cell, width) in row.iter().zip(widths) {
             write!(out, "{cell:width$}  ")?;
         }
         writeln!(out, "{}", row[4])?;
+        for (nth, line) in next::lines(&listed.next).iter().enumerate() {
+            writeln!(out, "    {:4}  {line}", if nth == 0 { "next" } else { "" })?;
+        }
     }
     Ok(())
 }
@@ -202,7 +175,8 @@ mod tests {
     fn checked(dir: &str, json: bool) -> (u8, String, String) {
         let config = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config").join(dir);
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let code = report(&CheckArgs { config, json }, std::iter::empty(), &mut out, &mut err).unwrap();
+        let now = DateTime::from_timestamp(1_774_656_000, 0).expect("2026-03-28T00:00:00Z");
+        let code = report(&CheckArgs { config, json }, std::iter::empty(), now, &mut out, &mut err).unwrap();
         (code, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
     }
 
@@ -216,8 +190,14 @@ mod tests {
                 "ok: 2 plans",
                 "db-hourly    15 * * * *  UTC            Role=mysql|postgres, Stage=prod, in eu-central-1+eu-west-1  \
                  keep hourly 24, daily 14",
+                "    next  Sat 2026-03-28 00:15 +00:00 UTC",
+                "          Sat 2026-03-28 01:15 +00:00 UTC",
+                "          Sat 2026-03-28 02:15 +00:00 UTC",
                 "web-nightly  30 2 * * *  Europe/Berlin  Backup=nightly, not stillframe:skip=*, in eu-central-1      \
                  keep last 3, daily 7, weekly 4, monthly 12, within 14d",
+                "    next  Sat 2026-03-28 02:30 +01:00 CET",
+                "          Sun 2026-03-29 03:00 +02:00 CEST (the clock is set forward from 02:00 to 03:00)",
+                "          Mon 2026-03-30 02:30 +02:00 CEST",
             ]
         );
     }
@@ -229,7 +209,16 @@ mod tests {
         let doc: serde_json::Value = serde_json::from_str(&out).unwrap();
         assert_eq!(doc["schema"], 1);
         assert_eq!(doc["check"]["ok"], true);
-        assert_eq!(doc["check"]["plans"][1]["name"], "web-nightly");
+        let plan = &doc["check"]["plans"][1];
+        assert_eq!(plan["name"], "web-nightly");
+        assert_eq!(plan["schedule"]["cron"], json!(["30 2 * * *"]));
+        let moved = json!({
+            "due": "2026-03-29T01:00:00Z",
+            "local": "2026-03-29T03:00:00+02:00",
+            "note": "the clock is set forward from 02:00 to 03:00",
+        });
+        assert_eq!(plan["next"][1], moved);
+        assert_eq!(plan["next"].as_array().map(Vec::len), Some(3));
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod peek;
 pub mod preview;
 pub mod reload;
 pub mod run;
+pub mod schema;
 pub mod signals;
 pub mod sim;
 pub mod start;
@@ -56,6 +57,8 @@ pub enum Command {
     Explain(explain::ExplainArgs),
     /// Show what ran, and how it ended
     History(history::HistoryArgs),
+    /// Print the JSON Schema of a plan, for editors
+    Schema(schema::SchemaArgs),
     /// A simulated EC2 behind an HTTP endpoint on this machine, for trying things out
     Sim(sim::SimArgs),
 }
@@ -71,6 +74,7 @@ pub fn dispatch(cli: Cli) -> u8 {
         Command::Status(args) => status::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::History(args) => history::run(&args),
+        Command::Schema(args) => schema::run(&args),
         Command::Sim(args) => match sim::run(args) {
             Ok(()) => DONE,
             Err(why) => complain(&why),

@@ -16,7 +16,7 @@ use crate::journal::sqlite::{FILE as JOURNAL, SqliteJournal};
 /// The configuration, or what is wrong with it on stderr, and the exit code.
 pub fn load(dir: &Path) -> Result<Loaded, u8> {
     config::load(dir, config::environment()).map_err(|problems| {
-        eprint!("{problems}");
+        eprintln!("{problems}\n\n{}", super::check::summary(&problems));
         WRONG
     })
 }

@@ -44,7 +44,7 @@ pub fn run(args: &RunArgs) -> u8 {
     let loaded = match config::load(&args.config, config::environment()) {
         Ok(loaded) => loaded,
         Err(problems) => {
-            eprint!("{problems}");
+            eprintln!("{problems}\n\n{}", super::check::summary(&problems));
             return WRONG;
         }
     };

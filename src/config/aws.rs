@@ -22,8 +22,6 @@ pub fn instance_id(text: &str) -> Result<(), Complaint> {
             Some("this is an image; name the instance".into())
         } else if lower != text && instance_id(&lower).is_ok() {
             Some(format!("write \"{lower}\""))
-        } else if text.contains(['*', '?']) {
-            Some("ids hold no wildcards: select by tags".into())
         } else {
             None
         };
@@ -32,7 +30,14 @@ pub fn instance_id(text: &str) -> Result<(), Complaint> {
     let hex = |c: char| matches!(c, '0'..='9' | 'a'..='f');
     if let Some(bad) = digits.chars().find(|c| !hex(*c)) {
         let lower = digits.to_lowercase();
-        let hint = lower.chars().all(hex).then(|| format!("write \"i-{lower}\""));
+        let hint = if lower.chars().all(hex) {
+            format!("write \"i-{lower}\"")
+        } else if digits.contains(['*', '?']) {
+            "ids hold no wildcards: select by tags".into()
+        } else {
+            "after `i-` only 0-9 and a-f: copy the id anew".into()
+        };
+        let hint = Some(hint);
         return complain(format!("{what}: it holds {bad:?}"), hint);
     }
     match digits.len() {
@@ -55,13 +60,26 @@ pub fn region(text: &str) -> Result<(), Complaint> {
     if zone.len() + 1 == lower.len() && region_shape(zone) {
         return complain(format!("{text:?} is an availability zone, not a region"), Some(format!("write \"{zone}\"")));
     }
-    complain(what, did_you_mean(&lower, REGIONS.iter().copied()))
+    let hint = did_you_mean(&lower, REGIONS.iter().copied());
+    complain(what, hint.or_else(|| Some("write its code; the console shows it beside the name".into())))
 }
 
-/// For hints only: any region of the right shape is accepted.
-const REGIONS: &[&str] = &[
+/// A warning for a region of the right shape that AWS is not known to have: it may be newer than this version.
+pub fn unknown_region(text: &str) -> Option<Complaint> {
+    if REGIONS.contains(&text) {
+        return None;
+    }
+    let hint = did_you_mean(text, REGIONS.iter().copied());
+    let hint = hint.unwrap_or_else(|| "look it up with `aws ec2 describe-regions --all-regions`".into());
+    Some(Complaint::new(format!("{text:?} is no region that this version knows"), Some(hint)))
+}
+
+/// The regions of all partitions in botocore 1.44.5 (partitions.json); a test compares the two. For hints and
+/// warnings only: AWS adds regions, so any of the right shape is accepted.
+pub const REGIONS: &[&str] = &[
     "af-south-1",
     "ap-east-1",
+    "ap-east-2",
     "ap-northeast-1",
     "ap-northeast-2",
     "ap-northeast-3",
@@ -71,27 +89,40 @@ const REGIONS: &[&str] = &[
     "ap-southeast-2",
     "ap-southeast-3",
     "ap-southeast-4",
+    "ap-southeast-5",
+    "ap-southeast-6",
+    "ap-southeast-7",
     "ca-central-1",
     "ca-west-1",
     "cn-north-1",
     "cn-northwest-1",
     "eu-central-1",
     "eu-central-2",
+    "eu-isoe-west-1",
     "eu-north-1",
     "eu-south-1",
     "eu-south-2",
     "eu-west-1",
     "eu-west-2",
     "eu-west-3",
+    "eusc-de-east-1",
     "il-central-1",
     "me-central-1",
     "me-south-1",
+    "me-west-1",
     "mx-central-1",
     "sa-east-1",
+    "sa-west-1",
     "us-east-1",
     "us-east-2",
     "us-gov-east-1",
     "us-gov-west-1",
+    "us-iso-east-1",
+    "us-iso-west-1",
+    "us-isob-east-1",
+    "us-isob-west-1",
+    "us-isof-east-1",
+    "us-isof-south-1",
     "us-west-1",
     "us-west-2",
 ];

@@ -1,11 +1,14 @@
 //! What a text of the configuration must look like: names, zones, schedules, addresses.
 
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::str::FromStr;
 
 use chrono_tz::{TZ_VARIANTS, Tz};
 
-pub use super::aws::{account_id, external_id, instance_id, own_instance, region, role_account, role_arn};
+pub use super::aws::{
+    account_id, external_id, instance_id, own_instance, region, role_account, role_arn, unknown_region,
+};
 pub use super::duration::{duration, show_duration};
 use super::suggest::{did_you_mean, nearest};
 use crate::domain::schedule::check_cron;
@@ -20,6 +23,25 @@ pub const TAG_KEY_MAX: usize = 128;
 pub const TAG_VALUE_MAX: usize = 256;
 /// A description is for people, and for one line.
 const DESCRIPTION_MAX: usize = 255;
+
+/// Abbreviations that people write for a zone, and a place where they hold. (CET, EST and the like are names of zones.)
+const ABBREVIATIONS: [(&str, &str); 14] = [
+    ("PST", "America/Los_Angeles"),
+    ("PDT", "America/Los_Angeles"),
+    ("MDT", "America/Denver"),
+    ("CST", "America/Chicago"),
+    ("CDT", "America/Chicago"),
+    ("EDT", "America/New_York"),
+    ("BST", "Europe/London"),
+    ("CEST", "Europe/Berlin"),
+    ("EEST", "Europe/Helsinki"),
+    ("IST", "Asia/Kolkata"),
+    ("SGT", "Asia/Singapore"),
+    ("JST", "Asia/Tokyo"),
+    ("AEST", "Australia/Sydney"),
+    ("AEDT", "Australia/Sydney"),
+];
+
 /// Why a value is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Complaint {
@@ -27,11 +49,20 @@ pub struct Complaint {
     pub what: String,
     /// What to do, where that can be told.
     pub hint: Option<String>,
+    /// The bytes of the text that are wrong, if not all of it.
+    pub part: Option<Range<usize>>,
+}
+
+impl Complaint {
+    /// About the whole value.
+    pub fn new(what: impl Into<String>, hint: Option<String>) -> Self {
+        Self { what: what.into(), hint, part: None }
+    }
 }
 
 /// A complaint, with a hint if there is one.
 pub fn complain<T>(what: impl Into<String>, hint: Option<String>) -> Result<T, Complaint> {
-    Err(Complaint { what: what.into(), hint })
+    Err(Complaint::new(what, hint))
 }
 
 /// Whether a text will do.
@@ -101,12 +132,21 @@ pub fn timezone(text: &str) -> Result<(), Complaint> {
     if Tz::from_str(text).is_ok() {
         return Ok(());
     }
-    complain(format!("{text:?} is not a time zone"), did_you_mean(text, TZ_VARIANTS.iter().map(|zone| zone.name())))
+    let what = format!("{text:?} is not a time zone");
+    if let Some((_, place)) = ABBREVIATIONS.iter().find(|(short, _)| short.eq_ignore_ascii_case(text)) {
+        let hint = format!("name a place, which knows its summer time: \"{place}\"");
+        return complain(format!("{what}, but the abbreviation of an offset"), Some(hint));
+    }
+    if text.contains(|c: char| c.is_ascii_digit()) && text.contains(['+', '-', ':']) {
+        return complain(what, Some("name a place instead of an offset: \"Europe/Berlin\", or \"UTC\"".into()));
+    }
+    let hint = did_you_mean(text, TZ_VARIANTS.iter().map(|zone| zone.name()));
+    complain(what, hint.or_else(|| Some("`timedatectl list-timezones` lists them all".into())))
 }
 
 /// A cron line that fires at some time; the words are `check_cron`'s own.
 pub fn cron(text: &str) -> Result<(), Complaint> {
-    check_cron(text).or_else(|why| complain(why, None))
+    check_cron(text).map_err(|bad| Complaint { what: bad.what, hint: bad.hint, part: Some(bad.at) })
 }
 
 /// An address and port to listen on.

@@ -13,6 +13,8 @@ use super::kind::Kind;
 pub struct Table {
     /// Every key, in the order in which people should write them.
     pub fields: &'static [Field],
+    /// At least one of these must be there, and say something: a count above 0, a list or table with entries.
+    pub some: &'static [&'static str],
 }
 
 /// One key.
@@ -28,6 +30,8 @@ pub struct Field {
     pub default: Option<&'static str>,
     /// What a good value looks like, with an example.
     pub form: &'static str,
+    /// A pattern that each good text matches, as JSON Schema writes it; texts that match may still be refused.
+    pub pattern: Option<&'static str>,
     /// What it is for.
     pub doc: &'static str,
 }
@@ -45,7 +49,7 @@ const DURATION: &str = "a duration such as \"90s\", \"15m\", \"2h\" or \"7d\"";
 
 /// A key without a default.
 const fn field(key: &'static str, kind: Kind, form: &'static str, doc: &'static str) -> Field {
-    Field { key, kind, required: false, default: None, form, doc }
+    Field { key, kind, required: false, default: None, form, pattern: None, doc }
 }
 
 /// A key that must be there.
@@ -56,6 +60,11 @@ const fn required(key: &'static str, kind: Kind, form: &'static str, doc: &'stat
 /// The same key with a default.
 const fn with(default: &'static str, plain: Field) -> Field {
     Field { default: Some(default), ..plain }
+}
+
+/// The same key, whose texts match `pattern`.
+const fn like(pattern: &'static str, plain: Field) -> Field {
+    Field { pattern: Some(pattern), ..plain }
 }
 
 /// A table of its own.
@@ -89,6 +98,8 @@ mod tests {
                 seen += 1;
                 assert!(!field.form.is_empty() && !field.doc.is_empty(), "{}", field.key);
                 assert!(!(field.required && field.default.is_some()), "{}", field.key);
+                let texts = matches!(field.kind, Kind::Text(_) | Kind::Secret(_) | Kind::Texts { .. });
+                assert_eq!(texts, field.pattern.is_some(), "the schema needs a pattern of {}", field.key);
                 if let Some(default) = field.default {
                     assert!(field.kind.read_text(default).is_ok(), "{} = {default}", field.key);
                 }

@@ -187,6 +187,21 @@ impl Kind {
                 Err(complaint) => complaint.hint,
             },
             (Self::Secret(_), DeValue::Integer(_)) => Some("put it in quotes".into()),
+            (Self::Text(check), DeValue::Boolean(b)) if check(&b.to_string()).is_ok() => {
+                Some(format!("put it in quotes: \"{b}\""))
+            }
+            (Self::Text(check), DeValue::Array(list)) => list.iter().find_map(|entry| {
+                let text = entry.get_ref().as_str()?;
+                check(text).is_ok().then(|| format!("write one text: {text:?}"))
+            }),
+            (Self::Count { .. }, DeValue::Float(n)) => n.as_str().parse::<f64>().ok().and_then(whole),
+            (Self::Count { .. }, DeValue::Boolean(_)) => Some("write how many, such as 7".into()),
+            (Self::Tags | Self::TagSets { .. }, DeValue::Array(list)) => list.iter().find_map(|entry| {
+                let text = entry.get_ref().as_str()?;
+                let (key, value) =
+                    text.split_once('=').unwrap_or((text, if matches!(self, Self::Tags) { "" } else { "*" }));
+                Some(format!("write {{ {} = {value:?} }}", show_key(key)))
+            }),
             (Self::Tags | Self::TagSets { .. }, DeValue::String(s)) => {
                 s.split_once('=').map(|(key, value)| format!("write {{ {} = {value:?} }}", show_key(key)))
             }
@@ -224,17 +239,32 @@ fn word(text: &str, words: &[&str], later: &[&str]) -> Result<Value, Complaint> 
     if words.contains(&text) {
         return Ok(Value::Text(text.to_owned()));
     }
+    let quoted: Vec<String> = words.iter().map(|word| format!("{word:?}")).collect();
+    let all = match quoted.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, rest)) => format!("{} or {last}", rest.join(", ")),
+        None => String::new(),
+    };
     if later.contains(&text) {
-        return complain(format!("{text:?} is not supported by this version"), None);
+        return complain(format!("{text:?} is not supported by this version"), Some(format!("write {all}")));
     }
-    complain(format!("{text:?} is unknown"), check::near_word(text, words))
+    let hint = check::near_word(text, words).unwrap_or_else(|| format!("write {all}"));
+    complain(format!("{text:?} is unknown"), Some(hint))
+}
+
+/// What a fraction may have meant as a number of things.
+fn whole(n: f64) -> Option<String> {
+    let fits = (0.0..1e9).contains(&n);
+    fits.then(|| {
+        if n.fract() == 0.0 { format!("write {n:.0}") } else { format!("write {:.0} or {:.0}", n.floor(), n.ceil()) }
+    })
 }
 
 fn count(n: i128, min: u32, max: u32) -> Result<Value, Complaint> {
     match u32::try_from(n) {
         Ok(n) if n < min => complain(format!("{n} is too small"), Some(format!("write at least {min}"))),
         Ok(n) if n <= max => Ok(Value::Count(n)),
-        _ if n < 0 => complain(format!("{n} is negative"), None),
+        _ if n < 0 => complain(format!("{n} is negative"), Some(format!("write {min} or more"))),
         _ => complain(format!("{n} is too large"), Some(format!("write at most {max}"))),
     }
 }
@@ -255,7 +285,7 @@ fn span(text: &str, max: Seconds, off: bool) -> Result<Value, Complaint> {
         return complain(format!("{text:?} is not a duration"), Some("write \"off\"".into()));
     }
     let seconds = match check::duration(text) {
-        Err(Complaint { what, hint: None }) if off && text.trim_start_matches('0').len() == 1 => {
+        Err(Complaint { what, hint: None, .. }) if off && text.trim_start_matches('0').len() == 1 => {
             return complain(what, Some("write \"off\" if there should be none".into()));
         }
         other => other?,

@@ -9,9 +9,9 @@ use super::check::{self, Check, Complaint, complain};
 use super::kind::{Item, Kind, Mishap, Value, type_of};
 
 /// EC2 takes at most 200 values in one filter (API reference, "Filters").
-const TAG_VALUES_MAX: usize = 200;
+pub(super) const TAG_VALUES_MAX: usize = 200;
 /// EC2 takes at most 50 tags per resource; no instance can match more keys.
-const TAG_KEYS_MAX: usize = 50;
+pub(super) const TAG_KEYS_MAX: usize = 50;
 
 /// A list of texts without repetitions.
 pub(super) fn texts(
@@ -30,21 +30,20 @@ pub(super) fn texts(
         DeValue::String(s) => match check(s) {
             Err(complaint) => Some(complaint),
             Ok(()) if !seen.insert(s.to_string()) => {
-                Some(Complaint { what: format!("{s:?} is listed twice"), hint: Some("remove one of them".into()) })
+                Some(Complaint::new(format!("{s:?} is listed twice"), Some("remove one of them".into())))
             }
             Ok(()) => {
                 items.push(Item { text: s.to_string(), span });
                 None
             }
         },
-        other => Some(Complaint { what: format!("lists {}, not a string", type_of(other)), hint: None }),
+        other => {
+            Some(Complaint::new(format!("lists {}, not a string", type_of(other)), Some("put each in quotes".into())))
+        }
     };
     match value {
         DeValue::Array(list) if list.len() > max => {
-            bad(
-                whole,
-                Complaint { what: format!("lists {} items", list.len()), hint: Some(format!("list at most {max}")) },
-            );
+            bad(whole, Complaint::new(format!("lists {} items", list.len()), Some(format!("list at most {max}"))));
         }
         DeValue::Array(list) => {
             for entry in list {
@@ -62,13 +61,16 @@ pub(super) fn texts(
             let noun = Kind::Texts { check, alone, max }.noun();
             let hint = match other {
                 DeValue::String(s) => Some(format!("put it in brackets: [{s:?}]")),
-                DeValue::Integer(n) if alone && check(n.as_str()).is_ok() => Some(format!("put it in quotes: \"{n}\"")),
+                DeValue::Integer(n) if alone => match check(n.as_str()) {
+                    Ok(()) => Some(format!("put it in quotes: \"{n}\"")),
+                    Err(complaint) => complaint.hint,
+                },
                 DeValue::Boolean(b) if alone && check(&b.to_string()).is_ok() => {
                     Some(format!("put it in quotes: \"{b}\""))
                 }
                 _ => None,
             };
-            bad(whole, Complaint { what: format!("is {}, not {noun}", type_of(other)), hint });
+            bad(whole, Complaint::new(format!("is {}, not {noun}", type_of(other)), hint));
         }
     }
     (mishaps.len() == before).then_some(Value::Texts(items))
@@ -76,7 +78,7 @@ pub(super) fn texts(
 
 fn tag_key(key: &str) -> Result<(), Complaint> {
     match key.chars().count() {
-        0 => complain("the key of a tag is empty", None),
+        0 => complain("the key of a tag is empty", Some("name it, such as Team".into())),
         n if n > check::TAG_KEY_MAX => complain(
             format!("the key of this tag has {n} characters"),
             Some(format!("EC2 allows {}", check::TAG_KEY_MAX)),
@@ -127,12 +129,12 @@ pub(super) fn tag_sets(
     let mut entries = Vec::new();
     if table.is_empty() && !may_be_empty {
         let hint = "name at least one tag; { Name = \"*\" } takes every instance that has a Name";
-        let complaint = Complaint { what: "is empty".into(), hint: Some(hint.into()) };
+        let complaint = Complaint::new("is empty", Some(hint.into()));
         mishaps.push(Mishap { span: whole.clone(), within: None, complaint });
     }
     if table.len() > TAG_KEYS_MAX {
         let what = format!("names {} tags, but no instance has more than {TAG_KEYS_MAX}", table.len());
-        mishaps.push(Mishap { span: whole, within: None, complaint: Complaint { what, hint: None } });
+        mishaps.push(Mishap { span: whole, within: None, complaint: Complaint::new(what, None) });
     }
     for (key, value) in table {
         let start = mishaps.len();
@@ -142,8 +144,7 @@ pub(super) fn tag_sets(
         let kind = Kind::Texts { check: wanted_value, alone: true, max: TAG_VALUES_MAX };
         match kind.read(value, mishaps) {
             Some(Value::Texts(values)) if values.is_empty() => {
-                let complaint =
-                    Complaint { what: "lists no value".into(), hint: Some("write \"*\" for any value".into()) };
+                let complaint = Complaint::new("lists no value", Some("write \"*\" for any value".into()));
                 mishaps.push(Mishap { span: value.span(), within: None, complaint });
             }
             Some(Value::Texts(values)) => {

@@ -1,19 +1,23 @@
 //! Settings and plans from TOML: shape, merged, checked; all problems at once.
 //!
 //! `fields` lists every key; `shape` walks a file by that list and fills a `sheet`; `settings` merges the layers;
-//! `plan` and `installation` check what no single key can tell and build the types that cannot hold nonsense.
+//! `plan` and `installation` check what no single key can tell and build the types that cannot hold nonsense; `odd`
+//! warns of what is legal but will surprise.
 
 mod aws;
+mod broken;
 mod check;
 mod duration;
 pub mod fields;
 mod installation;
 pub mod kind;
 mod lists;
+mod odd;
 pub mod pace;
 mod plan;
 mod problem;
 mod restart;
+pub mod schema;
 mod secret;
 mod settings;
 mod shape;
@@ -26,12 +30,14 @@ mod tests;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+pub use aws::REGIONS;
 pub use duration::{read_duration, show_duration};
 pub use installation::{Account, Backend, Cloud, Daemon, DaemonInstance, Http, Log, LogFormat, LogLevel, Settings};
 pub use problem::{Problem, Problems, Severity, SourceLine};
 pub use secret::Secret;
 
 use crate::domain::plan::Plan;
+use plan::Checked;
 use source::Source;
 
 /// A configuration without errors.
@@ -65,7 +71,9 @@ pub fn load(dir: &Path, env: impl Iterator<Item = (String, String)>) -> Result<L
         ]));
     }
     let settings = settings::load(dir, &env, &mut problems);
-    let plans = load_plans(&dir.join("plans.d"), &mut problems);
+    let checked = load_plans(&dir.join("plans.d"), &mut problems);
+    odd::warn(&checked, settings.as_ref(), &env, &mut problems);
+    let plans = checked.into_iter().map(|checked| checked.plan).collect();
     let problems = Problems::new(problems);
     match settings {
         Some(settings) if problems.errors() == 0 => Ok(Loaded { settings, plans, warnings: problems }),
@@ -73,7 +81,7 @@ pub fn load(dir: &Path, env: impl Iterator<Item = (String, String)>) -> Result<L
     }
 }
 
-fn load_plans(dir: &Path, problems: &mut Vec<Problem>) -> Vec<Plan> {
+fn load_plans(dir: &Path, problems: &mut Vec<Problem>) -> Vec<Checked> {
     let shown = dir.display().to_string();
     let entries = match std::fs::read_dir(dir).and_then(Iterator::collect::<Result<Vec<_>, _>>) {
         Ok(entries) => entries,
@@ -82,6 +90,8 @@ fn load_plans(dir: &Path, problems: &mut Vec<Problem>) -> Vec<Plan> {
                 std::io::ErrorKind::NotFound => Problem::of_file(shown, "does not exist: there are no plans")
                     .hint("make the directory and put plans into it, such as web-nightly.toml")
                     .warning(),
+                std::io::ErrorKind::PermissionDenied => Problem::of_file(shown, "cannot be read: permission denied")
+                    .hint("let the user that stillframe runs as read it"),
                 _ => Problem::of_file(shown, format!("cannot be read: {e}")),
             });
             return Vec::new();
@@ -110,7 +120,7 @@ fn load_plans(dir: &Path, problems: &mut Vec<Problem>) -> Vec<Plan> {
         let none = Problem::of_file(shown, "holds no plan: nothing will be imaged");
         problems.push(none.hint("put a plan into it, such as web-nightly.toml").warning());
     }
-    plans.sort_by(|a, b| a.name.cmp(&b.name));
+    plans.sort_by(|a: &Checked, b| a.plan.name.cmp(&b.plan.name));
     plans
 }
 
@@ -122,7 +132,7 @@ fn rename(hint: &str) -> String {
     }
 }
 
-fn load_plan(path: &Path, problems: &mut Vec<Problem>) -> Option<Plan> {
+fn load_plan(path: &Path, problems: &mut Vec<Problem>) -> Option<Checked> {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let named = check::plan_name(&stem);
     if let Err(complaint) = &named {
@@ -134,7 +144,7 @@ fn load_plan(path: &Path, problems: &mut Vec<Problem>) -> Option<Plan> {
         });
     }
     match Source::read(path) {
-        Ok(source) => plan::check(&stem, &source, problems).filter(|_| named.is_ok()),
+        Ok(source) => plan::check(&stem, source, problems).filter(|_| named.is_ok()),
         Err(problem) => {
             problems.push(*problem);
             None

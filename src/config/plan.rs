@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::check::{DAEMON_NAME_MAX, PLAN_NAME_MAX, show_duration};
 use super::fields::PLAN;
-use super::kind::TagEntry;
-use super::pace::reboots_needed;
+use super::kind::{Kind, TagEntry};
 use super::problem::Problem;
 use super::shape;
 use super::sheet::Sheet;
@@ -26,19 +25,25 @@ const _: () = assert!(
     "stillframe".len() + DAEMON_NAME_MAX + PLAN_NAME_MAX + INSTANCE_ID_MAX + COMPACT_LEN + "////".len() <= NAME_MAX
 );
 
-const COUNTS: [&str; 6] = ["keep.last", "keep.hourly", "keep.daily", "keep.weekly", "keep.monthly", "keep.yearly"];
+/// A plan without errors, and where each of its keys stands.
+#[derive(Debug)]
+pub struct Checked {
+    /// The plan.
+    pub plan: Plan,
+    /// What its file says.
+    pub sheet: Sheet,
+    /// Its file.
+    pub source: Source,
+}
 
 /// Reads and checks one plan, called `name`. Nothing if it has an error.
-pub fn check(name: &str, source: &Source, problems: &mut Vec<Problem>) -> Option<Plan> {
+pub fn check(name: &str, source: Source, problems: &mut Vec<Problem>) -> Option<Checked> {
     let mut found = Vec::new();
-    let sheet = shape::read(source, &PLAN, true, &mut found);
-    across(&sheet, source, &mut found);
+    let sheet = shape::read(&source, &PLAN, true, &mut found);
+    across(&sheet, &source, &mut found);
     let plan = if found.is_empty() { build(name, &sheet) } else { None };
-    if let Some(plan) = &plan {
-        warn(plan, &sheet, source, &mut found);
-    }
     problems.append(&mut found);
-    plan
+    plan.map(|plan| Checked { plan, sheet, source })
 }
 
 /// What only several keys together can tell.
@@ -47,9 +52,12 @@ fn across(sheet: &Sheet, source: &Source, problems: &mut Vec<Problem>) {
         let expected = expected.map(str::to_owned);
         problems.push(Problem { expected, hint, ..source.problem(sheet.span(at), key, what) });
     };
-    let selectors = ["select.tags", "select.instances"];
-    let selects = !sheet.tags(selectors[0]).is_empty() || !sheet.texts(selectors[1]).is_empty();
-    if sheet.sound(&["select"]) && !selects {
+    // One of the keys without which a section says nothing.
+    let says = |section: &str| match PLAN.field(section).map(|field| field.kind) {
+        Some(Kind::Section(table)) => table.some.iter().any(|key| sheet.says(&format!("{section}.{key}"))),
+        _ => false,
+    };
+    if sheet.sound(&["select"]) && !says("select") {
         let at = if sheet.span("select.instances").is_some() { "select.instances" } else { "select" };
         say(
             at,
@@ -59,8 +67,7 @@ fn across(sheet: &Sheet, source: &Source, problems: &mut Vec<Problem>) {
             Some("add `tags = { Backup = \"nightly\" }` in [select]".into()),
         );
     }
-    let keeps = COUNTS.iter().any(|path| sheet.count(path) > 0) || sheet.seconds("keep.within").is_some();
-    if sheet.sound(&["keep"]) && !keeps {
+    if sheet.sound(&["keep"]) && !says("keep") {
         say(
             "keep",
             "keep",
@@ -152,38 +159,6 @@ fn build(name: &str, sheet: &Sheet) -> Option<Plan> {
     })
 }
 
-/// What is allowed but will surprise.
-fn warn(plan: &Plan, sheet: &Sheet, source: &Source, problems: &mut Vec<Problem>) {
-    let Some(window) = plan.schedule.window else { return };
-    let mut say = |at: &str, what: String, hint: &str| {
-        problems.push(source.problem(sheet.span(at), at, what).hint(hint).warning());
-    };
-    let named = plan.select.instances.len();
-    let needed = reboots_needed(plan, named);
-    if needed > window {
-        say(
-            "schedule.window",
-            format!(
-                "ends after {}, but the last of the {named} instances in select.instances is rebooted {} after the first at best",
-                show_duration(window),
-                show_duration(needed),
-            ),
-            "lengthen the window, or raise rollout.max_in_flight",
-        );
-    }
-    if plan.schedule.catch_up.is_some_and(|late| late > window) && plan.consistency.mode == Mode::Reboot {
-        say(
-            "schedule.window",
-            format!(
-                "is shorter than catch_up ({}): what is caught up after {} reboots nothing",
-                show_duration(plan.schedule.catch_up.unwrap_or_default()),
-                show_duration(window),
-            ),
-            "shorten catch_up, or lengthen the window",
-        );
-    }
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
@@ -193,7 +168,7 @@ pub(crate) mod tests {
     pub(crate) fn parse(text: &str) -> Result<Plan, Problems> {
         let source = Source { file: "web.toml".into(), text: text.into() };
         let mut problems = Vec::new();
-        check("web", &source, &mut problems).ok_or_else(|| Problems::new(problems))
+        check("web", source, &mut problems).map(|checked| checked.plan).ok_or_else(|| Problems::new(problems))
     }
 
     #[test]

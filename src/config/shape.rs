@@ -7,6 +7,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::broken;
 use super::check::{self, Complaint};
 use super::fields::{Field, Table};
 use super::kind::{Kind, Mishap, Value, show_key, type_of};
@@ -28,7 +29,7 @@ pub fn read(source: &Source, spec: &'static Table, complete: bool, problems: &mu
         // One slip makes several errors in its line, an unclosed list one in each that follows; the first says it best.
         let follows = error.message() == last && last.starts_with("missing comma");
         if broken_lines.insert(line) && !follows {
-            problems.push(syntax(source, span, error.message()));
+            problems.push(broken::problem(source, span, error.message()));
             last = error.message();
         }
     }
@@ -36,32 +37,6 @@ pub fn read(source: &Source, spec: &'static Table, complete: bool, problems: &mu
     walker.table(spec, "", None, document.get_ref());
     problems.extend(walker.problems.into_iter().filter(|p| !broken_lines.contains(&Some(p.line))));
     walker.sheet
-}
-
-fn syntax(source: &Source, span: Option<Range<usize>>, message: &str) -> Problem {
-    let (what, expected) = match message.split_once(", expected ") {
-        Some((what, expected)) => (what, Some(expected.to_owned())),
-        None => (message, None),
-    };
-    let at = span.unwrap_or(0..0);
-    let shown = source.problem(Some(at.clone()), "", "");
-    // What is not shown may be a secret: it must not come back in a hint.
-    let written = source.text.get(at).filter(|_| shown.source.is_some()).unwrap_or_default().trim();
-    let (what, expected, hint) = match what {
-        "duplicate key" => ("this key is there twice", None, Some("keep one of the two, or merge them".to_owned())),
-        "string values must be quoted" if written.is_empty() => {
-            ("the value is missing, or a text without quotes", None, Some("write one after the `=`".to_owned()))
-        }
-        "string values must be quoted" => ("a text needs quotes", None, Some(format!("write {written:?}"))),
-        "invalid basic string" => {
-            ("this text does not end", expected, Some("close it with a quotation mark".to_owned()))
-        }
-        "missing comma between array elements" => (what, expected, Some("or close the list before it: `]`".to_owned())),
-        "invalid unquoted key" => (what, expected, Some("or put the key in quotes: \"example.com/team\"".to_owned())),
-        "key with no value" => (what, expected, Some("write it as `key = value`".to_owned())),
-        _ => (what, expected, None),
-    };
-    Problem { what: format!("not TOML: {what}"), expected, hint, ..shown }
 }
 
 struct Walker<'s> {
@@ -106,15 +81,21 @@ impl Walker<'_> {
                 let mut p = self.source.problem(Some(key), path, format!("is {}, not a table", type_of(other)));
                 let double = matches!(other, DeValue::Array(list) if list.iter().all(|v| v.get_ref().is_table()));
                 let name = if matches!(field.kind, Kind::Named(_)) { format!("{path}.NAME") } else { path.to_owned() };
-                p.hint =
-                    Some(if double { format!("single brackets: [{name}]") } else { format!("write it as [{name}]") });
+                p.hint = Some(match (field.kind, other) {
+                    _ if double => format!("single brackets: [{name}]"),
+                    // `keep = 7`: the first of the keys that it cannot do without.
+                    (Kind::Section(Table { some: [first, ..], .. }), DeValue::Integer(n)) => {
+                        format!("write it as [{name}] with `{first} = {n}` below it")
+                    }
+                    _ => format!("write it as [{name}]"),
+                });
                 self.bad(path, p);
             }
             (kind, _) => {
                 let mut mishaps = Vec::new();
                 let read = kind.read(value, &mut mishaps);
                 if field.required && matches!(&read, Some(Value::Texts(items)) if items.is_empty()) {
-                    let complaint = Complaint { what: "is an empty list".into(), hint: None };
+                    let complaint = Complaint::new("is an empty list", Some(format!("write {}", field.form)));
                     mishaps.push(Mishap { span: value.span(), within: None, complaint });
                 }
                 if let Some(read) = read {
@@ -161,10 +142,24 @@ impl Walker<'_> {
 
     fn mishap(&mut self, field: &'static Field, path: &str, mishap: Mishap) {
         let key = mishap.within.as_deref().map_or_else(|| path.to_owned(), |within| join(path, within));
-        let mut p = self.source.problem(Some(mishap.span), key, mishap.complaint.what);
+        let span = self.narrow(mishap.span, mishap.complaint.part);
+        let mut p = self.source.problem(Some(span), key, mishap.complaint.what);
         p.expected = Some(field.form.to_owned());
         p.hint = mishap.complaint.hint;
         self.bad(path, p);
+    }
+
+    /// The part of a string that is wrong, where its bytes stand in the file as they are.
+    fn narrow(&self, span: Range<usize>, part: Option<Range<usize>>) -> Range<usize> {
+        let written = self.source.text.get(span.clone()).unwrap_or_default();
+        let plain = ['"', '\''].into_iter().any(|quote| {
+            let inner = written.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));
+            inner.is_some_and(|inner| !inner.contains(['\\', '"', '\'', '\n']))
+        });
+        match part {
+            Some(part) if plain && !part.is_empty() => span.start + 1 + part.start..span.start + 1 + part.end,
+            _ => span,
+        }
     }
 
     fn unknown(
@@ -182,18 +177,24 @@ impl Walker<'_> {
         let homes = homes(self.root, given);
         let on_top = !path.is_empty() && self.root.field(given).is_some();
         p.hint = match (near, &homes[..]) {
-            (None, _) if on_top && value.is_table() => Some(format!("it stands on its own: [{given}]")),
+            (None, _) if on_top && !matches!(self.root.field(given).map(|f| f.kind), Some(Kind::Text(_))) => {
+                Some(format!("it stands on its own: [{given}]"))
+            }
             // The right word in the wrong place is surer than a word that is merely alike.
             (_, [home]) => Some(format!("it belongs in [{home}]")),
             (Some(near), _) => Some(format!("did you mean `{near}`?")),
             (None, [_, ..]) => Some(format!("it belongs in [{}]", homes.join("] or ["))),
-            (None, []) => None,
+            (None, []) => Some("take it out, or write one of those".into()),
         };
         p.expected = Some(format!("one of {}", list(spec)));
         // A misspelled `external_id` must not bring its value into a log.
         if let Some(line) = p.source.as_mut().filter(|_| self.source.holds_secrets() && path.starts_with("accounts")) {
             line.text.truncate(line.marked.end);
             line.text.push_str(" ...");
+        }
+        if on_top {
+            self.meant.insert(given.to_string());
+            self.sheet.bad.insert(given.to_string());
         }
         for home in &homes {
             self.meant.insert(join(home, given));

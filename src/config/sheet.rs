@@ -84,6 +84,18 @@ impl Sheet {
         }
     }
 
+    /// Whether something is there that is neither 0 nor empty.
+    pub fn says(&self, path: &str) -> bool {
+        match self.value(path) {
+            Some(Value::Texts(items)) => !items.is_empty(),
+            Some(Value::Tags(entries)) => !entries.is_empty(),
+            Some(Value::Count(n)) => *n > 0,
+            Some(Value::Span(seconds)) => seconds.is_some(),
+            Some(_) => true,
+            None => false,
+        }
+    }
+
     /// Where the value, the section or the nearest section around it stands.
     pub fn span(&self, path: &str) -> Option<Range<usize>> {
         if let Some(span) = self.found.get(path).and_then(|found| found.span.clone()) {

@@ -22,6 +22,10 @@ impl Source {
     pub fn read(path: &Path) -> Result<Self, Box<Problem>> {
         let file = path.display().to_string();
         let unreadable = |e: std::io::Error| match e.kind() {
+            std::io::ErrorKind::NotFound if path.is_symlink() => {
+                Problem::of_file(&file, "is a link to a file that does not exist")
+                    .hint("remove the link, or bring the file back")
+            }
             std::io::ErrorKind::NotFound => Problem::of_file(&file, "does not exist"),
             std::io::ErrorKind::PermissionDenied => Problem::of_file(&file, "cannot be read: permission denied")
                 .hint("let the user that stillframe runs as read it, and its directory"),
@@ -44,11 +48,12 @@ impl Source {
             Err(e) => {
                 let good = e.utf8_error().valid_up_to();
                 let byte = e.as_bytes()[good];
-                let before = String::from_utf8_lossy(&e.as_bytes()[..good]);
-                let (line, col, _) = locate(&before, good);
                 let what = format!("is not UTF-8: the byte 0x{byte:02x} here belongs to another encoding");
                 let hint = "save the file as UTF-8, or convert it: iconv -f latin1 -t utf-8";
-                Err(Box::new(Problem { line, col, ..Problem::of_file(file, what).hint(hint) }))
+                // What is valid keeps its place; each bad byte is shown as one odd character.
+                let text = String::from_utf8_lossy(e.as_bytes()).into_owned();
+                let odd = good..good + char::REPLACEMENT_CHARACTER.len_utf8();
+                Err(Box::new(Self { file, text }.problem(Some(odd), "", what).hint(hint)))
             }
         }
     }

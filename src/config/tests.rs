@@ -23,7 +23,7 @@ fn dir(files: &[(&str, &str)]) -> tempfile::TempDir {
     dir
 }
 
-const PLAN: &str = "schedule.cron = \"30 2 * * *\"\nselect.tags.Backup = \"nightly\"\nkeep.last = 3\n";
+const PLAN: &str = "schedule.cron = \"30 2 * * *\"\nselect.tags.Backup = \"nightly\"\nselect.regions = [\"eu-central-1\"]\nkeep.last = 3\n";
 
 fn defaults() -> Settings {
     Settings {
@@ -48,33 +48,59 @@ fn the_shipped_settings_are_the_defaults() {
     assert_eq!(loaded.warnings.len(), 1, "{}", loaded.warnings);
 }
 
-#[test]
-fn the_shipped_settings_show_every_key_at_its_default() {
-    let text = std::fs::read_to_string(shipped("stillframe.toml")).unwrap();
+/// The text of the shipped settings with every key in force, as if a person had taken the `# ` away.
+fn uncommented(text: &str) -> String {
     let is_toml =
         |line: &str| line.starts_with('[') || line.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '));
-    let uncommented: Vec<&str> =
+    let lines: Vec<&str> =
         text.lines().map(|line| line.strip_prefix("# ").filter(|l| is_toml(l)).unwrap_or(line)).collect();
-    let uncommented = uncommented.join("\n");
-    let dir = dir(&[("stillframe.toml", &uncommented)]);
-    let got = with_env(dir.path(), &[]).unwrap().settings;
-    // Keys without a default show what can be written there.
-    let shown = Settings {
-        daemon: Daemon { instance: Some(DaemonInstance::None), ..defaults().daemon },
-        log: Log { format: Some(LogFormat::Json), ..defaults().log },
-        accounts: got.accounts.clone(),
-        ..defaults()
-    };
-    assert_eq!(got, shown);
-    assert_eq!(got.accounts["dr"].id, "222222222222");
-    let tables = fields::SETTINGS.fields.iter().filter_map(|section| match section.kind {
-        kind::Kind::Section(table) | kind::Kind::Named(table) => Some(table),
-        _ => None,
-    });
-    for field in tables.flat_map(|table| table.fields) {
-        let shown = uncommented.lines().any(|line| line.starts_with(&format!("{} = ", field.key)));
-        assert!(shown, "config/stillframe.toml does not show {}", field.key);
+    lines.join("\n")
+}
+
+/// What is wrong with the settings that show every key: unknown keys, keys not shown, other values than the defaults.
+fn differences(text: &str) -> Vec<String> {
+    let source = source::Source { file: "stillframe.toml".into(), text: text.into() };
+    let mut problems = Vec::new();
+    let sheet = shape::read(&source, &fields::SETTINGS, true, &mut problems);
+    let mut wrong: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    let shown: BTreeMap<&str, &str> = sheet.plain().collect();
+    for section in fields::SETTINGS.fields {
+        let (table, path) = match section.kind {
+            kind::Kind::Section(table) => (table, section.key.to_owned()),
+            kind::Kind::Named(table) => (table, format!("{}.dr", section.key)),
+            other => panic!("{}: a kind of section that is not looked at here: {other:?}", section.key),
+        };
+        for field in table.fields {
+            let path = format!("{path}.{}", field.key);
+            match (shown.get(path.as_str()), field.default) {
+                (None, _) => wrong.push(format!("{path} is not shown")),
+                (Some(shown), Some(default)) if *shown != default => {
+                    wrong.push(format!("{path} is shown as {shown}, but its default is {default}"));
+                }
+                _ => {}
+            }
+        }
     }
+    wrong
+}
+
+#[test]
+fn the_shipped_settings_show_every_key_at_its_default() {
+    let text = uncommented(&std::fs::read_to_string(shipped("stillframe.toml")).unwrap());
+    assert_eq!(differences(&text), Vec::<String>::new());
+    // In both directions: a key or a default that only one of the two has is seen.
+    for (from, to, seen) in [
+        ("level = \"info\"", "level = \"warn\"", "log.level is shown as warn"),
+        ("drain_deadline = \"60s\"", "", "daemon.drain_deadline is not shown"),
+        ("external_id = ", "# external_id = ", "accounts.dr.external_id is not shown"),
+        ("backend = \"aws\"", "backend = \"aws\"\ncolour = true", "unknown key"),
+    ] {
+        assert!(text.contains(from), "{from}");
+        let wrong = differences(&text.replace(from, to));
+        assert!(wrong.iter().any(|line| line.contains(seen)), "{from} -> {to}: {wrong:?}");
+    }
+    let dir = dir(&[("stillframe.toml", &text)]);
+    assert_eq!(with_env(dir.path(), &[]).unwrap().settings.accounts["dr"].id, "222222222222");
 }
 
 #[test]
@@ -140,7 +166,7 @@ fn only_toml_files_are_plans() {
     let files = [
         ("stillframe.toml", "daemon.name = \"a\""),
         ("plans.d/b.toml", PLAN),
-        ("plans.d/a.toml", PLAN),
+        ("plans.d/a.toml", &PLAN.replace("nightly", "weekly")),
         ("plans.d/README.md", "# no plan"),
         ("plans.d/c.toml.bak", "nonsense"),
     ];

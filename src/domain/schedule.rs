@@ -6,6 +6,7 @@
 mod line;
 #[cfg(test)]
 mod properties;
+mod syntax;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +17,7 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
 use self::line::Line;
+pub use self::syntax::BadLine;
 use super::naming::rfc3339;
 use super::plan::{Schedule, Seconds};
 
@@ -31,8 +33,8 @@ const LOOK_BACK: i64 = 3_600;
 /// Whether `line` is a cron line of five or six fields (seconds first) that ever fires.
 ///
 /// # Errors
-/// What is wrong with it, in an operator's words.
-pub fn check_cron(line: &str) -> Result<(), String> {
+/// What is wrong with it, where, and what to write.
+pub fn check_cron(line: &str) -> Result<(), BadLine> {
     Line::parse(line, Tz::UTC).map(|_| ())
 }
 
@@ -71,7 +73,8 @@ impl Timetable {
     /// # Errors
     /// The first line that is wrong; [`check_cron`] has refused it before.
     pub fn new(schedule: &Schedule) -> Result<Self, String> {
-        let lines = schedule.cron.iter().map(|l| Line::parse(l, schedule.timezone)).collect::<Result<Vec<_>, _>>()?;
+        let line = |text: &String| Line::parse(text, schedule.timezone).map_err(|bad| bad.what);
+        let lines = schedule.cron.iter().map(line).collect::<Result<Vec<_>, _>>()?;
         Ok(Self { lines, catch_up: schedule.catch_up })
     }
 

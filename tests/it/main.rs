@@ -6,6 +6,7 @@ mod imports;
 mod mistakes;
 mod moto;
 mod process;
+mod schema;
 mod simulation;
 mod support;
 mod systemd;

@@ -1,46 +1,24 @@
 //! What a person reads after a mistake in the configuration: golden files, and that no bytes make it panic.
 
+mod odd;
+pub mod plans;
+
 use std::fmt::Write as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
+use std::process::Command;
 
 use proptest::prelude::*;
-use stillframe::config::{Problems, load};
+use stillframe::config::{Problems, Severity, load};
+
+use self::plans::PLAN;
+use crate::support::child;
+use crate::support::site::Site;
+
+/// A user who owns nothing.
+const NOBODY: u32 = 65_534;
 
 const SETTINGS: &str = "[daemon]\nname = \"prod\"\n";
-
-/// A good plan; each mistake replaces a part of it.
-const PLAN: &str = r#"description = "Web tier"
-
-[schedule]
-cron = "30 2 * * *"
-timezone = "Europe/Berlin"
-catch_up = "1h"
-window = "3h"
-
-[select]
-regions = ["eu-central-1"]
-tags = { Backup = "nightly" }
-exclude_tags = { "stillframe:skip" = "*" }
-instances = ["i-0123456789abcdef0"]
-allow_auto_scaling = false
-
-[consistency]
-mode = "reboot"
-
-[rollout]
-max_in_flight = 1
-settle = "3m"
-healthy_within = "15m"
-on_unhealthy = "halt-plan"
-
-[keep]
-last = 3
-within = "14d"
-daily = 7
-
-[tags]
-Team = "web"
-"#;
 
 /// All that is said about these files, with the directory's name taken out; "ok" and the warnings if it loads.
 fn said(files: &[(&str, &[u8])], env: &[(&str, &str)]) -> String {
@@ -66,8 +44,22 @@ fn said_of(dir: &Path, env: &[(&str, &str)]) -> String {
 /// The plan with `from` replaced, which must be there, and how it reads.
 fn of_plan(from: &str, to: &str) -> String {
     assert!(PLAN.contains(from), "the plan does not hold {from:?}");
-    let text = PLAN.replacen(from, to, 1);
+    of_text(&PLAN.replacen(from, to, 1))
+}
+
+fn of_text(text: &str) -> String {
     said(&[("stillframe.toml", SETTINGS.as_bytes()), ("plans.d/web.toml", text.as_bytes())], &[])
+}
+
+pub fn problems_of(plan: &str) -> Problems {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("plans.d")).unwrap();
+    std::fs::write(dir.path().join("stillframe.toml"), SETTINGS).unwrap();
+    std::fs::write(dir.path().join("plans.d/web.toml"), plan).unwrap();
+    match load(dir.path(), std::iter::empty()) {
+        Ok(loaded) => loaded.warnings,
+        Err(problems) => problems,
+    }
 }
 
 fn of_settings(text: &str) -> String {
@@ -89,154 +81,30 @@ fn table(rows: &[(&str, String)]) -> String {
     all
 }
 
-macro_rules! plans {
-    ($name:literal, $(($title:literal, $from:expr, $to:expr)),* $(,)?) => {
-        golden($name, &table(&[$(($title, of_plan($from, $to))),*]))
-    };
+/// At least so many mistakes are told with their place, a caret and a hint.
+const TOLD_WELL: usize = 90;
+
+#[test]
+fn mistakes_in_plans() {
+    let mut told_well = 0;
+    for (name, mistakes) in plans::groups() {
+        let rows: Vec<(&str, String)> = mistakes.iter().map(|m| (m.title, of_text(&m.text()))).collect();
+        golden(name, &table(&rows));
+        for mistake in mistakes {
+            let problems = problems_of(&mistake.text());
+            assert!(problems.errors() > 0, "{name}: {} is no mistake", mistake.title);
+            for problem in problems.iter().filter(|p| p.severity == Severity::Error) {
+                assert!(problem.expected.is_some() || problem.hint.is_some(), "{name}: what to do?\n{problem}");
+            }
+            told_well += usize::from(problems.iter().all(|p| p.source.is_some() && p.hint.is_some()));
+        }
+    }
+    assert!(told_well >= TOLD_WELL, "only {told_well} mistakes have a caret and a hint");
 }
 
 #[test]
 fn the_plan_itself_is_good() {
     assert_eq!(of_plan("web", "web"), "ok\n\n");
-}
-
-#[test]
-fn keys() {
-    plans!(
-        "keys",
-        ("a misspelled key", "timezone =", "timzone ="),
-        ("a misspelled required key", "cron =", "corn ="),
-        ("a misspelled section", "[schedule]", "[shedule]"),
-        ("an unknown key", "cron =", "quux = 1\ncron ="),
-        ("a key in the wrong section", "[select]\n", "[select]\nlast = 3\n"),
-        ("a key without its section", "description = \"Web tier\"", "timezone = \"UTC\""),
-        ("a section that is not a table", "[keep]\nlast = 3\nwithin = \"14d\"\ndaily = 7\n", "[[keep]]\nlast = 3\n"),
-        ("a section inside another", "[tags]", "[keep.tags]"),
-        ("a required key is missing", "cron = \"30 2 * * *\"\n", ""),
-        ("everything is missing", PLAN, ""),
-        ("no keep section", "[keep]\nlast = 3\nwithin = \"14d\"\ndaily = 7\n", ""),
-    );
-}
-
-#[test]
-fn not_built_yet() {
-    plans!(
-        "not_built_yet",
-        ("copy", "[tags]\n", "[[copy]]\nregion = \"eu-west-1\"\n[tags]\n"),
-        ("share", "[tags]\n", "[share]\naccounts = [\"333333333333\"]\n[tags]\n"),
-        ("stop", "mode = \"reboot\"", "mode = \"stop\""),
-        ("halt-group", "\"halt-plan\"", "\"halt-group\""),
-        ("groups", "max_in_flight = 1", "max_in_flight = 1\ngroup_by = \"tag:Cluster\"\nmax_per_group = 1"),
-    );
-}
-
-#[test]
-fn toml_itself() {
-    plans!(
-        "toml_itself",
-        ("an unclosed string", "\"30 2 * * *\"", "\"30 2 * * *"),
-        ("a bare word", "\"halt-plan\"", "halt-plan"),
-        ("no value", "last = 3", "last ="),
-        ("an unclosed table header", "[keep]", "[keep"),
-        ("an unclosed list", "[\"eu-central-1\"]", "[\"eu-central-1\""),
-        ("a duplicate key", "last = 3", "last = 3\nlast = 4"),
-        ("a duplicate section", "[tags]\n", "[keep]\nweekly = 1\n[tags]\n"),
-        ("a duplicate tag", "Team = \"web\"", "Team = \"web\"\nTeam = \"db\""),
-        ("YAML", "last = 3", "last: 3"),
-        ("a broken line and a mistake elsewhere", "mode = \"reboot\"", "mode = reboot\"\nresend_unknown = 1"),
-    );
-}
-
-#[test]
-fn schedules() {
-    plans!(
-        "schedules",
-        ("not cron", "\"30 2 * * *\"", "\"nightly\""),
-        ("four fields", "\"30 2 * * *\"", "\"30 2 * *\""),
-        ("seven fields", "\"30 2 * * *\"", "\"0 30 2 * * * 2026\""),
-        ("an hour that does not exist", "\"30 2 * * *\"", "\"30 25 * * *\""),
-        ("a date that never comes", "\"30 2 * * *\"", "\"0 0 30 2 *\""),
-        ("one of a list", "\"30 2 * * *\"", "[\"30 2 * * *\", \"61 2 * * *\"]"),
-        ("the same twice", "\"30 2 * * *\"", "[\"30 2 * * *\", \"30 2 * * *\"]"),
-        ("an empty list", "\"30 2 * * *\"", "[]"),
-        ("a number", "\"30 2 * * *\"", "30"),
-        ("a misspelled zone", "Europe/Berlin", "Europe/Berln"),
-        ("half a zone", "Europe/Berlin", "berlin"),
-        ("an unknown zone", "Europe/Berlin", "Moonbase"),
-        ("a duration without a unit", "catch_up = \"1h\"", "catch_up = \"90\""),
-        ("a duration as a number", "catch_up = \"1h\"", "catch_up = 3600"),
-        ("a compound duration", "catch_up = \"1h\"", "catch_up = \"1h30m\""),
-        ("a duration in words", "catch_up = \"1h\"", "catch_up = \"2 hours\""),
-        ("weeks", "catch_up = \"1h\"", "catch_up = \"1w\""),
-        ("none instead of off", "window = \"3h\"", "window = \"none\""),
-        ("false instead of off", "window = \"3h\"", "window = false"),
-        ("zero", "window = \"3h\"", "window = \"0s\""),
-        ("far too long", "window = \"3h\"", "window = \"400d\""),
-    );
-}
-
-#[test]
-fn selections() {
-    let both = "tags = { Backup = \"nightly\" }\nexclude_tags = { \"stillframe:skip\" = \"*\" }\n\
-                instances = [\"i-0123456789abcdef0\"]\n";
-    plans!(
-        "selections",
-        ("nothing", both, ""),
-        ("an empty tags table", "{ Backup = \"nightly\" }", "{}"),
-        ("an empty value", "\"nightly\" }", "\"\" }"),
-        ("an empty list of values", "\"nightly\" }", "[] }"),
-        ("a number as a value", "\"nightly\" }", "7 }"),
-        ("a tag's key with dots", "Backup = ", "acme.backup = "),
-        ("tags as a list", "{ Backup = \"nightly\" }", "[\"Backup\"]"),
-        ("tags as a text", "{ Backup = \"nightly\" }", "\"Backup=nightly\""),
-        ("a short instance id", "i-0123456789abcdef0", "i-0123"),
-        ("an image's id", "i-0123456789abcdef0", "ami-0123456789abcdef0"),
-        ("an id in capitals", "i-0123456789abcdef0", "i-0123456789ABCDEF0"),
-        ("ids as a text", "[\"i-0123456789abcdef0\"]", "\"i-0123456789abcdef0\""),
-        ("an availability zone", "eu-central-1", "eu-central-1a"),
-        ("a misspelled region", "eu-central-1", "eu-central1"),
-        ("a text instead of a flag", "allow_auto_scaling = false", "allow_auto_scaling = \"false\""),
-    );
-}
-
-#[test]
-fn numbers_and_words() {
-    plans!(
-        "numbers_and_words",
-        ("a fraction", "last = 3", "last = 7.9"),
-        ("a number in quotes", "last = 3", "last = \"7\""),
-        ("a truth", "last = 3", "last = true"),
-        ("a negative number", "last = 3", "last = -1"),
-        ("far too many", "last = 3", "last = 99999999999999999999999"),
-        ("no rule", "last = 3\nwithin = \"14d\"\ndaily = 7", "last = 0"),
-        ("min below one", "last = 3", "min = 0\nlast = 3"),
-        ("no deletions", "last = 3", "max_deletions = 0\nlast = 3"),
-        ("nothing in flight", "max_in_flight = 1", "max_in_flight = 0"),
-        ("healthy before settled", "healthy_within = \"15m\"", "healthy_within = \"2m\""),
-        ("a misspelled word", "\"halt-plan\"", "\"haltplan\""),
-        ("an unknown mode", "\"reboot\"", "\"snapshot\""),
-    );
-}
-
-#[test]
-fn tags() {
-    let many = (0..40).fold(String::from("[tags]\n"), |mut all, n| {
-        writeln!(all, "T{n} = \"x\"").unwrap();
-        all
-    });
-    plans!(
-        "tags",
-        ("a reserved key", "Team = \"web\"", "\"aws:Team\" = \"web\""),
-        ("our own prefix", "Team = \"web\"", "\"Stillframe:plan\" = \"web\""),
-        ("a list as a value", "Team = \"web\"", "Team = [\"web\", \"db\"]"),
-        ("a key with dots", "Team = \"web\"", "example.com/team = \"web\""),
-        ("a bare key with dots", "Team = \"web\"", "example.com.team = \"web\""),
-        ("an empty key", "Team = \"web\"", "\"\" = \"web\""),
-        ("a long key", "Team", &"K".repeat(129)),
-        ("a long value", "\"web\"", &format!("\"{}\"", "v".repeat(257))),
-        ("too many", "[tags]\n", &many),
-        ("wide characters before the caret", "Team = \"web\"", "\"équipe 日本\" = 7"),
-    );
 }
 
 #[test]
@@ -305,6 +173,10 @@ fn files() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("stillframe.toml"), SETTINGS).unwrap();
     std::fs::create_dir_all(directory.path().join("plans.d/web.toml")).unwrap();
+    let dangling = tempfile::tempdir().unwrap();
+    std::fs::write(dangling.path().join("stillframe.toml"), SETTINGS).unwrap();
+    std::fs::create_dir(dangling.path().join("plans.d")).unwrap();
+    std::os::unix::fs::symlink("/nowhere/web.toml", dangling.path().join("plans.d/web.toml")).unwrap();
     let no_plans = tempfile::tempdir().unwrap();
     std::fs::write(no_plans.path().join("stillframe.toml"), SETTINGS).unwrap();
     let rows = [
@@ -322,6 +194,7 @@ fn files() {
         ),
         ("another encoding", said(&[settings, ("plans.d/web.toml", &latin1)], &[])),
         ("a directory", said_of(directory.path(), &[])),
+        ("a link to nowhere", said_of(dangling.path(), &[])),
         (
             "hidden files and other endings",
             said(&[settings, ("plans.d/.web.toml", plan), ("plans.d/web.TOML", plan)], &[]),
@@ -337,17 +210,40 @@ fn windows_line_ends_and_a_byte_order_mark_are_fine() {
     assert_eq!(said(&files, &[]), "ok\n\n");
 }
 
+/// A service account may read one file and not the other; the same is said by whichever command is asked.
 #[test]
-fn warnings() {
-    let ids = "instances = [\"i-00000001\", \"i-00000002\", \"i-00000003\", \"i-00000004\"]";
-    let four = PLAN.replace("instances = [\"i-0123456789abcdef0\"]", ids).replace("\"3m\"", "\"10m\"");
-    let four = four.replace("\"1h\"", "\"5m\"").replace("\"3h\"", "\"20m\"");
-    let files: [(&str, &[u8]); 2] = [("stillframe.toml", SETTINGS.as_bytes()), ("plans.d/web.toml", four.as_bytes())];
-    let rows = [
-        ("a window too short for the reboots", said(&files, &[])),
-        ("a window shorter than catch_up", of_plan("window = \"3h\"", "window = \"30m\"")),
-    ];
-    golden("warnings", &table(&rows));
+fn every_command_says_all_of_it() {
+    let site = Site::new(Vec::new());
+    site.settings("[daemon]\nname = \"prod\"\nstate_dir = \"state\"\n[log]\nlevel = \"loud\"\n");
+    site.plan("db", &PLAN.replace("Europe/Berlin", "Europe/Berln"));
+    site.plan("locked", PLAN);
+    let plans = site.config().join("plans.d");
+    std::fs::write(plans.join("latin.toml"), b"description = \"B\xfccher\"\n").unwrap();
+    let mode = |path: &Path, mode| {
+        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+    };
+    mode(&plans.join("locked.toml"), 0o000);
+    // A directory of another user is not open to all by itself.
+    for dir in [site.path(""), site.config(), plans.clone()] {
+        mode(&dir, 0o755);
+    }
+    let program = site.path("stillframe");
+    std::fs::copy(child::binary(), &program).unwrap();
+    let asked = |args: &[&str]| {
+        let mut command = Command::new(&program);
+        command.args(args).arg("--config").arg(site.config()).env_clear().env("AWS_EC2_METADATA_DISABLED", "true");
+        if std::fs::read(plans.join("locked.toml")).is_ok() {
+            command.uid(NOBODY); // root may read everything
+        }
+        let output = command.output().unwrap();
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{args:?}: {output:?}");
+        String::from_utf8(output.stderr).unwrap().replace(&site.config().display().to_string(), "DIR")
+    };
+    let check = asked(&["check"]);
+    golden("every_command", &check);
+    for args in [&["run"][..], &["backup", "web"], &["history"]] {
+        assert_eq!(asked(args), check, "{args:?}");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The keys of a plan.
 
-use super::{DURATION, Field, Table, field, not_yet, required, section, with};
+use super::{DURATION, Field, Table, field, like, not_yet, required, section, with};
 use crate::config::check;
 use crate::config::kind::Kind;
 use crate::domain::plan::Seconds;
@@ -27,10 +27,18 @@ const NUMBER_1: &str = "a whole number, 1 or more";
 const TRUE_FALSE: &str = "true or false";
 const SELECTOR: &str = "tag keys with a value or a list of values, such as { Backup = \"nightly\" }";
 
+/// One line, without control characters.
+const DESCRIPTION: &str = "^[^\\u0000-\\u001f\\u007f-\\u009f]{0,255}$";
+const CRON: &str = "^\\s*[^\\s@(]+(\\s+\\S+){4,5}\\s*$";
+const TIMEZONE: &str = "^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$";
+const REGION: &str = "^[a-z]{2,}(-[a-z]{2,}){1,2}-[0-9]{1,2}$";
+const INSTANCE: &str = "^i-([0-9a-f]{8}|[0-9a-f]{17})$";
+
 /// plans.d/*.toml.
 pub static PLAN: Table = Table {
+    some: &[],
     fields: &[
-        field("description", Kind::Text(check::description), "one line of text", "for people"),
+        like(DESCRIPTION, field("description", Kind::Text(check::description), "one line of text", "for people")),
         section("schedule", &SCHEDULE, "when"),
         section("select", &SELECT, "which instances"),
         section("consistency", &CONSISTENCY, "how an image becomes consistent"),
@@ -43,20 +51,27 @@ pub static PLAN: Table = Table {
 };
 
 static SCHEDULE: Table = Table {
+    some: &[],
     fields: &[
-        required(
-            "cron",
-            Kind::Texts { check: check::cron, alone: true, max: CRON_MAX },
-            "five or six fields, such as \"30 2 * * *\", or a list of such",
-            "when the plan is due",
+        like(
+            CRON,
+            required(
+                "cron",
+                Kind::Texts { check: check::cron, alone: true, max: CRON_MAX },
+                "five or six fields, such as \"30 2 * * *\", or a list of such",
+                "when the plan is due",
+            ),
         ),
         with(
             "UTC",
-            field(
-                "timezone",
-                Kind::Text(check::timezone),
-                "an IANA name such as \"Europe/Berlin\"",
-                "whose wall clock `cron` speaks of",
+            like(
+                TIMEZONE,
+                field(
+                    "timezone",
+                    Kind::Text(check::timezone),
+                    "an IANA name such as \"Europe/Berlin\"",
+                    "whose wall clock `cron` speaks of",
+                ),
             ),
         ),
         with(
@@ -81,20 +96,27 @@ static SCHEDULE: Table = Table {
 };
 
 static SELECT: Table = Table {
+    some: &["tags", "instances"],
     fields: &[
-        field(
-            "regions",
-            Kind::Texts { check: check::region, alone: false, max: LIST_MAX },
-            "a list of regions such as [\"eu-central-1\"]",
-            "default: the SDK's own region",
+        like(
+            REGION,
+            field(
+                "regions",
+                Kind::Texts { check: check::region, alone: false, max: LIST_MAX },
+                "a list of regions such as [\"eu-central-1\"]",
+                "default: the SDK's own region",
+            ),
         ),
         field("tags", Kind::TagSets { may_be_empty: false }, SELECTOR, "all must match"),
         field("exclude_tags", Kind::TagSets { may_be_empty: true }, SELECTOR, "any leaves an instance out"),
-        field(
-            "instances",
-            Kind::Texts { check: check::instance_id, alone: false, max: LIST_MAX },
-            "a list of ids such as [\"i-0123456789abcdef0\"]",
-            "as well as, or instead of, tags",
+        like(
+            INSTANCE,
+            field(
+                "instances",
+                Kind::Texts { check: check::instance_id, alone: false, max: LIST_MAX },
+                "a list of ids such as [\"i-0123456789abcdef0\"]",
+                "as well as, or instead of, tags",
+            ),
         ),
         with(
             "false",
@@ -109,6 +131,7 @@ static SELECT: Table = Table {
 };
 
 static CONSISTENCY: Table = Table {
+    some: &[],
     fields: &[
         with(
             "reboot",
@@ -132,6 +155,7 @@ static CONSISTENCY: Table = Table {
 };
 
 static ROLLOUT: Table = Table {
+    some: &[],
     fields: &[
         with(
             "1",
@@ -179,6 +203,7 @@ const fn keep(key: &'static str, doc: &'static str) -> Field {
 }
 
 static KEEP: Table = Table {
+    some: &["last", "within", "hourly", "daily", "weekly", "monthly", "yearly"],
     fields: &[
         keep("last", "the newest this many"),
         field(

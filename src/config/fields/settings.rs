@@ -1,6 +1,6 @@
 //! The keys of stillframe.toml.
 
-use super::{DURATION, Table, field, required, section, with};
+use super::{DURATION, Table, field, like, required, section, with};
 use crate::config::check;
 use crate::config::kind::Kind;
 use crate::domain::plan::Seconds;
@@ -10,6 +10,7 @@ const DRAIN_MAX: Seconds = 3600;
 
 /// stillframe.toml.
 pub static SETTINGS: Table = Table {
+    some: &[],
     fields: &[
         section("daemon", &DAEMON, "this installation"),
         section("cloud", &CLOUD, "where the instances are"),
@@ -20,20 +21,27 @@ pub static SETTINGS: Table = Table {
 };
 
 static DAEMON: Table = Table {
+    some: &[],
     fields: &[
-        required(
-            "name",
-            Kind::Text(check::daemon_name),
-            "1 to 20 of a-z, 0-9 and `-`, such as \"prod\"",
-            "the ownership boundary: only images that bear it are ever touched",
+        like(
+            "^[a-z0-9-]{1,20}$",
+            required(
+                "name",
+                Kind::Text(check::daemon_name),
+                "1 to 20 of a-z, 0-9 and `-`, such as \"prod\"",
+                "the ownership boundary: only images that bear it are ever touched",
+            ),
         ),
         with(
             "/var/lib/stillframe",
-            field(
-                "state_dir",
-                Kind::Text(check::directory),
-                "a directory such as \"/var/lib/stillframe\"",
-                "holds the journal; if relative, beside this file",
+            like(
+                "^[^~]",
+                field(
+                    "state_dir",
+                    Kind::Text(check::directory),
+                    "a directory such as \"/var/lib/stillframe\"",
+                    "holds the journal; if relative, beside this file",
+                ),
             ),
         ),
         with(
@@ -45,16 +53,20 @@ static DAEMON: Table = Table {
                 "how long a stop waits for what is under way",
             ),
         ),
-        field(
-            "instance",
-            Kind::Text(check::own_instance),
-            "the id of an instance, or \"none\"",
-            "which machine this is, where it cannot find out",
+        like(
+            "^(none|i-([0-9a-f]{8}|[0-9a-f]{17}))$",
+            field(
+                "instance",
+                Kind::Text(check::own_instance),
+                "the id of an instance, or \"none\"",
+                "which machine this is, where it cannot find out",
+            ),
         ),
     ],
 };
 
 static CLOUD: Table = Table {
+    some: &[],
     fields: &[
         with(
             "aws",
@@ -78,6 +90,7 @@ static CLOUD: Table = Table {
 };
 
 static LOG: Table = Table {
+    some: &[],
     fields: &[
         field(
             "format",
@@ -98,37 +111,51 @@ static LOG: Table = Table {
 };
 
 static HTTP: Table = Table {
+    some: &[],
     fields: &[with(
         "127.0.0.1:8484",
-        field(
-            "listen",
-            Kind::Text(check::listen),
-            "an IP address and a port, such as \"127.0.0.1:8484\"",
-            "where the status page is served",
+        like(
+            "^[0-9.]+:[0-9]{1,5}$|^\\[[0-9A-Fa-f:.%]+\\]:[0-9]{1,5}$",
+            field(
+                "listen",
+                Kind::Text(check::listen),
+                "an IP address and a port, such as \"127.0.0.1:8484\"",
+                "where the status page is served",
+            ),
         ),
     )],
 };
 
 /// `[accounts.NAME]`.
 pub static ACCOUNT: Table = Table {
+    some: &[],
     fields: &[
-        required(
-            "id",
-            Kind::Text(check::account_id),
-            "twelve digits in quotes, such as \"222222222222\"",
-            "the account",
+        like(
+            "^[0-9]{12}$",
+            required(
+                "id",
+                Kind::Text(check::account_id),
+                "twelve digits in quotes, such as \"222222222222\"",
+                "the account",
+            ),
         ),
-        required(
-            "role_arn",
-            Kind::Text(check::role_arn),
-            "a role's ARN, such as \"arn:aws:iam::222222222222:role/stillframe\"",
-            "the role to assume there",
+        like(
+            "^arn:aws(-cn|-us-gov)?:iam::[0-9]{12}:role/",
+            required(
+                "role_arn",
+                Kind::Text(check::role_arn),
+                "a role's ARN, such as \"arn:aws:iam::222222222222:role/stillframe\"",
+                "the role to assume there",
+            ),
         ),
-        field(
-            "external_id",
-            Kind::Secret(check::external_id),
-            "2 to 1224 of A-Z, a-z, 0-9 and _+=,.@:/-",
-            "what the role asks for; never shown",
+        like(
+            "^[A-Za-z0-9_+=,.@:/-]{2,1224}$",
+            field(
+                "external_id",
+                Kind::Secret(check::external_id),
+                "2 to 1224 of A-Z, a-z, 0-9 and _+=,.@:/-",
+                "what the role asks for; never shown",
+            ),
         ),
     ],
 };

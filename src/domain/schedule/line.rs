@@ -5,8 +5,9 @@
 
 use chrono::{DateTime, Datelike, Days, NaiveDate, Offset, TimeZone};
 use chrono_tz::Tz;
-use croner::parser::{CronParser, Year};
 use croner::{CronPattern, Weekday};
+
+use super::syntax::{self, BadLine};
 
 /// How far ahead a line is searched, in days: 29 February on a given weekday can be 40 years away across 2100.
 const SEARCH_DAYS: u64 = 41 * 366;
@@ -42,46 +43,23 @@ enum Offsets {
 
 impl Line {
     /// Parses `line`, and makes sure that it ever fires.
-    pub(super) fn parse(line: &str, zone: Tz) -> Result<Self, String> {
-        let fields: Vec<&str> = line.split_whitespace().collect();
-        if line.trim_start().starts_with('@') {
-            return Err(format!("`{line}` is a nickname: write it as five fields, such as `30 2 * * *`"));
-        }
-        let times = match fields.len() {
-            5 => &fields[..2],
-            6 => &fields[..3],
-            n => {
-                return Err(format!(
-                    "`{line}` has {n} field{}: expected five (minute hour day month weekday) or six (second first)",
-                    if n == 1 { "" } else { "s" }
-                ));
-            }
-        };
-        for field in &fields {
-            if field.split(',').any(str::is_empty) {
-                return Err(format!("`{line}`: the list `{field}` has an empty item"));
-            }
-        }
-        if let Some(field) = times.iter().find(|f| f.contains(|c: char| !c.is_ascii_digit() && !"*,-/".contains(c))) {
-            return Err(format!("`{line}`: `{field}` is not a time: expected numbers, `*`, `,`, `-` and `/`"));
-        }
-        let cron = CronParser::builder()
-            .year(Year::Disallowed)
-            .build()
-            .parse(line)
-            .map_err(|e| format!("`{line}` is not a cron line: {e}"))?;
+    pub(super) fn parse(line: &str, zone: Tz) -> Result<Self, BadLine> {
+        let cron = syntax::parse(line)?;
+        let fields = syntax::fields(line);
         let values = |field: &croner::CronComponent| field.values().into_iter().map(i64::from).collect();
+        // All but day, month and weekday.
+        let times = &fields[..fields.len() - 3];
         let parsed = Self {
             hours: values(&cron.pattern.hours),
             minutes: values(&cron.pattern.minutes),
             seconds: values(&cron.pattern.seconds),
-            fixed: times.iter().all(|f| f.chars().all(|c| c.is_ascii_digit() || c == ',')),
+            fixed: times.iter().all(|(f, _)| f.chars().all(|c| c.is_ascii_digit() || c == ',')),
             days: cron.pattern,
             zone,
         };
         let somewhere = Self { zone: Tz::UTC, ..parsed.clone() };
         if somewhere.next_after(CHECK_FROM).is_none() {
-            return Err(format!("`{line}` never fires: no such date exists"));
+            return Err(syntax::never(line, &parsed.days.days.values(), &parsed.days.months.values()));
         }
         Ok(parsed)
     }
