@@ -1,7 +1,13 @@
 //! The service manager's protocol (sd_notify): what systemd is told, if it listens.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::env;
+use std::ffi::OsStr;
+use std::fmt::Write as _;
 use std::io;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
 use sd_notify::NotifyState;
@@ -12,18 +18,25 @@ use crate::engine::host::Host;
 const GRACE: Duration = Duration::from_secs(10);
 
 /// The service manager, or nobody: without `NOTIFY_SOCKET` nothing is sent.
+///
+/// The socket is our own, since the crate's waits while it is full: whoever does not listen must not hold the engine.
 pub struct Manager {
+    socket: Option<UnixDatagram>,
     /// Whether it wants to hear that we are alive (`WATCHDOG_USEC`).
     watched: bool,
     said: RefCell<String>,
-    deaf: RefCell<bool>,
+    deaf: Cell<bool>,
 }
 
 impl Manager {
     /// As this process's environment says.
     #[must_use]
     pub fn from_env() -> Self {
-        Self { watched: sd_notify::watchdog_enabled().is_some(), said: RefCell::default(), deaf: RefCell::default() }
+        let socket = env::var_os("NOTIFY_SOCKET").and_then(|path| {
+            connect(&path).inspect_err(unheard).ok() // we run as well without it
+        });
+        let watched = sd_notify::watchdog_enabled().is_some();
+        Self { socket, watched, said: RefCell::default(), deaf: Cell::default() }
     }
 
     /// A new configuration is being read; [`Host::ready`] ends it.
@@ -43,15 +56,35 @@ impl Manager {
     }
 
     fn send(&self, states: &[NotifyState<'_>]) {
-        let sent = sd_notify::notify(states);
-        let was_deaf = self.deaf.replace(sent.is_err());
-        if let Err(e) = sent
-            && !was_deaf
-            && e.kind() != io::ErrorKind::WouldBlock
+        let Some(socket) = &self.socket else { return };
+        let text = states.iter().fold(String::new(), |mut text, state| {
+            let _ = writeln!(text, "{state}"); // a text takes all
+            text
+        });
+        let sent = socket.send(text.as_bytes());
+        if let Err(e) = &sent
+            && !self.deaf.get()
         {
-            tracing::warn!(event = "notify.failed", reason = %e, "the service manager cannot be told how we are");
+            unheard(e);
         }
+        self.deaf.set(sent.is_err());
     }
+}
+
+/// A socket to the service manager that never waits: a path, or with `@` an abstract name.
+fn connect(path: &OsStr) -> io::Result<UnixDatagram> {
+    let address = match path.as_bytes().strip_prefix(b"@") {
+        Some(name) => SocketAddr::from_abstract_name(name)?,
+        None => SocketAddr::from_pathname(path)?,
+    };
+    let socket = UnixDatagram::unbound()?;
+    socket.connect_addr(&address)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+fn unheard(e: &io::Error) {
+    tracing::warn!(event = "notify.failed", reason = %e, "the service manager cannot be told how this daemon is");
 }
 
 impl Host for Manager {

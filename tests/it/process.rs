@@ -16,6 +16,8 @@ mod stubborn;
 mod unhealthy;
 mod wire;
 
+use crate::support::site::REGION;
+
 /// A plan for the instances tagged Backup=nightly whose schedule never comes due by itself; `[rollout]` goes on in
 /// `more`.
 fn plan(max_in_flight: u32, more: &str) -> String {
@@ -25,7 +27,7 @@ fn plan(max_in_flight: u32, more: &str) -> String {
 /// The same with a schedule.
 fn plan_at(cron: &str, max_in_flight: u32, more: &str) -> String {
     format!(
-        "schedule.cron = \"{cron}\"\nselect.tags = {{ Backup = \"nightly\" }}\nkeep.last = 2\n\
+        "schedule.cron = \"{cron}\"\nselect.tags = {{ Backup = \"nightly\" }}\nselect.regions = [\"{REGION}\"]\nkeep.last = 2\n\
          tags = {{ Team = \"web\" }}\n[rollout]\nsettle = \"1s\"\nmax_in_flight = {max_in_flight}\n{more}\n"
     )
 }

@@ -1,7 +1,8 @@
 //! What the service manager is told: READY, STATUS, RELOADING, STOPPING, and that the engine is alive.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read as _;
+use std::os::unix::net::UnixDatagram;
 use std::process::Command;
 use std::time::Duration;
 
@@ -64,6 +65,26 @@ fn without_a_watchdog_nobody_is_fed() {
 }
 
 #[test]
+fn a_manager_that_does_not_listen_holds_nobody() {
+    let door = Door::open(&fleet(1, 0));
+    // Its socket takes a few messages, and nobody ever reads them.
+    let (_manager, site) = Manager::of(Site::new(door.env()), Some(Duration::from_secs(30)));
+    let full = fs::read_to_string("/proc/sys/net/unix/max_dgram_qlen").expect("the length of the queue");
+    site.plan("nightly", &plan(1, ""));
+    let mut daemon = site.spawn(&["run"]);
+    daemon.logged("config.applied");
+    let path = site.path("notify");
+    let sender = UnixDatagram::unbound().expect("a socket");
+    sender.set_nonblocking(true).expect("set");
+    until(&format!("a queue of {} that is full", full.trim()), || sender.send_to(b"X=1\n", &path).err());
+    site.run(&["backup", "nightly"]).expect(0);
+    let said = daemon.logged("notify.failed");
+    assert_eq!(said["level"], "WARN");
+    daemon.terminate();
+    daemon.wait().expect(0);
+}
+
+#[test]
 fn a_hung_engine_is_not_fed() {
     let (mut manager, site) = Manager::of(Site::new(Vec::new()), Some(Duration::from_secs(1)));
     site.settings(
@@ -78,7 +99,7 @@ fn a_hung_engine_is_not_fed() {
     // The simulated world is written to this name first: a pipe that nobody reads holds the engine in the middle of a
     // call, as a file system that hangs does.
     let pipe = site.state().join("world.json.new");
-    let _ = std::fs::remove_file(&pipe);
+    let _ = fs::remove_file(&pipe);
     assert!(Command::new("mkfifo").arg(&pipe).status().expect("mkfifo is there").success());
     #[allow(clippy::disallowed_methods)] // another process is watched: there is only real time
     let silent = |manager: &mut Manager| {
@@ -92,7 +113,7 @@ fn a_hung_engine_is_not_fed() {
     // Somebody reads: it was the engine that hung, and it goes on.
     let mut world = String::new();
     let mut reader = File::open(&pipe).expect("opened");
-    std::fs::remove_file(&pipe).expect("the next one is a file again");
+    fs::remove_file(&pipe).expect("the next one is a file again");
     reader.read_to_string(&mut world).expect("what it wrote");
     assert!(world.starts_with('{'), "{world}");
     manager.hears_times("WATCHDOG=1", 3);

@@ -148,7 +148,8 @@ async fn what_cannot_be_read_is_said() {
     assert!(!first.ok());
     let text = first.text(Paint(false));
     assert!(
-        text.contains("NOT KNOWN: eu-central-1: cannot list the instances") && text.contains("not authorized"),
+        text.contains("NOT KNOWN: eu-central-1: cannot list the instances")
+            && text.contains("may not perform ec2:DescribeInstances"),
         "{text}"
     );
     assert!(text.contains("retention, if it ran at"), "its images were read: {text}");
