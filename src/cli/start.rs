@@ -75,6 +75,9 @@ pub fn reader(state_dir: &Path) -> Result<Option<SqliteJournal>, String> {
     match path.try_exists() {
         Ok(true) => SqliteJournal::read_only(state_dir).map(Some).map_err(|e| e.to_string()),
         Ok(false) => Ok(None),
+        Err(_) if state_dir.is_file() => {
+            Err(format!("the state directory {} is a file: set daemon.state_dir", state_dir.display()))
+        }
         Err(e) => Err(format!(
             "cannot look for the journal {}: {e}; run this command as the user that runs stillframe, or as root",
             path.display()
@@ -188,6 +191,7 @@ pub async fn open(
         listener,
     ));
     shared.rebuild.set(known);
+    shared.took_over.set(take_over);
     Ok(Opened { shared, journal, lock, probe: probe.map(|probe| (probe, file)) })
 }
 
