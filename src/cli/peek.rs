@@ -37,6 +37,9 @@ pub fn journal(settings: &Settings) -> Result<Option<SqliteJournal>, String> {
     match path.try_exists() {
         Ok(false) => Ok(None),
         Ok(true) => SqliteJournal::read_only(dir).map(Some).map_err(|e| e.to_string()),
+        Err(_) if dir.is_file() => {
+            Err(format!("the state directory {} is a file: set daemon.state_dir", dir.display()))
+        }
         Err(e) => Err(format!(
             "cannot look for the journal {}: {e}; run this command as the user that runs stillframe, or as root",
             path.display()

@@ -169,6 +169,7 @@ pub async fn open(
         listener,
     ));
     shared.rebuild.set(known);
+    shared.took_over.set(take_over);
     Ok(Opened { shared, journal, lock, probe: probe.map(|probe| (probe, file)) })
 }
 

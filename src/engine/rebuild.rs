@@ -58,6 +58,9 @@ struct Known {
 /// # Errors
 /// The journal's.
 pub(super) async fn pending(shared: &Shared) -> Answer<bool> {
+    if shared.took_over.get() {
+        return Ok(true); // it may have a journal of its own already, of runs that were barred
+    }
     let reader = shared.journal.reader();
     let Some(started) = reader.newest_of("", Kind::DaemonStarted.as_str()).await? else {
         return Ok(shared.rebuild.get());
@@ -69,7 +72,11 @@ pub(super) async fn pending(shared: &Shared) -> Answer<bool> {
 
 /// Holds all plans, and rebuilds beside the engine's loop until each may go on.
 pub(super) fn begin(shared: &Rc<Shared>, scheduled: &BTreeMap<String, Scheduled>, attempt: u32) {
-    let why = "the journal is lost; it is being rebuilt from the tags of the images in AWS";
+    let why = if shared.took_over.get() {
+        "taken over; the journal is completed from the tags of the images in AWS"
+    } else {
+        "the journal is lost; it is being rebuilt from the tags of the images in AWS"
+    };
     tracing::warn!(event = "journal.rebuilding", reason = why, "nothing is begun until that is done");
     shared.unproven.borrow_mut().all = Some(why.to_owned());
     let known = scheduled.values().map(|s| Known {
@@ -131,8 +138,8 @@ impl Rebuild {
         }
         let Counts { images, occurrences, going_on, down, missed } = self.counts;
         let reason = format!(
-            "{occurrences} occurrences from {images} images; {going_on} of them go on, {down} instances count as down, \
-             {missed} later occurrences are recorded as missed"
+            "occurrences: {occurrences}, from images: {images}; of these going on: {going_on}; instances that count as down: \
+             {down}; later occurrences recorded as missed: {missed}"
         );
         let orphans: Vec<String> = self.orphans.iter().map(ToString::to_string).collect();
         if !orphans.is_empty() {
@@ -301,6 +308,9 @@ impl Rebuild {
         // Later ones made no image. Whether they did anything is not known, so they are not run.
         let due = known.timetable.due(known.since, *newest);
         for due in due.missed.into_iter().map(|miss| miss.due).chain(due.run) {
+            if self.shared.journal.reader().occurrence(&known.plan.name, due).await.is_ok_and(|row| row.is_some()) {
+                continue; // decided by this journal
+            }
             let why = "it left no image, and the journal was lost: it is not run again";
             let missed = self.occurrence(known, due, Decision::Miss, why);
             let stored = self.write(&missed).await?;

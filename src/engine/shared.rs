@@ -77,6 +77,8 @@ pub struct Shared {
     pub barred: RefCell<Option<String>>,
     /// Whether a journal without a past has lost it: it is rebuilt before anything is decided.
     pub rebuild: Cell<bool>,
+    /// Whether a person took over at this start: what earlier installations have made is added to the journal.
+    pub took_over: Cell<bool>,
     /// What may not be decided yet, since the rebuild has not looked at it.
     pub unproven: RefCell<Unproven>,
     listener: Listener,
@@ -119,6 +121,7 @@ impl Shared {
             calls: RefCell::default(),
             barred: RefCell::default(),
             rebuild: Cell::new(false),
+            took_over: Cell::new(false),
             unproven: RefCell::default(),
             listener,
             sick: Cell::new(false),

@@ -84,6 +84,10 @@ fn own(class: Class, code: &str, message: String) -> Fault {
 }
 
 fn not_sent(mut causes: String) -> Fault {
+    // The list of providers that were asked names none that would help.
+    if let Some(at) = causes.find(". Attempted:") {
+        causes.truncate(at);
+    }
     if let Some((cut, _)) = causes.char_indices().nth(CAUSES_CHARS_MAX) {
         causes.truncate(cut);
     }

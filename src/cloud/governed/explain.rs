@@ -18,6 +18,7 @@ pub(super) fn explain(api: Api, place: &Place, clock_off: Option<&str>, fault: F
         ),
         // Never sent: the SDK's own words say what to do.
         (Class::Credentials, "Credentials") => return fault,
+        (Class::NeverSent, "Connection") => format!("{} (region {})", fault.message, place.region),
         (Class::Credentials | Class::Expired, code) => {
             let advice = clock_off.map_or_else(|| credentials(code, &place.region, &fault.message), str::to_owned);
             format!("{}; {advice}", own_words(&fault.message))

@@ -57,8 +57,8 @@ fn missing_credentials_are_named() {
 fn a_region_that_is_not_enabled_fails_alone() {
     let door = Door::open(&fleet(1, 0));
     let site = Site::new(door.env());
-    let regions = "select.regions = [\"eu-central-1\", \"us-east-1\"]\nselect.tags";
-    site.plan("nightly", &plan(1, "").replace("select.tags", regions));
+    let regions = "[\"eu-central-1\", \"us-east-1\"]";
+    site.plan("nightly", &plan(1, "").replace("[\"eu-central-1\"]", regions));
     let ended = site.run(&["backup", "nightly", "--json"]).expect(1);
     let document = ended.document();
     assert_eq!((&document["outcome"], &document["targets"][0]["outcome"]), (&"failed".into(), &"done".into()));

@@ -137,7 +137,12 @@ fn with_the_journal_gone_what_is_pending_is_gone_on_with() {
     }
     let mut daemon = site.spawn(&["run"]);
     let rebuilt = daemon.logged("journal.rebuilt");
-    assert!(rebuilt["reason"].as_str().is_some_and(|why| why.contains("1 occurrences from 1 images")), "{rebuilt}");
+    assert!(
+        rebuilt["reason"]
+            .as_str()
+            .is_some_and(|why| why.contains("occurrences: 1, from images: 1; of these going on: 1")),
+        "{rebuilt}"
+    );
     door.complete();
     daemon.logged("run.finished");
     daemon.terminate();
@@ -154,19 +159,24 @@ fn with_the_whole_state_directory_gone_a_person_takes_over_and_it_is_rebuilt() {
     let barred = site.run(&["backup", "nightly"]).expect(1);
     assert!(barred.stderr.contains("run --take-over"), "{}", barred.stderr);
     assert_eq!(door.reboots(&instance(0)), 1);
-    let mut daemon = site.spawn(&["run", "--take-over"]);
     // This installation has a journal of its own already, of a run that was barred.
-    daemon.logged("config.applied");
+    let mut daemon = site.spawn(&["run", "--take-over"]);
+    daemon.logged("journal.rebuilt");
     site.run(&["backup", "nightly"]).expect(0);
     daemon.terminate();
     daemon.wait().expect(0);
+    let outcomes = || site.history().iter().map(|run| run["outcome"].clone()).collect::<Vec<_>>();
+    assert_eq!(outcomes(), ["done", "failed", "done"], "what was proven, the barred one, the new one");
 
+    // The same at once, and an ordinary start after it.
     fs::remove_dir_all(site.state()).expect("removed");
     let mut daemon = site.spawn(&["run", "--take-over"]);
     daemon.logged("journal.rebuilt");
     daemon.terminate();
     daemon.wait().expect(0);
-    assert_eq!(site.history().len(), 2);
+    assert_eq!(outcomes(), ["done", "done"]);
+    let again = site.run(&["backup", "nightly"]).expect(0);
+    assert!(of_event(&again.log(), "journal.rebuilding").is_empty(), "{}", again.stderr);
 }
 
 #[test]
