@@ -12,7 +12,7 @@ use crate::journal::{Answer, Reader, Request};
 
 /// The tail of the query for alarms that nothing has ended: neither the step itself, nor what it was about. Trying a
 /// removal again and failing again is no end.
-const ALARMS: &str = "AS n WHERE kind = 'step.needs_person' AND NOT EXISTS (SELECT 1 FROM event m WHERE
+pub(super) const ALARMS: &str = "AS n WHERE kind = 'step.needs_person' AND NOT EXISTS (SELECT 1 FROM event m WHERE
     m.subject = n.subject AND m.step = n.step AND m.kind = 'step.needs_person' AND m.seq > n.seq)
     AND NOT EXISTS (SELECT 1 FROM event d WHERE d.subject = n.subject AND d.step = n.step AND d.seq > n.seq
     AND d.kind IN ('step.done', 'step.observed'))

@@ -216,6 +216,16 @@ async fn what_is_open_is_found_without_looking_at_all_events() {
     for (sql, inner) in [
         (tail(OPEN_NEEDS), vec![("d", "subject=? AND step=?"), ("m", "subject=? AND step=?")]),
         (tail(OPEN_SLOTS), vec![("f", "run=? AND subject=?")]),
+        (
+            tail(super::read::ALARMS),
+            vec![
+                ("m", "subject=? AND step=?"),
+                ("d", "subject=? AND step=?"),
+                ("t", "run=? AND subject=?"),
+                ("f", "run=? AND subject=?"),
+                ("s", "subject=? AND step=?"),
+            ],
+        ),
         (PRUNE.to_owned(), vec![("f", "run=?"), ("f", "run=? AND subject=?"), ("d", "subject=? AND step=?")]),
     ] {
         let plan = query_plan(&journal, &sql);
@@ -223,7 +233,7 @@ async fn what_is_open_is_found_without_looking_at_all_events() {
             let found = plan.iter().any(|line| line.starts_with(&format!("SEARCH {alias} USING")) && line.contains(by));
             assert!(found, "{alias} by {by}: {plan:#?}");
         }
-        for alias in ["d", "f", "m"] {
+        for alias in ["d", "f", "m", "s"] {
             let all = plan.iter().filter(|line| line.split(' ').nth(1) == Some(alias));
             for line in all {
                 let narrow = line.contains("subject=?") || line.contains("run=?");

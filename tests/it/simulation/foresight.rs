@@ -280,8 +280,13 @@ async fn the_status_tells_what_is_going_on_and_who_must_look() {
     let busy = status(&rig, true).await;
     assert!(busy.ok(), "{busy:#?}");
     golden("status_running", &busy.text(Paint(false)), &busy.json());
+    let notes = |foreseen: PreviewDocument| foreseen.plans[0].notes.join("; ");
+    let held = notes(preview(&rig, None).await);
+    assert!(held.contains("web@20260302T024000Z is not done with its targets yet"), "{held}");
     rig.run(mins(10)).await;
     rig.crash();
+    let halts = notes(preview(&rig, None).await);
+    assert_eq!(halts, format!("nothing of it is rebooted until {} is back in service", id(1)));
     let halted = status(&rig, false).await;
     assert!(!halted.ok());
     golden("status_halted", &halted.text(Paint(false)), &halted.json());
@@ -293,6 +298,7 @@ async fn the_status_tells_what_is_going_on_and_who_must_look() {
     let healed = status(&rig, false).await;
     let alarms: Vec<_> = healed.needs_person.iter().filter(|need| need.subject.is_some()).collect();
     assert!(alarms.is_empty(), "{alarms:#?}");
+    assert_eq!(notes(preview(&rig, None).await), "");
     assert!(healed.daemon.stopped.is_some());
     assert_eq!(healed.needs_person.len(), 1, "its newest run has failed: {:#?}", healed.needs_person);
 }
