@@ -16,6 +16,7 @@ use crate::config::{Backend, DaemonInstance, Loaded, LogFormat, Settings};
 use crate::domain::machine::OwnMachine;
 use crate::engine::installation::{self, InstallationFile, Verdict};
 use crate::engine::machine::MachineProbe;
+use crate::engine::ownership;
 use crate::engine::shared::{Listener, Shared};
 use crate::journal::sqlite::{FILE as JOURNAL, SqliteJournal};
 use crate::report::format::{self, Format};
@@ -67,6 +68,7 @@ pub fn lock(state_dir: &Path) -> Result<Option<File>, String> {
     let path = state_dir.join(LOCK);
     let oops = |e: std::io::Error| format!("cannot lock {}: {e}", path.display());
     let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(oops)?;
+    ownership::give(&path);
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(std::fs::TryLockError::WouldBlock) => Ok(None),
@@ -140,6 +142,9 @@ pub async fn open(
     }
     let journal = Rc::new(SqliteJournal::open(&dir).map_err(|e| e.to_string())?);
     let cloud = cloud(config_dir, settings, clock).await?;
+    for end in ["", "-wal", "-shm"] {
+        ownership::give(&dir.join(format!("{JOURNAL}{end}")));
+    }
     let shared = Rc::new(Shared::new(
         clock,
         cloud,
