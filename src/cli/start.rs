@@ -17,6 +17,7 @@ use crate::config::{Backend, DaemonInstance, Loaded, LogFormat, Settings};
 use crate::domain::machine::OwnMachine;
 use crate::engine::installation::{self, InstallationFile, Verdict};
 use crate::engine::machine::MachineProbe;
+use crate::engine::ownership;
 use crate::engine::shared::{Listener, Shared};
 use crate::journal::sqlite::{FILE as JOURNAL, Replaced, SqliteJournal};
 use crate::report::format::{self, Format};
@@ -81,6 +82,7 @@ pub fn lock(state_dir: &Path) -> Result<Option<File>, String> {
         _ => format!("cannot open the lock {}: {e}; {WRITABLE}", path.display()),
     };
     let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(oops)?;
+    ownership::give(&path);
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(std::fs::TryLockError::WouldBlock) => Ok(None),
@@ -158,6 +160,9 @@ pub async fn open(
     }
     let journal = Rc::new(journal);
     let cloud = cloud(config_dir, settings, clock, SimCloud::open).await?;
+    for end in ["", "-wal", "-shm"] {
+        ownership::give(&dir.join(format!("{JOURNAL}{end}")));
+    }
     let shared = Rc::new(Shared::new(
         clock,
         cloud,

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::ownership;
 use crate::domain::machine::OwnMachine;
 
 /// The file's name in `daemon.state_dir`.
@@ -250,6 +251,7 @@ fn write(path: &Path, content: &Installation) -> Result<(), String> {
         serde_json::to_writer_pretty(&mut file, content)?;
         file.write_all(b"\n")?;
         file.sync_all()?;
+        ownership::give(&beside);
         fs::rename(&beside, path)?;
         path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
     };

@@ -10,6 +10,7 @@ pub mod host;
 pub mod installation;
 pub mod machine;
 pub mod observe;
+pub mod ownership;
 pub mod plans;
 mod rebuild;
 mod recover;

@@ -1,10 +1,13 @@
 //! What `make install` puts where, and what systemd thinks of the unit.
 
 use std::fs;
+use std::os::unix::fs::{MetadataExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use crate::support::child::binary;
+use crate::support::child::{binary, until};
+use crate::support::site::Site;
+use crate::support::world::{Door, fleet};
 
 /// The whole tree below `dir`, sorted.
 fn tree(dir: &Path) -> Vec<PathBuf> {
@@ -66,8 +69,9 @@ fn the_unit_says_what_the_daemon_needs() {
     let program = root.path().join("usr/bin/stillframe");
     for line in [
         "Type=notify".to_owned(),
-        format!("ExecStartPre={} check", program.display()),
+        format!("ExecStartPre=-{} check", program.display()),
         format!("ExecStart={} run", program.display()),
+        format!("ExecReload={} check", program.display()),
         "ExecReload=/bin/kill -HUP $MAINPID".to_owned(),
         "StateDirectory=stillframe".to_owned(),
         "RestartPreventExitStatus=2".to_owned(),
@@ -118,5 +122,33 @@ fn the_user_and_the_directories_are_made() {
     let directories = fs::read_to_string(conf("tmpfiles.d")).expect("read");
     for dir in ["/etc/stillframe ", "/etc/stillframe/plans.d ", "/var/lib/stillframe "] {
         assert!(directories.contains(&format!("d {dir}")), "{directories}");
+    }
+}
+
+/// Root may run a `backup` before the service has ever started; the service's user must be able to go on with it.
+#[test]
+fn what_a_backup_leaves_belongs_to_the_owner_of_the_state_directory() {
+    let door = Door::open(&fleet(1, 0));
+    let site = Site::new(door.env());
+    site.plan(
+        "nightly",
+        "schedule.cron = \"0 0 1 1 *\"\nselect.tags.Backup = \"nightly\"\nkeep.last = 2\nrollout.settle = \"1s\"\n",
+    );
+    fs::create_dir(site.state()).expect("made");
+    let me = fs::metadata(site.state()).expect("there").uid();
+    // Who is not root makes what is his own, and can give nothing away.
+    let owner = if me == 0 { 4242 } else { me };
+    chown(site.state(), Some(owner), None).expect("root may, others change nothing");
+    let mut backup = site.spawn(&["backup", "nightly"]);
+    let owners = || -> Vec<(PathBuf, u32)> {
+        tree(&site.state()).into_iter().filter_map(|p| Some((p.clone(), fs::metadata(&p).ok()?.uid()))).collect()
+    };
+    // While it works: the files of the write-ahead log are there too.
+    until("its call", || door.calls("CreateImage").pop());
+    let (during, ended) = (owners(), backup.ended());
+    backup.wait().expect(0);
+    assert!(ended || during.iter().any(|(path, _)| path.ends_with("journal.sqlite-wal")), "{during:?}");
+    for (path, uid) in during.into_iter().chain(owners()) {
+        assert_eq!(uid, owner, "{}", path.display());
     }
 }
