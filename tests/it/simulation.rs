@@ -2,6 +2,7 @@
 //! what goes wrong, what must have come of it. `promises` is checked at the end of every one.
 
 mod again;
+mod clocks;
 mod crash;
 mod downtime;
 mod faults;
