@@ -4,8 +4,11 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
+use crate::clock::Clock;
 use crate::domain::event::Event;
 use crate::domain::place::Subject;
 use crate::domain::saga::RunState;
@@ -20,13 +23,29 @@ pub struct ActiveRun {
     bells: RefCell<BTreeMap<Subject, Rc<Notify>>>,
     /// Why nothing more may be rebooted in it: it lay still for too long.
     pub late: RefCell<Option<String>>,
+    /// When this process took it up, by both clocks.
+    taken_up: (DateTime<Utc>, Instant),
 }
 
 impl ActiveRun {
     /// A run with what is known of it.
     #[must_use]
-    pub fn new(plan: &str, state: RunState) -> Self {
-        Self { plan: plan.to_owned(), state: RefCell::new(state), bells: RefCell::default(), late: RefCell::default() }
+    pub fn new(plan: &str, state: RunState, clock: Clock) -> Self {
+        Self {
+            plan: plan.to_owned(),
+            state: RefCell::new(state),
+            bells: RefCell::default(),
+            late: RefCell::default(),
+            taken_up: (clock.now(), clock.instant()),
+        }
+    }
+
+    /// How much further the wall clock went than this process: the machine slept, or the clock was set forward.
+    #[must_use]
+    pub fn slept(&self, clock: Clock) -> TimeDelta {
+        let (wall, own) = self.taken_up;
+        let awake = TimeDelta::from_std(clock.instant() - own).unwrap_or(TimeDelta::MAX);
+        clock.now() - wall - awake
     }
 
     /// The bell of one target.

@@ -135,15 +135,7 @@ async fn gap(shared: &Shared, plan: &Plan, occurrence: &Occurrence, events: &[Ev
     let last = begun.map_or(occurrence.decided_at, |e| e.at);
     let stopped = shared.journal.reader().newest_of("", Kind::DaemonStopped.as_str()).await?;
     let last = stopped.map_or(last, |event| last.max(event.at));
-    let catch_up = match occurrence.trigger {
-        Trigger::Schedule => plan.schedule.catch_up.unwrap_or(0).max(ON_TIME),
-        Trigger::Manual => ON_TIME,
-    };
-    // A run in good health writes nothing while it waits for an instance to come back: its own, or another plan's.
-    let others = shared.plans.borrow().values().map(|p| p.rollout.healthy_within).max().unwrap_or_default();
-    let within = plan.rollout.healthy_within.max(others);
-    let allowed = catch_up.max(within.saturating_add(LONGEST.as_secs()));
-    let allowed = TimeDelta::seconds(i64::try_from(allowed).unwrap_or(i64::MAX / 1000));
+    let allowed = still_at_most(shared, plan, occurrence);
     let now = shared.clock.now();
     Ok((now - last > allowed).then(|| {
         format!(
@@ -153,6 +145,19 @@ async fn gap(shared: &Shared, plan: &Plan, occurrence: &Occurrence, events: &[Ev
             allowed.num_seconds()
         )
     }))
+}
+
+/// How long a run may lie still and go on with reboots.
+pub(super) fn still_at_most(shared: &Shared, plan: &Plan, occurrence: &Occurrence) -> TimeDelta {
+    let catch_up = match occurrence.trigger {
+        Trigger::Schedule => plan.schedule.catch_up.unwrap_or(0).max(ON_TIME),
+        Trigger::Manual => ON_TIME,
+    };
+    // A run in good health writes nothing while it waits for an instance to come back: its own, or another plan's.
+    let others = shared.plans.borrow().values().map(|p| p.rollout.healthy_within).max().unwrap_or_default();
+    let within = plan.rollout.healthy_within.max(others);
+    let allowed = catch_up.max(within.saturating_add(LONGEST.as_secs()));
+    TimeDelta::seconds(i64::try_from(allowed).unwrap_or(i64::MAX / 1000))
 }
 
 /// Counts again who is down, and watches those for whom nobody else does.

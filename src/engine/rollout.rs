@@ -10,6 +10,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use serde_json::json;
 
 use super::executor::{self, At};
+use super::recover::still_at_most;
 use super::run::Run;
 use super::shared::{ActiveRun, Shared, Stop};
 use super::steps::{CHAIN, Target};
@@ -136,9 +137,20 @@ pub(super) fn closed(shared: &Shared, active: &ActiveRun, plan: &Plan, occurrenc
     {
         return Some(format!("the plan halts: {} is not back in service since {}", subject.id, rfc3339(down.since)));
     }
-    let window = TimeDelta::seconds(i64::try_from(plan.schedule.window?).unwrap_or(i64::MAX / 1000));
-    (shared.clock.now() - occurrence.due > window)
-        .then(|| format!("the window of {} s after due is over", window.num_seconds()))
+    let now = shared.clock.now();
+    let seconds = |s| TimeDelta::seconds(i64::try_from(s).unwrap_or(i64::MAX / 1000));
+    if let Some(window) = plan.schedule.window.map(seconds).filter(|window| now - occurrence.due > *window) {
+        return Some(format!("the window of {} s after due is over", window.num_seconds()));
+    }
+    // Nobody expects at noon what was begun at night.
+    let slept = active.slept(shared.clock);
+    (slept > still_at_most(shared, plan, occurrence)).then(|| {
+        format!(
+            "this machine slept, or its clock was set forward, for {} s in the middle of the run: nothing more is \
+             rebooted in it",
+            slept.num_seconds()
+        )
+    })
 }
 
 /// Journals the end of a target.

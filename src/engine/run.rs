@@ -48,7 +48,7 @@ impl Run {
     ) -> Self {
         let name: Rc<str> = occurrence.run().into();
         let only = if state.started { state.only.clone() } else { only };
-        let active = Rc::new(ActiveRun::new(&plan.name, state));
+        let active = Rc::new(ActiveRun::new(&plan.name, state, shared.clock));
         shared.runs.borrow_mut().insert(name.to_string(), Rc::clone(&active));
         Self { shared: Rc::clone(shared), active, plan, occurrence: Rc::new(occurrence), name, only }
     }

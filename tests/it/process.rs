@@ -1,6 +1,7 @@
 //! The program as a process: its commands, signals, exit codes, and what they put on the wire.
 
 mod backup;
+mod clock;
 mod crash;
 mod daemon;
 mod exactly_once;

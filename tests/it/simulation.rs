@@ -3,6 +3,7 @@
 
 mod again;
 mod clock;
+mod clocks;
 mod crash;
 mod downtime;
 mod faults;

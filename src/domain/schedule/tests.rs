@@ -1,5 +1,7 @@
 //! Tables: syntax, gaps and overlaps, calendar edges, what is due.
 
+mod zones;
+
 use chrono::{NaiveDateTime, TimeDelta, Timelike};
 
 use super::*;

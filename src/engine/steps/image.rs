@@ -212,13 +212,16 @@ impl Step for MakeImage {
         };
         let mut watch = shared.observer.image(shared, &subject.place, &image);
         let mut alarmed = state.steps.contains_key(PENDING);
-        let alarm_at = since + PENDING_MAX;
+        // What passed before is told by the wall clock; the rest is not, so that setting it forward alarms nobody.
+        let passed = (shared.clock.now() - since).to_std().unwrap_or_default();
+        let alarm_at = shared.clock.instant() + PENDING_MAX.saturating_sub(passed);
         loop {
+            let overdue = shared.clock.sleep(alarm_at.saturating_duration_since(shared.clock.instant()));
             let seen = async {
                 tokio::select! {
                     biased;
                     seen = watch.recv() => Some(seen),
-                    () = shared.clock.sleep_until(alarm_at), if !alarmed => None,
+                    () = overdue, if !alarmed => None,
                 }
             };
             let end = match shared.unless_drained(seen).await? {
