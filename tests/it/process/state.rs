@@ -60,7 +60,7 @@ fn a_lock_that_cannot_be_opened() {
     refused(&site, WRITERS, &["cannot open the lock", "Is a directory"]);
 }
 
-/// A file system of one megabyte, mounted where the state directory is to be; nothing where mounting is not allowed.
+/// A file system of one megabyte, mounted where the state directory is to be; none where mounting is not allowed.
 struct Small(std::path::PathBuf);
 
 impl Small {
@@ -80,14 +80,27 @@ impl Drop for Small {
     }
 }
 
+/// Whoever may not mount runs the same test as the root of a user namespace of its own.
+fn in_a_namespace() {
+    const INSIDE: &str = "STILLFRAME_TEST_INSIDE";
+    const HOW: &str = "this test mounts a small tmpfs: run it as root, or allow user namespaces (unshare -Urm)";
+    assert!(std::env::var_os(INSIDE).is_none(), "mounting failed in a user namespace too; {HOW}");
+    let again = Command::new("unshare")
+        .args(["--user", "--map-root-user", "--mount"])
+        .arg(std::env::current_exe().expect("this program"))
+        .args(["--exact", "process::state::a_full_or_read_only_file_system"])
+        .env(INSIDE, "1")
+        .output()
+        .unwrap_or_else(|e| panic!("unshare cannot be run ({e}); {HOW}"));
+    let said = String::from_utf8_lossy(&[again.stdout, again.stderr].concat()).into_owned();
+    assert!(again.status.success() && said.contains("1 passed"), "{said}\n{HOW}");
+}
+
 #[test]
 fn a_full_or_read_only_file_system() {
     let door = Door::open(&fleet(1, 0));
     let full = site(&door);
-    let Some(_mounted) = Small::mount(&full, "") else {
-        eprintln!("not allowed to mount: a full file system is not tried");
-        return;
-    };
+    let Some(_mounted) = Small::mount(&full, "") else { return in_a_namespace() };
     fs::write(full.state().join("ballast"), vec![0; 2 << 20]).expect_err("it is full");
     refused(&full, WRITERS, &["free space"]);
 
