@@ -38,7 +38,7 @@ pub struct ExplainArgs {
 /// Explains, and prints it.
 #[must_use]
 pub fn run(args: &ExplainArgs) -> u8 {
-    let loaded = match peek::load(&args.config) {
+    let loaded = match peek::load_what_is_good(&args.config) {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };

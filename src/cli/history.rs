@@ -113,7 +113,7 @@ impl Filter {
 /// Prints the runs that fit, oldest first.
 #[must_use]
 pub fn run(args: &HistoryArgs) -> u8 {
-    let loaded = match peek::load(&args.config) {
+    let loaded = match peek::load_what_is_good(&args.config) {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };

@@ -7,7 +7,7 @@ use super::{WRONG, start};
 use crate::clock::Clock;
 use crate::cloud::governed::Governed;
 use crate::cloud::sim::SimCloud;
-use crate::config::{self, Loaded, Settings};
+use crate::config::{self, Loaded, Problems, Settings};
 use crate::domain::machine::OwnMachine;
 use crate::domain::plan::Plan;
 use crate::engine::installation::{self, Installation, Verdict};
@@ -19,6 +19,20 @@ pub fn load(dir: &Path) -> Result<Loaded, u8> {
         eprintln!("{problems}\n\n{}", super::check::summary(&problems));
         WRONG
     })
+}
+
+/// The same for those who only look: with a plan that is wrong they say so, and show the rest.
+pub fn load_what_is_good(dir: &Path) -> Result<Loaded, u8> {
+    let told = |problems: &Problems| eprintln!("{problems}\n\n{}", super::check::summary(problems));
+    let loaded = config::load_what_is_good(dir, config::environment()).map_err(|problems| {
+        told(&problems);
+        WRONG
+    })?;
+    if loaded.warnings.errors() > 0 {
+        told(&loaded.warnings);
+        eprintln!("stillframe: shown is what the journal and the other plans say\n");
+    }
+    Ok(loaded)
 }
 
 /// Refuses a plan that there is not.

@@ -45,7 +45,7 @@ pub struct StatusArgs {
 /// Prints the status.
 #[must_use]
 pub fn run(args: &StatusArgs) -> u8 {
-    let loaded = match peek::load(&args.config) {
+    let loaded = match peek::load_what_is_good(&args.config) {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
@@ -72,6 +72,15 @@ async fn status(loaded: &Loaded) -> Result<StatusDocument, String> {
     let reader = journal.as_ref().map(|journal| (journal as &dyn Reader, path.as_str()));
     let mut document =
         gather(reader, &settings.daemon.name, &loaded.plans, running, now).await.map_err(|e| e.to_string())?;
+    let errors = loaded.warnings.errors();
+    if errors > 0 {
+        let reason = format!(
+            "the configuration has {errors} error{}: a reload or a restart would refuse it; see `stillframe check`",
+            if errors == 1 { "" } else { "s" }
+        );
+        let need = NeedsPerson { since: document.at.clone(), run: None, subject: None, reason };
+        document.needs_person.insert(0, need);
+    }
     if let Some(why) = not_ours(settings) {
         let need = NeedsPerson { since: document.at.clone(), run: None, subject: None, reason: why };
         document.needs_person.insert(0, need);
@@ -122,6 +131,19 @@ pub async fn gather(
     for occurrence in journal.unfinished().await? {
         let events = journal.events_of(&occurrence.run()).await?;
         document.runs.push(RunStatus::of(&occurrence, &events));
+    }
+    let refused = journal.newest_of("", Kind::ConfigRefused.as_str()).await?;
+    let applied = journal.newest_of("", Kind::ConfigApplied.as_str()).await?;
+    if let Some(refused) = refused.filter(|r| applied.is_none_or(|applied| applied.seq < r.seq)) {
+        document.needs_person.insert(
+            0,
+            NeedsPerson {
+                since: rfc3339(refused.at),
+                run: None,
+                subject: None,
+                reason: refused.text("reason").unwrap_or_default().to_owned(),
+            },
+        );
     }
     let alarms = journal.alarms().await?;
     document.needs_person.splice(

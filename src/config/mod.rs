@@ -61,6 +61,17 @@ pub fn environment() -> impl Iterator<Item = (String, String)> {
 /// # Errors
 /// All problems of all files, sorted by place, if any of them is an error.
 pub fn load(dir: &Path, env: impl Iterator<Item = (String, String)>) -> Result<Loaded, Problems> {
+    load_what_is_good(dir, env).and_then(|loaded| match loaded.warnings.errors() {
+        0 => Ok(loaded),
+        _ => Err(loaded.warnings),
+    })
+}
+
+/// The same for those who only look: a plan that is wrong is left out, and what is wrong with it is among the warnings.
+///
+/// # Errors
+/// All problems of all files, sorted by place, if the settings are wrong.
+pub fn load_what_is_good(dir: &Path, env: impl Iterator<Item = (String, String)>) -> Result<Loaded, Problems> {
     let mut problems = Vec::new();
     let env: BTreeMap<String, String> = env.collect();
     if !dir.is_dir() {
@@ -76,8 +87,8 @@ pub fn load(dir: &Path, env: impl Iterator<Item = (String, String)>) -> Result<L
     let plans = checked.into_iter().map(|checked| checked.plan).collect();
     let problems = Problems::new(problems);
     match settings {
-        Some(settings) if problems.errors() == 0 => Ok(Loaded { settings, plans, warnings: problems }),
-        _ => Err(problems),
+        Some(settings) => Ok(Loaded { settings, plans, warnings: problems }),
+        None => Err(problems),
     }
 }
 

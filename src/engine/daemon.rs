@@ -51,6 +51,8 @@ pub struct Engine {
     changes: Option<mpsc::Receiver<Change>>,
     /// How many configurations this process was told of.
     pub(super) configurations: u32,
+    /// Whether the last of them was refused.
+    pub(super) refused: bool,
     fence: i64,
     /// Whether the journal was lost, and is rebuilt.
     lost: bool,
@@ -88,6 +90,7 @@ impl Engine {
             host,
             changes: None,
             configurations: 0,
+            refused: false,
             fence: 0,
             lost: false,
             pruned: None,

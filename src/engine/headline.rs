@@ -21,6 +21,9 @@ impl Engine {
         } else if sh.barred.borrow().is_some() {
             parts.push("begins nothing: see the log".to_owned());
         }
+        if self.refused {
+            parts.push("the configuration on disk is refused".to_owned());
+        }
         let waits = self.scheduled.values().filter_map(|s| Some((s.next?, s))).min_by_key(|(next, _)| *next);
         match waits {
             _ if sh.draining() => {}

@@ -136,6 +136,7 @@ impl Engine {
                 Err(why)
             }
         };
+        self.refused = result.is_err();
         let _ = change.done.send(result); // whoever asked may have gone
     }
 }

@@ -105,7 +105,8 @@ fn summary(event: &Event) -> Option<String> {
         Kind::ConfigApplied => {
             let plans = event.draft.data.get("plans").and_then(Value::as_array)?;
             let names: Vec<&str> = plans.iter().filter_map(Value::as_str).collect();
-            let mut text = format!("{} plans: {}", names.len(), names.join(", "));
+            let mut text =
+                format!("{} plan{}: {}", names.len(), if names.len() == 1 { "" } else { "s" }, names.join(", "));
             for change in ["added", "changed", "removed"] {
                 let list = event.draft.data.get(change).and_then(Value::as_array).into_iter().flatten();
                 let list: Vec<&str> = list.filter_map(Value::as_str).collect();

@@ -27,7 +27,7 @@ fn a_good_file_comes_into_force_while_a_run_goes_on() {
     site.plan("often", &plan_at("*/10 * * * * *", 2, ""));
     daemon.hang_up();
     let applied = daemon.logged_times("config.applied", 2);
-    assert_eq!(applied["reason"], "1 plans: often; added: often; removed: nightly");
+    assert_eq!(applied["reason"], "1 plan: often; added: often; removed: nightly");
     door.images_are_quick();
     // The new plan runs, the old one's run waits for its images still.
     until("a run of the new plan", || {
@@ -56,6 +56,14 @@ fn a_bad_file_changes_nothing() {
         assert!(reason.contains(part), "{part}: {reason}");
     }
     assert_eq!(refused["level"], "ERROR");
+    // Whoever looks meanwhile sees the rest, and that somebody must mend it.
+    let status = site.run(&["status", "--json"]).expect(1);
+    let needs = status.document()["status"]["needs_person"].to_string();
+    for part in ["the configuration has 1 error", "nightly.toml:4:1: keep.dayly"] {
+        assert!(needs.contains(part), "{part}: {needs}");
+    }
+    assert!(status.stderr.contains("unknown key"), "{}", status.stderr);
+    assert!(site.run(&["history"]).expect(0).stdout.contains("nightly@"));
     door.images_are_quick();
     door.complete();
     backup.wait().expect(0);
@@ -64,7 +72,8 @@ fn a_bad_file_changes_nothing() {
     site.plan("nightly", &plan(1, ""));
     daemon.hang_up();
     let applied = daemon.logged_times("config.applied", 2);
-    assert_eq!(applied["reason"], "1 plans: nightly; changed: nightly");
+    assert_eq!(applied["reason"], "1 plan: nightly; changed: nightly");
+    assert_eq!(site.run(&["status", "--json"]).document()["status"]["needs_person"], serde_json::json!([]));
     daemon.terminate();
     let ended = daemon.wait().expect(0);
     assert!(site.history().iter().all(|run| run["plan"] == "nightly"), "the other plan was never in force");
