@@ -126,8 +126,8 @@ impl Engine {
     pub(super) async fn change(&mut self, change: Change) {
         let result = match change.plans {
             Ok(plans) => {
-                // What the old plans owe up to now is decided first.
-                self.tick().await;
+                // What the old plans owe up to now is decided first; requests are for the new ones.
+                self.decide_all().await;
                 let applied = self.apply(plans).await.map_err(|e| format!("{e}; the old configuration stays in force"));
                 applied.inspect_err(|why| unwritten(why))
             }

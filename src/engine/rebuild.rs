@@ -45,6 +45,12 @@ impl Unproven {
         self.all.clone().or_else(|| self.plans.get(plan).cloned())
     }
 
+    /// Whether no plan may begin anything.
+    #[must_use]
+    pub fn holds_all(&self) -> bool {
+        self.all.is_some()
+    }
+
     /// A reload has added `plan`: while a rebuild goes on, it waits for its own.
     pub(super) fn added(&mut self, plan: &str) {
         if self.rebuilding {
