@@ -183,7 +183,10 @@ fn an_installation_file_that_cannot_be_written_is_no_other_machines() {
         .with("AWS_EC2_METADATA_SERVICE_ENDPOINT", Some(&endpoint));
     let mut daemon = site.spawn(&["run"]);
     let refused = daemon.logged("daemon.refused");
-    assert!(refused["reason"].as_str().is_some_and(|why| why.contains("cannot write the installation file")), "{refused}");
+    assert!(
+        refused["reason"].as_str().is_some_and(|why| why.contains("cannot write the installation file")),
+        "{refused}"
+    );
     let ended = daemon.wait().expect(1);
     assert!(of_event(&ended.log(), "installation.differs").is_empty(), "{}", ended.stderr);
 }

@@ -73,7 +73,10 @@ async fn nothing_is_decided_before_the_first_answer() {
         rig.shared().cloud.whoami().await.expect("an answer");
         rig.shared().clock_told();
         rig.run(mins(20)).await;
-        assert_eq!((rig.outcomes("web"), rig.all_reboots()), (outcomes.iter().map(ToString::to_string).collect(), reboots));
+        assert_eq!(
+            (rig.outcomes("web"), rig.all_reboots()),
+            (outcomes.iter().map(ToString::to_string).collect(), reboots)
+        );
         rig.stop().await;
         promises::hold(&rig).await;
     }
