@@ -89,7 +89,7 @@ async fn backup(args: &BackupArgs, loaded: &Loaded) -> Result<RunDocument, Strin
             };
             let result = tokio::select! {
                 biased;
-                why = differs => {
+                Refused::Failed(why) | Refused::NotOurs(why) = differs => {
                     let _ = journal.withdraw(request); // what cannot be taken back is too old for whoever finds it
                     Err(why)
                 }

@@ -77,24 +77,27 @@ async fn serve(args: &RunArgs, loaded: &Loaded) -> u8 {
         () = stops.next() => return DONE,
         opened = opening => opened,
     };
-    match opened {
+    let refused = match opened {
         Ok(opened) => match work(args, opened, loaded, &manager, &mut stops, &mut reloads).await {
-            End::Code(code) => code,
-            End::NotOurs(why) => idle(&why, &manager, &mut stops, &mut reloads).await,
+            End::Code(code) => return code,
+            End::Refused(refused) => refused,
         },
-        Err(Refused::Failed(why)) => {
+        Err(refused) => refused,
+    };
+    match refused {
+        Refused::Failed(why) => {
             tracing::error!(event = "daemon.refused", reason = %why);
             FAILED
         }
-        Err(Refused::NotOurs(why)) => idle(&why, &manager, &mut stops, &mut reloads).await,
+        Refused::NotOurs(why) => idle(&why, &manager, &mut stops, &mut reloads).await,
     }
 }
 
 /// How the work ended.
 enum End {
     Code(u8),
-    /// The state directory belongs elsewhere; nothing was begun.
-    NotOurs(String),
+    /// Nothing was begun, and nothing may.
+    Refused(Refused),
 }
 
 /// The lock, once it is free: another command may look at it for a moment.
@@ -189,7 +192,7 @@ async fn work(
             tracing::warn!(event = "daemon.cut", reason = why, "stopped with work unfinished; it goes on at the next start");
             End::Code(FAILED)
         }
-        why = differs => End::NotOurs(why),
+        refused = differs => End::Refused(refused),
         () = reloading.serve(reloads) => unreachable!("it reloads until it is dropped"),
     };
     beat.stop().await;

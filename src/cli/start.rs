@@ -30,6 +30,8 @@ const FLEET: &str = "fleet.json";
 const WRITABLE: &str = "the user that runs stillframe must own the directory, and its file system must be writable";
 /// This machine's clock is compared with AWS's at least this often.
 const CLOCK_WATCH: Duration = Duration::from_secs(300);
+/// At start its answer is waited for so long before anything is decided; within what counts as on time.
+const CLOCK_FIRST: Duration = Duration::from_secs(20);
 /// Instance metadata is asked again this often until it answers.
 const ASK_AGAIN: Duration = Duration::from_secs(60);
 
@@ -224,9 +226,18 @@ impl Opened {
     /// Asks AWS now and then who we are: its answer tells whether this machine's clock is right, also while nothing runs.
     pub fn watch_clock(&self) {
         let shared = Rc::clone(&self.shared);
+        shared.ask_clock();
         self.shared.spawn(async move {
             // A restored or cloned host asks nobody anything.
             if shared.unless_drained(shared.machine_asked()).await.is_err() {
+                return;
+            }
+            let first = shared.clock.timeout(CLOCK_FIRST, shared.cloud.whoami());
+            let answered = shared.unless_drained(first).await;
+            shared.clock_told();
+            if let Ok(Some(_)) = answered
+                && shared.pause(CLOCK_WATCH).await.is_err()
+            {
                 return;
             }
             loop {
@@ -242,7 +253,7 @@ impl Opened {
 
     /// Asks which machine this is until it is known, and then whether the state directory still fits it. Answers why
     /// not, if the first answer says so: then nothing has begun, and nothing may.
-    pub fn keep_asking(&mut self) -> impl Future<Output = String> + use<> {
+    pub fn keep_asking(&mut self) -> impl Future<Output = Refused> + use<> {
         let (tell, differs) = oneshot::channel();
         if let Some((probe, file)) = self.probe.take() {
             self.shared.ask_machine();
@@ -257,7 +268,7 @@ impl Opened {
     }
 }
 
-async fn ask(shared: Rc<Shared>, probe: MachineProbe, mut file: InstallationFile, tell: oneshot::Sender<String>) {
+async fn ask(shared: Rc<Shared>, probe: MachineProbe, mut file: InstallationFile, tell: oneshot::Sender<Refused>) {
     let mut first = Some(tell);
     loop {
         let own = probe.probe().await;
@@ -271,20 +282,23 @@ async fn ask(shared: Rc<Shared>, probe: MachineProbe, mut file: InstallationFile
             _ => {}
         }
         let known = !matches!(own, OwnMachine::Unknown(_));
-        if let (true, Ok(Verdict::Differs { why }) | Err(why)) = (known, file.recheck(&own)) {
-            match first.take() {
-                Some(tell) => {
-                    let _ = tell.send(why); // whoever listens stops
-                    return;
-                }
-                None => {
-                    tracing::error!(event = "installation.differs", reason = %why);
-                    *shared.barred.borrow_mut() = Some(why);
-                }
+        let refused = match file.recheck(&own) {
+            Ok(Verdict::Differs { why }) if known => Some(Refused::NotOurs(why)),
+            Err(why) if known => Some(Refused::Failed(why)),
+            _ => None,
+        };
+        match (refused, first.take()) {
+            (None, _) => {}
+            (Some(refused), Some(tell)) => {
+                let _ = tell.send(refused); // whoever listens stops
+                return;
+            }
+            (Some(Refused::NotOurs(why) | Refused::Failed(why)), None) => {
+                tracing::error!(event = "installation.differs", reason = %why);
+                *shared.barred.borrow_mut() = Some(why);
             }
         }
         *shared.own_machine.borrow_mut() = own;
-        first = None;
         shared.machine_told();
         if known || shared.pause(ASK_AGAIN).await.is_err() {
             return;

@@ -198,18 +198,24 @@ impl Engine {
         }
     }
 
-    /// Decides what is due and takes up requests.
-    pub(super) async fn tick(&mut self) {
-        self.prune().await;
-        if self.mode == Mode::Daemon {
-            let names: Vec<String> = self.scheduled.keys().cloned().collect();
-            for name in names {
-                if let Err(e) = self.decide(&name).await {
-                    tracing::debug!(event = "journal.failed", plan = %name, reason = %e);
-                    self.shared.note_damage(&e);
-                    return; // `record` has raised the alarm
-                }
+    /// Decides what is due. False: the journal failed.
+    pub(super) async fn decide_all(&mut self) -> bool {
+        let names: Vec<String> = self.scheduled.keys().cloned().collect();
+        for name in names {
+            if let Err(e) = self.decide(&name).await {
+                tracing::debug!(event = "journal.failed", plan = %name, reason = %e);
+                self.shared.note_damage(&e);
+                return false; // `record` has raised the alarm
             }
+        }
+        true
+    }
+
+    /// Decides what is due and takes up requests.
+    async fn tick(&mut self) {
+        self.prune().await;
+        if self.mode == Mode::Daemon && !self.decide_all().await {
+            return;
         }
         let requests = match self.shared.journal.reader().open_requests().await {
             Ok(requests) => requests,
@@ -240,7 +246,8 @@ impl Engine {
         let Some(entry) = self.scheduled.get(name).filter(|s| s.next.is_some_and(|next| next <= now)) else {
             return Ok(()); // the usual tick computes nothing
         };
-        if self.shared.unproven.borrow().holds(name).is_some() || self.shared.cloud.clock_off().is_some() {
+        let clock = self.shared.clock_asked() || self.shared.cloud.clock_off().is_some();
+        if clock || self.shared.unproven.borrow().holds(name).is_some() {
             return Ok(()); // decided when the journal is rebuilt, and the clock right: in time, or missed
         }
         let Due { run, missed, uncounted, .. } = entry.timetable.due(now, entry.settled);

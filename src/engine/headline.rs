@@ -18,7 +18,7 @@ impl Engine {
             parts.push("stopping".to_owned());
         } else if sh.sick() {
             parts.push("the journal cannot be written".to_owned());
-        } else if sh.barred.borrow().is_some() {
+        } else if sh.barred.borrow().is_some() || sh.cloud.clock_off().is_some() || sh.unproven.borrow().holds_all() {
             parts.push("begins nothing: see the log".to_owned());
         }
         if self.refused {

@@ -72,6 +72,9 @@ impl Engine {
         }
         drafts.push(self.of_configuration(Kind::ConfigApplied, self.difference(&prepared)));
         let now = sh.record(&drafts).await?.last().map_or_else(|| sh.clock.now(), |event| event.at);
+        for added in prepared.iter().filter(|p| !self.scheduled.contains_key(&p.plan.name)) {
+            sh.unproven.borrow_mut().added(&added.plan.name);
+        }
         self.scheduled = prepared.into_iter().map(|p| (p.plan.name.clone(), p.scheduled(now))).collect();
         *sh.plans.borrow_mut() = self.scheduled.iter().map(|(name, s)| (name.clone(), Rc::clone(&s.plan))).collect();
         Ok(())
@@ -123,8 +126,8 @@ impl Engine {
     pub(super) async fn change(&mut self, change: Change) {
         let result = match change.plans {
             Ok(plans) => {
-                // What the old plans owe up to now is decided first.
-                self.tick().await;
+                // What the old plans owe up to now is decided first; requests are for the new ones.
+                self.decide_all().await;
                 let applied = self.apply(plans).await.map_err(|e| format!("{e}; the old configuration stays in force"));
                 applied.inspect_err(|why| unwritten(why))
             }
@@ -158,7 +161,7 @@ impl Prepared {
 }
 
 /// The hash under which a value is journaled: the first 16 hex digits of SHA-256 over its JSON.
-fn hash_of(value: &impl serde::Serialize) -> (String, String) {
+pub(super) fn hash_of(value: &impl serde::Serialize) -> (String, String) {
     // Plans and schedules are plain data: maps with text keys, which always have a JSON form.
     let text = serde_json::to_string(value).unwrap_or_default();
     let digest = Sha256::digest(text.as_bytes());

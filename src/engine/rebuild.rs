@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::daemon::decided;
 use super::observe::{FIRST, longer};
-use super::plans::Scheduled;
+use super::plans::{Scheduled, hash_of};
 use super::recover;
 use super::shared::{Shared, Stop};
 use super::steps::back;
@@ -34,6 +34,8 @@ pub struct Unproven {
     all: Option<String>,
     /// Why one plan may not.
     plans: BTreeMap<String, String>,
+    /// Whether a rebuild goes on.
+    rebuilding: bool,
 }
 
 impl Unproven {
@@ -41,6 +43,20 @@ impl Unproven {
     #[must_use]
     pub fn holds(&self, plan: &str) -> Option<String> {
         self.all.clone().or_else(|| self.plans.get(plan).cloned())
+    }
+
+    /// Whether no plan may begin anything.
+    #[must_use]
+    pub fn holds_all(&self) -> bool {
+        self.all.is_some()
+    }
+
+    /// A reload has added `plan`: while a rebuild goes on, it waits for its own.
+    pub(super) fn added(&mut self, plan: &str) {
+        if self.rebuilding {
+            let why = "the journal is being rebuilt from the tags of the images in AWS";
+            self.plans.insert(plan.to_owned(), why.to_owned());
+        }
     }
 }
 
@@ -78,7 +94,7 @@ pub(super) fn begin(shared: &Rc<Shared>, scheduled: &BTreeMap<String, Scheduled>
         "the journal is lost; it is being rebuilt from the tags of the images in AWS"
     };
     tracing::warn!(event = "journal.rebuilding", reason = why, "nothing is begun until that is done");
-    shared.unproven.borrow_mut().all = Some(why.to_owned());
+    *shared.unproven.borrow_mut() = Unproven { all: Some(why.to_owned()), plans: BTreeMap::new(), rebuilding: true };
     let known = scheduled.values().map(|s| Known {
         plan: Rc::clone(&s.plan),
         hash: s.hash.clone(),
@@ -87,6 +103,8 @@ pub(super) fn begin(shared: &Rc<Shared>, scheduled: &BTreeMap<String, Scheduled>
     });
     let mut rebuild = Rebuild {
         shared: Rc::clone(shared),
+        since: shared.clock.now(),
+        followed: scheduled.keys().cloned().collect(),
         left: known.map(|known| (known.plan.name.clone(), known)).collect(),
         told: BTreeSet::new(),
         counts: Counts::default(),
@@ -116,6 +134,10 @@ struct Found {
 
 struct Rebuild {
     shared: Rc<Shared>,
+    /// When it began.
+    since: DateTime<Utc>,
+    /// The plans in force, as far as they were looked at: rebuilt, or left.
+    followed: BTreeSet<String>,
     /// The plans that are not rebuilt yet.
     left: BTreeMap<String, Known>,
     /// Faults that were said, by place.
@@ -160,6 +182,7 @@ impl Rebuild {
     /// Lists all places of the plans that are left, and rebuilds those whose places can all be listed. Whether no plan
     /// is left.
     async fn round(&mut self) -> Result<bool, Stop> {
+        self.follow();
         let Some(places) = self.places().await? else { return Ok(false) };
         let mut proven = Occurrences::new();
         let mut refused: BTreeMap<&Place, String> = BTreeMap::new();
@@ -203,8 +226,31 @@ impl Rebuild {
                 self.shared.unproven.borrow_mut().plans.remove(name);
             }
         }
-        self.shared.unproven.borrow_mut().all = None;
+        self.follow();
+        let mut unproven = self.shared.unproven.borrow_mut();
+        unproven.all = None;
+        unproven.rebuilding = !self.left.is_empty();
         Ok(self.left.is_empty())
+    }
+
+    /// A reload may have taken plans away, changed where one selects, or added some.
+    fn follow(&mut self) {
+        let in_force = self.shared.plans.borrow();
+        self.left.retain(|name, _| in_force.contains_key(name));
+        self.followed.retain(|name| in_force.contains_key(name));
+        self.shared.unproven.borrow_mut().plans.retain(|name, _| in_force.contains_key(name));
+        for (name, plan) in in_force.iter() {
+            let (hash, _) = hash_of(&**plan);
+            if let Some(known) = self.left.get_mut(name) {
+                (known.plan, known.hash) = (Rc::clone(plan), hash);
+            } else if self.followed.insert(name.clone())
+                && let Ok(timetable) = Timetable::new(&plan.schedule)
+            {
+                // Nothing is owed of what came due before the reload.
+                let known = Known { plan: Rc::clone(plan), hash, timetable, since: self.since };
+                self.left.insert(name.clone(), known);
+            }
+        }
     }
 
     /// The places of each plan that is left, once our account is known.
@@ -269,8 +315,7 @@ impl Rebuild {
 
     /// Of a plan that is in force no more, only who is down matters.
     async fn slots_of_removed_plans(&mut self, proven: &Occurrences) -> Result<(), Stop> {
-        let removed: Vec<_> =
-            proven.iter().filter(|((plan, _), _)| !self.shared.plans.borrow().contains_key(plan)).collect();
+        let removed: Vec<_> = proven.iter().filter(|((plan, _), _)| !self.followed.contains(plan)).collect();
         for ((plan, due), targets) in removed {
             let run = run_name(plan, *due);
             for target in targets.iter().filter(|t| t.down) {
@@ -278,7 +323,10 @@ impl Rebuild {
                     continue; // taken in an earlier round
                 }
                 let data = json!({ "reason": "rebooted by CreateImage before the journal was lost" });
-                self.shared.record_result(&[Draft::of(&run, &target.subject, Kind::SlotTaken, data)]).await?;
+                // Not the one that its run is rebuilt with, should the plan come into force again: that one follows the
+                // selection of its target, or the run does not know of it.
+                let taken = Draft { attempt: 2, ..Draft::of(&run, &target.subject, Kind::SlotTaken, data) };
+                self.shared.record_result(&[taken]).await?;
                 self.take(&run, plan, target);
                 back::watch_slot(&self.shared, &run, &target.subject, Duration::ZERO);
             }

@@ -66,6 +66,8 @@ pub struct Shared {
     pub own_machine: RefCell<OwnMachine>,
     /// Whether it is being asked for the first time: nothing begins or goes on before the answer.
     asking_machine: watch::Sender<bool>,
+    /// Whether AWS is asked for the first time how right this machine's clock is: nothing is decided before.
+    asking_clock: Cell<bool>,
     /// Runs going on, by name.
     pub runs: RefCell<BTreeMap<String, Rc<ActiveRun>>>,
     /// The plans in force, by name: a run that goes on may be of an older revision.
@@ -115,6 +117,7 @@ impl Shared {
             slots_changed: Notify::new(),
             own_machine: RefCell::new(own_machine),
             asking_machine: watch::Sender::new(false),
+            asking_clock: Cell::new(false),
             runs: RefCell::default(),
             plans: RefCell::default(),
             caller: RefCell::default(),
@@ -146,6 +149,22 @@ impl Shared {
     pub async fn machine_asked(&self) {
         let mut asking = self.asking_machine.subscribe();
         let _ = asking.wait_for(|asking| !asking).await; // the sender lives as long as this
+    }
+
+    /// No occurrence is decided until [`Self::clock_told`].
+    pub fn ask_clock(&self) {
+        self.asking_clock.set(true);
+    }
+
+    /// AWS has answered, and with it whether the clock is right; or it did not, and is not waited for any longer.
+    pub fn clock_told(&self) {
+        self.asking_clock.set(false);
+    }
+
+    /// Whether it is being asked for the first time.
+    #[must_use]
+    pub fn clock_asked(&self) -> bool {
+        self.asking_clock.get()
     }
 
     /// Adds a task to the engine's own.

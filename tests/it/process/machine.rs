@@ -169,3 +169,24 @@ fn a_second_installation_under_the_same_name() {
     assert_eq!(door.reboots(&instance(0)), 1, "the second one reboots nothing");
     assert_eq!(door.world().images.len(), 1);
 }
+
+/// What cannot be bound to this machine fails the start, and is tried again by whoever started it.
+#[test]
+fn an_installation_file_that_cannot_be_written_is_no_other_machines() {
+    let (_door, site) = used("none");
+    site.settings("[daemon]\nname = \"it\"\nstate_dir = \"state\"\n[cloud]\napi_share = 1.0\n");
+    // In the way of the file that takes the old one's place.
+    fs::create_dir(site.state().join("installation.json.new")).expect("made");
+    let endpoint = metadata("i-0bbbbbbbbbbbbbbbb");
+    let site = site
+        .with("AWS_EC2_METADATA_DISABLED", Some("false"))
+        .with("AWS_EC2_METADATA_SERVICE_ENDPOINT", Some(&endpoint));
+    let mut daemon = site.spawn(&["run"]);
+    let refused = daemon.logged("daemon.refused");
+    assert!(
+        refused["reason"].as_str().is_some_and(|why| why.contains("cannot write the installation file")),
+        "{refused}"
+    );
+    let ended = daemon.wait().expect(1);
+    assert!(of_event(&ended.log(), "installation.differs").is_empty(), "{}", ended.stderr);
+}

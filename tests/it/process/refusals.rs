@@ -4,8 +4,8 @@ use chrono::TimeDelta;
 use stillframe::cloud::sim::action::Action;
 use stillframe::cloud::sim::faults::FaultKind;
 
-use super::plan;
-use crate::support::child::{Ended, of_level};
+use super::{plan, plan_at};
+use crate::support::child::{Ended, of_event, of_level};
 use crate::support::site::Site;
 use crate::support::world::{Door, fleet, instance};
 
@@ -90,6 +90,23 @@ fn a_clock_far_from_awss_begins_nothing() {
     door.world().date_ahead = TimeDelta::minutes(4).num_seconds();
     site.run(&["backup", "nightly"]).expect(0);
     assert_eq!(door.reboots(&instance(0)), 1);
+}
+
+/// Due each second, and AWS takes a while to answer: by then the clock would have decided wrongly.
+#[test]
+fn nothing_is_decided_before_the_first_answer_about_the_clock() {
+    let door = Door::open(&fleet(1, 0));
+    let site = Site::new(door.env());
+    site.plan("nightly", &plan_at("* * * * * *", 1, ""));
+    door.world().date_ahead = -3 * 3600;
+    door.fault("GetCallerIdentity", FaultKind::HangAfter { seconds: 4.0 });
+    let mut daemon = site.spawn(&["run"]);
+    daemon.logged("clock.off");
+    daemon.terminate();
+    let log = daemon.wait().expect(0).log();
+    for event in ["occurrence.decided", "occurrence.missed", "occurrence.skipped"] {
+        assert!(of_event(&log, event).is_empty(), "{log:?}");
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! This machine's clock is far from AWS's: nothing is begun until it is right.
 
 use chrono::TimeDelta;
+use stillframe::domain::event::Kind;
 
 use super::promises;
 use super::rig::{Rig, fleet, mins, plan, secs};
@@ -52,4 +53,31 @@ async fn what_has_not_begun_is_left_out() {
     let targets = rig.targets("web", "02:00");
     let left = targets.values().filter(|t| t.contains("clock is 6 min ahead of AWS's")).count();
     assert_eq!(left, 1, "{targets:?}");
+}
+
+/// Started with a wrong clock: AWS's first answer comes later than the first tick.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_decided_before_the_first_answer() {
+    // How far the clock is ahead; `web` is due at 02:00, and it is 02:00:10 by this clock at the first ticks.
+    for (ahead, outcomes, reboots) in [(180, Vec::new(), 0), (0, vec!["02:00 done"], 2)] {
+        let mut rig = Rig::new(&fleet(2), vec![plan("web", "0 2 * * *")]);
+        rig.start();
+        rig.run(secs(5)).await;
+        rig.stop().await;
+        rig.run(secs(15)).await;
+        rig.script.clock_ahead.set(Some(TimeDelta::minutes(ahead)));
+        rig.start();
+        rig.shared().ask_clock();
+        rig.run(secs(10)).await;
+        assert!(rig.outcomes("web").is_empty() && rig.told(&Kind::OccurrenceDecided).is_empty(), "{}", rig.story());
+        rig.shared().cloud.whoami().await.expect("an answer");
+        rig.shared().clock_told();
+        rig.run(mins(20)).await;
+        assert_eq!(
+            (rig.outcomes("web"), rig.all_reboots()),
+            (outcomes.iter().map(ToString::to_string).collect(), reboots)
+        );
+        rig.stop().await;
+        promises::hold(&rig).await;
+    }
 }

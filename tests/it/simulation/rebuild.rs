@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use fastrand::Rng;
 use stillframe::domain::event::{Decision, Kind, Trigger};
-use stillframe::domain::plan::Rollout;
+use stillframe::domain::plan::{Plan, Rollout};
 use stillframe::journal::Journal as _;
 
 use super::journal::Death;
@@ -150,6 +150,48 @@ async fn a_refused_region_holds_its_plan_alone() {
     assert_eq!(rig.told(&Kind::JournalRebuilt).len(), 1, "{}", rig.story());
     rig.stop().await;
     promises::hold(&rig).await;
+}
+
+/// The region is taken out of the plan, and the daemon reloaded: what holds the plan is gone.
+#[tokio::test(start_paused = true)]
+async fn a_reload_takes_the_refused_region_out() {
+    let mut rig = Rig::new(&fleet(1), vec![plan("web", "20 2 * * *"), plan("far", "20 3 * * *")]);
+    rig.plans[1].select.regions = vec!["us-east-1".into()];
+    rig.lose_journal();
+    rig.start();
+    rig.run(mins(5)).await;
+    rig.reload(Ok(vec![plan("web", "20 2 * * *"), plan("far", "20 3 * * *")])).await.expect("in force");
+    rig.run(mins(100)).await;
+    assert_eq!(rig.told(&Kind::JournalRebuilt).len(), 1, "{}", rig.story());
+    assert_eq!(rig.outcomes("far"), ["03:20 done"], "{}", rig.story());
+    rig.stop().await;
+    promises::hold(&rig).await;
+}
+
+/// A plan that a reload adds is rebuilt too: who is down because of it counts.
+#[tokio::test(start_paused = true)]
+async fn a_plan_that_a_reload_adds_is_rebuilt_too() {
+    let (web, db) = (|| plan("web", "0 2 * * *"), || plan("db", "2 2 * * *"));
+    let mut rig = Rig::new(&fleet_with(2, r#""reboot_seconds": 300, "image_seconds": 1200,"#, ""), vec![web()]);
+    rig.plans[0].rollout.healthy_within = 600;
+    rig.start();
+    rig.run(secs(40)).await;
+    assert_eq!(rig.all_reboots(), 1, "{}", rig.story());
+    rig.lose_journal();
+    rig.plans = vec![db()];
+    rig.plans[0].rollout.healthy_within = 600;
+    rig.script.refuse("DescribeImages:tag", None, 10_000, "InternalError", "an outage");
+    rig.start();
+    rig.run(secs(20)).await;
+    let both = [web(), db()].map(|p| Plan { rollout: Rollout { healthy_within: 600, ..p.rollout.clone() }, ..p });
+    rig.reload(Ok(both.into())).await.expect("in force");
+    rig.script.relents();
+    rig.run(mins(60)).await;
+    rig.stop().await;
+    promises::hold(&rig).await;
+    let second = rig.world().instances[&id(2)].reboots[0];
+    assert!(second >= at("2026-03-02T02:05:00Z"), "rebooted at {second} while the other was down\n{}", rig.story());
+    assert_eq!(rig.outcomes("web"), ["02:00 done"], "{}", rig.story());
 }
 
 /// The process dies at every record of a rebuild in turn.

@@ -153,3 +153,45 @@ async fn the_service_manager_is_told() {
     assert!(rig.manager.alive.get() >= before);
     promises::hold(&rig).await;
 }
+
+/// `systemctl reload stillframe && stillframe backup web`: the request may come before the new plans are in force.
+#[tokio::test(start_paused = true)]
+async fn a_request_that_comes_with_a_reload_meets_the_new_plans() {
+    let mut rig = Rig::new(&fleet(1), vec![plan("db", "0 5 * * *")]);
+    rig.tick = secs(60); // no tick of its own in between
+    rig.start();
+    rig.run(secs(2)).await;
+    let ask = serde_json::json!({ "plan": "web" });
+    rig.journal.inner().put_request(rig.clock.now(), "backup", &ask).expect("written");
+    rig.reload(Ok(vec![plan("db", "0 5 * * *"), plan("web", "0 6 * * *")])).await.expect("in force");
+    let rig = quiet(rig).await;
+    let ends: Vec<String> = rig.outcomes("web").iter().map(|o| o[6..].to_owned()).collect();
+    assert_eq!(ends, ["done"], "{}", rig.story());
+}
+
+/// The line never tells what waits for what, while nothing is begun at all.
+#[tokio::test(start_paused = true)]
+async fn the_service_manager_is_told_why_nothing_begins() {
+    let mut rig = Rig::new(&fleet(1), vec![plan("web", "0 2 * * *")]);
+    rig.script.clock_ahead.set(Some(chrono::TimeDelta::hours(-1)));
+    rig.start();
+    rig.shared().cloud.whoami().await.expect("an answer");
+    rig.run(mins(1)).await;
+    let last = rig.manager.lines.borrow().last().cloned();
+    assert_eq!(last.as_deref(), Some("begins nothing: see the log; next web 02:00"));
+    rig.script.clock_ahead.set(Some(chrono::TimeDelta::zero()));
+    rig.shared().cloud.whoami().await.expect("an answer");
+    rig.run(secs(2)).await;
+    rig.lose_journal();
+    rig.script.refuse("DescribeImages:tag", None, 10_000, "InternalError", "an outage");
+    rig.start();
+    rig.run(mins(1)).await;
+    let last = rig.manager.lines.borrow().last().cloned();
+    assert_eq!(last.as_deref(), Some("begins nothing: see the log; next web 2026-03-03 02:00"));
+    rig.script.relents();
+    rig.run(mins(2)).await;
+    let last = rig.manager.lines.borrow().last().cloned();
+    assert!(last.as_deref().is_some_and(|l| l.starts_with("next web 2026-03-03 02:00")), "{last:?}");
+    rig.stop().await;
+    promises::hold(&rig).await;
+}
