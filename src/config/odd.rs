@@ -98,6 +98,9 @@ fn lines(checked: &Checked, say: &mut Say<'_>) {
             let what = format!("`{}` is due every {unit} while the rest matches", item.text);
             say(Some(item.span.clone()), key, what, format!("write `{once}` if once is meant"));
         }
+        if let Some((what, hint)) = either_day(&item.text) {
+            say(Some(item.span.clone()), key, what, hint);
+        }
         let others: Vec<String> =
             items.iter().enumerate().filter(|(other, _)| *other != nth).map(|(_, item)| item.text.clone()).collect();
         if let Some(other) = covered(&checked.plan.schedule, &item.text, &others) {
@@ -120,6 +123,29 @@ fn each_one(line: &str) -> Option<(&'static str, String)> {
     let unit = if times - nth == 2 { "minute" } else { "second" };
     fields[nth] = "0";
     Some((unit, fields.join(" ")))
+}
+
+/// `30 2 1-7 * MON`: due on the first seven days, and on each Monday too; most who write it mean the first Monday.
+fn either_day(line: &str) -> Option<(String, String)> {
+    let fields: Vec<&str> = line.split_whitespace().collect();
+    let (day, weekday) = (fields.len().checked_sub(3)?, fields.len() - 1);
+    let any = |field: &str| field.contains(['*', '?']) && !field.contains('/');
+    if any(fields[day]) || any(fields[weekday]) || fields[weekday].contains('+') {
+        return None;
+    }
+    let with = |nth: usize, text: &str| {
+        let mut fields = fields.clone();
+        fields[nth] = text;
+        fields.join(" ")
+    };
+    let what = format!(
+        "`{line}` is due on the days of the month `{}`, and besides on every weekday `{}`",
+        fields[day], fields[weekday]
+    );
+    let both = with(weekday, &format!("+{}", fields[weekday]));
+    let hint =
+        format!("write `{both}` if both must fit, or two lines: `{}` and `{}`", with(weekday, "*"), with(day, "*"));
+    Some((what, hint))
 }
 
 /// The one of `others` that is due whenever `line` is.
