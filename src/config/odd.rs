@@ -6,7 +6,7 @@
 mod keeping;
 mod twins;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -40,6 +40,7 @@ pub(super) fn warn(
             problems.push(checked.source.problem(at, key, what).hint(hint).warning());
         };
         regions(checked, sdk, env, &mut say);
+        excluded(checked, &mut say);
         zone(checked, &mut say);
         lines(checked, &mut say);
         window(checked, &mut say);
@@ -75,6 +76,19 @@ fn regions(checked: &Checked, sdk: bool, env: &BTreeMap<String, String>, say: &m
         format!("is not set: only the SDK's own region is looked at ({which})"),
         format!("add `regions = [{example:?}]` in [select]"),
     );
+}
+
+/// What is excluded beats everything: a plan can take back by it all that its tags select.
+fn excluded(checked: &Checked, say: &mut Say<'_>) {
+    let select = &checked.plan.select;
+    let all = |(key, values): (&String, &BTreeSet<String>)| {
+        select.exclude_tags.get(key).is_some_and(|out| out.contains("*") || values.is_subset(out))
+    };
+    if let Some((key, _)) = select.tags.iter().find(|entry| all(*entry)) {
+        let at = "select.exclude_tags";
+        let what = format!("takes back every instance that select.tags finds: {key} is in both");
+        say(checked.sheet.span(at), at, what, format!("take {key} out of exclude_tags, or write another value"));
+    }
 }
 
 /// Names of zones that look like places with a summer time, and have none.

@@ -28,6 +28,7 @@ fn warnings() {
         ("no region, but the environment's", said(&unnamed, &[("AWS_REGION", "eu-west-1")])),
         ("a region that AWS is not known to have", of_plan("eu-central-1", "eu-centrall-1")),
         ("a zone without a summer", of_plan("Europe/Berlin", "EST")),
+        ("all that is selected is excluded", of_plan("\"stillframe:skip\" =", "Backup =")),
         ("each minute", odd("\"* 2 * * *\"", "last = 3\n")),
         ("each second", odd("\"* 30 2 * * *\"", "last = 3\n")),
         ("days of the month or a weekday", odd("\"30 2 1-7 * MON\"", "last = 3\n")),
