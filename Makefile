@@ -36,6 +36,8 @@ install: $(BINARY)
 	install -D -m 0644 -t "$(DESTDIR)$(DOCDIR)" README.md ARCHITECTURE.md CHANGELOG.md LICENSE config/stillframe.toml
 	install -D -m 0644 -t "$(DESTDIR)$(DOCDIR)/example" config/example/stillframe.toml
 	install -D -m 0644 -t "$(DESTDIR)$(DOCDIR)/example/plans.d" config/example/plans.d/*.toml
+	@# By its full path, so that an editor finds the schema wherever a plan is copied to.
+	sed -i '1s|^#:schema .*|#:schema file://$(DATADIR)/plan.schema.json|' "$(DESTDIR)$(DOCDIR)/example/plans.d/"*.toml
 	@# What a person has written stays; the new version of it, with every key, is among the documents.
 	test -e "$(CONFIG)/stillframe.toml" || install -m 0644 config/stillframe.toml "$(CONFIG)/stillframe.toml"
 	install -m 0644 config/plans.d/README.md "$(CONFIG)/plans.d/README.md"

@@ -176,15 +176,14 @@ async fn plan_status(
         if let Some(occurrence) = newest.first() {
             last = Some(ended(journal, occurrence).await?.0);
         }
-        let mut scheduled = newest.iter().filter(|o| o.trigger == Trigger::Schedule).take(2);
-        if let (Some(Decision::Skip), Some(Decision::Skip)) =
-            (scheduled.next().map(|o| o.decision), scheduled.next().map(|o| o.decision))
+        let mut scheduled = newest.iter().filter(|o| o.trigger == Trigger::Schedule);
+        if let (Some(skipped), Some(before)) = (scheduled.next(), scheduled.next())
+            && (skipped.decision, before.decision) == (Decision::Skip, Decision::Skip)
         {
-            let reason = newest.first().map_or_else(String::new, |o| o.reason.clone());
-            let reason = format!("{} was skipped twice in a row: {reason}", plan.name);
+            let reason = format!("{} was skipped twice in a row: {}", plan.name, skipped.reason);
             needs.push(NeedsPerson {
-                since: rfc3339(newest[0].decided_at),
-                run: Some(newest[0].run()),
+                since: rfc3339(skipped.decided_at),
+                run: Some(skipped.run()),
                 subject: None,
                 reason,
             });
@@ -263,4 +262,37 @@ async fn tried(journal: &dyn Reader, plan: &Plan) -> Answer<BTreeSet<Subject>> {
         }
     }
     Ok(BTreeSet::new())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+    use crate::journal::Journal as _;
+    use crate::journal::sqlite::SqliteJournal;
+
+    /// A backup by hand after two skips hides neither which run was skipped nor why.
+    #[tokio::test]
+    async fn who_was_skipped_twice_is_named_whatever_ran_by_hand() {
+        let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config/example");
+        let plans = config::load(&dir, std::iter::empty()).expect("the example").plans;
+        let at = |hour: i64| DateTime::UNIX_EPOCH + chrono::TimeDelta::hours(hour);
+        let journal = SqliteJournal::in_memory().expect("in memory");
+        journal.acquire(at(0)).await.expect("acquired");
+        let rows = [
+            (1, Trigger::Schedule, Decision::Skip, "the first reason"),
+            (2, Trigger::Schedule, Decision::Skip, "the second reason"),
+            (3, Trigger::Manual, Decision::Run, ""),
+        ];
+        for (hour, trigger, decision, reason) in rows {
+            let (plan, reason, plan_hash) = (plans[0].name.clone(), reason.to_owned(), String::new());
+            let due = at(hour);
+            let occurrence = Occurrence { plan, due, trigger, decision, reason, decided_at: due, plan_hash };
+            journal.decide(&occurrence, None).await.expect("decided");
+        }
+        let status = gather(Some((journal.reader(), "journal")), "x", &plans, None, at(4)).await.expect("readable");
+        let [need] = status.needs_person.as_slice() else { panic!("{:#?}", status.needs_person) };
+        assert_eq!(need.run.as_deref(), Some("db-hourly@19700101T020000Z"));
+        assert!(need.reason.ends_with("was skipped twice in a row: the second reason"), "{need:?}");
+    }
 }

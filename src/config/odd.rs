@@ -6,7 +6,7 @@
 mod keeping;
 mod twins;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -40,6 +40,7 @@ pub(super) fn warn(
             problems.push(checked.source.problem(at, key, what).hint(hint).warning());
         };
         regions(checked, sdk, env, &mut say);
+        excluded(checked, &mut say);
         zone(checked, &mut say);
         lines(checked, &mut say);
         window(checked, &mut say);
@@ -77,6 +78,19 @@ fn regions(checked: &Checked, sdk: bool, env: &BTreeMap<String, String>, say: &m
     );
 }
 
+/// What is excluded beats everything: a plan can take back by it all that its tags select.
+fn excluded(checked: &Checked, say: &mut Say<'_>) {
+    let select = &checked.plan.select;
+    let all = |(key, values): (&String, &BTreeSet<String>)| {
+        select.exclude_tags.get(key).is_some_and(|out| out.contains("*") || values.is_subset(out))
+    };
+    if let Some((key, _)) = select.tags.iter().find(|entry| all(*entry)) {
+        let at = "select.exclude_tags";
+        let what = format!("takes back every instance that select.tags finds: {key} is in both");
+        say(checked.sheet.span(at), at, what, format!("take {key} out of exclude_tags, or write another value"));
+    }
+}
+
 /// Names of zones that look like places with a summer time, and have none.
 const WINTER_ONLY: [(&str, &str); 2] = [("EST", "America/New_York"), ("MST", "America/Denver")];
 
@@ -97,6 +111,9 @@ fn lines(checked: &Checked, say: &mut Say<'_>) {
         if let Some((unit, once)) = each_one(&item.text) {
             let what = format!("`{}` is due every {unit} while the rest matches", item.text);
             say(Some(item.span.clone()), key, what, format!("write `{once}` if once is meant"));
+        }
+        if let Some((what, hint)) = either_day(&item.text) {
+            say(Some(item.span.clone()), key, what, hint);
         }
         let others: Vec<String> =
             items.iter().enumerate().filter(|(other, _)| *other != nth).map(|(_, item)| item.text.clone()).collect();
@@ -120,6 +137,29 @@ fn each_one(line: &str) -> Option<(&'static str, String)> {
     let unit = if times - nth == 2 { "minute" } else { "second" };
     fields[nth] = "0";
     Some((unit, fields.join(" ")))
+}
+
+/// `30 2 1-7 * MON`: due on the first seven days, and on each Monday too; most who write it mean the first Monday.
+fn either_day(line: &str) -> Option<(String, String)> {
+    let fields: Vec<&str> = line.split_whitespace().collect();
+    let (day, weekday) = (fields.len().checked_sub(3)?, fields.len() - 1);
+    let any = |field: &str| field.contains(['*', '?']) && !field.contains('/');
+    if any(fields[day]) || any(fields[weekday]) || fields[weekday].contains('+') {
+        return None;
+    }
+    let with = |nth: usize, text: &str| {
+        let mut fields = fields.clone();
+        fields[nth] = text;
+        fields.join(" ")
+    };
+    let what = format!(
+        "`{line}` is due on the days of the month `{}`, and besides on every weekday `{}`",
+        fields[day], fields[weekday]
+    );
+    let both = with(weekday, &format!("+{}", fields[weekday]));
+    let hint =
+        format!("write `{both}` if both must fit, or two lines: `{}` and `{}`", with(weekday, "*"), with(day, "*"));
+    Some((what, hint))
 }
 
 /// The one of `others` that is due whenever `line` is.

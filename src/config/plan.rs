@@ -11,7 +11,10 @@ use super::sheet::Sheet;
 use super::source::Source;
 use crate::domain::keep::Keep;
 use crate::domain::naming::{NAME_MAX, TAGS_MAX};
-use crate::domain::plan::{Consistency, Mode, OnUnhealthy, Plan, Rollout, Schedule, Select};
+use crate::domain::plan::{Consistency, Mode, OnUnhealthy, Plan, Rollout, Schedule, Seconds, Select};
+
+/// The time to become healthy that is proposed at least, in seconds: the default.
+const ENOUGH: Seconds = 15 * 60;
 
 /// `daemon`, `installation`, `plan`, `due`, `instance`, `run`, `role`, `source`, `consistency`, `schema`, and `Name`.
 const OWN_TAGS: usize = 11;
@@ -81,6 +84,7 @@ fn across(sheet: &Sheet, source: &Source, problems: &mut Vec<Problem>) {
         && sheet.sound(&pace)
         && limit <= settle
     {
+        let enough = show_duration(ENOUGH.max(settle.saturating_mul(2)));
         let (settle, limit) = (show_duration(settle), show_duration(limit));
         let at = if sheet.span(pace[1]) == sheet.span("rollout") { pace[0] } else { pace[1] };
         say(
@@ -90,7 +94,7 @@ fn across(sheet: &Sheet, source: &Source, problems: &mut Vec<Problem>) {
                 "healthy_within ({limit}) is not longer than settle ({settle}): no instance could be healthy in time"
             ),
             None,
-            Some(format!("write healthy_within = \"15m\", or any time well above {settle}")),
+            Some(format!("write healthy_within = \"{enough}\", or any time well above {settle}")),
         );
     }
     let tags = sheet.tags("tags");

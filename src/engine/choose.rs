@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::run::Run;
 use super::shared::Stop;
 use crate::cloud::governed::Governed;
-use crate::cloud::port::{ImageQuery, InstanceQuery, Read};
+use crate::cloud::port::{Fault, ImageQuery, InstanceQuery, Read};
 use crate::config::pace::reboots_needed;
 use crate::domain::event::{Decision, Draft, Kind};
 use crate::domain::machine::OwnMachine;
@@ -38,6 +38,16 @@ pub struct Us<'a> {
     pub installation: &'a str,
     /// Images of other installations are no alarm up to then.
     pub taken_over_at: Option<DateTime<Utc>>,
+}
+
+/// Why the account is not known, and what to do. No look at credentials mends a connection.
+pub fn no_account(fault: &Fault) -> String {
+    let why = format!("cannot tell which account this is: {fault}");
+    if matches!(fault.code.as_str(), "Connection" | "Timeout") {
+        return why;
+    }
+    why + ". Check the credentials: AWS_PROFILE, the instance role, or `aws sts get-caller-identity` as the user that \
+           runs stillframe"
 }
 
 /// Chooses the targets of a run. Called once, since the choice is journaled in one transaction.

@@ -152,10 +152,7 @@ impl Run {
         let caller = match self.caller().await? {
             Ok(caller) => caller,
             Err(fault) => {
-                let why = format!(
-                    "cannot tell which account this is: {fault}. Check the credentials: AWS_PROFILE, the instance role, \
-                     or `aws sts get-caller-identity` as the user that runs stillframe"
-                );
+                let why = choose::no_account(&fault);
                 self.mishap("account", &why).await?;
                 return Ok(None);
             }

@@ -228,7 +228,9 @@ fn every_command_says_all_of_it() {
         mode(&dir, 0o755);
     }
     let program = site.path("stillframe");
-    std::fs::copy(child::binary(), &program).unwrap();
+    // Not by this process: a child that another test starts meanwhile would hold it open for writing ("text file busy").
+    let copied = Command::new("cp").arg(child::binary()).arg(&program).status().unwrap();
+    assert!(copied.success(), "{copied}");
     let asked = |args: &[&str]| {
         let mut command = Command::new(&program);
         command.args(args).arg("--config").arg(site.config()).env_clear().env("AWS_EC2_METADATA_DISABLED", "true");

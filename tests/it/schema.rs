@@ -45,6 +45,7 @@ const UNSEEN: &[&str] = &[
     "far too long",
     // two keys together
     "healthy before settled",
+    "settled after healthy",
     "too many",
 ];
 

@@ -93,6 +93,13 @@ fn installing_again_keeps_what_a_person_wrote() {
     let shown: Vec<String> =
         first.iter().map(|p| p.strip_prefix(pkg.path()).expect("below it").display().to_string()).collect();
     insta::assert_snapshot!(shown.join("\n"));
+    // A copy of an example lies elsewhere, and its editor must find the schema from there.
+    for plan in first.iter().filter(|path| path.parent().is_some_and(|dir| dir.ends_with("example/plans.d"))) {
+        let text = fs::read_to_string(plan).expect("read");
+        let schema = text.lines().next().and_then(|line| line.strip_prefix("#:schema file://")).expect("a full path");
+        let schema = pkg.path().join(schema.trim_start_matches('/'));
+        assert!(schema.is_file(), "{} names {}", plan.display(), schema.display());
+    }
     let settings = pkg.path().join("etc/stillframe/stillframe.toml");
     let plan = pkg.path().join("etc/stillframe/plans.d/web.toml");
     fs::write(&settings, "# mine\n[daemon]\nname = \"mine\"\n").expect("written");

@@ -71,13 +71,7 @@ pub async fn foresee(
         view.preview.notes = going_on.notes(&plan.name);
         match &caller {
             Ok(caller) => document.barred = view.places(&caller.account).await.or(document.barred),
-            Err(fault) => view.fault(
-                None,
-                format!(
-                    "targets and retention: cannot tell which account this is: {fault}. Check the credentials: \
-                     AWS_PROFILE, the instance role, or `aws sts get-caller-identity` as the user that runs stillframe"
-                ),
-            ),
+            Err(fault) => view.fault(None, format!("targets and retention: {}", choose::no_account(fault))),
         }
         document.plans.push(view.preview);
     }

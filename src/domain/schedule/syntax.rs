@@ -164,6 +164,8 @@ mod tests {
             ("30 2 * * JAN", "JAN", "each 1 January"),
             ("30 2 * * MON#7", "MON#7", "`MON#1`"),
             ("30 2 40W * *", "40W", "from 1 to 31"),
+            ("30 2 * * L", "L", "SUN to SAT"),
+            ("30 2 * * MON,L", "L", "SUN to SAT"),
             ("*/x 2 * * *", "*/x", "every second one"),
             ("0 0 31 2 *", "31 2", "`0 0 L 2 *`"),
             ("0 0 0 31 2 *", "31 2", "`0 0 0 L 2 *`"),

@@ -213,6 +213,7 @@ fn numbers_and_words() -> Vec<Mistake> {
         ("no deletions", "last = 3", "max_deletions = 0\nlast = 3"),
         ("nothing in flight", "max_in_flight = 1", "max_in_flight = 0"),
         ("healthy before settled", "healthy_within = \"15m\"", "healthy_within = \"2m\""),
+        ("settled after healthy", "settle = \"3m\"", "settle = \"20m\""),
         ("a misspelled word", "\"halt-plan\"", "\"haltplan\""),
         ("an unknown mode", "\"reboot\"", "\"snapshot\""),
     ])

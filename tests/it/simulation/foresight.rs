@@ -164,6 +164,11 @@ async fn what_cannot_be_read_is_said() {
     let text = third.text(Paint(false));
     assert!(!third.ok() && text.contains("2026-03-02T03:00:00Z"), "{text}");
     assert!(text.contains("cannot tell which account this is: ExpiredToken") && text.contains("aws sts"), "{text}");
+    // Where no connection is made, nobody is sent to look at credentials.
+    rig.script.relents();
+    rig.script.refuse("GetCallerIdentity", None, MANY, "Connection", "no connection could be made");
+    let text = preview(&rig, None).await.text(Paint(false));
+    assert!(text.contains("which account this is: Connection") && !text.contains("Check the credentials"), "{text}");
     // The journal alone still knows who made an image.
     let image = rig.images_of(&id(1))[0].id.clone();
     let told = explain(&rig, &image).await;

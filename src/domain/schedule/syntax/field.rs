@@ -118,7 +118,8 @@ impl Field {
         (format!("the range `{low}-{high}` runs backwards"), format!("write `{low}-{last},{first}-{high}`"))
     }
 
-    /// What `croner` judges: `?`, `L`, `15W`, `MON#1`, `5L`. It would read the name of a day as a number anywhere.
+    /// What `croner` judges: `?`, `L`, `15W`, `MON#1`, `5L`. It would read the name of a day as a number anywhere, and
+    /// takes an `L` without a weekday for no day at all.
     fn special(&self, base: &str) -> bool {
         let upper = base.to_uppercase();
         let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
@@ -128,7 +129,7 @@ impl Field {
             }
             "a weekday" => {
                 let day = upper.split_once('#').map(|(day, _)| day).or_else(|| upper.strip_suffix('L'));
-                matches!(upper.as_str(), "?" | "L") || day.is_some_and(|day| self.value(day).is_some())
+                upper == "?" || day.is_some_and(|day| self.value(day).is_some())
             }
             _ => false,
         }
