@@ -72,8 +72,8 @@ fn a_daemon_outlives_a_dead_endpoint() {
     site.plan("nightly", &super::plan_at("* * * * * *", 1, ""));
     let mut daemon = site.spawn(&["run"]);
     daemon.logged("cloud.failing");
-    let ready = until("a run", || site.history().into_iter().next());
-    assert_eq!(ready["outcome"], "unfinished");
+    // What came due while AWS was waited for first is missed; the latest is begun.
+    until("a run", || site.history().into_iter().find(|run| run["outcome"] == "unfinished"));
     daemon.terminate();
     daemon.wait().expect(0);
 }
