@@ -200,6 +200,9 @@ impl Engine {
 
     /// Decides what is due. False: the journal failed.
     pub(super) async fn decide_all(&mut self) -> bool {
+        if self.shared.cloud.clock_shown_right() && self.see_again().await.is_err() {
+            return false;
+        }
         let names: Vec<String> = self.scheduled.keys().cloned().collect();
         for name in names {
             if let Err(e) = self.decide(&name).await {

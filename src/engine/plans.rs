@@ -9,7 +9,8 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::oneshot;
 
 use super::daemon::Engine;
-use crate::domain::event::{Draft, Kind};
+use crate::domain::event::{Draft, Event, Kind};
+use crate::domain::naming::DUE_TOLERANCE;
 use crate::domain::plan::Plan;
 use crate::domain::schedule::Timetable;
 use crate::journal::Answer;
@@ -19,6 +20,8 @@ pub(super) struct Scheduled {
     pub(super) plan: Rc<Plan>,
     pub(super) timetable: Timetable,
     pub(super) hash: String,
+    /// When its schedule was first seen.
+    seen: DateTime<Utc>,
     /// The latest decided scheduled occurrence, or the first sight of the schedule: nothing earlier is owed.
     pub(super) settled: DateTime<Utc>,
     /// The first occurrence after `settled`: until then there is nothing to decide.
@@ -89,12 +92,26 @@ impl Engine {
         let last = journal.reader().last_decided(&plan.name).await?;
         let (seen, draft) = match newest {
             Some(event) if event.text("schedule") == Some(&schedule) && !away => (Some(event.at), None),
-            other => {
-                let draft = Draft::of_run(&plan.name, Kind::PlanFirstSeen, json!({ "schedule": schedule }));
-                (None, Some(Draft { attempt: other.map_or(1, |e| e.draft.attempt + 1), ..draft }))
-            }
+            other => (None, Some(first_seen(&plan.name, &schedule, other.as_ref()))),
         };
         Ok((Prepared { plan, hash, seen, last }, draft))
+    }
+
+    /// Sees those plans for the first time again that were first seen by a clock that was ahead, now that it is known to
+    /// be right: they would be silent until that time comes.
+    pub(super) async fn see_again(&mut self) -> Answer<()> {
+        let sh = Rc::clone(&self.shared);
+        let limit = sh.clock.now() + DUE_TOLERANCE;
+        for (name, entry) in self.scheduled.iter_mut().filter(|(_, s)| s.seen > limit) {
+            let before = sh.journal.reader().newest_of(name, Kind::PlanFirstSeen.as_str()).await?;
+            let last = sh.journal.reader().last_decided(name).await?;
+            let (schedule, _) = hash_of(&entry.plan.schedule);
+            let event = sh.record(&[first_seen(name, &schedule, before.as_ref())]).await?;
+            entry.seen = event.last().map_or_else(|| sh.clock.now(), |event| event.at);
+            entry.settled = last.map_or(entry.seen, |last| last.max(entry.seen));
+            entry.next = entry.timetable.next_after(entry.settled);
+        }
+        Ok(())
     }
 
     /// What the new plans change, for the log.
@@ -144,6 +161,12 @@ impl Engine {
     }
 }
 
+/// The first sight of a schedule, after the one `before`.
+fn first_seen(plan: &str, schedule: &str, before: Option<&Event>) -> Draft {
+    let draft = Draft::of_run(plan, Kind::PlanFirstSeen, json!({ "schedule": schedule }));
+    Draft { attempt: before.map_or(1, |event| event.draft.attempt + 1), ..draft }
+}
+
 /// Says what the journal cannot hold.
 fn unwritten(why: &str) {
     tracing::error!(event = Kind::ConfigRefused.as_str(), reason = why);
@@ -156,7 +179,7 @@ impl Prepared {
         let seen = self.seen.unwrap_or(now);
         let settled = self.last.map_or(seen, |last| last.max(seen));
         let next = timetable.next_after(settled);
-        Scheduled { plan: Rc::new(self.plan), timetable, hash: self.hash, settled, next }
+        Scheduled { plan: Rc::new(self.plan), timetable, hash: self.hash, seen, settled, next }
     }
 }
 

@@ -229,6 +229,12 @@ impl Governed {
         self.skew.off()
     }
 
+    /// Whether AWS has shown that this machine's clock is right, since this was asked last.
+    #[must_use]
+    pub fn clock_shown_right(&self) -> bool {
+        self.skew.shown_right()
+    }
+
     /// All pages, or a fault.
     async fn list<T>(&self, place: &Place, api: Api, ask: impl AsyncFn(Option<&str>) -> Read<Page<T>>) -> Read<Vec<T>> {
         let mut items = Vec::new();

@@ -1,6 +1,6 @@
 //! This machine's clock against AWS's: said when it is too far off, and when it is right again.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use chrono::TimeDelta;
 
@@ -8,19 +8,29 @@ use crate::domain::naming::DUE_TOLERANCE;
 
 /// What the newest answer of AWS tells of this machine's clock.
 #[derive(Default)]
-pub(super) struct Skew(RefCell<Option<String>>);
+pub(super) struct Skew {
+    off: RefCell<Option<String>>,
+    /// Whether an answer has shown it right since this was asked last.
+    right: Cell<bool>,
+}
 
 impl Skew {
     /// Why nothing may be begun, if the clock is off.
     pub(super) fn off(&self) -> Option<String> {
-        self.0.borrow().clone()
+        self.off.borrow().clone()
+    }
+
+    /// Whether an answer has shown that the clock is right, since this was asked last.
+    pub(super) fn shown_right(&self) -> bool {
+        self.right.replace(false)
     }
 
     /// An answer came, at which the clock was so much ahead.
     pub(super) fn note(&self, ahead: Option<TimeDelta>) {
         let Some(ahead) = ahead else { return };
         let why = too_far(ahead);
-        let before = self.0.replace(why.clone());
+        self.right.set(why.is_none());
+        let before = self.off.replace(why.clone());
         match (before, why) {
             (None, Some(why)) => {
                 tracing::error!(event = "clock.off", reason = %why, "nothing is begun until it is right")
@@ -71,6 +81,8 @@ mod tests {
         for (ahead, off) in [(None, false), (Some(4000), true), (None, true), (Some(-4000), true), (Some(2), false)] {
             skew.note(ahead.map(TimeDelta::seconds));
             assert_eq!(skew.off().is_some(), off, "{ahead:?}");
+            assert_eq!(skew.shown_right(), ahead.is_some() && !off, "{ahead:?}");
+            assert!(!skew.shown_right(), "once for each answer");
         }
     }
 }

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use stillframe::domain::event::Kind;
 
 use super::promises;
-use super::rig::{Rig, fleet, mins, plan, secs};
+use super::rig::{Rig, at, fleet, mins, plan, secs};
 
 /// Minutes that the clock is ahead, and what becomes of an occurrence at 02:00 when it is right again at 02:20 and at
 /// 03:20 (`catch_up` is an hour).
@@ -79,5 +79,31 @@ async fn nothing_is_decided_before_the_first_answer() {
         );
         rig.stop().await;
         promises::hold(&rig).await;
+    }
+}
+
+/// A plan that was first seen while the clock was ahead is not silent until that time comes; nor does it owe what was
+/// due before it is seen again.
+#[tokio::test(start_paused = true)]
+async fn a_first_sight_in_the_future_is_seen_again() {
+    for restarts in [false, true] {
+        let mut rig = Rig::new(&fleet(1), vec![plan("web", "0,20 2 * * *")]);
+        let ahead = stillframe::clock::Clock::simulated(at("2026-03-05T01:59:50Z"));
+        rig.own_clock = Some(ahead.stepped(secs(60), TimeDelta::days(-3)));
+        rig.script.clock_ahead.set(Some(TimeDelta::days(3)));
+        rig.start();
+        rig.shared().cloud.whoami().await.expect("an answer");
+        rig.run(secs(70)).await;
+        if restarts {
+            rig.stop().await;
+            rig.start();
+        }
+        rig.script.clock_ahead.set(Some(TimeDelta::zero()));
+        rig.shared().cloud.whoami().await.expect("an answer");
+        rig.run(mins(40)).await;
+        rig.stop().await;
+        promises::hold(&rig).await;
+        assert_eq!(rig.outcomes("web"), ["02:20 done"], "{}", rig.story());
+        assert_eq!(rig.told(&Kind::PlanFirstSeen).len(), 2, "{}", rig.story());
     }
 }
