@@ -205,6 +205,7 @@ impl ExplainDocument {
                 };
                 format!("{image}{place}, from the journal alone: {asked}\n")
             }
+            _ if self.searched.is_empty() => format!("{image} could be looked for nowhere\n"),
             _ => format!("{image} is unknown; looked for in: {}\n", self.searched.join(", ")),
         }
     }

@@ -130,6 +130,11 @@ fn what_cannot_be_read_is_said() {
     let told = &explained.stdout;
     assert!(told.contains("AWS cannot be asked") && told.contains("from the journal alone"), "{told}");
     assert!(told.contains(document["run"].as_str().expect("a run")) && told.contains(&instance(0)), "{told}");
+    // Nor is it called unknown where nobody could be asked.
+    let bare = Site::new(Vec::new()).with("AWS_ENDPOINT_URL", Some(&dead_endpoint()));
+    bare.plan("nightly", &plan(1, ""));
+    let told = bare.run(&["explain", &image]).expect(1).stdout;
+    assert!(told.starts_with(&format!("{image} could be looked for nowhere\n  NOT KNOWN: ")), "{told}");
     // Neither needs it.
     site.run(&["status"]).expect(0);
     site.run(&["history", "--outcome", "done"]).expect(0);
