@@ -351,6 +351,8 @@ impl Rebuild {
             };
             self.counts.occurrences += 1;
             self.restore_one(known, occurrence, targets).await?;
+            // Years of images are many transactions: the loop goes round meanwhile, and may be asked to stop.
+            self.shared.unless_drained(tokio::task::yield_now()).await?;
         }
         let Some(newest) = proven.keys().next_back() else { return Ok(()) };
         // Later ones made no image. Whether they did anything is not known, so they are not run.
