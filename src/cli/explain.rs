@@ -71,7 +71,7 @@ async fn explain(args: &ExplainArgs, loaded: &Loaded) -> Result<ExplainDocument,
     let regions: BTreeSet<String> = match &args.region {
         Some(region) => BTreeSet::from([region.clone()]),
         None => {
-            let of_plans = loaded.plans.iter().flat_map(|plan| peek::regions(&cloud, plan));
+            let of_plans = loaded.plans.iter().flat_map(|plan| cloud.regions(plan));
             of_plans.chain(cloud.home_region()).collect()
         }
     };

@@ -9,7 +9,6 @@ use crate::cloud::governed::Governed;
 use crate::cloud::sim::SimCloud;
 use crate::config::{self, Loaded, Problems, Settings};
 use crate::domain::machine::OwnMachine;
-use crate::domain::plan::Plan;
 use crate::engine::installation::{self, Installation, Verdict};
 use crate::journal::sqlite::{FILE as JOURNAL, SqliteJournal};
 
@@ -96,9 +95,4 @@ pub fn locked(settings: &Settings) -> Result<bool, String> {
         Err(std::fs::TryLockError::WouldBlock) => Ok(true),
         Err(std::fs::TryLockError::Error(e)) => Err(format!("cannot look at {}: {e}", path.display())),
     }
-}
-
-/// The regions of a plan; the SDK's own where it names none.
-pub fn regions(cloud: &Governed, plan: &Plan) -> Vec<String> {
-    if plan.select.regions.is_empty() { cloud.home_region().into_iter().collect() } else { plan.select.regions.clone() }
 }

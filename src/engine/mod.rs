@@ -21,3 +21,4 @@ mod run;
 pub mod shared;
 pub mod step;
 pub mod steps;
+mod unproven;

@@ -29,6 +29,13 @@ pub(super) struct Scheduled {
 }
 
 impl Scheduled {
+    /// Its schedule was first seen then, and what was decided last was due at `last`: nothing earlier is owed.
+    fn see(&mut self, seen: DateTime<Utc>, last: Option<DateTime<Utc>>) {
+        self.seen = seen;
+        self.settled = last.map_or(seen, |last| last.max(seen));
+        self.next = self.timetable.next_after(self.settled);
+    }
+
     /// Everything up to and with `due` is decided.
     pub(super) fn settle(&mut self, due: DateTime<Utc>) {
         self.settled = self.settled.max(due);
@@ -107,9 +114,7 @@ impl Engine {
             let last = sh.journal.reader().last_decided(name).await?;
             let (schedule, _) = hash_of(&entry.plan.schedule);
             let event = sh.record(&[first_seen(name, &schedule, before.as_ref())]).await?;
-            entry.seen = event.last().map_or_else(|| sh.clock.now(), |event| event.at);
-            entry.settled = last.map_or(entry.seen, |last| last.max(entry.seen));
-            entry.next = entry.timetable.next_after(entry.settled);
+            entry.see(event.last().map_or_else(|| sh.clock.now(), |event| event.at), last);
         }
         Ok(())
     }
@@ -176,10 +181,10 @@ impl Prepared {
     fn scheduled(self, now: DateTime<Utc>) -> Scheduled {
         // `config` has compiled the same lines when it checked the plan.
         let timetable = Timetable::new(&self.plan.schedule).unwrap_or_else(|e| unreachable!("a checked schedule: {e}"));
-        let seen = self.seen.unwrap_or(now);
-        let settled = self.last.map_or(seen, |last| last.max(seen));
-        let next = timetable.next_after(settled);
-        Scheduled { plan: Rc::new(self.plan), timetable, hash: self.hash, seen, settled, next }
+        let mut scheduled =
+            Scheduled { plan: Rc::new(self.plan), timetable, hash: self.hash, seen: now, settled: now, next: None };
+        scheduled.see(self.seen.unwrap_or(now), self.last);
+        scheduled
     }
 }
 

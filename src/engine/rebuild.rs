@@ -12,8 +12,9 @@ use super::daemon::decided;
 use super::observe::{FIRST, longer};
 use super::plans::{Scheduled, hash_of};
 use super::recover;
-use super::shared::{Shared, Stop};
+use super::shared::{JOURNAL_RETRY, Shared, Stop};
 use super::steps::back;
+use super::unproven::Unproven;
 use crate::cloud::port::{ImageQuery, Read};
 use crate::domain::event::{Decision, Draft, Kind, Occurrence, Trigger};
 use crate::domain::naming::{self, Ownership, TAG_PREFIX, run_name};
@@ -23,42 +24,6 @@ use crate::domain::rebuild::{self, Evidence, Occurrences, Proven};
 use crate::domain::rollout::Down;
 use crate::domain::schedule::Timetable;
 use crate::journal::{Answer, JournalError};
-
-/// A journal that cannot be written is tried again after this long.
-const JOURNAL_RETRY: Duration = Duration::from_secs(1);
-
-/// What may not be decided yet.
-#[derive(Debug, Default)]
-pub struct Unproven {
-    /// Why no plan may begin anything: who is down may not be known yet.
-    all: Option<String>,
-    /// Why one plan may not.
-    plans: BTreeMap<String, String>,
-    /// Whether a rebuild goes on.
-    rebuilding: bool,
-}
-
-impl Unproven {
-    /// Why `plan` may begin nothing yet.
-    #[must_use]
-    pub fn holds(&self, plan: &str) -> Option<String> {
-        self.all.clone().or_else(|| self.plans.get(plan).cloned())
-    }
-
-    /// Whether no plan may begin anything.
-    #[must_use]
-    pub fn holds_all(&self) -> bool {
-        self.all.is_some()
-    }
-
-    /// A reload has added `plan`: while a rebuild goes on, it waits for its own.
-    pub(super) fn added(&mut self, plan: &str) {
-        if self.rebuilding {
-            let why = "the journal is being rebuilt from the tags of the images in AWS";
-            self.plans.insert(plan.to_owned(), why.to_owned());
-        }
-    }
-}
 
 /// What is known of a plan in force.
 struct Known {
@@ -275,12 +240,9 @@ impl Rebuild {
                 }
             },
         };
-        let home = self.shared.cloud.home_region();
-        let regions = |plan: &Plan| match plan.select.regions.as_slice() {
-            [] => home.iter().cloned().collect(), // none: its runs say so
-            regions => regions.to_vec(),
-        };
-        let places = |plan: &Plan| regions(plan).into_iter().map(|r| Place::new(caller.account.clone(), r)).collect();
+        // Where a plan has none, its runs say so.
+        let regions = |plan: &Plan| self.shared.cloud.regions(plan).into_iter();
+        let places = |plan: &Plan| regions(plan).map(|r| Place::new(caller.account.clone(), r)).collect();
         Ok(Some(self.left.iter().map(|(name, known)| (name.clone(), places(&known.plan))).collect()))
     }
 

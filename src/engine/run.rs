@@ -157,16 +157,11 @@ impl Run {
                 return Ok(None);
             }
         };
-        let mut regions = self.plan.select.regions.clone();
+        let regions = self.shared.cloud.regions(&self.plan);
         if regions.is_empty() {
-            match self.shared.cloud.home_region() {
-                Some(region) => regions.push(region),
-                None => {
-                    let why = "no region: set select.regions in the plan, or AWS_REGION, or a region in the profile";
-                    self.mishap("region", why).await?;
-                    return Ok(None);
-                }
-            }
+            let why = "no region: set select.regions in the plan, or AWS_REGION, or a region in the profile";
+            self.mishap("region", why).await?;
+            return Ok(None);
         }
         Ok(Some(regions.into_iter().map(|region| Place::new(caller.account.clone(), region)).collect()))
     }

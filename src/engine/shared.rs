@@ -12,7 +12,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 
 pub use super::active::ActiveRun;
 use super::observe::Observer;
-pub use super::rebuild::Unproven;
+pub use super::unproven::Unproven;
 use crate::clock::Clock;
 use crate::cloud::governed::Governed;
 use crate::cloud::port::Caller;
@@ -24,7 +24,7 @@ use crate::domain::rollout::Slots;
 use crate::journal::{Journal, JournalError, Written};
 
 /// How long to wait before a failed journal write is tried again.
-const JOURNAL_RETRY: Duration = Duration::from_secs(1);
+pub(super) const JOURNAL_RETRY: Duration = Duration::from_secs(1);
 
 /// So many events are written in one transaction at the most.
 const RECORDS_AT_ONCE: usize = 500;

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::cli::going_on::GoingOn;
-use crate::cli::peek;
 use crate::cloud::governed::Governed;
 use crate::cloud::port::Read;
 use crate::domain::machine::OwnMachine;
@@ -123,7 +122,7 @@ impl View<'_> {
 
     /// Looks into each place of the plan; why nothing at all would be begun, if another installation is seen.
     async fn places(&mut self, account: &str) -> Option<String> {
-        let regions = peek::regions(self.cloud, self.plan);
+        let regions = self.cloud.regions(self.plan);
         self.preview.regions.clone_from(&regions);
         if regions.is_empty() {
             self.fault(

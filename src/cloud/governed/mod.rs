@@ -26,6 +26,7 @@ use super::port::{
 use crate::clock::Clock;
 use crate::domain::observed::{Image, Instance, InstanceStatus, Snapshot};
 use crate::domain::place::Place;
+use crate::domain::plan::Plan;
 
 /// A read without an answer after this long is Transient.
 const READ_DEADLINE: Duration = Duration::from_secs(10);
@@ -221,6 +222,15 @@ impl Governed {
     #[must_use]
     pub fn home_region(&self) -> Option<String> {
         self.inner.home_region()
+    }
+
+    /// The regions that a plan means: those that it names, else the back end's own; none where that is not known.
+    #[must_use]
+    pub fn regions(&self, plan: &Plan) -> Vec<String> {
+        match plan.select.regions.as_slice() {
+            [] => self.home_region().into_iter().collect(),
+            named => named.to_vec(),
+        }
     }
 
     /// Why nothing may be begun by this machine's clock, if it is too far from AWS's.
