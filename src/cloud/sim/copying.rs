@@ -50,7 +50,7 @@ impl World {
             }
         }
         let id = self.new_id("ami");
-        let ready = now + self.image_span(&id, None);
+        let (ready, fails) = self.outcome_of_image(now, &id, None);
         let visible = now + self.span(self.visibility_lag);
         let mut mappings = Vec::new();
         for (device, original, size) in &source.mappings {
@@ -68,7 +68,7 @@ impl World {
                 created: now,
                 visible,
                 ready,
-                fails: false,
+                fails,
                 users: Default::default(),
             };
             self.snapshots.insert(snapshot, made);
@@ -76,6 +76,7 @@ impl World {
         let mut copy = blank(&id, place, name, description.as_deref(), image_tags, now);
         copy.visible = visible;
         copy.ready = ready;
+        copy.fails = fails;
         copy.source_image = Some(source_image.clone());
         copy.source_region = Some(source_region.clone());
         copy.mappings = mappings;
