@@ -76,9 +76,9 @@ impl RehearsalDocument {
         Section {
             id: "plans",
             title: "What ran",
-            note: "RUN, SKIPPED, MISSED: occurrences; RUNS FAILED: of those that ran. DONE, FAILED, LEFT OUT: targets \
-                   of all runs. MOST DOWN: at one time. BACK AFTER and ENDED AFTER: the longest time from due until \
-                   the last target was back in service, and until images and retention were done."
+            note: "Occurrences that ran, were skipped or missed, and runs that failed; targets of all runs that are done, \
+                   failed or were left out. Back after, ended after: the longest time from due until the last target \
+                   was back in service, and until images and retention were done."
                 .into(),
             columns: vec![
                 text("PLAN"),
@@ -147,7 +147,7 @@ impl RehearsalDocument {
             id: "stored",
             title: "What is kept, and what it costs",
             note: format!(
-                "Counted at the end of each day. GIB, GB-MONTHS and USD are estimates from the assumptions below: \
+                "Counted at the end of each day. GiB, GB-months and USD are estimates from the assumptions below: \
                  storage of EBS snapshots alone, {} USD for a GB-month; prices differ by region.",
                 self.price
             ),
