@@ -63,10 +63,10 @@ pub struct RehearseArgs {
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
     /// How much of a volume changes in a day, in percent, for the estimate of storage
-    #[arg(long, value_name = "PERCENT", default_value_t = 3.0, value_parser = percent)]
+    #[arg(long, value_name = "PERCENT", default_value_t = 3.0, value_parser = percent, allow_negative_numbers = true)]
     pub change: f64,
     /// USD for a GB-month of snapshots, for the estimate of cost
-    #[arg(long, value_name = "USD", default_value_t = 0.05, value_parser = price)]
+    #[arg(long, value_name = "USD", default_value_t = 0.05, value_parser = price, allow_negative_numbers = true)]
     pub price: f64,
     /// Print one JSON document instead of text
     #[arg(long)]
@@ -196,8 +196,7 @@ fn find(args: &RehearseArgs, loaded: &Loaded) -> Result<Found, String> {
     }
     if args.from_aws {
         let runtime = start::runtime()?;
-        let (fleet, left_out) =
-            runtime.block_on(live::read(&loaded.plans, loaded.settings.cloud.api_share))?;
+        let (fleet, left_out) = runtime.block_on(live::read(&loaded.plans, loaded.settings.cloud.api_share))?;
         let mut about = vec![format!(
             "The fleet is what the plans select in account {} now: instances, their tags, states and number of volumes. \
              {SIZES}",

@@ -11,6 +11,7 @@ mod journal;
 mod machine;
 mod manager;
 mod refusals;
+mod rehearse;
 mod reload;
 mod state;
 mod stubborn;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::chart::{Chart, Form, Line};
 use super::document::{Most, PlanRehearsal, RehearsalDocument};
-use super::sections::Section;
+use super::sections::{Kind, Section};
 use super::svg::escape;
 use super::words::{count, decimal, several};
 use crate::domain::schedule::words;
@@ -13,6 +13,9 @@ use crate::domain::schedule::words;
 const STYLE: &str = include_str!("page.css");
 /// More lines than this are one for each plan, and then one for what is left.
 const LINES_MAX: usize = 8;
+/// How high a drawing is: curves, and bars that are few.
+const HIGH: f64 = 250.0;
+const LOW: f64 = 140.0;
 
 impl RehearsalDocument {
     /// The page.
@@ -68,13 +71,22 @@ impl RehearsalDocument {
 
     fn tiles(&self) -> String {
         let t = &self.totals;
-        let on = |most: &Most| most.at.as_deref().map_or(String::new(), |at| format!(" on {}", &at[..at.len().min(10)]));
+        let on =
+            |most: &Most| most.at.as_deref().map_or(String::new(), |at| format!(" on {}", &at[..at.len().min(10)]));
         let longest = self.plans.iter().flat_map(|p| p.without_image.iter().map(|g| (g.seconds, &p.plan))).max();
         let tiles = [
-            ("reboots a day", decimal(t.reboots_per_day, 1), format!("most {}{}", count(t.reboots_most.count), on(&t.reboots_most))),
+            (
+                "reboots a day",
+                decimal(t.reboots_per_day, 1),
+                format!("most {}{}", count(t.reboots_most.count), on(&t.reboots_most)),
+            ),
             ("most down at one time", count(t.down.count), on(&t.down).trim_start().to_owned()),
             ("images at the end", count(t.stored.images), format!("most {}", count(t.stored.images_most))),
-            ("GiB of snapshots at the end", decimal(t.stored.gib, 0), format!("{} snapshots", count(t.stored.snapshots))),
+            (
+                "GiB of snapshots at the end",
+                decimal(t.stored.gib, 0),
+                format!("{} snapshots", count(t.stored.snapshots)),
+            ),
             (
                 "USD a month at the end",
                 decimal(t.stored.cost_per_month, 2),
@@ -88,7 +100,8 @@ impl RehearsalDocument {
         ];
         let mut html = "<dl class=\"tiles\">\n".to_owned();
         for (name, value, more) in tiles {
-            let _ = writeln!(html, "<div><dt>{name}</dt><dd>{value}<small>{}</small></dd></div>", escape(&more));
+            let _ =
+                writeln!(html, "<div><dt>{name}</dt><dd>{value}</dd><dd class=\"more\">{}</dd></div>", escape(&more));
         }
         html + "</dl>\n"
     }
@@ -123,6 +136,7 @@ impl RehearsalDocument {
                 right: None,
                 places: 0,
                 form: Form::Bars,
+                height: LOW,
                 lines: vec![Line { label: "down".into(), values: self.down.iter().map(|n| f64::from(*n)).collect() }],
                 first: self.first(),
                 days: self.days as usize,
@@ -138,11 +152,15 @@ impl RehearsalDocument {
         Chart {
             id: "chart-images",
             title: "Images kept",
-            told: format!("{} at the end, {} at the most. The table month by month holds the figures.", s.images, s.images_most),
+            told: format!(
+                "{} at the end, {} at the most. The table month by month holds the figures.",
+                s.images, s.images_most
+            ),
             unit: "images",
             right: None,
             places: 0,
             form: Form::Lines,
+            height: HIGH,
             lines,
             first: self.first(),
             days: self.days as usize,
@@ -156,11 +174,15 @@ impl RehearsalDocument {
         Chart {
             id: "chart-storage",
             title: "Snapshots stored, and what they cost (estimated)",
-            told: format!("{} GiB at the end, {} USD a month. The table month by month holds the figures.", s.gib, s.cost_per_month),
+            told: format!(
+                "{} GiB at the end, {} USD a month. The table month by month holds the figures.",
+                s.gib, s.cost_per_month
+            ),
             unit: "GiB",
             right: Some((self.price, "USD/month")),
             places: 1,
             form: Form::Stack,
+            height: HIGH,
             lines,
             first: self.first(),
             days: self.days as usize,
@@ -172,9 +194,14 @@ impl RehearsalDocument {
     fn lines(&self, values: impl Fn(&super::document::Kept) -> Vec<f64>) -> Vec<Line> {
         let several_accounts = self.kept.iter().any(|k| k.account != self.kept[0].account);
         let place = |k: &super::document::Kept| {
-            if several_accounts { format!("{}, {}/{}", k.plan, k.account, k.region) } else { format!("{}, {}", k.plan, k.region) }
+            if several_accounts {
+                format!("{}, {}/{}", k.plan, k.account, k.region)
+            } else {
+                format!("{}, {}", k.plan, k.region)
+            }
         };
-        let all: Vec<(String, &str, Vec<f64>)> = self.kept.iter().map(|k| (place(k), k.plan.as_str(), values(k))).collect();
+        let all: Vec<(String, &str, Vec<f64>)> =
+            self.kept.iter().map(|k| (place(k), k.plan.as_str(), values(k))).collect();
         if all.len() <= LINES_MAX {
             return all.into_iter().map(|(label, _, values)| Line { label, values }).collect();
         }
@@ -230,7 +257,11 @@ impl Section {
             "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"{}\"><table>\n<thead><tr>",
             escape(self.title)
         );
-        let class = |n: usize| if self.columns[n].figures { " class=\"n\"" } else { "" };
+        let class = |n: usize| match self.columns[n].kind {
+            Kind::Figures => " class=\"n\"",
+            Kind::Prose => " class=\"p\"",
+            Kind::Word => "",
+        };
         for (n, column) in self.columns.iter().enumerate() {
             let _ = write!(html, "<th scope=\"col\"{}>{}</th>", class(n), escape(&sentence(column.head)));
         }
@@ -242,7 +273,10 @@ impl Section {
                 let _ = if n == 0 {
                     write!(html, "<th scope=\"row\"{}>{cell}</th>", class(n))
                 } else {
-                    write!(html, "<td{}>{cell}</td>", class(n))
+                    // Nothing is of little weight.
+                    let nothing = matches!(cell.as_str(), "0" | "0.0" | "-");
+                    let class = if nothing { class(n).replace("=\"n\"", "=\"n z\"") } else { class(n).to_owned() };
+                    write!(html, "<td{class}>{cell}</td>")
                 };
             }
             html += "</tr>\n";

@@ -43,7 +43,24 @@ impl RehearsalDocument {
             let of_plan = |reason| WarningDocument { plan: Some(plan.plan.clone()), reason };
             found.extend(plan.find(self.days).into_iter().map(of_plan));
         }
+        found.extend(self.still_grows().map(|reason| WarningDocument { plan: None, reason }));
         found
+    }
+}
+
+impl RehearsalDocument {
+    /// Whether the days are too few to see what the keep rules amount to.
+    fn still_grows(&self) -> Option<String> {
+        let grows = |p: &&PlanRehearsal| p.keeps_days > self.days.into() && p.occurrences.run > 0;
+        let growing: Vec<&PlanRehearsal> = self.plans.iter().filter(grows).collect();
+        let longest = growing.iter().map(|p| p.keeps_days).max()?;
+        let names: Vec<String> = growing.iter().map(|p| p.plan.clone()).collect();
+        Some(format!(
+            "what is stored still grows at the end, since the keep rules of {} reach back up to {}: rehearse more days \
+             to see where it levels off",
+            named(&names),
+            several(longest, "day")
+        ))
     }
 }
 
@@ -72,7 +89,8 @@ impl PlanRehearsal {
             let never: Vec<String> =
                 self.without_image.iter().filter(|g| g.images == 0).map(|g| g.instance.clone()).collect();
             let which = several(self.never_imaged as u64, "instance");
-            found.push(format!("{which} that it names never got a good image: {}", named_of(&never, self.never_imaged)));
+            found
+                .push(format!("{which} that it names never got a good image: {}", named_of(&never, self.never_imaged)));
         }
         let called: u64 = self.alarms.iter().map(|a| a.count).sum();
         if called > 0 {
@@ -82,13 +100,6 @@ impl PlanRehearsal {
             found.push(format!(
                 "at the end {} still to be deleted: keep.max_deletions lets so many go in one run only",
                 are(limit.count, "image")
-            ));
-        }
-        if self.keeps_days > days.into() && due > 0 {
-            found.push(format!(
-                "its keep rules reach back {}: what is stored still grows at the end; rehearse more days to see where \
-                 it levels off",
-                several(self.keeps_days, "day")
             ));
         }
         found
