@@ -38,7 +38,7 @@ impl Engine {
         if runs.len() > RUNS_MAX {
             parts.push(format!("and {} more runs", runs.len() - RUNS_MAX));
         }
-        let overdue = sh.slots.borrow().iter().filter(|(_, down)| down.overdue).count();
+        let overdue = sh.slots.borrow().late().count();
         if overdue > 0 {
             parts.push(format!("{overdue} not back in service"));
         }
