@@ -44,7 +44,7 @@ impl World {
         self.room_for_copies(now, place)?;
         if copy_tags.unwrap_or(false) {
             // What the request tags itself wins over what it copies.
-            for (key, value) in &source.tags {
+            for (key, value) in source.tags.iter() {
                 image_tags.entry(key.clone()).or_insert_with(|| value.clone());
             }
             if image_tags.len() > TAGS_MAX {
@@ -163,7 +163,7 @@ fn blank(id: &str, place: &Place, name: &str, description: Option<&str>, tags: T
         place: place.clone(),
         name: name.into(),
         description: description.unwrap_or_default().into(),
-        tags,
+        tags: tags.into(),
         created: now.trunc_subsecs(0),
         visible: now,
         ready: now,

@@ -85,7 +85,7 @@ impl World {
             place: place.clone(),
             name: name.into(),
             description: description.unwrap_or_default().into(),
-            tags: image_tags,
+            tags: image_tags.into(),
             created: now.trunc_subsecs(0),
             visible,
             ready,

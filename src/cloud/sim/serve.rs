@@ -121,7 +121,7 @@ impl World {
             (Ok(_), _) => "ok",
             (Err(error), _) => error.code.as_str(),
         };
-        self.calls.push(Call {
+        let call = || Call {
             at: now,
             account: place.account.clone(),
             region: place.region.clone(),
@@ -130,7 +130,8 @@ impl World {
             result: result.into(),
             effect,
             request_id: request_id.clone(),
-        });
+        };
+        self.calls.note(now, place, action.api(), (result == "RequestLimitExceeded", effect), call);
         Reply { outcome, delivery, request_id }
     }
 }

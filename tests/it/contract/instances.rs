@@ -116,7 +116,7 @@ async fn moto_takes_any_number_of_values(stage: &Stage) {
     assert!(stage.port.instances(&stage.place, &many(201), None).await.is_ok());
 }
 
-/// The adapters ask for a thousand at a time.
+/// The adapters ask for at most a thousand at a time.
 async fn a_long_list_comes_in_pages(stage: &Stage) {
     let volumes = {
         let mut world = stage.world();
@@ -137,7 +137,9 @@ async fn a_long_list_comes_in_pages(stage: &Stage) {
             break;
         }
     }
-    assert_eq!(pages, [1_000, 1_000, 1]);
+    let full = pages[0];
+    assert!(pages.len() >= 3 && pages[..pages.len() - 1].iter().all(|page| *page == full), "{pages:?}");
+    assert_eq!(pages.iter().sum::<usize>(), volumes);
     assert_eq!(stage.governed.multi_attach_volumes(&stage.place).await.expect("all").len(), volumes);
     let wrong = stage.port.multi_attach_volumes(&stage.place, Some("no token of ours")).await.expect_err("refused");
     assert_eq!(faulty(wrong), of(Class::Final, "InvalidNextToken"));

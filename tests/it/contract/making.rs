@@ -41,7 +41,7 @@ async fn an_image_is_pending_before_it_is_available(stage: &Stage) {
     let request = stage.request(0, "stillframe/a/1");
     let id = done(create(stage, &request).await);
     let first = look(stage, &id).await;
-    assert_eq!((first.state, &first.tags), (ImageState::Pending, &request.tags), "its tags come with it");
+    assert_eq!((first.state, &*first.tags), (ImageState::Pending, &request.tags), "its tags come with it");
     let snapshots = stage.port.snapshots_tagged(&stage.place, "stillframe:plan", "nightly", None).await;
     let snapshots = snapshots.expect("listed").items;
     assert_eq!(snapshots.iter().map(|s| s.state.as_str()).collect::<Vec<_>>(), ["pending"; 2]);
@@ -55,7 +55,7 @@ async fn an_image_is_pending_before_it_is_available(stage: &Stage) {
 async fn moto_is_done_at_once(stage: &Stage) {
     let request = stage.request(0, "stillframe/a/1");
     let first = look(stage, &done(create(stage, &request).await)).await;
-    assert_eq!((first.state, &first.tags), (ImageState::Available, &request.tags));
+    assert_eq!((first.state, &*first.tags), (ImageState::Available, &request.tags));
 }
 
 async fn a_running_instance_reboots_unless_told_otherwise(stage: &Stage) {

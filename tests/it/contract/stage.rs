@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use aws_sdk_ec2::types::{BlockDeviceMapping, EbsBlockDevice, Tag};
+use aws_sdk_ec2::types::{BlockDeviceMapping, EbsBlockDevice, Tag, VolumeType};
 use chrono::{DateTime, TimeZone as _, Utc};
 use stillframe::clock::Clock;
 use stillframe::cloud::aws::AwsCloud;
@@ -156,7 +156,14 @@ impl Stage {
         ec2.stop_instances().instance_ids(&stopped).send().await.expect("moto stops");
         ec2.terminate_instances().instance_ids(&terminated).send().await.expect("moto terminates");
         let volume = ec2.create_volume().availability_zone(format!("{REGION}a")).size(8).multi_attach_enabled(true);
-        let volume = volume.send().await.expect("moto makes volumes").volume_id.expect("an id");
+        let volume = volume
+            .volume_type(VolumeType::Io2)
+            .iops(100)
+            .send()
+            .await
+            .expect("moto makes volumes")
+            .volume_id
+            .expect("an id");
         let port: Rc<dyn Backend> = Rc::new(AwsCloud::with_config(&moto.sdk_config(REGION)));
         Self {
             governed: Governed::new(Rc::clone(&port), Clock::Wall, 1.0),

@@ -156,7 +156,7 @@ fn with_the_state_directory_gone_nothing_is_done_until_a_person_takes_over() {
     let mut daemon = scene.site.spawn(&["run"]);
     daemon.logged("config.applied");
     let refused = scene.site.run(&["backup", "nightly"]).expect(1);
-    assert!(refused.stderr.contains("run --take-over"), "{}", refused.stderr);
+    assert!(refused.stdout.contains("run --take-over"), "{refused:?}");
     let alarm = until("an alarm", || {
         let says = |line: &Value| line["level"] == "ERROR" && line.to_string().contains("run --take-over");
         daemon.log().into_iter().find(says)
