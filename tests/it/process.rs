@@ -8,6 +8,7 @@ mod exactly_once;
 mod failing;
 mod foresight;
 mod journal;
+mod lost;
 mod machine;
 mod manager;
 mod refusals;

@@ -10,6 +10,7 @@ mod faults;
 mod foresight;
 mod installation;
 mod journal;
+mod limits;
 mod overlap;
 mod plain;
 mod promises;

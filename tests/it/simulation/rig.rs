@@ -115,6 +115,8 @@ pub struct Rig {
     pub manager: Rc<Told>,
     /// When the journal was lost last.
     pub lost: Option<DateTime<Utc>>,
+    /// How long the daemon lets AWS take to list what was just made.
+    pub visible_within: Duration,
     life: Option<Life>,
 }
 
@@ -144,6 +146,7 @@ impl Rig {
             own_clock: None,
             manager: Rc::default(),
             lost: None,
+            visible_within: Duration::ZERO,
             life: None,
         }
     }
@@ -166,6 +169,7 @@ impl Rig {
             own_clock: None,
             manager: Rc::default(),
             lost: None,
+            visible_within: Duration::ZERO,
             life: None,
         }
     }
@@ -191,6 +195,7 @@ impl Rig {
             }),
         ));
         shared.rebuild.set(self.lost.is_some());
+        shared.visible_within.set(self.visible_within);
         let (changes, new) = mpsc::channel(1);
         let engine = Engine::new(Rc::clone(&shared), self.plans.clone(), Mode::Daemon)
             .hosted(Rc::clone(&self.manager) as Rc<_>)
