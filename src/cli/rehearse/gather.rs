@@ -117,7 +117,7 @@ impl Gather {
                 match event.text("outcome").and_then(Outcome::parse) {
                     Some(Outcome::Failed) => {
                         tally.occurrences.failed += 1;
-                        tally.run_failures.add(&reason());
+                        tally.run_failures.add(&uncounted(&reason()));
                     }
                     _ => tally.occurrences.done += 1,
                 }
@@ -200,7 +200,7 @@ impl Gather {
                     self.down_of.entry(plan).and_modify(|n| *n = n.saturating_sub(1));
                 }
                 if let Some(open) = open.filter(|open| open.reboots.contains(subject)) {
-                    open.back = Some(event.at);
+                    open.back = open.back.max(Some(event.at));
                 }
             }
             Kind::RetainDecided => tally.verdicts(subject, &event.draft.step, &event.draft.data),
@@ -273,6 +273,17 @@ impl Gather {
             *counts.entry(plans.iter().cloned().collect::<Vec<_>>().join(", ")).or_default() += 1;
         }
         counts.into_iter().map(|(reason, count)| Counted { reason, count }).collect()
+    }
+}
+
+/// `2 of 50 targets failed` without the figures: runs that failed alike are counted together.
+fn uncounted(reason: &str) -> String {
+    let mut words = reason.splitn(4, ' ');
+    let is_figure = |word: Option<&str>| word.is_some_and(|w| w.parse::<u64>().is_ok());
+    let counts = is_figure(words.next()) && words.next() == Some("of") && is_figure(words.next());
+    match words.next() {
+        Some(rest) if counts => format!("some {rest}"),
+        _ => reason.to_owned(),
     }
 }
 

@@ -39,7 +39,12 @@ fn plan(name: &str, reboots: &[u32]) -> PlanRehearsal {
         keeps_days: 372,
         instances: 50,
         occurrences: Occurrences { run: 3, done: 3, ..Occurrences::default() },
-        targets: Targets { done: 90, skipped: 60, reasons: vec![counted(HOSTILE, 60)], ..Targets::default() },
+        targets: Targets {
+            done: 90,
+            skipped: 60,
+            reasons: vec![counted("the window of 10800 s after due is over", 60), counted(HOSTILE, 1)],
+            ..Targets::default()
+        },
         reboots: Reboots { total, per_day: 33.3, most, down: Most { count: 1, at: None } },
         longest_down: Some(LongestRun { run: format!("{name}@20261201T013000Z"), seconds: 9_200 }),
         longest_run: None,
@@ -119,10 +124,12 @@ fn warnings_name_what_to_do() {
         .iter()
         .map(|w| w.plan.as_ref().map_or(w.reason.clone(), |plan| format!("{plan}: {}", w.reason)))
         .collect();
+    let left_out = format!("1 target is left out, mostly: {HOSTILE}");
     let of_plan = |plan: &str| {
         [
             "it never fits into its window of 3h: 20 of 50 targets are then skipped; raise schedule.window or \
              rollout.max_in_flight",
+            left_out.as_str(),
             "5 instances that it names never got a good image: i-0123456789abcdef0 and 4 more",
             "it calls a person 2 times",
             "at the end 1 image is still to be deleted: keep.max_deletions lets so many go in one run only",
@@ -150,6 +157,7 @@ fn warnings_name_what_to_do() {
     fine.window = Window { runs: 1, targets: 2, of: 50 };
     (fine.never_imaged, fine.keeps_days) = (0, 3);
     fine.alarms.clear();
+    fine.targets.reasons = vec![counted("excluded by its tag a=b (select.exclude_tags)", 9)];
     fine.kept_by.clear();
     let fine = RehearsalDocument { plans: vec![fine], rebooted_by_several: Vec::new(), calls: Vec::new(), ..document };
     let mut fine = RehearsalDocument { fleet: FleetDocument { unselected: Vec::new(), ..fine.fleet.clone() }, ..fine };

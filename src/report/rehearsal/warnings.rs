@@ -1,6 +1,6 @@
 //! What of a rehearsal a person should look at before the plans are switched on.
 
-use super::document::{PlanRehearsal, RehearsalDocument, WarningDocument};
+use super::document::{Counted, PlanRehearsal, RehearsalDocument, WarningDocument};
 use super::words::{count, several};
 use crate::domain::schedule::words;
 
@@ -84,6 +84,13 @@ impl PlanRehearsal {
         if self.targets.failed > 0 {
             let why = self.targets.failures.first().map_or("", |r| r.reason.as_str());
             found.push(format!("{} failed, mostly: {why}", several(self.targets.failed, "target")));
+        }
+        // What the window cuts is said above, and what the plan excludes is meant so.
+        let meant = |r: &&Counted| r.reason.starts_with("the window of") || r.reason.starts_with("excluded by its tag");
+        let left_out: Vec<&Counted> = self.targets.reasons.iter().filter(|r| !meant(r)).collect();
+        if let Some(first) = left_out.first() {
+            let all: u64 = left_out.iter().map(|r| r.count).sum();
+            found.push(format!("{} left out, mostly: {}", are(all, "target"), first.reason));
         }
         if self.never_imaged > 0 {
             let never: Vec<String> =

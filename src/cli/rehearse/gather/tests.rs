@@ -64,7 +64,7 @@ impl Teller<'_> {
 
 fn told() -> Gather {
     let mut gather = Gather::new(&[plan()], at("01T00:00:00"), 3);
-    let mut night = |due: &str| run_name("web", at(due));
+    let night = |due: &str| run_name("web", at(due));
     let runs = [night("01T23:00:00"), night("02T23:00:00"), night("03T23:00:00")];
     let mut one = Teller { gather: &mut gather, run: runs[0].clone() };
     one.run("01T23:00:00", Kind::OccurrenceDecided, json!({}));
@@ -119,6 +119,7 @@ fn two_nights_are_counted() {
     let o = &p.occurrences;
     assert_eq!((o.run, o.skipped, o.missed, o.done, o.failed, o.unfinished), (2, 1, 0, 0, 1, 1));
     assert_eq!(o.reasons, [Counted { reason: "web@… still has targets".into(), count: 1 }]);
+    assert_eq!(o.failures, [Counted { reason: "some targets failed".into(), count: 1 }]);
     let t = &p.targets;
     assert_eq!((t.done, t.failed, t.skipped), (1, 1, 3));
     assert_eq!(t.failures, [Counted { reason: "image: i-… is gone".into(), count: 1 }]);
