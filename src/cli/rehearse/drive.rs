@@ -71,7 +71,7 @@ impl Rehearsal<'_> {
         fastrand::seed(self.fleet.seed);
         let clock = Clock::simulated(self.begin - HEAD_START);
         let mut world = self.fleet.world(clock.now())?;
-        world.calls.count_only();
+        world.stay_lean();
         let fleet = FleetDocument {
             source: self.source.clone(),
             instances: world.instances.len(),
@@ -185,7 +185,7 @@ impl<P: FnMut(u32)> Look<'_, P> {
             self.clock.sleep_until(midnight).await;
             {
                 let mut world = self.cloud.world();
-                storage.sample(&mut world);
+                storage.sample(&world);
                 calls.take(&mut world.calls);
             }
             if day < rehearsal.days {
