@@ -36,7 +36,7 @@ pub fn run(instances: u32, days: u32) {
     simulated::runtime().block_on(async {
         let clock = Clock::simulated(simulated::BASE.parse().expect("an instant"));
         let mut world = fleet(&[("web", instances), ("db", instances)]).world(clock.now()).expect("a fleet");
-        world.calls.count_only();
+        world.stay_lean();
         let cloud = SimCloud::new(world, clock);
         let events: Rc<Cell<u64>> = Rc::default();
         let deletions: Rc<Cell<u64>> = Rc::default();
