@@ -33,6 +33,7 @@ mod seeds;
 mod selection;
 mod shrink;
 mod sick;
+mod torn;
 mod truth;
 mod unhealthy;
 mod view;
