@@ -36,6 +36,8 @@ pub struct Rehearsal<'a> {
     pub daemon: &'a str,
     /// `cloud.api_share`.
     pub api_share: f64,
+    /// Which machine the daemon runs on, where the settings say so: it is never rebooted.
+    pub own: OwnMachine,
     /// The plans, checked.
     pub plans: &'a [Plan],
     /// The fleet, its trouble and its seed.
@@ -92,7 +94,7 @@ impl Rehearsal<'_> {
             INSTALLATION.to_owned(),
             None,
             Rc::clone(&journal),
-            OwnMachine::NotEc2,
+            self.own.clone(),
             Box::new(move |event| hears.borrow_mut().hear(event)),
         ));
         // It wakes up by itself whenever something is due.

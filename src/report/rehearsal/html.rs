@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 
 use super::chart::{Chart, Form, Line};
-use super::document::{Most, PlanRehearsal, RehearsalDocument};
-use super::sections::{Kind, Section};
+use super::columns::{Kind, Section};
+use super::document::{Most, RehearsalDocument};
+use super::plan::PlanRehearsal;
 use super::svg::escape;
 use super::words::{count, decimal, several};
 use crate::domain::schedule::words;
