@@ -63,10 +63,10 @@ pub struct RehearseArgs {
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
     /// How much of a volume changes in a day, in percent, for the estimate of storage
-    #[arg(long, value_name = "PERCENT", default_value_t = 3.0, value_parser = percent)]
+    #[arg(long, value_name = "PERCENT", default_value_t = 3.0, value_parser = percent, allow_negative_numbers = true)]
     pub change: f64,
     /// USD for a GB-month of snapshots, for the estimate of cost
-    #[arg(long, value_name = "USD", default_value_t = 0.05, value_parser = price)]
+    #[arg(long, value_name = "USD", default_value_t = 0.05, value_parser = price, allow_negative_numbers = true)]
     pub price: f64,
     /// Print one JSON document instead of text
     #[arg(long)]

@@ -12,6 +12,7 @@ mod lost;
 mod machine;
 mod manager;
 mod refusals;
+mod rehearse;
 mod reload;
 mod state;
 mod stubborn;

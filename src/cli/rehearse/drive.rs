@@ -20,7 +20,7 @@ use crate::domain::plan::Plan;
 use crate::engine::daemon::{Engine, Mode};
 use crate::engine::shared::Shared;
 use crate::journal::Journal;
-use crate::journal::sqlite::SqliteJournal;
+use crate::journal::memory::MemoryJournal;
 use crate::report::rehearsal::{Counted, FleetDocument, RehearsalDocument, Totals};
 
 /// The rehearsed daemon starts this long before the first day, so that what is due at its first second runs.
@@ -83,7 +83,7 @@ impl Rehearsal<'_> {
         let names: BTreeMap<String, String> = named.collect();
         let cloud = SimCloud::new(world, clock);
         let gather = Rc::new(RefCell::new(Gather::new(self.plans, self.begin, self.days as usize)));
-        let journal: Rc<dyn Journal> = Rc::new(SqliteJournal::in_memory().map_err(|e| e.to_string())?);
+        let journal: Rc<dyn Journal> = Rc::new(MemoryJournal::default());
         let hears = Rc::clone(&gather);
         let shared = Rc::new(Shared::new(
             clock,

@@ -1,7 +1,8 @@
 //! What is stored, sampled at the end of each day, and an estimate of its size.
 //!
-//! EBS snapshots are incremental: the oldest one of a volume that is there holds all of it, each later one what was
-//! written since the one before.
+//! EBS snapshots are incremental: the oldest one of a volume that is there holds all of it, each later one the blocks
+//! that changed since the one before. Each day the same part of all blocks changes, whichever they are: a block that
+//! changes twice is kept once.
 
 use std::collections::BTreeMap;
 
@@ -55,7 +56,7 @@ pub fn sizes<K>(mut snapshots: Vec<Taken<'_, K>>, change: f64) -> impl Iterator<
     snapshots.into_iter().map(move |taken| {
         let part = match before.replace((taken.volume, taken.at)) {
             Some((volume, at)) if volume == taken.volume => {
-                ((taken.at - at).num_seconds() as f64 / 86_400.0 * change).min(1.0)
+                1.0 - (1.0 - change).powf((taken.at - at).num_seconds() as f64 / 86_400.0)
             }
             _ => 1.0,
         };
@@ -180,13 +181,16 @@ mod tests {
             taken("vol-a", 2, 0, 'x'), // a day after the first
             taken("vol-a", 1, 0, 'x'),
             taken("vol-a", 2, 12, 'y'), // half a day later, by another plan
-            taken("vol-a", 31, 0, 'x'), // 28.5 days later: 85.5 %
+            taken("vol-a", 31, 0, 'x'), // 28.5 days later: 1 - 0.97^28.5
         ];
         let sizes: Vec<_> = sizes(list, 0.03).map(|(owner, gib)| (owner, tenth(gib))).collect();
-        assert_eq!(sizes, [('x', 100.0), ('x', 3.0), ('y', 1.5), ('x', 85.5), ('y', 100.0)]);
-        // No more can change than there is.
-        let list = vec![taken("vol-a", 1, 0, 'x'), taken("vol-a", 31, 0, 'x')];
-        assert!(super::sizes(list, 0.5).all(|(_, gib)| tenth(gib) == 100.0));
+        assert_eq!(sizes, [('x', 100.0), ('x', 3.0), ('y', 1.5), ('x', 58.0), ('y', 100.0)]);
+        // No more can change than there is, and no less than nothing.
+        for (change, second) in [(1.0, 100.0), (0.5, 100.0), (0.0, 0.0)] {
+            let list = vec![taken("vol-a", 1, 0, 'x'), taken("vol-a", 31, 0, 'x')];
+            let sizes: Vec<f64> = super::sizes(list, change).map(|(_, gib)| tenth(gib)).collect();
+            assert_eq!(sizes, [100.0, second]);
+        }
     }
 
     #[test]

@@ -27,6 +27,9 @@ impl World {
         image.deregistered = Some(now);
         // "Recently deregistered images appear in the returned results for a short interval" (DescribeImages).
         image.forgotten = Some(forgotten);
+        if let Some(leaving) = &mut self.leaving {
+            leaving.push_back((forgotten, id.to_owned()));
+        }
         let snapshots: Vec<String> = image.snapshots().map(str::to_owned).collect();
         let mut results = Vec::new();
         for id_of in snapshots {

@@ -197,6 +197,8 @@ impl Fleet {
             calls: Default::default(),
             buckets: Default::default(),
             date_ahead: 0,
+            leaving: None,
+            launched: Default::default(),
             dirty: true,
         };
         for member in &self.instances {

@@ -50,7 +50,7 @@ impl RehearsalDocument {
         for (row, name) in [(0.0, "Mon"), (2.0, "Wed"), (4.0, "Fri"), (6.0, "Sun")] {
             let _ = write!(svg, "<text x=\"0\" y=\"{}\">{name}</text>", at(TOP + row * STEP + 9.0));
         }
-        let mut named = i64::MIN;
+        let mut named = -3; // weeks
         for n in from..end {
             let date = self.date(n);
             let begins = date.day() == 1 || n == from;

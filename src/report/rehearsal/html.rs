@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::chart::{Chart, Form, Line};
 use super::document::{Most, PlanRehearsal, RehearsalDocument};
-use super::sections::Section;
+use super::sections::{Kind, Section};
 use super::svg::escape;
 use super::words::{count, decimal, several};
 use crate::domain::schedule::words;
@@ -13,6 +13,9 @@ use crate::domain::schedule::words;
 const STYLE: &str = include_str!("page.css");
 /// More lines than this are one for each plan, and then one for what is left.
 const LINES_MAX: usize = 8;
+/// How high a drawing is: curves, and bars that are few.
+const HIGH: f64 = 250.0;
+const LOW: f64 = 140.0;
 
 impl RehearsalDocument {
     /// The page.
@@ -97,7 +100,8 @@ impl RehearsalDocument {
         ];
         let mut html = "<dl class=\"tiles\">\n".to_owned();
         for (name, value, more) in tiles {
-            let _ = writeln!(html, "<div><dt>{name}</dt><dd>{value}<small>{}</small></dd></div>", escape(&more));
+            let _ =
+                writeln!(html, "<div><dt>{name}</dt><dd>{value}</dd><dd class=\"more\">{}</dd></div>", escape(&more));
         }
         html + "</dl>\n"
     }
@@ -132,6 +136,7 @@ impl RehearsalDocument {
                 right: None,
                 places: 0,
                 form: Form::Bars,
+                height: LOW,
                 lines: vec![Line { label: "down".into(), values: self.down.iter().map(|n| f64::from(*n)).collect() }],
                 first: self.first(),
                 days: self.days as usize,
@@ -155,6 +160,7 @@ impl RehearsalDocument {
             right: None,
             places: 0,
             form: Form::Lines,
+            height: HIGH,
             lines,
             first: self.first(),
             days: self.days as usize,
@@ -176,6 +182,7 @@ impl RehearsalDocument {
             right: Some((self.price, "USD/month")),
             places: 1,
             form: Form::Stack,
+            height: HIGH,
             lines,
             first: self.first(),
             days: self.days as usize,
@@ -250,7 +257,11 @@ impl Section {
             "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"{}\"><table>\n<thead><tr>",
             escape(self.title)
         );
-        let class = |n: usize| if self.columns[n].figures { " class=\"n\"" } else { "" };
+        let class = |n: usize| match self.columns[n].kind {
+            Kind::Figures => " class=\"n\"",
+            Kind::Prose => " class=\"p\"",
+            Kind::Word => "",
+        };
         for (n, column) in self.columns.iter().enumerate() {
             let _ = write!(html, "<th scope=\"col\"{}>{}</th>", class(n), escape(&sentence(column.head)));
         }
@@ -262,7 +273,10 @@ impl Section {
                 let _ = if n == 0 {
                     write!(html, "<th scope=\"row\"{}>{cell}</th>", class(n))
                 } else {
-                    write!(html, "<td{}>{cell}</td>", class(n))
+                    // Nothing is of little weight.
+                    let nothing = matches!(cell.as_str(), "0" | "0.0" | "-");
+                    let class = if nothing { class(n).replace("=\"n\"", "=\"n z\"") } else { class(n).to_owned() };
+                    write!(html, "<td{class}>{cell}</td>")
                 };
             }
             html += "</tr>\n";

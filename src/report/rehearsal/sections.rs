@@ -4,13 +4,24 @@ use super::document::{Counted, LongestRun, RehearsalDocument, Stored};
 use super::words::{count, decimal};
 use crate::domain::schedule::words;
 
+/// What the cells of a column hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A name or an instant.
+    Word,
+    /// Sentences, which may be broken.
+    Prose,
+    /// Figures, which are aligned by their last digit.
+    Figures,
+}
+
 /// A column.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Column {
     /// Its heading.
     pub(super) head: &'static str,
-    /// Whether its cells are figures, which are aligned by their last digit.
-    pub(super) figures: bool,
+    /// What it holds.
+    pub(super) kind: Kind,
 }
 
 /// A table with its heading.
@@ -29,11 +40,15 @@ pub(super) struct Section {
 }
 
 const fn text(head: &'static str) -> Column {
-    Column { head, figures: false }
+    Column { head, kind: Kind::Word }
+}
+
+const fn prose(head: &'static str) -> Column {
+    Column { head, kind: Kind::Prose }
 }
 
 const fn figure(head: &'static str) -> Column {
-    Column { head, figures: true }
+    Column { head, kind: Kind::Figures }
 }
 
 impl RehearsalDocument {
@@ -117,7 +132,7 @@ impl RehearsalDocument {
             id: "reasons",
             title: "What did not go as planned, and why",
             note: String::new(),
-            columns: vec![text("PLAN"), text("WHAT"), figure("HOW OFTEN"), text("WHY")],
+            columns: vec![text("PLAN"), text("WHAT"), figure("HOW OFTEN"), prose("WHY")],
             rows,
         }
     }
@@ -222,7 +237,7 @@ impl RehearsalDocument {
             title: "What retention deletes, and what keeps the rest",
             note: "As the newest verdict on each series says. An image that several rules keep is counted under each."
                 .into(),
-            columns: vec![text("PLAN"), text("VERDICT"), figure("IMAGES"), text("WHY")],
+            columns: vec![text("PLAN"), text("VERDICT"), figure("IMAGES"), prose("WHY")],
             rows,
         }
     }
