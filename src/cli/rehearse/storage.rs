@@ -48,6 +48,27 @@ pub struct Taken<'a, K> {
     pub owner: K,
 }
 
+/// What one plan holds in one place on one day.
+#[derive(Debug, Clone, Copy, Default)]
+struct Held {
+    images: u32,
+    snapshots: u32,
+    gib: f64,
+}
+
+/// The few plans and places that hold something, looked through for each of the many images and snapshots.
+struct Owners<'a>(Vec<(&'a str, &'a Place, Held)>);
+
+impl<'a> Owners<'a> {
+    fn number(&mut self, plan: &'a str, place: &'a Place) -> usize {
+        let known = self.0.iter().position(|(p, at, _)| *p == plan && *at == place);
+        known.unwrap_or_else(|| {
+            self.0.push((plan, place, Held::default()));
+            self.0.len() - 1
+        })
+    }
+}
+
 /// The GiB that each snapshot holds.
 #[allow(clippy::cast_precision_loss)] // seconds of centuries fit
 pub fn sizes<K>(mut snapshots: Vec<Taken<'_, K>>, change: f64) -> impl Iterator<Item = (K, f64)> {
@@ -73,35 +94,39 @@ impl Storage {
 
     /// Takes the sample of a day that ends.
     pub fn sample(&mut self, world: &World) {
-        let plan = format!("{TAG_PREFIX}plan");
-        let mut images: BTreeMap<(&str, &Place), u32> = BTreeMap::new();
+        let tag = format!("{TAG_PREFIX}plan");
+        let mut owners = Owners(Vec::new());
         for image in world.images.values().filter(|image| image.registered()) {
-            if let Some(plan) = image.tags.get(&plan) {
-                *images.entry((plan, &image.place)).or_default() += 1;
+            if let Some(plan) = image.tags.get(&tag) {
+                let owner = owners.number(plan, &image.place);
+                owners.0[owner].2.images += 1;
             }
         }
-        let owned = world.snapshots.values().filter_map(|s| Some((s, (s.tags.get(&plan)?.as_str(), &s.place))));
-        let taken = owned.map(|(s, owner)| Taken { volume: &s.volume, at: s.created, size: s.size, owner });
-        let mut held: BTreeMap<(&str, &Place), (u32, f64)> = BTreeMap::new();
-        for (owner, gib) in sizes(taken.collect(), self.change) {
-            let sum = held.entry(owner).or_default();
-            *sum = (sum.0 + 1, sum.1 + gib);
+        let mut taken: Vec<Taken<'_, usize>> = Vec::with_capacity(world.snapshots.len());
+        for s in world.snapshots.values() {
+            if let Some(plan) = s.tags.get(&tag) {
+                let owner = owners.number(plan, &s.place);
+                taken.push(Taken { volume: &s.volume, at: s.created, size: s.size, owner });
+            }
         }
-        let owners = images.keys().chain(held.keys()).map(|(plan, place)| ((*plan).to_owned(), (*place).clone()));
-        for owner in owners {
-            self.series.entry(owner).or_default();
+        for (owner, gib) in sizes(taken, self.change) {
+            owners.0[owner].2.snapshots += 1;
+            owners.0[owner].2.gib += gib;
+        }
+        for (plan, place, _) in &owners.0 {
+            self.series.entry(((*plan).to_owned(), (*place).clone())).or_default();
         }
         for ((plan, place), series) in &mut self.series {
-            let key = (plan.as_str(), place);
-            let (snapshots, gib) = held.get(&key).copied().unwrap_or_default();
+            let held = owners.0.iter().find(|(p, at, _)| p == plan && *at == place).map(|(.., held)| *held);
+            let held = held.unwrap_or_default();
             // A place where nothing was kept before has had nothing until now.
             series.images.resize(self.days, 0);
             series.snapshots.resize(self.days, 0);
             series.gib.resize(self.days, 0.0);
-            series.images.push(images.get(&key).copied().unwrap_or_default());
-            series.snapshots.push(snapshots);
+            series.images.push(held.images);
+            series.snapshots.push(held.snapshots);
             // Rounded here, so that all sums agree.
-            series.gib.push(tenth(gib));
+            series.gib.push(tenth(held.gib));
         }
         self.days += 1;
     }
