@@ -20,7 +20,8 @@ use super::{WRONG, complain, paint, peek, start};
 use crate::clock::Clock;
 use crate::cloud::sim::Fleet;
 use crate::cloud::sim::trouble::Profile;
-use crate::config::Loaded;
+use crate::config::{DaemonInstance, Loaded};
+use crate::domain::machine::OwnMachine;
 
 /// Where a plan names no region and the environment neither.
 const HOME: &str = "eu-central-1";
@@ -153,6 +154,10 @@ fn rehearse(
     let rehearsal = Rehearsal {
         daemon: &settings.daemon.name,
         api_share: settings.cloud.api_share,
+        own: match &settings.daemon.instance {
+            Some(DaemonInstance::Id(id)) => OwnMachine::Instance(id.clone()),
+            Some(DaemonInstance::None) | None => OwnMachine::NotEc2,
+        },
         plans: &loaded.plans,
         fleet: &fleet,
         source: found.source,

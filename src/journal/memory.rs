@@ -3,10 +3,13 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Deref;
 use std::rc::Rc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, DurationRound as _, SubsecRound as _, TimeDelta, Utc};
+
+use serde_json::Value;
 
 use super::{Answer, Journal, JournalError, Reader, Request, Written};
 use crate::domain::event::{Decision, Draft, Event, Kind, Occurrence, Trigger, VERSION};
@@ -22,12 +25,34 @@ type Key = (Option<Subject>, String, u32, Kind);
 struct Store {
     fence: i64,
     newest: i64,
-    events: BTreeMap<i64, Rc<Event>>,
+    events: BTreeMap<i64, Rc<Kept>>,
     runs: BTreeMap<String, BTreeMap<Key, i64>>,
     subjects: BTreeMap<Option<Subject>, BTreeSet<i64>>,
     kinds: BTreeMap<Kind, BTreeSet<i64>>,
     occurrences: BTreeMap<(String, DateTime<Utc>), Occurrence>,
     revisions: BTreeMap<String, String>,
+}
+
+/// An event, whose data are kept as text: a tenth of the size.
+struct Kept {
+    event: Event,
+    data: String,
+}
+
+impl Kept {
+    fn whole(&self) -> Event {
+        // Written from a value, so it can be read back.
+        let data = serde_json::from_str(&self.data).unwrap_or_default();
+        Event { draft: Draft { data, ..self.event.draft.clone() }, ..self.event }
+    }
+}
+
+impl Deref for Kept {
+    type Target = Event;
+
+    fn deref(&self) -> &Event {
+        &self.event
+    }
 }
 
 /// The journal of one process.
@@ -44,22 +69,22 @@ fn millis(at: DateTime<Utc>) -> DateTime<Utc> {
 }
 
 impl Store {
-    fn all<'a>(&'a self, seqs: impl IntoIterator<Item = &'a i64>) -> impl Iterator<Item = &'a Rc<Event>> {
+    fn all<'a>(&'a self, seqs: impl IntoIterator<Item = &'a i64>) -> impl Iterator<Item = &'a Rc<Kept>> {
         seqs.into_iter().filter_map(|seq| self.events.get(seq))
     }
 
-    fn of_kind(&self, kind: &Kind) -> impl Iterator<Item = &Rc<Event>> {
+    fn of_kind(&self, kind: &Kind) -> impl Iterator<Item = &Rc<Kept>> {
         self.all(self.kinds.get(kind).into_iter().flatten())
     }
 
-    fn of_run(&self, run: &str) -> Vec<&Rc<Event>> {
+    fn of_run(&self, run: &str) -> Vec<&Rc<Kept>> {
         let mut events: Vec<_> = self.all(self.runs.get(run).into_iter().flat_map(BTreeMap::values)).collect();
         events.sort_by_key(|event| event.seq);
         events
     }
 
     /// What came after `event` about the same subject.
-    fn later<'a>(&'a self, event: &'a Event) -> impl Iterator<Item = &'a Rc<Event>> {
+    fn later<'a>(&'a self, event: &'a Event) -> impl Iterator<Item = &'a Rc<Kept>> {
         let about = self.subjects.get(&event.draft.subject);
         self.all(about.into_iter().flat_map(|seqs| seqs.range(event.seq + 1..)))
     }
@@ -96,15 +121,23 @@ impl Store {
     fn insert(&mut self, now: DateTime<Utc>, draft: &Draft) -> Event {
         self.newest += 1;
         let (seq, at) = (self.newest, millis(now));
-        let event = Event { seq, at, v: VERSION, draft: draft.clone() };
         match self.runs.get_mut(&draft.run) {
             Some(run) => drop(run.insert(key(draft), seq)),
             None => drop(self.runs.insert(draft.run.clone(), BTreeMap::from([(key(draft), seq)]))),
         }
         self.subjects.entry(draft.subject.clone()).or_default().insert(seq);
         self.kinds.entry(draft.kind.clone()).or_default().insert(seq);
-        self.events.insert(seq, Rc::new(event.clone()));
-        event
+        let lean = Draft {
+            run: draft.run.clone(),
+            subject: draft.subject.clone(),
+            step: draft.step.clone(),
+            attempt: draft.attempt,
+            kind: draft.kind.clone(),
+            data: Value::Null,
+        };
+        let kept = Kept { event: Event { seq, at, v: VERSION, draft: lean }, data: draft.data.to_string() };
+        self.events.insert(seq, Rc::new(kept));
+        Event { seq, at, v: VERSION, draft: draft.clone() }
     }
 
     fn remove(&mut self, event: &Event) {
@@ -124,13 +157,13 @@ impl Store {
         }
     }
 
-    fn stored(&self, draft: &Draft) -> Option<&Rc<Event>> {
+    fn stored(&self, draft: &Draft) -> Option<&Rc<Kept>> {
         self.runs.get(&draft.run)?.get(&key(draft)).and_then(|seq| self.events.get(seq))
     }
 }
 
-fn copies<'a>(events: impl IntoIterator<Item = &'a Rc<Event>>) -> Vec<Event> {
-    events.into_iter().map(|event| Event::clone(event)).collect()
+fn copies<'a>(events: impl IntoIterator<Item = &'a Rc<Kept>>) -> Vec<Event> {
+    events.into_iter().map(|event| event.whole()).collect()
 }
 
 impl MemoryJournal {
@@ -175,16 +208,16 @@ impl Journal for MemoryJournal {
             let stored = store.stored(draft).map(Rc::clone);
             match stored {
                 None => written.push(Written::New(store.insert(now, draft))),
-                Some(event) if event.draft.data == draft.data => written.push(Written::Before(Event::clone(&event))),
+                Some(event) if event.data == draft.data.to_string() => written.push(Written::Before(event.whole())),
                 Some(event) => {
                     // All or none.
-                    let begun: Vec<Rc<Event>> = store.events.range(newest + 1..).map(|(_, e)| Rc::clone(e)).collect();
+                    let begun: Vec<Rc<Kept>> = store.events.range(newest + 1..).map(|(_, e)| Rc::clone(e)).collect();
                     begun.iter().for_each(|event| store.remove(event));
                     let subject = draft.subject.as_ref().map(ToString::to_string).unwrap_or_default();
                     let Draft { run, step, attempt, kind, data, .. } = draft;
                     return Err(JournalError::Conflict {
                         key: format!("{run} {subject} {step} {attempt} {}", kind.as_str()),
-                        stored: event.draft.data.to_string(),
+                        stored: event.data.clone(),
                         offered: data.to_string(),
                     });
                 }
@@ -207,8 +240,8 @@ impl Journal for MemoryJournal {
             .into_iter()
             .map(|run| store.of_run(run))
             .filter(|events| events.len() > 1 && !events.iter().any(|e| open(e)));
-        let goes = |e: &&Rc<Event>| e.draft.kind != Kind::RunFinished && e.at < before;
-        let gone: Vec<Rc<Event>> = closed.flatten().filter(goes).cloned().collect();
+        let goes = |e: &&Rc<Kept>| e.draft.kind != Kind::RunFinished && e.at < before;
+        let gone: Vec<Rc<Kept>> = closed.flatten().filter(goes).cloned().collect();
         gone.iter().for_each(|event| store.remove(event));
         Ok(gone.len())
     }
@@ -231,7 +264,7 @@ impl Reader for MemoryJournal {
     async fn newest_of(&self, run: &str, kind: &str) -> Answer<Option<Event>> {
         let (store, kind) = (self.0.borrow(), Kind::parse(kind));
         let newest = store.of_run(run).into_iter().rfind(|event| event.draft.kind == kind);
-        Ok(newest.map(|event| Event::clone(event)))
+        Ok(newest.map(|event| event.whole()))
     }
 
     async fn last_decided(&self, plan: &str) -> Answer<Option<DateTime<Utc>>> {
@@ -291,7 +324,7 @@ impl Reader for MemoryJournal {
         let store = self.0.borrow();
         let mut newest = BTreeMap::new();
         let observed = store.of_kind(&Kind::StepObserved).filter(|e| e.draft.step == "image");
-        for event in observed.filter(|e| e.text("outcome") == Some("done")) {
+        for event in observed.filter(|e| e.whole().text("outcome") == Some("done")) {
             let run = &event.draft.run;
             let plan = run.get(..run.len().saturating_sub(DUE_LENGTH)).unwrap_or_default();
             newest.insert((&event.draft.subject, plan.to_owned()), event.seq);
@@ -302,10 +335,10 @@ impl Reader for MemoryJournal {
 
     async fn about_image(&self, image: &str) -> Answer<Vec<Event>> {
         let quoted = format!("\"{image}\"");
-        let about = |event: &&Rc<Event>| {
+        let about = |event: &&Rc<Kept>| {
             let draft = &event.draft;
             draft.subject.as_ref().is_some_and(|subject| subject.id == image)
-                || (draft.kind == Kind::StepDone && draft.step == "image" && draft.data.to_string().contains(&quoted))
+                || (draft.kind == Kind::StepDone && draft.step == "image" && event.data.contains(&quoted))
         };
         Ok(copies(self.0.borrow().events.values().filter(about)))
     }

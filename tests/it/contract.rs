@@ -10,7 +10,11 @@ mod making;
 mod stage;
 mod trouble;
 
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+
 use case::{Case, Moto};
+use futures_util::FutureExt as _;
 use stage::Stage;
 
 use crate::support::moto;
@@ -21,44 +25,36 @@ fn cases() -> Vec<Case> {
         .concat()
 }
 
-/// Says which case it was when anything panics.
-struct Told(&'static str);
-
-impl Drop for Told {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("in the case `{}` of the contract", self.0);
+/// Plays every case, each on a stage of its own, and says at the end which of them failed.
+async fn play(run: impl AsyncFn(&Case)) {
+    let mut broken = Vec::new();
+    for case in cases() {
+        if AssertUnwindSafe(run(&case)).catch_unwind().await.is_err() {
+            broken.push(case.name);
         }
     }
+    assert!(broken.is_empty(), "these cases of the contract are broken: {broken:#?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_simulated_world_keeps_it() {
-    for case in cases() {
-        let _told = Told(case.name);
-        (case.run)(&Stage::sim()).await;
-    }
+    play(async |case: &Case| (case.run)(&Stage::sim()).await).await;
 }
 
 #[tokio::test]
 async fn the_sdk_at_the_door_keeps_it() {
-    for case in cases() {
-        let _told = Told(case.name);
-        (case.run)(&Stage::door()).await;
-    }
+    play(async |case: &Case| (case.run)(&Stage::door()).await).await;
 }
 
 #[tokio::test]
 async fn the_sdk_at_moto_keeps_what_moto_can_show() {
-    let moto = std::rc::Rc::new(moto::Moto::start());
-    for case in cases() {
-        let _told = Told(case.name);
-        match case.moto {
-            Moto::Same => (case.run)(&Stage::moto(&moto).await).await,
-            Moto::Differs(_, does) => does(&Stage::moto(&moto).await).await,
-            Moto::Not(_) => {}
-        }
-    }
+    let moto = Rc::new(moto::Moto::start());
+    play(async |case: &Case| match case.moto {
+        Moto::Same => (case.run)(&Stage::moto(&moto).await).await,
+        Moto::Differs(_, does) => does(&Stage::moto(&moto).await).await,
+        Moto::Not(_) => {}
+    })
+    .await;
 }
 
 /// What moto does not show, or shows otherwise, and why: nothing is left out that is not written here.

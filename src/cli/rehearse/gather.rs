@@ -175,11 +175,13 @@ impl Gather {
                     open.captured.insert(subject.clone(), event.at);
                 }
             }
-            Kind::StepDone if image => {
-                if open.is_some_and(|open| open.reboots.contains(subject)) && self.down.contains_key(subject) {
-                    tally.daily.reboots[day] += 1;
-                    self.rebooted_by.entry(subject.clone()).or_default().insert(plan.to_owned());
-                }
+            Kind::StepDone
+                if image
+                    && self.down.contains_key(subject)
+                    && open.as_ref().is_some_and(|open| open.reboots.contains(subject)) =>
+            {
+                tally.daily.reboots[day] += 1;
+                self.rebooted_by.entry(subject.clone()).or_default().insert(plan.to_owned());
             }
             Kind::StepObserved if image => {
                 let captured = open.and_then(|open| open.captured.get(subject).copied());

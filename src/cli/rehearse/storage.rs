@@ -71,12 +71,11 @@ impl Storage {
         Self { change, price, days: 0, series: BTreeMap::new() }
     }
 
-    /// Takes the sample of a day that ends, and lets the world forget what is deregistered.
-    pub fn sample(&mut self, world: &mut World) {
+    /// Takes the sample of a day that ends.
+    pub fn sample(&mut self, world: &World) {
         let plan = format!("{TAG_PREFIX}plan");
-        world.images.retain(|_, image| image.registered());
         let mut images: BTreeMap<(&str, &Place), u32> = BTreeMap::new();
-        for image in world.images.values() {
+        for image in world.images.values().filter(|image| image.registered()) {
             if let Some(plan) = image.tags.get(&plan) {
                 *images.entry((plan, &image.place)).or_default() += 1;
             }
@@ -101,7 +100,8 @@ impl Storage {
             series.gib.resize(self.days, 0.0);
             series.images.push(images.get(&key).copied().unwrap_or_default());
             series.snapshots.push(snapshots);
-            series.gib.push(gib);
+            // Rounded here, so that all sums agree.
+            series.gib.push(tenth(gib));
         }
         self.days += 1;
     }
@@ -116,7 +116,7 @@ impl Storage {
             stored: self.stored(&[series]),
             images: series.images.clone(),
             snapshots: series.snapshots.clone(),
-            gib: series.gib.iter().map(|gib| tenth(*gib)).collect(),
+            gib: series.gib.clone(),
         };
         self.series.iter().map(kept).collect()
     }

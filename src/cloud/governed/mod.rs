@@ -89,13 +89,12 @@ impl Governed {
                 vec![query.clone()]
             }
         };
-        let mut found = BTreeMap::new();
+        let mut found = Vec::new();
         for query in &queries {
             let ask = async |page: Option<&str>| self.inner.instances(place, query, page).await;
-            let items = self.list(place, Api::DescribeInstances, ask).await?;
-            found.extend(items.into_iter().map(|item| (item.id.clone(), item)));
+            found.append(&mut self.list(place, Api::DescribeInstances, ask).await?);
         }
-        Ok(found.into_values().collect())
+        Ok(distinct(found, |instance| &instance.id))
     }
 
     /// The status checks of `ids`, by id. An instance that does not exist is left out.
@@ -103,12 +102,11 @@ impl Governed {
     /// # Errors
     /// The first request that failed for good.
     pub async fn statuses(&self, place: &Place, ids: &[String]) -> Read<Vec<InstanceStatus>> {
-        let mut found = BTreeMap::new();
+        let mut found = Vec::new();
         for batch in batches(ids, STATUS_IDS_MAX) {
-            let items = self.status_batch(place, batch).await?;
-            found.extend(items.into_iter().map(|item| (item.instance.clone(), item)));
+            found.append(&mut self.status_batch(place, batch).await?);
         }
-        Ok(found.into_values().collect())
+        Ok(distinct(found, |status| &status.instance))
     }
 
     /// One unknown id fails the whole call, so it is found by filter and left out.
@@ -161,13 +159,12 @@ impl Governed {
             }
             ImageQuery::Tag(..) => vec![query.clone()],
         };
-        let mut found = BTreeMap::new();
+        let mut found = Vec::new();
         for query in &queries {
             let ask = async |page: Option<&str>| self.inner.images(place, query, page).await;
-            let items = self.list(place, Api::DescribeImages, ask).await?;
-            found.extend(items.into_iter().map(|item| (item.id.clone(), item)));
+            found.append(&mut self.list(place, Api::DescribeImages, ask).await?);
         }
-        Ok(found.into_values().collect())
+        Ok(distinct(found, |image| &image.id))
     }
 
     /// Those of the snapshots `ids` that exist, by id.
@@ -175,13 +172,12 @@ impl Governed {
     /// # Errors
     /// The first request that failed for good: never a part of the list.
     pub async fn snapshots(&self, place: &Place, ids: &[String]) -> Read<Vec<Snapshot>> {
-        let mut found = BTreeMap::new();
+        let mut found = Vec::new();
         for batch in batches(ids, FILTER_VALUES_MAX) {
             let ask = async |page: Option<&str>| self.inner.snapshots(place, &batch, page).await;
-            let items = self.list(place, Api::DescribeSnapshots, ask).await?;
-            found.extend(items.into_iter().map(|item| (item.id.clone(), item)));
+            found.append(&mut self.list(place, Api::DescribeSnapshots, ask).await?);
         }
-        Ok(found.into_values().collect())
+        Ok(distinct(found, |snapshot| &snapshot.id))
     }
 
     /// All snapshots of our own that bear this tag.
@@ -250,8 +246,12 @@ impl Governed {
         let mut items = Vec::new();
         let mut token: Option<String> = None;
         for _ in 0..PAGES_MAX {
-            let page = self.read(place, api, async || ask(token.as_deref()).await).await?;
-            items.extend(page.items);
+            let mut page = self.read(place, api, async || ask(token.as_deref()).await).await?;
+            if items.is_empty() {
+                items = page.items;
+            } else {
+                items.append(&mut page.items);
+            }
             match page.next {
                 Some(next) if !next.is_empty() => token = Some(next),
                 _ => return Ok(items),
@@ -313,6 +313,19 @@ impl Governed {
         let new = || Rc::new(Gate::new(api, self.share, self.clock.now()));
         Rc::clone(gates.entry((place.clone(), api)).or_insert_with(new))
     }
+}
+
+/// What was found, by id, each once: as it was seen last, where a list changed between its pages.
+fn distinct<T>(mut found: Vec<T>, id: impl Fn(&T) -> &String) -> Vec<T> {
+    found.sort_by(|a, b| id(a).cmp(id(b)));
+    found.dedup_by(|later, earlier| {
+        let same = id(later) == id(earlier);
+        if same {
+            std::mem::swap(later, earlier);
+        }
+        same
+    });
+    found
 }
 
 /// The distinct values of `all`, `size` at a time: no values make no batch, since an empty filter finds all.

@@ -74,7 +74,10 @@ impl Calls {
         (throttled, effect): (bool, bool),
         call: impl FnOnce() -> Call,
     ) {
-        let tally = self.tally.entry((place.clone(), api)).or_default();
+        let tally = match self.tally.iter_mut().find(|((p, a), _)| (p, *a) == (place, api)) {
+            Some((_, tally)) => tally, // one of few
+            None => self.tally.entry((place.clone(), api)).or_default(),
+        };
         tally.calls += 1;
         tally.throttled += u64::from(throttled);
         if effect {

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use chrono::{Datelike as _, Days, NaiveDate};
 
-use super::document::{PlanRehearsal, RehearsalDocument};
+use super::document::RehearsalDocument;
+use super::plan::PlanRehearsal;
 use super::svg::{at, escape};
 use super::words::{count, several};
 

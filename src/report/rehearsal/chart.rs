@@ -201,7 +201,7 @@ impl Chart<'_> {
             let (from, to) = (self.x(f64_of(n) + gap), self.x(f64_of(n + 1) - gap));
             let _ = write!(path, "M{},{}V{}H{}V{}Z", at(from), at(base), at(self.y(*value, top)), at(to), at(base));
         }
-        let _ = write!(svg, "<path class=\"f1\" d=\"{path}\"/>");
+        let _ = write!(svg, "<path class=\"f1 bars\" d=\"{path}\"/>");
     }
 
     /// Unseen stripes that tell their figures to whoever points at them.

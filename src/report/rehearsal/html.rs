@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 
 use super::chart::{Chart, Form, Line};
-use super::document::{Most, PlanRehearsal, RehearsalDocument};
-use super::sections::{Kind, Section};
+use super::columns::{Kind, Section};
+use super::document::{Most, RehearsalDocument};
+use super::plan::PlanRehearsal;
 use super::svg::escape;
 use super::words::{count, decimal, several};
 use crate::domain::schedule::words;
@@ -71,16 +72,13 @@ impl RehearsalDocument {
 
     fn tiles(&self) -> String {
         let t = &self.totals;
-        let on =
-            |most: &Most| most.at.as_deref().map_or(String::new(), |at| format!(" on {}", &at[..at.len().min(10)]));
+        let on = |most: &Most| most.at.as_deref().map(|at| format!("first on {}", at.get(..10).unwrap_or(at)));
+        let busiest = |most: &Most| on(most).map(|on| format!("most {}, {on}", count(most.count)));
+        let none = || "none".to_owned();
         let longest = self.plans.iter().flat_map(|p| p.without_image.iter().map(|g| (g.seconds, &p.plan))).max();
         let tiles = [
-            (
-                "reboots a day",
-                decimal(t.reboots_per_day, 1),
-                format!("most {}{}", count(t.reboots_most.count), on(&t.reboots_most)),
-            ),
-            ("most down at one time", count(t.down.count), on(&t.down).trim_start().to_owned()),
+            ("reboots a day", decimal(t.reboots_per_day, 1), busiest(&t.reboots_most).unwrap_or_else(none)),
+            ("most down at one time", count(t.down.count), on(&t.down).unwrap_or_else(none)),
             ("images at the end", count(t.stored.images), format!("most {}", count(t.stored.images_most))),
             (
                 "GiB of snapshots at the end",

@@ -1,55 +1,10 @@
 //! The tables of a rehearsal, once for the terminal and the page: the two cannot disagree.
 
-use super::document::{Counted, LongestRun, RehearsalDocument, Stored};
+use super::columns::{Section, figure, prose, text};
+use super::document::{Counted, RehearsalDocument, Stored};
+use super::plan::LongestRun;
 use super::words::{count, decimal};
 use crate::domain::schedule::words;
-
-/// What the cells of a column hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// A name or an instant.
-    Word,
-    /// Sentences, which may be broken.
-    Prose,
-    /// Figures, which are aligned by their last digit.
-    Figures,
-}
-
-/// A column.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Column {
-    /// Its heading.
-    pub(super) head: &'static str,
-    /// What it holds.
-    pub(super) kind: Kind,
-}
-
-/// A table with its heading.
-#[derive(Debug, Clone)]
-pub(super) struct Section {
-    /// For links and tests.
-    pub(super) id: &'static str,
-    /// The heading.
-    pub(super) title: &'static str,
-    /// What it means; may be empty.
-    pub(super) note: String,
-    /// The columns.
-    pub(super) columns: Vec<Column>,
-    /// The cells.
-    pub(super) rows: Vec<Vec<String>>,
-}
-
-const fn text(head: &'static str) -> Column {
-    Column { head, kind: Kind::Word }
-}
-
-const fn prose(head: &'static str) -> Column {
-    Column { head, kind: Kind::Prose }
-}
-
-const fn figure(head: &'static str) -> Column {
-    Column { head, kind: Kind::Figures }
-}
 
 impl RehearsalDocument {
     /// All tables that have rows.

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use unicode_width::UnicodeWidthStr as _;
 
+use super::columns::{Kind, Section};
 use super::document::RehearsalDocument;
-use super::sections::{Kind, Section};
 use super::words::{count, several};
 use crate::report::table::{Cell, Paint, Table, Tone};
 

@@ -1,6 +1,7 @@
 //! What of a rehearsal a person should look at before the plans are switched on.
 
-use super::document::{Counted, PlanRehearsal, RehearsalDocument, WarningDocument};
+use super::document::{Counted, RehearsalDocument, WarningDocument};
+use super::plan::PlanRehearsal;
 use super::words::{count, several};
 use crate::domain::schedule::words;
 

@@ -14,13 +14,13 @@ pub fn cases() -> Vec<Case> {
         case!(an_image_is_pending_before_it_is_available, differs "is available at once" moto_is_done_at_once),
         case!(a_running_instance_reboots_unless_told_otherwise, not NO_STATE),
         case!(a_stopped_instance_is_imaged_as_it_is),
-        case!(a_terminated_instance_is_not_imaged, differs "images it" moto_images_a_terminated_one),
+        case!(a_terminated_instance_is_not_imaged),
         case!(a_stopping_instance_is_not_imaged_for_now, not NO_STATE),
         case!(a_taken_name_is_a_duplicate),
         case!(a_malformed_name_is_refused),
         case!(an_unknown_instance_is_not_found),
         case!(a_malformed_instance_is_refused, differs "calls it unknown" moto_calls_a_malformed_one_unknown),
-        case!(fifty_tags_and_no_more, differs "takes 51 tags" moto_takes_more_tags),
+        case!(fifty_tags_and_no_more),
         case!(an_image_that_fails_says_why, not "moto's images never fail"),
         case!(a_volume_takes_so_many_snapshots_at_a_time, not NO_STATE),
         case!(a_region_takes_so_many_images, not "moto has no quotas"),
@@ -75,17 +75,10 @@ async fn a_stopped_instance_is_imaged_as_it_is(stage: &Stage) {
     assert_eq!(seen.state, stillframe::domain::observed::InstanceState::Stopped);
 }
 
-fn of_the_terminated(stage: &Stage) -> CreateImage {
-    CreateImage { instance: stage.terminated.clone(), ..stage.request(0, "terminated") }
-}
-
 async fn a_terminated_instance_is_not_imaged(stage: &Stage) {
-    let end = refused(create(stage, &of_the_terminated(stage)).await);
+    let request = CreateImage { instance: stage.terminated.clone(), ..stage.request(0, "terminated") };
+    let end = refused(create(stage, &request).await);
     assert_eq!(end, of(Class::WrongState, "InvalidParameterValue"));
-}
-
-async fn moto_images_a_terminated_one(stage: &Stage) {
-    done(create(stage, &of_the_terminated(stage)).await);
 }
 
 async fn a_stopping_instance_is_not_imaged_for_now(stage: &Stage) {
@@ -148,11 +141,6 @@ async fn fifty_tags_and_no_more(stage: &Stage) {
     let id = done(create(stage, &with_tags(stage, 0, 50)).await);
     assert_eq!(look(stage, &id).await.tags.len(), 50);
     assert_eq!(refused(create(stage, &with_tags(stage, 1, 51)).await), of(Class::Final, "TagLimitExceeded"));
-}
-
-async fn moto_takes_more_tags(stage: &Stage) {
-    let id = done(create(stage, &with_tags(stage, 0, 51)).await);
-    assert_eq!(look(stage, &id).await.tags.len(), 51);
 }
 
 async fn an_image_that_fails_says_why(stage: &Stage) {
