@@ -181,6 +181,7 @@ fn fleet(rng: &mut Rng, seed: u64) -> Fleet {
         throttling: true,
         seed,
         instances,
+        ..Fleet::demo()
     }
 }
 
