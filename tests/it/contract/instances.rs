@@ -40,7 +40,7 @@ fn tags(pairs: &[(&str, &[&str])]) -> InstanceQuery {
 
 async fn instances_are_found_by_tags(stage: &Stage) {
     let [a, b, c] = [0, 1, 2].map(|n| stage.tagged[n].as_str());
-    let table: [(&[(&str, &[&str])], &[&str]); 9] = [
+    let table: [(&[Wanted], &[&str]); 9] = [
         (&[("Backup", &["nightly"])], &[a, b, c]),
         (&[("Backup", &["weekly", "nightly"]), ("Tier", &["web"])], &[a, b]),
         (&[("Backup", &["night*"]), ("Tier", &["?b"])], &[c]),
