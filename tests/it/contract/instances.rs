@@ -36,8 +36,7 @@ async fn ids(stage: &Stage, query: InstanceQuery) -> Vec<String> {
 type Wanted<'a> = (&'a str, &'a [&'a str]);
 
 fn tags(pairs: &[Wanted]) -> InstanceQuery {
-    let one =
-        |(key, values): &Wanted| ((*key).to_owned(), values.iter().map(|value| (*value).to_owned()).collect());
+    let one = |(key, values): &Wanted| ((*key).to_owned(), values.iter().map(|value| (*value).to_owned()).collect());
     InstanceQuery::Tags(pairs.iter().map(one).collect())
 }
 
