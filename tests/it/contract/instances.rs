@@ -32,9 +32,11 @@ async fn ids(stage: &Stage, query: InstanceQuery) -> Vec<String> {
     ids
 }
 
-fn tags(pairs: &[(&str, &[&str])]) -> InstanceQuery {
-    let one =
-        |(key, values): &(&str, &[&str])| ((*key).to_owned(), values.iter().map(|value| (*value).to_owned()).collect());
+/// A tag's key and the values that match.
+type Wanted<'a> = (&'a str, &'a [&'a str]);
+
+fn tags(pairs: &[Wanted]) -> InstanceQuery {
+    let one = |(key, values): &Wanted| ((*key).to_owned(), values.iter().map(|value| (*value).to_owned()).collect());
     InstanceQuery::Tags(pairs.iter().map(one).collect())
 }
 
