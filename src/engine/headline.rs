@@ -1,4 +1,4 @@
-//! What the engine does and waits for, in one line: `next web-nightly 02:30; db-hourly imaging 3/12`.
+//! What the engine does and waits for, in one line: `next web-nightly 02:30; databases imaging 3/12`.
 
 use chrono::{DateTime, Utc};
 

@@ -1,4 +1,4 @@
-//! One request as a client's connection sees it: token buckets, scripted faults and the call log around
+//! One request as a client's connection sees it: token buckets, faults by script and by chance, and the call log around
 //! [`World::call`].
 
 use chrono::{DateTime, Utc};
@@ -41,8 +41,12 @@ impl World {
         if self.throttling && !self.buckets.take(now, &place, action, self.speed) {
             return self.log(now, &place, action, Err(ApiError::throttled()), false, Delivery::Now);
         }
-        let (fault, changed) = faults::take(&mut self.faults, action.api());
-        self.dirty |= changed;
+        let (scripted, changed) = faults::take(&mut self.faults, now, region, action);
+        let fault = scripted.or_else(|| self.misfortune(now, &place));
+        if let Some(kind) = fault {
+            self.trouble.count(kind.label());
+        }
+        self.dirty |= changed || fault.is_some();
         match fault {
             Some(FaultKind::Throttle) => {
                 self.log(now, &place, action, Err(ApiError::throttled()), false, Delivery::Now)
@@ -51,13 +55,18 @@ impl World {
                 let error = ApiError::denied(action.api(), &place.account);
                 self.log(now, &place, action, Err(error), false, Delivery::Now)
             }
-            Some(FaultKind::Expired) => self.log(now, &place, action, Err(ApiError::expired()), false, Delivery::Now),
+            Some(FaultKind::Expired) => {
+                self.log(now, &place, action, Err(ApiError::expired(action.api())), false, Delivery::Now)
+            }
             Some(FaultKind::BadKey) => self.log(now, &place, action, Err(ApiError::bad_key()), false, Delivery::Now),
             Some(FaultKind::ErrorBefore) => {
                 self.log(now, &place, action, Err(ApiError::internal()), false, Delivery::Now)
             }
             Some(FaultKind::CutBefore) => {
                 self.log(now, &place, action, Err(ApiError::internal()), false, Delivery::Cut)
+            }
+            Some(FaultKind::HangBefore { seconds }) => {
+                self.log(now, &place, action, Err(ApiError::internal()), false, Delivery::Late(seconds))
             }
             None | Some(FaultKind::ErrorAfter | FaultKind::CutAfter | FaultKind::HangAfter { .. }) => {
                 let outcome = self.call(now, caller, region, action);

@@ -14,7 +14,9 @@ use super::faults::Fault;
 use super::ids;
 use super::image::SimImage;
 use super::instance::SimInstance;
+use super::rules;
 use super::snapshot::SimSnapshot;
+use super::trouble::Trouble;
 use super::volume::SimVolume;
 use crate::domain::place::Place;
 
@@ -52,6 +54,9 @@ pub struct World {
     pub reboot_seconds: f64,
     /// Whether the token buckets refuse.
     pub throttling: bool,
+    /// How many images an account may have in a region.
+    #[serde(default = "images_max")]
+    pub image_quota: usize,
     /// By id, of all places.
     pub instances: BTreeMap<String, SimInstance>,
     /// By id.
@@ -62,6 +67,9 @@ pub struct World {
     pub snapshots: BTreeMap<String, SimSnapshot>,
     /// The script of faults, consumed in order.
     pub faults: Vec<Fault>,
+    /// What goes wrong by chance.
+    #[serde(default)]
+    pub trouble: Trouble,
     /// `account/region/name` of images to the newest id that had it.
     pub(super) names: BTreeMap<String, String>,
     /// How many ids were given out.
@@ -85,6 +93,10 @@ pub struct World {
     /// Something changed since the last save.
     #[serde(skip)]
     pub(super) dirty: bool,
+}
+
+fn images_max() -> usize {
+    rules::IMAGES_MAX
 }
 
 impl World {
@@ -166,13 +178,13 @@ impl World {
             Action::DeregisterImage { image, delete_snapshots } => {
                 self.deregister_image(now, place, image, delete_snapshots.unwrap_or(false))
             }
-            Action::DeleteSnapshot { snapshot } => self.delete_snapshot(place, snapshot),
+            Action::DeleteSnapshot { snapshot } => self.delete_snapshot(now, place, snapshot),
             Action::CopyImage { .. } => self.copy_image(now, place, action),
             Action::RegisterImage { name, description, mappings, tags, .. } => {
                 self.register_image(now, place, name, description.as_deref(), mappings, tags)
             }
-            Action::CreateTags { resources, tags } => self.create_tags(place, resources, tags),
-            Action::DeleteTags { resources, tags } => self.delete_tags(place, resources, tags),
+            Action::CreateTags { resources, tags } => self.create_tags(now, place, resources, tags),
+            Action::DeleteTags { resources, tags } => self.delete_tags(now, place, resources, tags),
             Action::StartInstances { instances } => self.start_instances(now, place, instances),
             Action::StopInstances { instances } => self.stop_instances(now, place, instances),
             Action::RebootInstances { instances } => self.reboot_instances(now, place, instances),
