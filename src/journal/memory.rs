@@ -208,7 +208,7 @@ impl Journal for MemoryJournal {
             let stored = store.stored(draft).map(Rc::clone);
             match stored {
                 None => written.push(Written::New(store.insert(now, draft))),
-                Some(event) if event.data == draft.data.to_string() => written.push(Written::Before(event.whole())),
+                Some(event) if event.whole().draft.data == draft.data => written.push(Written::Before(event.whole())),
                 Some(event) => {
                     // All or none.
                     let begun: Vec<Rc<Kept>> = store.events.range(newest + 1..).map(|(_, e)| Rc::clone(e)).collect();

@@ -48,6 +48,22 @@ pub struct Tally {
     pub minutes: BTreeMap<DateTime<Utc>, u32>,
 }
 
+impl Tally {
+    /// Counts those of another place too.
+    pub fn add(&mut self, other: &Self) {
+        self.calls += other.calls;
+        self.throttled += other.throttled;
+        self.effects += other.effects;
+        self.span = match (self.span, other.span) {
+            (Some((a, b)), Some((c, d))) => Some((a.min(c), b.max(d))),
+            (one, other) => one.or(other),
+        };
+        for (minute, calls) in &other.minutes {
+            *self.minutes.entry(*minute).or_default() += calls;
+        }
+    }
+}
+
 /// The newest calls, oldest first, within [`CALLS_MAX`] and [`PARAMETERS_MAX`]; and how many there were at all.
 #[derive(Debug, Clone, Default)]
 pub struct Calls {

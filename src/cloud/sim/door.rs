@@ -15,6 +15,7 @@ use axum::routing::{get, post};
 use chrono::TimeDelta;
 use futures_util::stream;
 
+use super::calls::Tally;
 use super::error::ApiError;
 use super::faults::Fault;
 use super::query;
@@ -60,6 +61,7 @@ pub async fn serve(
         .route("/_sim/health", get(async || "ok\n"))
         .route("/_sim/world", get(show_world))
         .route("/_sim/calls", get(show_calls))
+        .route("/_sim/tally", get(show_tally))
         .route("/_sim/faults", get(show_faults).post(add_faults).delete(clear_faults))
         .route("/_sim/trouble", get(show_trouble).post(set_trouble))
         .route("/_sim/complete", post(complete))
@@ -167,6 +169,15 @@ async fn show_calls(State(door): State<Door>, Query(only): Query<BTreeMap<String
     let world = door.world();
     let wanted: Vec<_> = world.calls.iter().filter(|call| only.get("api").is_none_or(|api| *api == call.api)).collect();
     axum::Json(wanted).into_response()
+}
+
+/// How many calls of each API came, in all places.
+async fn show_tally(State(door): State<Door>) -> Response {
+    let mut tally = BTreeMap::<_, Tally>::new();
+    for ((_, api), of_place) in door.world().calls.tally() {
+        tally.entry(*api).or_default().add(of_place);
+    }
+    axum::Json(tally).into_response()
 }
 
 async fn show_faults(State(door): State<Door>) -> Response {

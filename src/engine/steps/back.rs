@@ -90,7 +90,7 @@ pub fn watch_slot(shared: &Rc<Shared>, run: &str, subject: &Subject, settle: Dur
         let mut watch = sh.observer.status(&sh, &subject.place, &subject.id, Duration::ZERO);
         let since = Since::default();
         loop {
-            let Ok(Some(seen)) = sh.unless_drained(watch.recv()).await else { return };
+            let Ok(seen) = sh.unless_drained(watch.recv()).await else { return };
             if let (Seen::There(_, asked), Some(call)) = (&seen, call(&sh, &run, &subject))
                 && back(&seen) == Some("healthy")
                 && !(call.certain && since.elapsed(&sh, call, *asked) >= settle)
@@ -165,7 +165,7 @@ impl Return {
     async fn overdue(&self) -> Result<(), Stop> {
         let Target { shared, subject, plan, run, .. } = &self.0;
         let halts = plan.rollout.on_unhealthy == OnUnhealthy::HaltPlan;
-        let since = self.0.state().and_then(|s| if let Slot::Taken(at) = s.slot { Some(at) } else { None });
+        let since = self.0.known(|s| if let Slot::Taken(at) = s.slot { Some(at) } else { None }).flatten();
         let since = rfc3339(since.unwrap_or_else(|| shared.clock.now()));
         let why = format!(
             "{} was rebooted at {since} and its status checks did not read ok within {} s; look at the instance{}",
@@ -253,7 +253,7 @@ impl Step for Return {
                 }
             };
             let Some(seen) = shared.unless_drained(seen).await? else { continue };
-            let Some(how) = self.judge(&mut shown, &seen.ok_or(Stop::Drained)?) else { continue };
+            let Some(how) = self.judge(&mut shown, &seen) else { continue };
             if !self.down() {
                 return Ok(());
             }
@@ -267,6 +267,6 @@ impl Step for Return {
 
 impl Return {
     fn down(&self) -> bool {
-        self.0.state().is_some_and(|s| matches!(s.slot, Slot::Taken(_)))
+        self.0.known(|s| matches!(s.slot, Slot::Taken(_))).unwrap_or(false)
     }
 }
