@@ -182,7 +182,8 @@ async fn retake_slots(shared: &Rc<Shared>, goes_on: &BTreeMap<String, RunState>)
         let target = goes_on.get(&run).and_then(|state| state.targets.get(&subject));
         let waits = target.is_some_and(|t| t.finished.is_none() && !t.steps.get(RETURN).is_some_and(StepState::ended));
         if !waits {
-            back::watch_slot(shared, &run, &subject, Duration::from_secs(settle));
+            let call_after = alarm.is_none().then(|| back::patience(shared));
+            back::watch_slot(shared, &run, &subject, Duration::from_secs(settle), call_after);
         }
     }
     Ok(())
