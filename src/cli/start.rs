@@ -176,6 +176,7 @@ pub async fn open(
         listener,
     ));
     shared.rebuild.set(known);
+    shared.visible_within.set(Duration::from_secs(settings.cloud.visible_within));
     shared.took_over.set(take_over);
     Ok(Opened { shared, journal, lock, probe: probe.map(|probe| (probe, file)) })
 }
@@ -295,7 +296,7 @@ async fn ask(shared: Rc<Shared>, probe: MachineProbe, mut file: InstallationFile
             }
             (Some(Refused::NotOurs(why) | Refused::Failed(why)), None) => {
                 tracing::error!(event = "installation.differs", reason = %why);
-                *shared.barred.borrow_mut() = Some(why);
+                shared.bar(why);
             }
         }
         *shared.own_machine.borrow_mut() = own;

@@ -33,7 +33,7 @@ fn defaults() -> Settings {
             drain_deadline: 60,
             instance: None,
         },
-        cloud: Cloud { backend: Backend::Aws, api_share: 0.5 },
+        cloud: Cloud { backend: Backend::Aws, api_share: 0.5, visible_within: 300 },
         log: Log { format: None, level: LogLevel::Info },
         http: Http { listen: "127.0.0.1:8484".parse().unwrap() },
         accounts: BTreeMap::new(),
@@ -108,7 +108,7 @@ fn the_example_loads() {
     let loaded = with_env(&shipped("example"), &[]).unwrap();
     assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
     let names: Vec<&str> = loaded.plans.iter().map(|plan| plan.name.as_str()).collect();
-    assert_eq!(names, ["db-hourly", "web-nightly"]);
+    assert_eq!(names, ["databases", "web-nightly"]);
     assert_eq!(loaded.plans[0].consistency.mode, Mode::None);
     assert_eq!(loaded.plans[0].select.tags["Role"].len(), 2);
     assert_eq!(loaded.plans[1].keep.within, Some(14 * 86400));

@@ -58,7 +58,13 @@ pub(super) fn begin(shared: &Rc<Shared>, scheduled: &BTreeMap<String, Scheduled>
     } else {
         "the journal is lost; it is being rebuilt from the tags of the images in AWS"
     };
-    tracing::warn!(event = "journal.rebuilding", reason = why, "nothing is begun until that is done");
+    let wait = shared.visible_within.get();
+    tracing::warn!(
+        event = "journal.rebuilding",
+        reason = why,
+        "nothing is begun until that is done; AWS may take {} s to list what was made just before, so it is asked then",
+        wait.as_secs()
+    );
     *shared.unproven.borrow_mut() = Unproven { all: Some(why.to_owned()), plans: BTreeMap::new(), rebuilding: true };
     let known = scheduled.values().map(|s| Known {
         plan: Rc::clone(&s.plan),
@@ -115,6 +121,9 @@ struct Rebuild {
 
 impl Rebuild {
     async fn carry_out(&mut self, attempt: u32) -> Result<(), Stop> {
+        // What the last process made just before its end may not be listed yet: its instance would not count as down,
+        // its image would not be followed.
+        self.shared.pause(self.shared.visible_within.get()).await?;
         let mut wait = FIRST;
         loop {
             if self.round().await? {

@@ -58,7 +58,7 @@ pub struct Shared {
     pub journal: Rc<dyn Journal>,
     /// Who is down.
     pub slots: RefCell<Slots>,
-    /// Rung when a slot is freed or a plan halts.
+    /// Rung when a slot is freed, a plan halts, nothing may be begun any more, or the journal can be written again.
     pub slots_changed: Notify,
     /// The batched pollers.
     pub observer: Observer,
@@ -79,6 +79,8 @@ pub struct Shared {
     pub barred: RefCell<Option<String>>,
     /// Whether a journal without a past has lost it: it is rebuilt before anything is decided.
     pub rebuild: Cell<bool>,
+    /// How long AWS may take to list what was just made.
+    pub visible_within: Cell<Duration>,
     /// Whether a person took over at this start: what earlier installations have made is added to the journal.
     pub took_over: Cell<bool>,
     /// What may not be decided yet, since the rebuild has not looked at it.
@@ -124,6 +126,7 @@ impl Shared {
             calls: RefCell::default(),
             barred: RefCell::default(),
             rebuild: Cell::new(false),
+            visible_within: Cell::new(Duration::ZERO),
             took_over: Cell::new(false),
             unproven: RefCell::default(),
             listener,
@@ -165,6 +168,12 @@ impl Shared {
     #[must_use]
     pub fn clock_asked(&self) -> bool {
         self.asking_clock.get()
+    }
+
+    /// From now on nothing is begun, for this reason.
+    pub fn bar(&self, why: String) {
+        *self.barred.borrow_mut() = Some(why);
+        self.slots_changed.notify_waiters();
     }
 
     /// Adds a task to the engine's own.
@@ -268,6 +277,7 @@ impl Shared {
         match failure {
             None if self.sick.replace(false) => {
                 tracing::info!(event = "journal.recovered", "the journal can be written again");
+                self.slots_changed.notify_waiters();
             }
             // The store works; what was to be written does not fit.
             None | Some(JournalError::Conflict { .. }) => {}

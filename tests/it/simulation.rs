@@ -13,6 +13,7 @@ mod fleet;
 mod foresight;
 mod installation;
 mod journal;
+mod limits;
 mod live;
 mod manager;
 mod overlap;

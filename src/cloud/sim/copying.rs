@@ -40,9 +40,11 @@ impl World {
             return Err(ApiError::image_unavailable(source_image));
         }
         self.free_name(now, place, name)?;
+        self.room_for_images(place)?;
+        self.room_for_copies(now, place)?;
         if copy_tags.unwrap_or(false) {
             // What the request tags itself wins over what it copies.
-            for (key, value) in &source.tags {
+            for (key, value) in source.tags.iter() {
                 image_tags.entry(key.clone()).or_insert_with(|| value.clone());
             }
             if image_tags.len() > TAGS_MAX {
@@ -50,7 +52,7 @@ impl World {
             }
         }
         let id = self.new_id("ami");
-        let ready = now + self.image_span(&id, None);
+        let (ready, fails) = self.outcome_of_image(now, &id, None);
         let visible = now + self.span(self.visibility_lag);
         let mut mappings = Vec::new();
         for (device, original, size) in &source.mappings {
@@ -68,7 +70,7 @@ impl World {
                 created: now,
                 visible,
                 ready,
-                fails: false,
+                fails,
                 users: Default::default(),
             };
             self.snapshots.insert(snapshot, made);
@@ -76,12 +78,23 @@ impl World {
         let mut copy = blank(&id, place, name, description.as_deref(), image_tags, now);
         copy.visible = visible;
         copy.ready = ready;
+        copy.fails = fails;
         copy.source_image = Some(source_image.clone());
         copy.source_region = Some(source_region.clone());
         copy.mappings = mappings;
         copy.client_token.clone_from(client_token);
         self.add_image(copy);
         Ok(Answer::Image(id))
+    }
+
+    /// Error-codes page, ResourceLimitExceeded: "you might have too many snapshot copies in progress".
+    fn room_for_copies(&self, now: DateTime<Utc>, place: &Place) -> Result<(), ApiError> {
+        let going =
+            |i: &&SimImage| i.place == *place && i.source_image.is_some() && i.state(now) == ImageState::Pending;
+        if self.images.values().filter(going).count() < rules::COPIES_MAX {
+            return Ok(());
+        }
+        Err(ApiError::client("ResourceLimitExceeded", "Too many AMI copies in progress. Wait until some are complete."))
     }
 
     /// The image that the same token made; another request under it is refused (EC2 guide, "Ensuring idempotency").
@@ -123,7 +136,7 @@ impl World {
         let mut held = Vec::new();
         for (device, snapshot) in mappings {
             rules::id("snap", snapshot, "InvalidSnapshotID.Malformed")?;
-            let found = self.snapshots.get(snapshot).filter(|s| s.place == *place);
+            let found = self.snapshots.get(snapshot).filter(|s| s.place == *place && s.visible <= now);
             let found = found.ok_or_else(|| ApiError::no_snapshot(snapshot))?;
             if found.state(now) != "completed" {
                 return Err(ApiError::client(
@@ -134,6 +147,7 @@ impl World {
             held.push((device.clone(), snapshot.clone(), found.size));
         }
         self.free_name(now, place, name)?;
+        self.room_for_images(place)?;
         let id = self.new_id("ami");
         let mut image = blank(&id, place, name, description, image_tags, now);
         image.visible = now + self.span(self.visibility_lag);
@@ -149,7 +163,7 @@ fn blank(id: &str, place: &Place, name: &str, description: Option<&str>, tags: T
         place: place.clone(),
         name: name.into(),
         description: description.unwrap_or_default().into(),
-        tags,
+        tags: tags.into(),
         created: now.trunc_subsecs(0),
         visible: now,
         ready: now,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::instance::{Life, Traits};
 use super::life::{NewInstance, VOLUMES_MAX};
 use super::rules;
+use super::trouble::{Profile, Trouble};
 use super::world::World;
 use crate::domain::observed::{InstanceState, Tags};
 use crate::domain::place::Place;
@@ -40,6 +41,12 @@ pub struct Fleet {
     /// Another seed gives other ids and durations.
     #[serde(default)]
     pub seed: u64,
+    /// How many images an account may have in a region; EC2's own quota if absent.
+    #[serde(default = "images_max")]
+    pub image_quota: usize,
+    /// How much goes wrong by chance.
+    #[serde(default)]
+    pub trouble: Profile,
     /// What runs.
     pub instances: Vec<Member>,
 }
@@ -109,6 +116,10 @@ fn account() -> String {
     ACCOUNT.into()
 }
 
+fn images_max() -> usize {
+    rules::IMAGES_MAX
+}
+
 fn one() -> f64 {
     1.0
 }
@@ -138,6 +149,8 @@ impl Fleet {
             reboot_seconds: 2.0,
             throttling: true,
             seed: 0,
+            image_quota: rules::IMAGES_MAX,
+            trouble: Profile::None,
             instances: vec![
                 tier("web", 4, 1),
                 tier("db", 3, 2),
@@ -171,17 +184,21 @@ impl Fleet {
             image_seconds: self.image_seconds,
             reboot_seconds: self.reboot_seconds,
             throttling: self.throttling,
+            image_quota: self.image_quota,
             instances: Default::default(),
             volumes: Default::default(),
             images: Default::default(),
             snapshots: Default::default(),
             faults: Vec::new(),
+            trouble: Trouble::of(self.trouble),
             names: Default::default(),
             issued: 0,
             served: 0,
             calls: Default::default(),
             buckets: Default::default(),
             date_ahead: 0,
+            leaving: None,
+            launched: Default::default(),
             dirty: true,
         };
         for member in &self.instances {

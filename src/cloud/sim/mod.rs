@@ -26,6 +26,7 @@ pub mod instance;
 #[cfg(test)]
 mod invariants;
 mod life;
+pub mod people;
 pub mod query;
 pub mod rules;
 pub mod save;
@@ -35,6 +36,7 @@ pub mod snapshot;
 mod tagging;
 #[cfg(test)]
 mod tests;
+pub mod trouble;
 pub mod volume;
 pub mod world;
 pub mod xml;

@@ -50,7 +50,7 @@ async fn an_old_request_is_answered_and_not_run() {
 #[tokio::test(start_paused = true)]
 async fn a_request_leaves_the_schedules_seconds_alone() {
     let mut rig = Rig::new(&fleet(1), vec![plan("web", "1 0 2 * * *")]);
-    rig.tick = mins(600); // the engine's own ticks only: at 01:59:55 and 02:00:00
+    rig.tick = secs(5); // at 01:59:55 and 02:00:00
     rig.start();
     rig.run(secs(9)).await;
     ask(&rig);
@@ -90,4 +90,24 @@ async fn a_second_that_is_taken_runs_nothing_again() {
     promises::hold(&rig).await;
     assert_eq!(rig.all_reboots(), 0, "{}", rig.story());
     assert!(rig.images_of(&id(1)).is_empty());
+}
+
+/// The journal fails at one write after another while a request is taken up (found by seeds 452, 661 and 2150): it is
+/// told of and begun once the journal can be written again, with no restart.
+#[tokio::test(start_paused = true)]
+async fn what_the_journal_kept_from_being_told_is_told_when_it_can_be() {
+    for writes in 1..=8 {
+        let mut rig = Rig::new(&fleet(1), vec![plan("web", "0 12 * * *")]);
+        rig.start();
+        rig.run(secs(2)).await;
+        rig.journal.ask(rig.clock.now(), &json!({ "plan": "web" })).expect("written");
+        rig.journal.fails_from(rig.journal.written() + writes);
+        rig.run(secs(20)).await;
+        rig.journal.recovers();
+        rig.run(mins(20)).await;
+        rig.stop().await;
+        promises::hold(&rig).await;
+        let outcomes: Vec<String> = rig.outcomes("web").iter().map(|o| o[6..].to_owned()).collect();
+        assert_eq!((rig.all_reboots(), outcomes), (1, vec!["done".to_owned()]), "write {writes}\n{}", rig.story());
+    }
 }

@@ -87,6 +87,8 @@ pub struct Rig {
     pub manager: Rc<Told>,
     /// When the journal was lost last.
     pub lost: Option<DateTime<Utc>>,
+    /// How long the daemon lets AWS take to list what was just made.
+    pub visible_within: Duration,
     life: Option<Life>,
     /// Processes that another one took the journal from, until they have noticed.
     fenced: Vec<Life>,
@@ -121,6 +123,7 @@ impl Rig {
             clock_told: false,
             manager: Rc::default(),
             lost: None,
+            visible_within: Duration::ZERO,
             life: None,
             fenced: Vec::new(),
         }
@@ -147,6 +150,7 @@ impl Rig {
             clock_told: false,
             manager: Rc::default(),
             lost: None,
+            visible_within: Duration::ZERO,
             life: None,
             fenced: Vec::new(),
         }
@@ -175,6 +179,7 @@ impl Rig {
             }),
         ));
         shared.rebuild.set(self.lost.is_some());
+        shared.visible_within.set(self.visible_within);
         shared.took_over.set(std::mem::take(&mut self.takes_over));
         if self.clock_told {
             watch_clock(&shared);
@@ -401,7 +406,8 @@ impl Rig {
         self.note_end(id);
         self.terminated.entry(id.into()).or_insert(self.clock.now());
         let region = self.world().instances[id].place.region.clone();
-        self.act_in(&region, &Action::TerminateInstances { instances: vec![id.into()] }).expect("the console allows it");
+        self.act_in(&region, &Action::TerminateInstances { instances: vec![id.into()] })
+            .expect("the console allows it");
     }
 
     fn note_end(&mut self, id: &str) {
