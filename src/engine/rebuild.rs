@@ -299,7 +299,8 @@ impl Rebuild {
                 let taken = Draft { attempt: 2, ..Draft::of(&run, &target.subject, Kind::SlotTaken, data) };
                 self.shared.record_result(&[taken]).await?;
                 self.take(&run, plan, target);
-                back::watch_slot(&self.shared, &run, &target.subject, Duration::ZERO);
+                let call_after = Some(back::patience(&self.shared));
+                back::watch_slot(&self.shared, &run, &target.subject, Duration::ZERO, call_after);
             }
         }
         Ok(())

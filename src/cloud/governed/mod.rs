@@ -47,6 +47,9 @@ const PAGES_MAX: usize = 1_000;
 /// How often a status call that failed over an unknown id is asked again without it.
 const STATUS_ROUNDS: usize = 3;
 
+/// The code of an effect that was not sent after all.
+const WITHHELD: &str = "Withheld";
+
 /// All that a back end does.
 pub trait Backend: Ec2 + Identity {}
 
@@ -191,7 +194,21 @@ impl Governed {
 
     /// CreateImage: the new image's id.
     pub async fn create_image(&self, place: &Place, request: &CreateImage) -> Effect<String> {
-        self.effect(place, Api::CreateImage, async || self.inner.create_image(place, request).await).await
+        self.create_image_if(place, request, || Ok(())).await
+    }
+
+    /// The same; `may` is asked right before each attempt is sent, since its turn may come late.
+    pub async fn create_image_if(
+        &self,
+        place: &Place,
+        request: &CreateImage,
+        may: impl Fn() -> Result<(), String>,
+    ) -> Effect<String> {
+        let act = async || match may() {
+            Ok(()) => self.inner.create_image(place, request).await,
+            Err(why) => Effect::Refused(own_fault(Class::NeverSent, WITHHELD, why)),
+        };
+        self.effect(place, Api::CreateImage, act).await
     }
 
     /// DeregisterImage: what became of each of its snapshots, as far as EC2 says.

@@ -176,7 +176,8 @@ impl Step for MakeImage {
             no_reboot: !self.takes_down(),
             tags: self.marks().tags(&plan.tags),
         };
-        match shared.cloud.create_image(&subject.place, &request).await {
+        let may = || self.forbidden().map_or(Ok(()), Err);
+        match shared.cloud.create_image_if(&subject.place, &request, may).await {
             Effect::Done { value, request_id } => Effect::Done { value: json!({ "image": value }), request_id },
             Effect::Refused(fault) => Effect::Refused(fault),
             Effect::Unknown(fault) => Effect::Unknown(fault),

@@ -195,7 +195,11 @@ impl<'a> Scene<'a> {
     fn lose(&mut self, state: bool) {
         self.complete = false;
         self.rig.watch.figures.borrow_mut().losses += 1;
-        if state { self.rig.lose_state() } else { self.rig.lose_journal() }
+        if state {
+            self.rig.lose_state()
+        } else {
+            self.rig.lose_journal()
+        }
         if self.plot.moves.iter().any(|(_, what)| matches!(what, Move::DiskLied { .. })) {
             self.rig.journal.remembers();
         }
@@ -218,7 +222,8 @@ impl<'a> Scene<'a> {
 
     /// The plans in force are the same after a refusal.
     async fn bad_file(&mut self) -> bool {
-        let in_force = |rig: &Rig| -> Vec<Plan> { rig.shared().plans.borrow().values().map(|p| (**p).clone()).collect() };
+        let in_force =
+            |rig: &Rig| -> Vec<Plan> { rig.shared().plans.borrow().values().map(|p| (**p).clone()).collect() };
         let mut before = in_force(&self.rig);
         if before.is_empty() {
             before.clone_from(&self.rig.plans); // it has just begun
@@ -462,9 +467,9 @@ impl<'a> Scene<'a> {
         let heard = |e: &stillframe::domain::event::Event| {
             told.iter().any(|t| t.draft.run == e.draft.run && t.draft.subject == e.draft.subject)
         };
-        let failed = stored.iter().filter(|e| {
-            e.text("outcome") == Some("failed") && e.draft.data.get("alarmed") != Some(&json!(true))
-        });
+        let failed = stored
+            .iter()
+            .filter(|e| e.text("outcome") == Some("failed") && e.draft.data.get("alarmed") != Some(&json!(true)));
         let silent = failed.filter(|e| !heard(e)).count() as u64;
         let crashes = self.rig.watch.figures.borrow().crashes;
         if silent > crashes {

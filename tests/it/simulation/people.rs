@@ -150,7 +150,11 @@ impl Deed {
                 name: format!("register {free}"),
                 description: None,
                 root_device: None,
-                mappings: image.mappings.iter().map(|(device, snapshot, _)| (device.clone(), snapshot.clone())).collect(),
+                mappings: image
+                    .mappings
+                    .iter()
+                    .map(|(device, snapshot, _)| (device.clone(), snapshot.clone()))
+                    .collect(),
                 tags: Vec::new(),
             },
             Act::Deregister => Action::DeregisterImage { image: id.clone(), delete_snapshots: None },

@@ -198,6 +198,36 @@ async fn a_reload_takes_the_refused_region_out() {
     promises::hold(&rig).await;
 }
 
+/// Who does not come back is alarmed also where the plan that took it down is gone (found by seeds 1220, 1258 and 1949):
+/// nobody waits for that slot for ever.
+#[tokio::test(start_paused = true)]
+async fn an_instance_of_a_removed_plan_that_stays_down_is_alarmed() {
+    let mut rig = Rig::new(
+        &fleet_with(2, r#""never_healthy": true,"#, ""),
+        vec![plan("web", "0 2 * * *"), plan("db", "30 2 * * *")],
+    );
+    rig.start();
+    rig.run(mins(10)).await;
+    assert_eq!(rig.told(&Kind::StepNeedsPerson).len(), 1, "{}", rig.story());
+    rig.lose_journal();
+    rig.plans.remove(0);
+    for restarts in [true, false] {
+        rig.start();
+        rig.run(mins(1)).await;
+        if restarts {
+            rig.crash();
+        }
+    }
+    rig.run(mins(40)).await;
+    assert_eq!(rig.told(&Kind::StepNeedsPerson).len(), 2, "{}", rig.story());
+    assert_eq!(rig.outcomes("db"), ["02:30 done"], "{}", rig.story());
+    assert_eq!(rig.all_reboots(), 1, "one at once, and one is down\n{}", rig.story());
+    rig.heal(&id(1));
+    rig.run(mins(5)).await;
+    rig.stop().await;
+    promises::hold(&rig).await;
+}
+
 /// A plan that a reload adds is rebuilt too: who is down because of it counts.
 #[tokio::test(start_paused = true)]
 async fn a_plan_that_a_reload_adds_is_rebuilt_too() {

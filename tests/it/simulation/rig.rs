@@ -406,7 +406,8 @@ impl Rig {
         self.note_end(id);
         self.terminated.entry(id.into()).or_insert(self.clock.now());
         let region = self.world().instances[id].place.region.clone();
-        self.act_in(&region, &Action::TerminateInstances { instances: vec![id.into()] }).expect("the console allows it");
+        self.act_in(&region, &Action::TerminateInstances { instances: vec![id.into()] })
+            .expect("the console allows it");
     }
 
     fn note_end(&mut self, id: &str) {

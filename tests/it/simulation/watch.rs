@@ -43,8 +43,8 @@ impl fmt::Display for Breach {
 const LOOKED: Duration = Duration::from_secs(120);
 /// What a person changes in a series is seen when the series is listed, of which the deletions follow for so long.
 const LISTED: Duration = Duration::from_secs(3600);
-/// An effect may wait so long for its turn, after it was asked for the last time whether it is forbidden.
-const TURN: TimeDelta = TimeDelta::seconds(90);
+/// Whether an effect is forbidden is asked right before it is sent.
+const TURN: TimeDelta = TimeDelta::seconds(1);
 /// No more are told of one life.
 const TOLD_MAX: usize = 20;
 
@@ -193,6 +193,9 @@ impl Watch {
         });
         if draft.kind == Kind::JournalRebuilt {
             self.rebuilding.set(false);
+            // A rebuild takes nobody for down who was rebooted a day ago.
+            let now = self.clock.now();
+            self.down.borrow_mut().retain(|_, down| now - down.since < TimeDelta::hours(23));
         }
     }
 
@@ -211,7 +214,8 @@ impl Watch {
         let now = self.clock.now();
         self.rebuilding.set(true);
         self.down.borrow_mut().retain(|_, down| {
-            let proven = world.images.values().any(|i| i.name == down.name && i.visible(now) && truth::ours(i).is_some());
+            let proven =
+                world.images.values().any(|i| i.name == down.name && i.visible(now) && truth::ours(i).is_some());
             let listed = plans.iter().any(|p| p.select.regions.contains(&down.region));
             proven && listed && now - down.since < TimeDelta::hours(23)
         });
@@ -272,16 +276,18 @@ impl Watch {
         let (plan, due) = (tag("plan"), truth::due_of(&tag("due")).unwrap_or_default());
         let key = (plan.clone(), request.instance.clone(), due);
         if request.name != truth::name_of(&key) {
-            self.breach(1, format!("CreateImage {} is not the one name of {} at {due}", request.name, request.instance));
+            self.breach(
+                1,
+                format!("CreateImage {} is not the one name of {} at {due}", request.name, request.instance),
+            );
         }
         let run = truth::run_of(&plan, due);
         let reader = journal.reader();
         let events = reader.events_of(&run).await.expect("readable");
         let of_it = |e: &&Event| e.draft.subject.as_ref().is_some_and(|s| s.id == request.instance);
-        let intent = events
-            .iter()
-            .filter(of_it)
-            .any(|e| e.draft.kind == Kind::StepIntent && e.draft.step == "image" && e.text("name") == Some(&request.name));
+        let intent = events.iter().filter(of_it).any(|e| {
+            e.draft.kind == Kind::StepIntent && e.draft.step == "image" && e.text("name") == Some(&request.name)
+        });
         let row = reader.occurrence(&plan, due).await.expect("readable");
         if row.as_ref().is_none_or(|row| row.decision != Decision::Run) {
             self.breach(5, format!("CreateImage {} of an occurrence that was not decided to run", request.name));
@@ -340,27 +346,21 @@ impl Watch {
                 self.breach(1, format!("{times} CreateImage took effect for {} of {} at {}", key.0, key.1, key.2));
             }
         }
-        let rebooted = |i: &&stillframe::cloud::sim::instance::SimInstance| {
-            !request.no_reboot && i.reboots.last() == Some(&now)
-        };
+        let rebooted =
+            |i: &&stillframe::cloud::sim::instance::SimInstance| !request.no_reboot && i.reboots.last() == Some(&now);
         let Some(instance) = world.instances.get(&request.instance).filter(rebooted) else { return };
         self.figures.borrow_mut().reboots += 1;
         let allowed = known.run.as_ref().map_or(1, |(_, plan)| plan.rollout.max_in_flight);
         let plan = known.run.as_ref().map_or("?", |(_, plan)| &plan.name).to_owned();
-        let down = Down {
-            plan,
-            allowed,
-            since: now,
-            region: place.region.clone(),
-            name: request.name.clone(),
-        };
+        let down = Down { plan, allowed, since: now, region: place.region.clone(), name: request.name.clone() };
         // Its newest boot is this one: who was down before is told by what was before.
         let mut all = self.down.borrow_mut();
         all.retain(|id, down| {
             *id == instance.id && !self.back(world, id, down) || *id != instance.id && !healthy(world, id, now)
         });
         if let Some(before) = all.get(&instance.id) {
-            let what = format!("{} was rebooted by {} while it was down for {}", instance.id, request.name, before.name);
+            let what =
+                format!("{} was rebooted by {} while it was down for {}", instance.id, request.name, before.name);
             self.breach(6, what);
         }
         all.insert(instance.id.clone(), down);
@@ -476,7 +476,10 @@ impl Watch {
         let newer_days: BTreeSet<_> = beside.iter().map(DateTime::date_naive).filter(|d| *d > day).collect();
         let last_of_day = !beside.iter().any(|other| other.date_naive() == day && *other > due);
         if last_of_day && newer_days.len() < keep.daily as usize {
-            self.breach(3, format!("{id} of {series} is deregistered, the last of {day}: daily {} of {by}", keep.daily));
+            self.breach(
+                3,
+                format!("{id} of {series} is deregistered, the last of {day}: daily {} of {by}", keep.daily),
+            );
         }
     }
 
