@@ -14,6 +14,7 @@ use super::recover::still_at_most;
 use super::run::Run;
 use super::shared::{ActiveRun, Shared, Stop};
 use super::steps::{CHAIN, Target};
+use crate::defect::{Defect, planted};
 use crate::domain::event::{Draft, Kind, Occurrence, Outcome};
 use crate::domain::naming::rfc3339;
 use crate::domain::place::Subject;
@@ -94,7 +95,11 @@ async fn launch<'a>(
         let next = {
             let slots = run.shared.slots.borrow();
             let limit = run.plan.rollout.max_in_flight;
-            if slots.room(limit) { queue.iter().position(|s| slots.free_for(s, limit)) } else { None }
+            let of_plan = || slots.iter().filter(|(_, down)| down.plan == run.plan.name).count();
+            if planted(Defect::SlotsPerPlan) {
+                let room = of_plan() < limit as usize;
+                queue.iter().position(|s| room && !slots.is_down(s))
+            } else if slots.room(limit) { queue.iter().position(|s| slots.free_for(s, limit)) } else { None }
         };
         let Some(subject) = next.and_then(|i| queue.remove(i)) else { break };
         let down = Down {
@@ -133,18 +138,19 @@ pub(super) fn closed(shared: &Shared, active: &ActiveRun, plan: &Plan, occurrenc
         return Some(why);
     }
     if plan.rollout.on_unhealthy == OnUnhealthy::HaltPlan
+        && !planted(Defect::HaltIgnored)
         && let Some((subject, down)) = shared.slots.borrow().halted_by(&plan.name)
     {
         return Some(format!("the plan halts: {} is not back in service since {}", subject.id, rfc3339(down.since)));
     }
     let now = shared.clock.now();
     let seconds = |s| TimeDelta::seconds(i64::try_from(s).unwrap_or(i64::MAX / 1000));
-    if let Some(window) = plan.schedule.window.map(seconds).filter(|window| now - occurrence.due > *window) {
+    if let Some(window) = plan.schedule.window.map(seconds).filter(|window| now - occurrence.due > *window && !planted(Defect::WindowIgnored)) {
         return Some(format!("the window of {} s after due is over", window.num_seconds()));
     }
     // Nobody expects at noon what was begun at night.
     let slept = active.slept(shared.clock);
-    (slept > still_at_most(shared, plan, occurrence)).then(|| {
+    (slept > still_at_most(shared, plan, occurrence) && !planted(Defect::LateRunGoesOn)).then(|| {
         format!(
             "this machine slept, or its clock was set forward, for {} s in the middle of the run: nothing more is \
              rebooted in it",

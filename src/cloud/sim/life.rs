@@ -80,7 +80,7 @@ impl World {
             volumes,
             traits: new.traits,
             life: Life { from: InstanceState::Running, to: InstanceState::Running, at: now },
-            boot: Boot { until: now, impaired: false },
+            boot: Boot { until: now, noticed: now, impaired: false },
             reboots: Vec::new(),
         };
         self.instances.insert(id.clone(), instance);
@@ -99,13 +99,17 @@ impl World {
     fn begin_boot(&mut self, now: DateTime<Utc>, id: &str) -> Result<(), ApiError> {
         let until = now + self.span(self.boot_seconds(id));
         let instance = self.instance_mut(id)?;
-        instance.boot = Boot { until, impaired: instance.traits.never_healthy };
+        instance.boot = Boot { until, noticed: now, impaired: instance.traits.never_healthy };
         Ok(())
     }
 
     pub(super) fn reboot(&mut self, now: DateTime<Utc>, id: &str) -> Result<(), ApiError> {
         self.begin_boot(now, id)?;
-        self.instance_mut(id)?.reboots.push(now);
+        let stale = self.instances.get(id).map_or(0.0, |i| i.traits.stale_seconds);
+        let noticed = now + self.span(stale);
+        let instance = self.instance_mut(id)?;
+        instance.boot.noticed = noticed;
+        instance.reboots.push(now);
         Ok(())
     }
 

@@ -49,6 +49,7 @@ pub fn fleet(rng: &mut Rng, seed: u64) -> String {
             put(0.15, r#""never_healthy": true"#.into(), rng);
             put(0.1, r#""image_fails": true"#.into(), rng);
             put(0.1, r#""state": "stopped""#.into(), rng);
+            put(0.4, r#""stale_seconds": 20"#.into(), rng);
             let seconds = rng.u32(5..200);
             put(0.5, format!(r#""reboot_seconds": {seconds}"#), rng);
             let seconds = rng.u32(1..2000);
@@ -97,7 +98,7 @@ pub fn fault(rng: &mut Rng) -> Fault {
 }
 
 /// An hour of occurrences and trouble, then two of rest.
-async fn live(seed: u64) -> Rig {
+pub async fn live(seed: u64) -> Rig {
     let mut rng = Rng::with_seed(seed);
     let plans = (0..rng.usize(1..=2)).map(|n| random_plan(&mut rng, ["web", "db"][n])).collect();
     let mut rig = Rig::new(&fleet(&mut rng, seed), plans);
