@@ -72,7 +72,7 @@ pub fn random_plan(rng: &mut Rng, name: &str) -> Plan {
     let minutes: Vec<String> = minutes.iter().map(u32::to_string).collect();
     let mut plan = plan(name, &format!("{} 2 * * *", minutes.join(",")));
     plan.rollout.max_in_flight = rng.u32(1..=3);
-    plan.rollout.settle = rng.u64(1..60);
+    plan.rollout.settle = rng.u64(25..60);
     plan.rollout.healthy_within = rng.u64(60..1200);
     if rng.bool() {
         plan.rollout.on_unhealthy = OnUnhealthy::Continue;
