@@ -1,7 +1,7 @@
 //! The only place that reads a clock or sleeps.
 //!
 //! A wait is a row of short ones that re-read the wall clock, so that suspend and clock steps need no special
-//! case. In simulation the wall clock is derived from tokio's paused time.
+//! case. In simulation the wall clock is derived from tokio's paused time: where nobody sets it, one long wait does.
 
 use std::future::Future;
 use std::time::Duration;
@@ -79,13 +79,27 @@ impl Clock {
         tokio::time::sleep(how_long).await;
     }
 
-    /// Waits until the wall clock reads `at`, in slices of at most a second.
+    /// Whether nobody can set it: then an instant may be waited for in one go.
+    #[must_use]
+    pub fn steady(&self) -> bool {
+        matches!(self, Self::Simulated { step: None, .. })
+    }
+
+    /// Waits until it reads `at` (nothing: for ever), but no longer than it may stay unread: whoever waits looks at
+    /// it again then.
+    pub async fn look(&self, at: Option<DateTime<Utc>>) {
+        let left = at.map(|at| (at - self.now()).to_std().unwrap_or_default());
+        match (self.steady(), left) {
+            (true, None) => std::future::pending().await,
+            (true, Some(left)) => self.sleep(left).await,
+            (false, left) => self.sleep(left.map_or(SLICE, |left| left.min(SLICE))).await,
+        }
+    }
+
+    /// Waits until the wall clock reads `at`.
     pub async fn sleep_until(&self, at: DateTime<Utc>) {
-        while let Ok(left) = (at - self.now()).to_std() {
-            if left.is_zero() {
-                return;
-            }
-            self.sleep(left.min(SLICE)).await;
+        while self.now() < at {
+            self.look(Some(at)).await;
         }
     }
 

@@ -188,11 +188,11 @@ mod tests {
             out.lines().collect::<Vec<_>>(),
             [
                 "ok: 2 plans",
-                "db-hourly    15 * * * *  UTC            Role=mysql|postgres, Stage=prod, in eu-central-1+eu-west-1  \
-                 keep hourly 24, daily 14",
-                "    next  Sat 2026-03-28 00:15 +00:00 UTC",
-                "          Sat 2026-03-28 01:15 +00:00 UTC",
-                "          Sat 2026-03-28 02:15 +00:00 UTC",
+                "databases    15 1 * * *  UTC            Role=mysql|postgres, Stage=prod, in eu-central-1+eu-west-1  \
+                 keep daily 14, weekly 8, monthly 12",
+                "    next  Sat 2026-03-28 01:15 +00:00 UTC",
+                "          Sun 2026-03-29 01:15 +00:00 UTC",
+                "          Mon 2026-03-30 01:15 +00:00 UTC",
                 "web-nightly  30 2 * * *  Europe/Berlin  Backup=nightly, not stillframe:skip=*, in eu-central-1      \
                  keep last 3, daily 7, weekly 4, monthly 12, within 14d",
                 "    next  Sat 2026-03-28 02:30 +01:00 CET",

@@ -12,6 +12,7 @@ mod instant;
 pub mod notify;
 mod peek;
 pub mod preview;
+pub mod rehearse;
 pub mod reload;
 pub mod run;
 pub mod schema;
@@ -57,6 +58,8 @@ pub enum Command {
     Explain(explain::ExplainArgs),
     /// Show what ran, and how it ended
     History(history::HistoryArgs),
+    /// Run the plans on a simulated fleet over months of simulated time, and show what they would do; touches nothing
+    Rehearse(rehearse::RehearseArgs),
     /// Print the JSON Schema of a plan, for editors
     Schema(schema::SchemaArgs),
     /// A simulated EC2 behind an HTTP endpoint on this machine, for trying things out
@@ -74,6 +77,7 @@ pub fn dispatch(cli: Cli) -> u8 {
         Command::Status(args) => status::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::History(args) => history::run(&args),
+        Command::Rehearse(args) => rehearse::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Sim(args) => match sim::run(args) {
             Ok(()) => DONE,

@@ -9,6 +9,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use tokio::io::AsyncReadExt as _;
 
 use crate::clock::Clock;
+use crate::cloud::sim::trouble::Profile;
 use crate::cloud::sim::{Fleet, door};
 
 /// Serves a simulated EC2 on loopback, for trying plans, for boto3 and for the AWS CLI. Nothing is saved.
@@ -23,6 +24,11 @@ pub struct SimArgs {
     /// Divides every duration of the world: 60 makes a minute of it a second.
     #[arg(long, value_name = "N")]
     pub speed: Option<f64>,
+    /// What goes wrong by chance: throttles, server errors and cut connections before or after the effect, late
+    /// answers, credentials that expire, regions that fall silent, images that fail or take hours, instances that do
+    /// not come back from a reboot. The same seed and requests meet the same trouble.
+    #[arg(long, value_enum, value_name = "PROFILE")]
+    pub trouble: Option<Profile>,
 }
 
 /// Serves until SIGINT or SIGTERM.
@@ -39,6 +45,9 @@ pub fn run(args: SimArgs) -> Result<(), String> {
     };
     if let Some(speed) = args.speed {
         fleet.speed = speed;
+    }
+    if let Some(trouble) = args.trouble {
+        fleet.trouble = trouble;
     }
     let world = fleet.world(Clock::Wall.now()).map_err(|error| match &args.fleet {
         Some(path) => format!("{}: {error}", path.display()),

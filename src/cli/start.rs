@@ -295,7 +295,7 @@ async fn ask(shared: Rc<Shared>, probe: MachineProbe, mut file: InstallationFile
             }
             (Some(Refused::NotOurs(why) | Refused::Failed(why)), None) => {
                 tracing::error!(event = "installation.differs", reason = %why);
-                *shared.barred.borrow_mut() = Some(why);
+                shared.bar(why);
             }
         }
         *shared.own_machine.borrow_mut() = own;

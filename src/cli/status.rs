@@ -292,7 +292,7 @@ mod tests {
         }
         let status = gather(Some((journal.reader(), "journal")), "x", &plans, None, at(4)).await.expect("readable");
         let [need] = status.needs_person.as_slice() else { panic!("{:#?}", status.needs_person) };
-        assert_eq!(need.run.as_deref(), Some("db-hourly@19700101T020000Z"));
+        assert_eq!(need.run.as_deref(), Some("databases@19700101T020000Z"));
         assert!(need.reason.ends_with("was skipped twice in a row: the second reason"), "{need:?}");
     }
 }

@@ -108,7 +108,7 @@ fn the_example_loads() {
     let loaded = with_env(&shipped("example"), &[]).unwrap();
     assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
     let names: Vec<&str> = loaded.plans.iter().map(|plan| plan.name.as_str()).collect();
-    assert_eq!(names, ["db-hourly", "web-nightly"]);
+    assert_eq!(names, ["databases", "web-nightly"]);
     assert_eq!(loaded.plans[0].consistency.mode, Mode::None);
     assert_eq!(loaded.plans[0].select.tags["Role"].len(), 2);
     assert_eq!(loaded.plans[1].keep.within, Some(14 * 86400));

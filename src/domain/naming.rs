@@ -3,14 +3,20 @@
 //! The image name is the compare-and-set of CreateImage, which has no client token: it must be a pure
 //! function of daemon, plan, instance and due.
 
-use std::fmt::Write as _;
+use std::ops::Range;
 
-use chrono::{DateTime, NaiveDateTime, SubsecRound, Utc};
+use chrono::{DateTime, Datelike as _, NaiveDate, Timelike as _, Utc};
 
 use super::observed::{Image, Tags};
 
 /// The prefix of every tag key of ours.
 pub const TAG_PREFIX: &str = "stillframe:";
+/// The key of one of our tags.
+macro_rules! key {
+    ($word:literal) => {
+        concat!("stillframe:", $word)
+    };
+}
 /// A tag that a person puts on an image to keep it.
 pub const HOLD_TAG: &str = "stillframe:hold";
 /// Version of the tags' meaning (`stillframe:schema`).
@@ -25,25 +31,50 @@ pub const DUE_TOLERANCE: chrono::Duration = chrono::Duration::minutes(5);
 /// The compact form of an instant in names: `20261120T023000Z` (EC2 names allow no colon).
 #[must_use]
 pub fn compact(at: DateTime<Utc>) -> String {
-    at.format("%Y%m%dT%H%M%SZ").to_string()
+    written(at, "", "")
 }
 
 /// The RFC 3339 form of an instant in tags: `2026-11-20T02:30:00Z`.
 #[must_use]
 pub fn rfc3339(at: DateTime<Utc>) -> String {
-    at.trunc_subsecs(0).format("%Y-%m-%dT%H:%M:%SZ").to_string()
+    written(at, "-", ":")
+}
+
+/// By hand, as is the reading: every image of every list comes through here, and chrono's formats take several times
+/// as long.
+fn written(at: DateTime<Utc>, dash: &str, colon: &str) -> String {
+    let (year, month, day) = (at.year(), at.month(), at.day());
+    let (hour, minute, second) = (at.hour(), at.minute(), at.second());
+    format!("{year:04}{dash}{month:02}{dash}{day:02}T{hour:02}{colon}{minute:02}{colon}{second:02}Z")
 }
 
 /// Reads what [`compact`] wrote.
 #[must_use]
 pub fn parse_compact(text: &str) -> Option<DateTime<Utc>> {
-    NaiveDateTime::parse_from_str(text, "%Y%m%dT%H%M%SZ").ok().map(|t| t.and_utc())
+    read(text, "00000000T000000Z")
 }
 
 /// Reads what [`rfc3339`] wrote, and nothing else: the tag must be exactly ours.
 #[must_use]
 pub fn parse_rfc3339(text: &str) -> Option<DateTime<Utc>> {
-    NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%SZ").ok().map(|t| t.and_utc())
+    read(text, "0000-00-00T00:00:00Z")
+}
+
+/// The instant of a text of this shape, in which each zero stands for a digit.
+fn read(text: &str, shape: &str) -> Option<DateTime<Utc>> {
+    let mut digits = Vec::with_capacity(shape.len());
+    for (byte, wanted) in text.bytes().zip(shape.bytes()) {
+        match char::from(byte).to_digit(10) {
+            Some(digit) if wanted == b'0' => digits.push(digit),
+            _ if byte == wanted => {}
+            _ => return None,
+        }
+    }
+    let number = |range: Range<usize>| digits.get(range).map(|d| d.iter().fold(0, |n, digit| n * 10 + digit));
+    let year = i32::try_from(number(0..4)?).ok()?;
+    let date = NaiveDate::from_ymd_opt(year, number(4..6)?, number(6..8)?)?;
+    let at = date.and_hms_opt(number(8..10)?, number(10..12)?, number(12..14)?)?;
+    (text.len() == shape.len()).then(|| at.and_utc())
 }
 
 /// The name of a run: `<plan>@<20261120T023000Z>`.
@@ -145,10 +176,9 @@ pub enum Ownership {
 /// Tags alone are not ownership: a person's copy made with CopyImageTags carries them all.
 #[must_use]
 pub fn ownership(image: &Image, daemon: &str, account: &str) -> Ownership {
-    let tag = |key: &str| image.tags.get(&format!("{TAG_PREFIX}{key}")).map(String::as_str);
-    match tag("daemon") {
+    match image.tags.get(key!("daemon")) {
         Some(name) if name == daemon => {}
-        None if image.name.starts_with(&format!("stillframe/{daemon}/")) => {
+        None if rest(&image.name, &["stillframe", daemon]).is_some_and(|rest| rest.starts_with('/')) => {
             return Ownership::Foreign("has a name like ours but not our tags".into());
         }
         _ => return Ownership::Unrelated,
@@ -225,64 +255,66 @@ pub fn checks(image: &Image, daemon: &str, account: &str) -> Vec<Check> {
     ]
 }
 
+/// What is left of `name` after these parts with a slash between them.
+fn rest<'a>(name: &'a str, parts: &[&str]) -> Option<&'a str> {
+    let (first, others) = parts.split_first()?;
+    others.iter().try_fold(name.strip_prefix(first)?, |rest, part| rest.strip_prefix('/')?.strip_prefix(part))
+}
+
 fn read_marks(image: &Image, daemon: &str, account: &str) -> Result<Marks, String> {
-    let tag = |key: &str| {
-        image
-            .tags
-            .get(&format!("{TAG_PREFIX}{key}"))
-            .cloned()
-            .ok_or_else(|| format!("bears our daemon name but lacks the tag {TAG_PREFIX}{key}"))
+    let tag = |key: &str| match image.tags.get(key) {
+        Some(value) => Ok(value.as_str()),
+        None => Err(format!("bears our daemon name but lacks the tag {key}")),
     };
     if image.owner != account {
         return Err(format!("belongs to account {}", image.owner));
     }
-    let schema = tag("schema")?;
+    let schema = tag(key!("schema"))?;
     if schema != SCHEMA {
         return Err(format!("is of schema {schema}, which this version does not understand"));
     }
-    let due_text = tag("due")?;
-    let due = parse_rfc3339(&due_text).ok_or_else(|| format!("its {TAG_PREFIX}due `{due_text}` is not an instant"))?;
-    let role = match tag("role")?.as_str() {
+    let due_text = tag(key!("due"))?;
+    let due = parse_rfc3339(due_text).ok_or_else(|| format!("its {TAG_PREFIX}due `{due_text}` is not an instant"))?;
+    let role = match tag(key!("role"))? {
         "image" => Role::Image,
         "copy" => Role::Copy,
         other => return Err(format!("its {TAG_PREFIX}role `{other}` is unknown")),
     };
-    let marks = Marks {
-        daemon: daemon.to_owned(),
-        installation: tag("installation")?,
-        plan: tag("plan")?,
-        due,
-        instance: tag("instance")?,
-        role,
-        source: if role == Role::Copy { Some(tag("source")?) } else { None },
-        consistency: tag("consistency")?,
-    };
-    let run = tag("run")?;
-    if run != run_name(&marks.plan, marks.due) {
+    let (installation, plan) = (tag(key!("installation"))?, tag(key!("plan"))?);
+    let instance = tag(key!("instance"))?;
+    let source = if role == Role::Copy { Some(tag(key!("source"))?) } else { None };
+    let (consistency, run) = (tag(key!("consistency"))?, tag(key!("run"))?);
+    let stamp = compact(due);
+    if run.strip_prefix(plan).and_then(|rest| rest.strip_prefix('@')) != Some(stamp.as_str()) {
         return Err(format!("its {TAG_PREFIX}run `{run}` does not fit its plan and due"));
     }
-    let mut derived = image_name(daemon, &marks.plan, &marks.instance, marks.due);
+    let beyond = rest(&image.name, &["stillframe", daemon, plan, instance, &stamp]);
     match role {
-        Role::Image if image.name != derived => return Err("its name is not the one derived from its tags".into()),
-        Role::Image if image.source_instance.as_deref() != Some(marks.instance.as_str()) => {
+        Role::Image if beyond != Some("") => return Err("its name is not the one derived from its tags".into()),
+        Role::Image if image.source_instance.as_deref() != Some(instance) => {
             return Err(format!(
-                "was made from {}, not from {}: a copy of one of ours",
+                "was made from {}, not from {instance}: a copy of one of ours",
                 image.source_instance.as_deref().or(image.source_image.as_deref()).unwrap_or("something else"),
-                marks.instance
             ));
         }
-        Role::Copy => {
-            let _ = write!(derived, "/");
-            if !image.name.starts_with(&derived) {
-                return Err("its name is not the one derived from its tags".into());
-            }
-            if image.source_image != marks.source {
-                return Err("its source is not the one in its tags".into());
-            }
+        Role::Copy if !beyond.is_some_and(|rest| rest.starts_with('/')) => {
+            return Err("its name is not the one derived from its tags".into());
         }
-        Role::Image => {}
+        Role::Copy if image.source_image.as_deref() != source => {
+            return Err("its source is not the one in its tags".into());
+        }
+        Role::Image | Role::Copy => {}
     }
-    Ok(marks)
+    Ok(Marks {
+        daemon: daemon.to_owned(),
+        installation: installation.to_owned(),
+        plan: plan.to_owned(),
+        due,
+        instance: instance.to_owned(),
+        role,
+        source: source.map(str::to_owned),
+        consistency: consistency.to_owned(),
+    })
 }
 
 #[cfg(test)]

@@ -1,12 +1,58 @@
 //! What AWS says exists, in domain words: instances, images, snapshots, status checks.
 
 use std::collections::BTreeMap;
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 /// Tags of anything, in key order.
 pub type Tags = BTreeMap<String, String>;
+
+/// Tags of an image: its copies share them, since retention reads every image of every series in every run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Tags", into = "Tags")]
+pub struct SharedTags(Arc<Tags>);
+
+impl From<Tags> for SharedTags {
+    fn from(tags: Tags) -> Self {
+        Self(Arc::new(tags))
+    }
+}
+
+impl From<SharedTags> for Tags {
+    fn from(shared: SharedTags) -> Self {
+        Arc::unwrap_or_clone(shared.0)
+    }
+}
+
+impl Deref for SharedTags {
+    type Target = Tags;
+
+    fn deref(&self) -> &Tags {
+        &self.0
+    }
+}
+
+/// What is changed is shared no longer.
+impl DerefMut for SharedTags {
+    fn deref_mut(&mut self) -> &mut Tags {
+        Arc::make_mut(&mut self.0)
+    }
+}
+
+impl PartialEq<Tags> for SharedTags {
+    fn eq(&self, tags: &Tags) -> bool {
+        **self == *tags
+    }
+}
+
+impl PartialEq<SharedTags> for Tags {
+    fn eq(&self, shared: &SharedTags) -> bool {
+        *self == **shared
+    }
+}
 
 /// The life of an instance (`Instance.State.Name` of the EC2 API).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,7 +182,7 @@ pub struct Image {
     /// The snapshots of its block device mapping.
     pub snapshots: Vec<String>,
     /// Its tags.
-    pub tags: Tags,
+    pub tags: SharedTags,
 }
 
 /// A snapshot as DescribeSnapshots shows it to its owner.

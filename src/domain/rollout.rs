@@ -2,7 +2,7 @@
 //!
 //! A slot lasts from the intent until both status checks read ok; it outlives its run, and the process.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
@@ -19,7 +19,7 @@ pub struct Down {
     pub since: DateTime<Utc>,
     /// Whether it was not back in time.
     pub overdue: bool,
-    /// Whether its plan halts for that.
+    /// Whether its plan halts for that: only if it is overdue.
     pub halts: bool,
 }
 
@@ -27,6 +27,8 @@ pub struct Down {
 #[derive(Debug, Clone, Default)]
 pub struct Slots {
     down: BTreeMap<Subject, Down>,
+    /// Those of them that were not back in time: few, and asked for before every reboot.
+    late: BTreeSet<Subject>,
 }
 
 impl Slots {
@@ -50,6 +52,11 @@ impl Slots {
 
     /// Counts `subject` as down.
     pub fn take(&mut self, subject: Subject, down: Down) {
+        if down.overdue {
+            self.late.insert(subject.clone());
+        } else {
+            self.late.remove(&subject);
+        }
         self.down.insert(subject, down);
     }
 
@@ -58,21 +65,34 @@ impl Slots {
         if let Some(down) = self.down.get_mut(subject) {
             down.overdue = true;
             down.halts = halts;
+            self.late.insert(subject.clone());
         }
     }
 
     /// Counts `subject` as back; whether it was down because of `run`.
     pub fn free(&mut self, subject: &Subject, run: &str) -> bool {
-        match self.down.get(subject) {
-            Some(down) if down.run == run => self.down.remove(subject).is_some(),
-            _ => false,
+        if !self.down.get(subject).is_some_and(|down| down.run == run) {
+            return false;
         }
+        self.late.remove(subject);
+        self.down.remove(subject).is_some()
     }
 
     /// The instance for which `plan` halts.
     #[must_use]
     pub fn halted_by(&self, plan: &str) -> Option<(&Subject, &Down)> {
-        self.down.iter().find(|(_, d)| d.plan == plan && d.halts)
+        self.late().find(|(_, d)| d.plan == plan && d.halts)
+    }
+
+    /// Those that were not back in time.
+    pub fn late(&self) -> impl Iterator<Item = (&Subject, &Down)> {
+        self.late.iter().filter_map(|subject| self.down.get_key_value(subject))
+    }
+
+    /// Why `subject` is down, if it is.
+    #[must_use]
+    pub fn get(&self, subject: &Subject) -> Option<&Down> {
+        self.down.get(subject)
     }
 
     /// All that are down.

@@ -48,7 +48,7 @@ impl ActiveRun {
         clock.now() - wall - awake
     }
 
-    /// The bell of one target.
+    /// The bell of one target. Whoever waits for it takes hold of it before looking at the state.
     pub fn bell(&self, subject: &Subject) -> Rc<Notify> {
         Rc::clone(self.bells.borrow_mut().entry(subject.clone()).or_default())
     }
@@ -57,7 +57,7 @@ impl ActiveRun {
     pub(super) fn apply(&self, event: &Event) {
         self.state.borrow_mut().apply(event);
         if let Some(bell) = event.draft.subject.as_ref().and_then(|s| self.bells.borrow().get(s).cloned()) {
-            bell.notify_one();
+            bell.notify_waiters();
         }
     }
 }

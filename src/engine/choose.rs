@@ -74,7 +74,7 @@ pub(super) async fn select(run: &Run, places: &[Place]) -> Result<(), Stop> {
                     run.mishap(&step, &why).await?;
                 }
                 Ok(Some(why)) => {
-                    *run.shared.barred.borrow_mut() = Some(why.clone());
+                    run.shared.bar(why.clone());
                     run.mishap("installation", &why).await?;
                     drafts.clear();
                     complete = false;
@@ -121,7 +121,7 @@ async fn skipped_again(run: &Run, drafts: &[Draft]) -> Vec<Draft> {
     let then = |nth: usize, subject: &Subject| before.get(nth).is_some_and(|subjects| subjects.contains(subject));
     let slots = run.shared.slots.borrow();
     // The second skip is the news, not each that follows; nor where somebody is called for the instance already.
-    let called = |subject: &Subject| slots.iter().any(|(s, down)| s == subject && down.overdue);
+    let called = |subject: &Subject| slots.get(subject).is_some_and(|down| down.overdue);
     let news = |subject: &Subject| then(0, subject) && !then(1, subject) && !called(subject);
     now.iter()
         .filter_map(|d| d.subject.as_ref().filter(|s| news(s)).zip(d.data.get("reason")))
@@ -219,17 +219,26 @@ fn not_found(run: &Run, place: &Place, seen: &BTreeSet<String>) -> Vec<Draft> {
 /// The images could not be listed.
 pub async fn twin(cloud: &Governed, us: Us<'_>, place: &Place) -> Read<Option<String>> {
     let query = ImageQuery::Tag(format!("{TAG_PREFIX}daemon"), us.daemon.to_owned());
-    let images = cloud.images(place, &query).await?;
+    let mut images = cloud.images(place, &query).await?;
     let made_by = |image: &Image| match naming::ownership(image, us.daemon, &place.account) {
         Ownership::Ours(marks) => Some(marks.installation),
         _ => None,
     };
-    let (ours, theirs): (Vec<_>, Vec<_>) = images
-        .iter()
-        .filter_map(|image| made_by(image).map(|by| (image, by)))
-        .partition(|(_, by)| by == us.installation);
-    let last = ours.iter().map(|(i, _)| i.created).max().max(us.taken_over_at);
-    let newer = theirs.iter().filter(|(i, _)| last.is_none_or(|last| i.created > last)).max_by_key(|(i, _)| i.created);
+    // From the newest on, to our own last: what is older tells nothing.
+    images.sort_by(|a, b| b.created.cmp(&a.created));
+    let mut newest: Option<(&Image, String)> = None;
+    let mut last = us.taken_over_at;
+    for image in &images {
+        if last.is_some_and(|last| image.created <= last) {
+            break;
+        }
+        match made_by(image) {
+            Some(by) if by == us.installation => last = last.max(Some(image.created)),
+            Some(by) if newest.is_none() => newest = Some((image, by)),
+            _ => {}
+        }
+    }
+    let newer = newest.filter(|(image, _)| last.is_none_or(|last| image.created > last));
     Ok(newer.filter(|_| !planted(Defect::TwinIgnored)).map(|(image, by)| {
         format!(
             "the image {} of {} in {place} was made by another installation ({by}) under the daemon name `{}`; \

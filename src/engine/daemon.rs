@@ -9,6 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use serde_json::json;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::host::Host;
 use super::plans::{Change, Scheduled};
@@ -123,7 +124,7 @@ impl Engine {
         let mut stop = std::pin::pin!(stop);
         let mut ticked = self.shared.clock.instant();
         loop {
-            let overdue = self.shared.clock.sleep(BACKUP_TICK.saturating_sub(ticked.elapsed()));
+            let overdue = self.shared.clock.sleep(self.silence(ticked));
             tasks.extend(self.shared.take_tasks());
             if self.shared.draining() && tasks.is_empty() {
                 break;
@@ -182,6 +183,23 @@ impl Engine {
 
     fn life(&self) -> u32 {
         u32::try_from(self.fence).unwrap_or(u32::MAX)
+    }
+
+    /// How long the heartbeat may stay away. Where nobody can set the clock, until something is due: what a process
+    /// beside this one asks for comes with the heartbeat alone.
+    fn silence(&self, ticked: Instant) -> Duration {
+        let sh = &self.shared;
+        let backup = BACKUP_TICK.saturating_sub(ticked.elapsed());
+        if !sh.clock.steady() || self.mode != Mode::Daemon {
+            return backup;
+        }
+        let now = sh.clock.now();
+        let prune = self.pruned.map_or(now, |at| at + PRUNE_EVERY);
+        let due = || self.scheduled.values().filter_map(|s| s.next).chain([prune]);
+        let soonest = due().filter(|at| *at > now).min().and_then(|at| (at - now).to_std().ok());
+        let until = soonest.unwrap_or(Duration::MAX);
+        // What has come and could not be done (the journal fails, the clock is off) is tried again.
+        if due().any(|at| at <= now) { until.min(backup) } else { until }
     }
 
     /// Forgets old details, once a day. What cannot be pruned now is pruned later.

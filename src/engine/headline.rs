@@ -1,4 +1,4 @@
-//! What the engine does and waits for, in one line: `next web-nightly 02:30; db-hourly imaging 3/12`.
+//! What the engine does and waits for, in one line: `next web-nightly 02:30; databases imaging 3/12`.
 
 use chrono::{DateTime, Utc};
 
@@ -38,7 +38,7 @@ impl Engine {
         if runs.len() > RUNS_MAX {
             parts.push(format!("and {} more runs", runs.len() - RUNS_MAX));
         }
-        let overdue = sh.slots.borrow().iter().filter(|(_, down)| down.overdue).count();
+        let overdue = sh.slots.borrow().late().count();
         if overdue > 0 {
             parts.push(format!("{overdue} not back in service"));
         }

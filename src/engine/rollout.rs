@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
-use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use serde_json::json;
@@ -21,9 +20,6 @@ use crate::domain::place::Subject;
 use crate::domain::plan::{OnUnhealthy, Plan};
 use crate::domain::rollout::Down;
 use crate::domain::saga::{self, Next, Phase};
-
-/// How often a waiting rollout looks at the window, at halts and at the journal.
-const LOOK: Duration = Duration::from_secs(1);
 
 /// Runs all targets that have not ended.
 pub async fn rollout(run: &Run) -> Result<(), Stop> {
@@ -54,15 +50,18 @@ async fn pace<'a>(
     tasks: &mut FuturesUnordered<LocalBoxFuture<'a, Result<(), Stop>>>,
 ) -> Result<(), Stop> {
     loop {
+        // Before looking, so that what changes meanwhile is not missed.
+        let changed = run.shared.slots_changed.notified();
         launch(run, queue, tasks).await?;
         if queue.is_empty() {
             return Ok(());
         }
+        let over = window_over(&run.plan, &run.occurrence);
         tokio::select! {
             biased;
             Some(ended) = tasks.next() => ended?,
-            () = run.shared.slots_changed.notified() => {}
-            waited = run.shared.pause(LOOK) => waited?,
+            () = changed => {}
+            waited = run.shared.unless_drained(run.shared.clock.look(over)) => waited?,
         }
     }
 }
@@ -83,7 +82,7 @@ async fn launch<'a>(
     // An instance that is not back since another occurrence would hold this one for as long.
     let overdue: Vec<_> = {
         let slots = run.shared.slots.borrow();
-        let waiting = slots.iter().filter(|(s, down)| down.overdue && queue.contains(s));
+        let waiting = slots.late().filter(|(s, _)| queue.contains(s));
         waiting.map(|(s, down)| (s.clone(), down.since)).collect()
     };
     for (subject, since) in overdue {
@@ -91,17 +90,17 @@ async fn launch<'a>(
         let why = format!("it is not back in service since {}", rfc3339(since));
         finish(run, &subject, Outcome::Skipped, &why).await?;
     }
+    let mut first = 0; // those before it are down for another run
     while !run.shared.sick() {
         let next = {
             let slots = run.shared.slots.borrow();
             let limit = run.plan.rollout.max_in_flight;
-            let of_plan = || slots.iter().filter(|(_, down)| down.plan == run.plan.name).count();
-            if planted(Defect::SlotsPerPlan) {
-                let room = of_plan() < limit as usize;
-                queue.iter().position(|s| room && !slots.is_down(s))
-            } else if slots.room(limit) { queue.iter().position(|s| slots.free_for(s, limit)) } else { None }
+            let own = || slots.iter().filter(|(_, down)| down.plan == run.plan.name).count();
+            let room = slots.room(limit) || planted(Defect::SlotsPerPlan) && own() < limit as usize;
+            room.then(|| queue.iter().skip(first).position(|s| !slots.is_down(s))).flatten()
         };
-        let Some(subject) = next.and_then(|i| queue.remove(i)) else { break };
+        first += next.unwrap_or_default();
+        let Some(subject) = next.and_then(|_| queue.remove(first)) else { break };
         let down = Down {
             run: run.name.to_string(),
             plan: run.plan.name.clone(),
@@ -124,9 +123,8 @@ async fn skip_all(run: &Run, queue: &mut VecDeque<Subject>, why: &str) -> Result
 /// Why a slot cannot be waited for: instances that are overdue hold as many as this plan allows.
 fn stuck(run: &Run) -> Option<String> {
     let slots = run.shared.slots.borrow();
-    let overdue: Vec<_> = slots.iter().filter(|(_, down)| down.overdue).collect();
-    let (subject, down) = overdue.first()?;
-    (overdue.len() >= run.plan.rollout.max_in_flight as usize).then(|| {
+    let (subject, down) = slots.late().next()?;
+    (slots.late().count() >= run.plan.rollout.max_in_flight as usize).then(|| {
         let since = rfc3339(down.since);
         format!("no slot will be free: {} ({}) is not back in service since {since}", subject.id, down.run)
     })
@@ -143,10 +141,11 @@ pub(super) fn closed(shared: &Shared, active: &ActiveRun, plan: &Plan, occurrenc
     {
         return Some(format!("the plan halts: {} is not back in service since {}", subject.id, rfc3339(down.since)));
     }
-    let now = shared.clock.now();
-    let seconds = |s| TimeDelta::seconds(i64::try_from(s).unwrap_or(i64::MAX / 1000));
-    if let Some(window) = plan.schedule.window.map(seconds).filter(|window| now - occurrence.due > *window && !planted(Defect::WindowIgnored)) {
-        return Some(format!("the window of {} s after due is over", window.num_seconds()));
+    if let Some(window) = plan.schedule.window
+        && !planted(Defect::WindowIgnored)
+        && window_over(plan, occurrence).is_some_and(|over| over <= shared.clock.now())
+    {
+        return Some(format!("the window of {window} s after due is over"));
     }
     // Nobody expects at noon what was begun at night.
     let slept = active.slept(shared.clock);
@@ -157,6 +156,12 @@ pub(super) fn closed(shared: &Shared, active: &ActiveRun, plan: &Plan, occurrenc
             slept.num_seconds()
         )
     })
+}
+
+/// The first instant after the window of an occurrence.
+fn window_over(plan: &Plan, occurrence: &Occurrence) -> Option<DateTime<Utc>> {
+    let window = TimeDelta::try_seconds(i64::try_from(plan.schedule.window?).ok()?)?;
+    occurrence.due.checked_add_signed(window)?.checked_add_signed(TimeDelta::milliseconds(1))
 }
 
 /// Journals the end of a target.
@@ -194,10 +199,7 @@ async fn conduct(run: Run, subject: Subject) -> Result<(), Stop> {
         match saga::next(&state, CHAIN, &running) {
             Next::Finished(outcome, reason) if steps.is_empty() => {
                 // The reservation of a target that never went down.
-                if run.shared.slots.borrow().iter().any(|(s, d)| *s == subject && d.run == *run.name)
-                    && state.slot == saga::Slot::None
-                {
-                    run.shared.slots.borrow_mut().free(&subject, &run.name);
+                if state.slot == saga::Slot::None && run.shared.slots.borrow_mut().free(&subject, &run.name) {
                     run.shared.slots_changed.notify_waiters();
                 }
                 return finish(&run, &subject, outcome, &reason).await;

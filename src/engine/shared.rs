@@ -59,7 +59,7 @@ pub struct Shared {
     pub journal: Rc<dyn Journal>,
     /// Who is down.
     pub slots: RefCell<Slots>,
-    /// Rung when a slot is freed or a plan halts.
+    /// Rung when a slot is freed, a plan halts, nothing may be begun any more, or the journal can be written again.
     pub slots_changed: Notify,
     /// The batched pollers.
     pub observer: Observer,
@@ -168,6 +168,12 @@ impl Shared {
         self.asking_clock.get()
     }
 
+    /// From now on nothing is begun, for this reason.
+    pub fn bar(&self, why: String) {
+        *self.barred.borrow_mut() = Some(why);
+        self.slots_changed.notify_waiters();
+    }
+
     /// Adds a task to the engine's own.
     pub fn spawn(&self, task: impl Future<Output = ()> + 'static) {
         self.tasks.borrow_mut().push(Box::pin(task));
@@ -269,6 +275,7 @@ impl Shared {
         match failure {
             None if self.sick.replace(false) => {
                 tracing::info!(event = "journal.recovered", "the journal can be written again");
+                self.slots_changed.notify_waiters();
             }
             // The store works; what was to be written does not fit.
             None | Some(JournalError::Conflict { .. }) => {}

@@ -5,5 +5,6 @@ pub mod explain;
 pub mod format;
 pub mod logs;
 pub mod preview;
+pub mod rehearsal;
 pub mod status;
 pub mod table;

@@ -117,6 +117,11 @@ impl Table {
         self.rows.push(cells.into());
     }
 
+    /// Adds a row of as many cells as there are.
+    pub fn line(&mut self, cells: Vec<Cell>) {
+        self.rows.push(cells);
+    }
+
     /// Its lines.
     #[must_use]
     pub fn text(&self, paint: Paint) -> String {

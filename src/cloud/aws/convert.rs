@@ -54,7 +54,7 @@ pub(super) fn image(from: &sdk::Image) -> Read<Image> {
         source_instance: some(from.source_instance_id()),
         source_image: some(from.source_image_id()),
         snapshots: mappings.filter_map(|mapping| mapping.ebs()?.snapshot_id()).map(str::to_owned).collect(),
-        tags: tags(from.tags()),
+        tags: tags(from.tags()).into(),
         id,
     })
 }

@@ -51,7 +51,8 @@ impl Api {
     }
 
     /// Capacity in tokens, and refill in tokens per second: docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html.
-    fn documented(self) -> (f64, f64) {
+    #[must_use]
+    pub fn documented(self) -> (f64, f64) {
         match self {
             // "Non-mutating": every one of these calls is filtered and paged.
             Self::DescribeInstances | Self::DescribeVolumes | Self::DescribeImages | Self::DescribeSnapshots => {

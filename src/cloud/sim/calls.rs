@@ -1,9 +1,11 @@
-//! The call log: every request as it was sent, and what became of it.
+//! The call log: every request as it was sent, and what became of it; and how many there were.
 
 use std::collections::{BTreeMap, VecDeque};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound as _, Timelike as _, Utc};
 use serde::{Deserialize, Serialize};
+
+use crate::domain::place::Place;
 
 /// The log keeps the newest this many calls.
 pub const CALLS_MAX: usize = 100_000;
@@ -31,21 +33,74 @@ pub struct Call {
     pub request_id: String,
 }
 
-/// The newest calls, oldest first, within [`CALLS_MAX`] and [`PARAMETERS_MAX`].
+/// How many requests of one API came in one place.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Tally {
+    /// All of them, refused ones too.
+    pub calls: u64,
+    /// Those that the token bucket refused.
+    pub throttled: u64,
+    /// Those that changed the world.
+    pub effects: u64,
+    /// When the first of these came, and the last.
+    pub span: Option<(DateTime<Utc>, DateTime<Utc>)>,
+    /// All of them, by the minute in which they came.
+    pub minutes: BTreeMap<DateTime<Utc>, u32>,
+}
+
+/// The newest calls, oldest first, within [`CALLS_MAX`] and [`PARAMETERS_MAX`]; and how many there were at all.
 #[derive(Debug, Clone, Default)]
 pub struct Calls {
     log: VecDeque<Call>,
     parameters: usize,
+    tally: BTreeMap<(Place, &'static str), Tally>,
+    silent: bool,
 }
 
 impl Calls {
-    pub(super) fn push(&mut self, call: Call) {
+    /// From now on they are only counted: a year of simulated time makes millions.
+    pub fn count_only(&mut self) {
+        self.log.clear();
+        self.parameters = 0;
+        self.silent = true;
+    }
+
+    /// Counts one of `api`, and logs what `call` makes of it.
+    pub(super) fn note(
+        &mut self,
+        now: DateTime<Utc>,
+        place: &Place,
+        api: &'static str,
+        (throttled, effect): (bool, bool),
+        call: impl FnOnce() -> Call,
+    ) {
+        let tally = self.tally.entry((place.clone(), api)).or_default();
+        tally.calls += 1;
+        tally.throttled += u64::from(throttled);
+        if effect {
+            tally.effects += 1;
+            tally.span = Some((tally.span.map_or(now, |(first, _)| first), now));
+        }
+        let minute = now.trunc_subsecs(0).with_second(0).unwrap_or(now);
+        *tally.minutes.entry(minute).or_default() += 1;
+        if !self.silent {
+            self.push(call());
+        }
+    }
+
+    fn push(&mut self, call: Call) {
         self.parameters += call.parameters.len();
         self.log.push_back(call);
         while self.log.len() > CALLS_MAX || (self.parameters > PARAMETERS_MAX && self.log.len() > 1) {
             let Some(oldest) = self.log.pop_front() else { return };
             self.parameters -= oldest.parameters.len();
         }
+    }
+
+    /// How many calls came, by place and API.
+    #[must_use]
+    pub fn tally(&self) -> &BTreeMap<(Place, &'static str), Tally> {
+        &self.tally
     }
 
     /// All of them, oldest first.
@@ -60,6 +115,6 @@ impl Calls {
 
     /// Forgets them.
     pub fn clear(&mut self) {
-        *self = Self::default();
+        *self = Self { silent: self.silent, ..Self::default() };
     }
 }

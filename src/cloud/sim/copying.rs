@@ -42,7 +42,7 @@ impl World {
         self.free_name(now, place, name)?;
         if copy_tags.unwrap_or(false) {
             // What the request tags itself wins over what it copies.
-            for (key, value) in &source.tags {
+            for (key, value) in source.tags.iter() {
                 image_tags.entry(key.clone()).or_insert_with(|| value.clone());
             }
             if image_tags.len() > TAGS_MAX {
@@ -50,7 +50,7 @@ impl World {
             }
         }
         let id = self.new_id("ami");
-        let ready = now + self.image_span(&id, None);
+        let (ready, fails) = self.outcome_of_image(now, &id, None);
         let visible = now + self.span(self.visibility_lag);
         let mut mappings = Vec::new();
         for (device, original, size) in &source.mappings {
@@ -68,7 +68,7 @@ impl World {
                 created: now,
                 visible,
                 ready,
-                fails: false,
+                fails,
                 users: Default::default(),
             };
             self.snapshots.insert(snapshot, made);
@@ -76,6 +76,7 @@ impl World {
         let mut copy = blank(&id, place, name, description.as_deref(), image_tags, now);
         copy.visible = visible;
         copy.ready = ready;
+        copy.fails = fails;
         copy.source_image = Some(source_image.clone());
         copy.source_region = Some(source_region.clone());
         copy.mappings = mappings;
@@ -149,7 +150,7 @@ fn blank(id: &str, place: &Place, name: &str, description: Option<&str>, tags: T
         place: place.clone(),
         name: name.into(),
         description: description.unwrap_or_default().into(),
-        tags,
+        tags: tags.into(),
         created: now.trunc_subsecs(0),
         visible: now,
         ready: now,

@@ -58,7 +58,8 @@ impl World {
             self.reboot(now, id)?;
         }
         let image = self.new_id("ami");
-        let ready = now + self.image_span(&image, instance.traits.image_seconds);
+        let (ready, unlucky) = self.outcome_of_image(now, &image, instance.traits.image_seconds);
+        let fails = instance.traits.image_fails || unlucky;
         let visible = now + self.span(self.visibility_lag);
         let mut mappings = Vec::new();
         for (device, volume) in &instance.volumes {
@@ -75,7 +76,7 @@ impl World {
                 created: now,
                 visible,
                 ready,
-                fails: instance.traits.image_fails,
+                fails,
                 users: Default::default(),
             };
             self.snapshots.insert(snapshot.clone(), made);
@@ -90,11 +91,11 @@ impl World {
             place: place.clone(),
             name: name.into(),
             description: description.unwrap_or_default().into(),
-            tags: image_tags,
+            tags: image_tags.into(),
             created: now.trunc_subsecs(0),
             visible,
             ready,
-            fails: instance.traits.image_fails,
+            fails,
             disabled: false,
             deregistered: None,
             forgotten: None,

@@ -1,11 +1,14 @@
 //! The reads: lists with filters, ids and pages.
 
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
 use chrono::{DateTime, Utc};
 
 use super::action::{Listing, Paging};
 use super::answer::{Answer, Checks, Page, Seen};
 use super::error::ApiError;
-use super::filter::{Field, Filters};
+use super::filter::{Field, Filters, of_tags};
 use super::image::SimImage;
 use super::instance::SimInstance;
 use super::rules::{self, PAGE_MAX, PAGE_MIN, STATUS_IDS_MAX};
@@ -23,11 +26,11 @@ impl World {
         list: &Listing,
     ) -> Result<Answer, ApiError> {
         ids_or_page("instancesSet", list)?;
-        let filters = Filters::new(&list.filters, |name| instance_field(name, None, now))?;
+        let filters = Filters::new(&list.filters, |name| instance_field(name, None, now, &|_| false))?;
         self.known_instances(now, place, &list.ids)?;
-        let found = by_id(&self.instances, &list.ids, filters.exactly("instance-id"))
+        let found = by_id(&self.instances, list, filters.exactly("instance-id"))
             .filter(|i| i.place == *place && self.still_visible(i, now))
-            .filter(|i| filters.match_all(|name| instance_field(name, Some(i), now)))
+            .filter(|i| filters.match_all(|name, wanted| instance_field(name, Some(i), now, wanted)))
             .map(|i| (i.id.as_str(), i));
         let page = paged(found, &list.page, PAGE_MIN)?;
         Ok(Answer::Instances(page.map(|i| Seen { it: i.clone(), state: i.state(now) })))
@@ -44,13 +47,13 @@ impl World {
         if list.ids.len() > STATUS_IDS_MAX {
             return Err(ApiError::value(format!("The maximum number of instance IDs is {STATUS_IDS_MAX}")));
         }
-        let filters = Filters::new(&list.filters, |name| status_field(name, None, now))?;
+        let filters = Filters::new(&list.filters, |name| status_field(name, None, now, &|_| false))?;
         self.known_instances(now, place, &list.ids)?;
-        let found = by_id(&self.instances, &list.ids, None)
+        let found = by_id(&self.instances, list, None)
             .filter(|i| i.place == *place && self.still_visible(i, now))
             // API reference: without IncludeAllInstances "only running instances".
             .filter(|i| include_all || i.state(now) == InstanceState::Running)
-            .filter(|i| filters.match_all(|name| status_field(name, Some(i), now)))
+            .filter(|i| filters.match_all(|name, wanted| status_field(name, Some(i), now, wanted)))
             .map(|i| (i.id.as_str(), i));
         let page = paged(found, &list.page, PAGE_MIN)?;
         Ok(Answer::Statuses(page.map(|i| {
@@ -60,14 +63,14 @@ impl World {
     }
 
     pub(super) fn describe_volumes(&self, place: &Place, list: &Listing) -> Result<Answer, ApiError> {
-        let filters = Filters::new(&list.filters, |name| volume_field(name, None))?;
+        let filters = Filters::new(&list.filters, |name| volume_field(name, None, &|_| false))?;
         for id in &list.ids {
             rules::id("vol", id, "InvalidVolumeID.Malformed")?;
             self.volumes.get(id).filter(|v| v.place == *place).ok_or_else(|| ApiError::no_volume(id))?;
         }
-        let found = by_id(&self.volumes, &list.ids, filters.exactly("volume-id"))
+        let found = by_id(&self.volumes, list, filters.exactly("volume-id"))
             .filter(|v| v.place == *place)
-            .filter(|v| filters.match_all(|name| volume_field(name, Some(v))))
+            .filter(|v| filters.match_all(|name, wanted| volume_field(name, Some(v), wanted)))
             .map(|v| (v.id.as_str(), v));
         Ok(Answer::Volumes(paged(found, &list.page, PAGE_MIN)?.map(SimVolume::clone)))
     }
@@ -80,7 +83,7 @@ impl World {
         owners: &[String],
         include_disabled: bool,
     ) -> Result<Answer, ApiError> {
-        let filters = Filters::new(&list.filters, |name| image_field(name, None, now))?;
+        let filters = Filters::new(&list.filters, |name| image_field(name, None, now, &|_| false))?;
         let seen = |image: &SimImage| image.place == *place && image.visible(now);
         let mut unknown = Vec::new();
         for id in &list.ids {
@@ -92,7 +95,7 @@ impl World {
         if !unknown.is_empty() {
             return Err(ApiError::no_image(&unknown));
         }
-        let ids = by_id(&self.images, &list.ids, filters.exactly("image-id"));
+        let ids = by_id(&self.images, list, filters.exactly("image-id"));
         let named;
         // A look-up by name is frequent and must not walk a large world.
         let candidates: Box<dyn Iterator<Item = &SimImage>> = match filters.exactly("name") {
@@ -111,7 +114,7 @@ impl World {
             .filter(|i| seen(i) && owned(owners, &i.place))
             // API reference, IncludeDisabled: "Default: No disabled AMIs are included in the response."
             .filter(|i| include_disabled || !i.disabled)
-            .filter(|i| filters.match_all(|name| image_field(name, Some(i), now)))
+            .filter(|i| filters.match_all(|name, wanted| image_field(name, Some(i), now, wanted)))
             .map(|i| (i.id.as_str(), i));
         let page = paged(found, &list.page, 1)?;
         Ok(Answer::Images(page.map(|i| Seen { it: i.clone(), state: i.state(now) })))
@@ -125,15 +128,15 @@ impl World {
         owners: &[String],
     ) -> Result<Answer, ApiError> {
         ids_or_page("snapshotSet", list)?;
-        let filters = Filters::new(&list.filters, |name| snapshot_field(name, None, now))?;
+        let filters = Filters::new(&list.filters, |name| snapshot_field(name, None, now, &|_| false))?;
         let seen = |snapshot: &SimSnapshot| snapshot.place == *place && snapshot.visible <= now;
         for id in &list.ids {
             rules::id("snap", id, "InvalidSnapshotID.Malformed")?;
             self.snapshots.get(id).filter(|s| seen(s)).ok_or_else(|| ApiError::no_snapshot(id))?;
         }
-        let found = by_id(&self.snapshots, &list.ids, filters.exactly("snapshot-id"))
+        let found = by_id(&self.snapshots, list, filters.exactly("snapshot-id"))
             .filter(|s| seen(s) && owned(owners, &s.place))
-            .filter(|s| filters.match_all(|name| snapshot_field(name, Some(s), now)))
+            .filter(|s| filters.match_all(|name, wanted| snapshot_field(name, Some(s), now, wanted)))
             .map(|s| (s.id.as_str(), s));
         let page = paged(found, &list.page, PAGE_MIN)?;
         Ok(Answer::Snapshots(page.map(|s| Seen { it: s.clone(), state: s.state(now) })))
@@ -157,18 +160,24 @@ impl World {
     }
 }
 
-/// The objects of `ids` if there are any, else of the exact filter values if there are any, else all.
+/// The objects of `ids` if there are any, else of the exact filter values if there are any, else all beyond the page
+/// before.
 fn by_id<'a, T>(
-    all: &'a std::collections::BTreeMap<String, T>,
-    ids: &'a [String],
-    exact: Option<&std::collections::BTreeSet<String>>,
+    all: &'a BTreeMap<String, T>,
+    list: &'a Listing,
+    exact: Option<&[&'a str]>,
 ) -> Box<dyn Iterator<Item = &'a T> + 'a> {
-    let wanted: std::collections::BTreeSet<String> = match exact {
-        _ if !ids.is_empty() => ids.iter().cloned().collect(),
-        Some(exact) => exact.clone(),
-        None => return Box::new(all.values()),
+    let mut wanted: Vec<&str> = match exact {
+        _ if !list.ids.is_empty() => list.ids.iter().map(String::as_str).collect(),
+        Some(exact) => exact.to_vec(),
+        None => {
+            let start = after(&list.page).ok().flatten().map_or(Bound::Unbounded, Bound::Excluded);
+            return Box::new(all.range::<str, _>((start, Bound::Unbounded)).map(|(_, it)| it));
+        }
     };
-    Box::new(wanted.into_iter().filter_map(|id| all.get(&id)))
+    wanted.sort_unstable();
+    wanted.dedup();
+    Box::new(wanted.into_iter().filter_map(|id| all.get(id)))
 }
 
 impl<T> Page<T> {
@@ -201,14 +210,7 @@ fn paged<'a, T>(found: impl Iterator<Item = (&'a str, T)>, page: &Paging, least:
         Some(max) => max.min(PAGE_MAX) as usize,
         None => usize::MAX,
     };
-    let after = match &page.token {
-        Some(token) => Some(
-            token
-                .strip_prefix(TOKEN)
-                .ok_or_else(|| ApiError::client("InvalidNextToken", format!("The token '{token}' is invalid")))?,
-        ),
-        None => None,
-    };
+    let after = after(page)?;
     let mut items = Vec::new();
     let mut last = "";
     for (id, item) in found.filter(|(id, _)| after.is_none_or(|after| *id > after)) {
@@ -221,66 +223,71 @@ fn paged<'a, T>(found: impl Iterator<Item = (&'a str, T)>, page: &Paging, least:
     Ok(Page { items, next: None })
 }
 
+/// The id after which the page begins.
+fn after(page: &Paging) -> Result<Option<&str>, ApiError> {
+    let Some(token) = &page.token else { return Ok(None) };
+    let invalid = || ApiError::client("InvalidNextToken", format!("The token '{token}' is invalid"));
+    token.strip_prefix(TOKEN).map(Some).ok_or_else(invalid)
+}
+
 /// `Owner.N`: nothing is shared in this world, so only `self` and the own account find anything.
 fn owned(owners: &[String], place: &Place) -> bool {
     owners.is_empty() || owners.iter().any(|o| o == "self" || *o == place.account)
 }
 
-fn instance_field(name: &str, of: Option<&SimInstance>, now: DateTime<Utc>) -> Field {
-    let text = |get: fn(&SimInstance) -> String| Field::option(of.map(get));
-    match name {
-        "instance-id" => text(|i| i.id.clone()),
-        "image-id" => Field::option(of.and_then(|i| i.image.clone())),
-        "instance-state-name" => Field::option(of.map(|i| i.state(now).as_str())),
-        "root-device-type" => text(|i| if i.ebs_root { "ebs" } else { "instance-store" }.into()),
-        "block-device-mapping.volume-id" => {
-            Field::Values(of.map(|i| i.volumes.iter().map(|(_, v)| v.clone()).collect()).unwrap_or_default())
-        }
-        _ => Field::of_tags(name, of.map_or(&Default::default(), |i| &i.tags)),
-    }
+fn instance_field(name: &str, of: Option<&SimInstance>, now: DateTime<Utc>, wanted: &dyn Fn(&str) -> bool) -> Field {
+    let known = match name {
+        "instance-id" => of.is_some_and(|i| wanted(&i.id)),
+        "image-id" => of.and_then(|i| i.image.as_deref()).is_some_and(wanted),
+        "instance-state-name" => of.is_some_and(|i| wanted(i.state(now).as_str())),
+        "root-device-type" => of.is_some_and(|i| wanted(if i.ebs_root { "ebs" } else { "instance-store" })),
+        "block-device-mapping.volume-id" => of.is_some_and(|i| i.volumes.iter().any(|(_, v)| wanted(v))),
+        _ => return of_tags(name, of.map(|i| &i.tags), wanted),
+    };
+    Some(known)
 }
 
-fn status_field(name: &str, of: Option<&SimInstance>, now: DateTime<Utc>) -> Field {
+fn status_field(name: &str, of: Option<&SimInstance>, now: DateTime<Utc>, wanted: &dyn Fn(&str) -> bool) -> Field {
     match name {
-        "instance-state-name" => Field::option(of.map(|i| i.state(now).as_str())),
-        "system-status.status" => Field::option(of.map(|i| i.checks(now).0)),
-        "instance-status.status" => Field::option(of.map(|i| i.checks(now).1)),
+        "instance-state-name" => Some(of.is_some_and(|i| wanted(i.state(now).as_str()))),
+        "system-status.status" => Some(of.is_some_and(|i| wanted(i.checks(now).0))),
+        "instance-status.status" => Some(of.is_some_and(|i| wanted(i.checks(now).1))),
         // DescribeInstanceStatus filters by no id and, in this world, by no tag.
-        _ => Field::Unknown,
+        _ => None,
     }
 }
 
-fn volume_field(name: &str, of: Option<&SimVolume>) -> Field {
+fn volume_field(name: &str, of: Option<&SimVolume>, wanted: &dyn Fn(&str) -> bool) -> Field {
     match name {
-        "volume-id" => Field::option(of.map(|v| v.id.clone())),
-        "multi-attach-enabled" => Field::option(of.map(|v| v.multi_attach.to_string())),
-        "attachment.instance-id" => Field::option(of.map(|v| v.instance.clone())),
-        _ => Field::of_tags(name, of.map_or(&Default::default(), |v| &v.tags)),
+        "volume-id" => Some(of.is_some_and(|v| wanted(&v.id))),
+        "multi-attach-enabled" => Some(of.is_some_and(|v| wanted(if v.multi_attach { "true" } else { "false" }))),
+        "attachment.instance-id" => Some(of.is_some_and(|v| wanted(&v.instance))),
+        _ => of_tags(name, of.map(|v| &v.tags), wanted),
     }
 }
 
-fn image_field(name: &str, of: Option<&SimImage>, now: DateTime<Utc>) -> Field {
-    match name {
-        "image-id" => Field::option(of.map(|i| i.id.clone())),
-        "name" => Field::option(of.map(|i| i.name.clone())),
-        "state" => Field::option(of.map(|i| i.state(now).as_str())),
-        "source-instance-id" => Field::option(of.and_then(|i| i.source_instance.clone())),
-        "source-image-id" => Field::option(of.and_then(|i| i.source_image.clone())),
-        "owner-id" => Field::option(of.map(|i| i.place.account.clone())),
-        "block-device-mapping.snapshot-id" => {
-            Field::Values(of.map(|i| i.snapshots().map(str::to_owned).collect()).unwrap_or_default())
-        }
-        "is-public" => Field::one("false"),
-        _ => Field::of_tags(name, of.map_or(&Default::default(), |i| &i.tags)),
-    }
+fn image_field(name: &str, of: Option<&SimImage>, now: DateTime<Utc>, wanted: &dyn Fn(&str) -> bool) -> Field {
+    let known = match name {
+        "image-id" => of.is_some_and(|i| wanted(&i.id)),
+        "name" => of.is_some_and(|i| wanted(&i.name)),
+        "state" => of.is_some_and(|i| wanted(i.state(now).as_str())),
+        "source-instance-id" => of.and_then(|i| i.source_instance.as_deref()).is_some_and(wanted),
+        "source-image-id" => of.and_then(|i| i.source_image.as_deref()).is_some_and(wanted),
+        "owner-id" => of.is_some_and(|i| wanted(&i.place.account)),
+        "block-device-mapping.snapshot-id" => of.is_some_and(|i| i.snapshots().any(wanted)),
+        "is-public" => of.is_some() && wanted("false"),
+        _ => return of_tags(name, of.map(|i| &*i.tags), wanted),
+    };
+    Some(known)
 }
 
-fn snapshot_field(name: &str, of: Option<&SimSnapshot>, now: DateTime<Utc>) -> Field {
-    match name {
-        "snapshot-id" => Field::option(of.map(|s| s.id.clone())),
-        "volume-id" => Field::option(of.map(|s| s.volume.clone())),
-        "status" => Field::option(of.map(|s| s.state(now))),
-        "owner-id" => Field::option(of.map(|s| s.place.account.clone())),
-        _ => Field::of_tags(name, of.map_or(&Default::default(), |s| &s.tags)),
-    }
+fn snapshot_field(name: &str, of: Option<&SimSnapshot>, now: DateTime<Utc>, wanted: &dyn Fn(&str) -> bool) -> Field {
+    let known = match name {
+        "snapshot-id" => of.is_some_and(|s| wanted(&s.id)),
+        "volume-id" => of.is_some_and(|s| wanted(&s.volume)),
+        "status" => of.is_some_and(|s| wanted(s.state(now))),
+        "owner-id" => of.is_some_and(|s| wanted(&s.place.account)),
+        _ => return of_tags(name, of.map(|s| &s.tags), wanted),
+    };
+    Some(known)
 }

@@ -19,6 +19,7 @@ use super::error::ApiError;
 use super::faults::Fault;
 use super::query;
 use super::serve::{Delivery, Reply};
+use super::trouble::Profile;
 use super::world::{Caller, World};
 use super::xml;
 use crate::clock::Clock;
@@ -60,6 +61,7 @@ pub async fn serve(
         .route("/_sim/world", get(show_world))
         .route("/_sim/calls", get(show_calls))
         .route("/_sim/faults", get(show_faults).post(add_faults).delete(clear_faults))
+        .route("/_sim/trouble", get(show_trouble).post(set_trouble))
         .route("/_sim/clock", post(set_date))
         .route("/_sim/instances/{id}", post(script_instance))
         .with_state(Door { world, clock });
@@ -180,6 +182,24 @@ async fn add_faults(State(door): State<Door>, body: Bytes) -> Response {
             axum::Json(&world.faults).into_response()
         }
         Err(error) => (StatusCode::BAD_REQUEST, format!("not a list of faults: {error}\n")).into_response(),
+    }
+}
+
+/// How much goes wrong by chance, and how often each kind of fault came.
+async fn show_trouble(State(door): State<Door>) -> Response {
+    axum::Json(&door.world().trouble).into_response()
+}
+
+/// `none`, `typical` or `harsh` from now on; the counts stay.
+async fn set_trouble(State(door): State<Door>, body: String) -> Response {
+    match <Profile as clap::ValueEnum>::from_str(body.trim(), false) {
+        Ok(profile) => {
+            let mut world = door.world();
+            world.trouble.profile = profile;
+            world.touch();
+            axum::Json(&world.trouble).into_response()
+        }
+        Err(_) => (StatusCode::BAD_REQUEST, "not a profile of trouble: none, typical or harsh\n").into_response(),
     }
 }
 

@@ -1,53 +1,38 @@
 //! Filters: wildcards, and which names each list knows.
 
-use std::collections::BTreeSet;
-
 use super::action::Filter;
 use super::error::ApiError;
 use super::rules::FILTER_VALUES_MAX;
 use crate::domain::observed::Tags;
 
-/// What an object answers to a filter's name.
-pub(super) enum Field {
-    /// It has these values, perhaps none.
-    Values(Vec<String>),
-    /// The list does not know the filter.
-    Unknown,
-}
+/// What an object answers to a filter's name: whether any of its values is wanted. Nothing: the list does not know the
+/// filter.
+pub(super) type Field = Option<bool>;
 
-impl Field {
-    pub(super) fn one(value: impl Into<String>) -> Self {
-        Self::Values(vec![value.into()])
-    }
-
-    pub(super) fn option(value: Option<impl Into<String>>) -> Self {
-        Self::Values(value.into_iter().map(Into::into).collect())
-    }
-
-    /// `tag:KEY` and `tag-key`, which every list knows.
-    pub(super) fn of_tags(name: &str, tags: &Tags) -> Self {
-        match name.strip_prefix("tag:") {
-            Some(key) => Self::option(tags.get(key).cloned()),
-            None if name == "tag-key" => Self::Values(tags.keys().cloned().collect()),
-            None => Self::Unknown,
-        }
+/// `tag:KEY` and `tag-key`, which every list knows.
+pub(super) fn of_tags(name: &str, tags: Option<&Tags>, wanted: &dyn Fn(&str) -> bool) -> Field {
+    match name.strip_prefix("tag:") {
+        Some(key) => Some(tags.and_then(|tags| tags.get(key)).is_some_and(|value| wanted(value))),
+        None if name == "tag-key" => Some(tags.is_some_and(|tags| tags.keys().any(|key| wanted(key)))),
+        None => None,
     }
 }
 
 /// The filters of one request, prepared.
-pub(super) struct Filters(Vec<Ready>);
+pub(super) struct Filters<'a>(Vec<Ready<'a>>);
 
-struct Ready {
-    name: String,
-    exact: BTreeSet<String>,
+struct Ready<'a> {
+    name: &'a str,
+    /// In order.
+    exact: Vec<&'a str>,
     wild: Vec<Vec<char>>,
 }
 
-impl Filters {
+impl<'a> Filters<'a> {
     /// Prepares `filters`; `probe` says which names the list knows.
-    pub(super) fn new(filters: &[Filter], probe: impl Fn(&str) -> Field) -> Result<Self, ApiError> {
+    pub(super) fn new(filters: &'a [Filter], probe: impl Fn(&str) -> Field) -> Result<Self, ApiError> {
         let ready = filters.iter().map(|filter| {
-            if matches!(probe(&filter.name), Field::Unknown) {
+            if probe(&filter.name).is_none() {
                 return Err(ApiError::value(format!("The filter '{}' is invalid", filter.name)));
             }
             if filter.values.is_empty() {
@@ -60,29 +45,33 @@ impl Filters {
                     format!("The maximum length for a filter value list is {FILTER_VALUES_MAX}"),
                 ));
             }
-            let (wild, exact) = filter.values.iter().cloned().partition::<Vec<_>, _>(|v| v.contains(['*', '?', '\\']));
+            let values = filter.values.iter().map(String::as_str);
+            let (wild, mut exact) = values.partition::<Vec<_>, _>(|v| v.contains(['*', '?', '\\']));
+            exact.sort_unstable();
+            exact.dedup();
             let wild = wild.iter().map(|v| v.chars().collect()).collect();
-            Ok(Ready { name: filter.name.clone(), exact: exact.into_iter().collect(), wild })
+            Ok(Ready { name: &filter.name, exact, wild })
         });
         Ok(Self(ready.collect::<Result<_, _>>()?))
     }
 
     /// Whether all filters match what `field` answers.
-    pub(super) fn match_all(&self, field: impl Fn(&str) -> Field) -> bool {
-        self.0.iter().all(|filter| match field(&filter.name) {
-            Field::Values(values) => values.iter().any(|v| filter.exact.contains(v) || filter.wild(v)),
-            Field::Unknown => false,
-        })
+    pub(super) fn match_all(&self, field: impl Fn(&str, &dyn Fn(&str) -> bool) -> Field) -> bool {
+        let matches = |filter: &Ready<'_>| field(filter.name, &|value| filter.matches(value)).unwrap_or(false);
+        self.0.iter().all(matches)
     }
 
     /// The exact values of the filter `name`, if it is there without wildcards: a short way to the objects.
-    pub(super) fn exactly(&self, name: &str) -> Option<&BTreeSet<String>> {
-        self.0.iter().find(|f| f.name == name && f.wild.is_empty()).map(|f| &f.exact)
+    pub(super) fn exactly(&self, name: &str) -> Option<&[&'a str]> {
+        self.0.iter().find(|f| f.name == name && f.wild.is_empty()).map(|f| f.exact.as_slice())
     }
 }
 
-impl Ready {
-    fn wild(&self, value: &str) -> bool {
+impl Ready<'_> {
+    fn matches(&self, value: &str) -> bool {
+        if self.exact.binary_search(&value).is_ok() {
+            return true;
+        }
         if self.wild.is_empty() {
             return false;
         }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::instance::{Life, Traits};
 use super::life::{NewInstance, VOLUMES_MAX};
 use super::rules;
+use super::trouble::{Profile, Trouble};
 use super::world::World;
 use crate::domain::observed::{InstanceState, Tags};
 use crate::domain::place::Place;
@@ -40,6 +41,9 @@ pub struct Fleet {
     /// Another seed gives other ids and durations.
     #[serde(default)]
     pub seed: u64,
+    /// How much goes wrong by chance.
+    #[serde(default)]
+    pub trouble: Profile,
     /// What runs.
     pub instances: Vec<Member>,
 }
@@ -141,6 +145,7 @@ impl Fleet {
             reboot_seconds: 2.0,
             throttling: true,
             seed: 0,
+            trouble: Profile::None,
             instances: vec![
                 tier("web", 4, 1),
                 tier("db", 3, 2),
@@ -179,6 +184,7 @@ impl Fleet {
             images: Default::default(),
             snapshots: Default::default(),
             faults: Vec::new(),
+            trouble: Trouble::of(self.trouble),
             names: Default::default(),
             issued: 0,
             served: 0,

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::answer::Seen;
-use crate::domain::observed::{Image, ImageState, Tags};
+use crate::domain::observed::{Image, ImageState, SharedTags};
 use crate::domain::place::Place;
 
 /// An image of the world.
@@ -19,7 +19,7 @@ pub struct SimImage {
     /// `Description`.
     pub description: String,
     /// Its tags.
-    pub tags: Tags,
+    pub tags: SharedTags,
     /// `CreationDate`, to the whole second as EC2 shows it.
     pub created: DateTime<Utc>,
     /// Lists show it from then on.

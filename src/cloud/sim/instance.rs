@@ -46,6 +46,9 @@ pub struct Boot {
     pub noticed: DateTime<Utc>,
     /// And after that `impaired` rather than `ok`.
     pub impaired: bool,
+    /// From then on `ok` all the same: somebody has repaired it.
+    #[serde(default)]
+    pub repaired: Option<DateTime<Utc>>,
 }
 
 /// An instance of the world.
@@ -94,7 +97,7 @@ impl SimInstance {
             ("ok", "ok")
         } else if now < self.boot.until {
             ("initializing", "initializing")
-        } else if self.boot.impaired {
+        } else if self.boot.impaired && self.boot.repaired.is_none_or(|at| now < at) {
             ("ok", "impaired")
         } else {
             ("ok", "ok")

@@ -80,7 +80,7 @@ impl World {
             volumes,
             traits: new.traits,
             life: Life { from: InstanceState::Running, to: InstanceState::Running, at: now },
-            boot: Boot { until: now, noticed: now, impaired: false },
+            boot: Boot { until: now, noticed: now, impaired: false, repaired: None },
             reboots: Vec::new(),
         };
         self.instances.insert(id.clone(), instance);
@@ -98,8 +98,10 @@ impl World {
     /// The state stays `running` (user guide, "Reboot your instance"); the status checks begin anew.
     fn begin_boot(&mut self, now: DateTime<Utc>, id: &str) -> Result<(), ApiError> {
         let until = now + self.span(self.boot_seconds(id));
+        let repaired = self.lost_until(now, id);
         let instance = self.instance_mut(id)?;
-        instance.boot = Boot { until, noticed: now, impaired: instance.traits.never_healthy };
+        let never = instance.traits.never_healthy;
+        instance.boot = Boot { until, noticed: now, impaired: never || repaired.is_some(), repaired: repaired.filter(|_| !never) };
         Ok(())
     }
 

@@ -35,6 +35,7 @@ pub mod snapshot;
 mod tagging;
 #[cfg(test)]
 mod tests;
+pub mod trouble;
 pub mod volume;
 pub mod world;
 pub mod xml;

@@ -1,4 +1,4 @@
-//! One request as a client's connection sees it: token buckets, scripted faults and the call log around
+//! One request as a client's connection sees it: token buckets, faults by script and by chance, and the call log around
 //! [`World::call`].
 
 use chrono::{DateTime, Utc};
@@ -41,8 +41,12 @@ impl World {
         if self.throttling && !self.buckets.take(now, &place, action, self.speed) {
             return self.log(now, &place, action, Err(ApiError::throttled()), false, Delivery::Now);
         }
-        let (fault, changed) = faults::take(&mut self.faults, action.api());
-        self.dirty |= changed;
+        let (scripted, changed) = faults::take(&mut self.faults, now, region, action);
+        let fault = scripted.or_else(|| self.misfortune(now, &place));
+        if let Some(kind) = fault {
+            self.trouble.count(kind.label());
+        }
+        self.dirty |= changed || fault.is_some();
         match fault {
             Some(FaultKind::Throttle) => {
                 self.log(now, &place, action, Err(ApiError::throttled()), false, Delivery::Now)
@@ -58,6 +62,9 @@ impl World {
             }
             Some(FaultKind::CutBefore) => {
                 self.log(now, &place, action, Err(ApiError::internal()), false, Delivery::Cut)
+            }
+            Some(FaultKind::HangBefore { seconds }) => {
+                self.log(now, &place, action, Err(ApiError::internal()), false, Delivery::Late(seconds))
             }
             None | Some(FaultKind::ErrorAfter | FaultKind::CutAfter | FaultKind::HangAfter { .. }) => {
                 let outcome = self.call(now, caller, region, action);
@@ -114,7 +121,7 @@ impl World {
             (Ok(_), _) => "ok",
             (Err(error), _) => error.code.as_str(),
         };
-        self.calls.push(Call {
+        let call = || Call {
             at: now,
             account: place.account.clone(),
             region: place.region.clone(),
@@ -123,7 +130,8 @@ impl World {
             result: result.into(),
             effect,
             request_id: request_id.clone(),
-        });
+        };
+        self.calls.note(now, place, action.api(), (result == "RequestLimitExceeded", effect), call);
         Reply { outcome, delivery, request_id }
     }
 }

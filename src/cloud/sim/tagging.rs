@@ -65,7 +65,7 @@ impl World {
             }
             Some("ami") => {
                 let found = self.images.get_mut(id).filter(|i| i.place == *place && i.registered());
-                found.map(|i| &mut i.tags).ok_or_else(|| ApiError::no_image(&[id]))
+                found.map(|i| &mut *i.tags).ok_or_else(|| ApiError::no_image(&[id]))
             }
             Some("snap") => {
                 let found = self.snapshots.get_mut(id).filter(|s| s.place == *place);

@@ -15,6 +15,7 @@ use super::ids;
 use super::image::SimImage;
 use super::instance::SimInstance;
 use super::snapshot::SimSnapshot;
+use super::trouble::Trouble;
 use super::volume::SimVolume;
 use crate::domain::place::Place;
 
@@ -62,6 +63,9 @@ pub struct World {
     pub snapshots: BTreeMap<String, SimSnapshot>,
     /// The script of faults, consumed in order.
     pub faults: Vec<Fault>,
+    /// What goes wrong by chance.
+    #[serde(default)]
+    pub trouble: Trouble,
     /// `account/region/name` of images to the newest id that had it.
     pub(super) names: BTreeMap<String, String>,
     /// How many ids were given out.

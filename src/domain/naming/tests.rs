@@ -39,7 +39,7 @@ fn ours(role: Role) -> Image {
         source_instance: (role == Role::Image).then(|| INSTANCE.into()),
         source_image: marks.source.clone(),
         snapshots: vec!["snap-1".into()],
-        tags: marks.tags(&Tags::new()),
+        tags: marks.tags(&Tags::new()).into(),
     }
 }
 

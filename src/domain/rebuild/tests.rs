@@ -31,7 +31,7 @@ fn evidence(plan: &str, instance: &str, minutes: i64, state: ImageState, consist
         source_instance: Some(instance.into()),
         source_image: None,
         snapshots: vec![],
-        tags: Tags::new(),
+        tags: Tags::new().into(),
     };
     Evidence { subject: Place::new("1", "r").subject(instance), image, marks }
 }
@@ -113,7 +113,7 @@ fn a_snapshot_of_no_image_is_an_orphan_unless_its_image_is_only_pending() {
         id: id.into(),
         volume: None,
         state: "completed".into(),
-        tags: marks.tags(&Tags::new()),
+        tags: marks.tags(&Tags::new()).into(),
     };
     let theirs =
         Snapshot { tags: Tags::from([("stillframe:daemon".into(), "prod".into())]), ..snapshot("snap-x", &gone.marks) };

@@ -4,7 +4,7 @@ use chrono::{NaiveDate, TimeDelta};
 
 use super::*;
 use crate::domain::naming::image_name;
-use crate::domain::observed::Tags;
+use crate::domain::observed::SharedTags;
 
 const INSTANCE: &str = "i-0123456789abcdef0";
 
@@ -30,7 +30,7 @@ pub(super) fn candidate(due: DateTime<Utc>, state: ImageState) -> Candidate {
         source_instance: Some(INSTANCE.into()),
         source_image: None,
         snapshots: vec![],
-        tags: Tags::new(),
+        tags: SharedTags::default(),
     };
     Candidate { image, marks }
 }

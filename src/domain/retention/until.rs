@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use super::{Candidate, Situation, Why, decide, weigh};
 use crate::domain::keep::Keep;
 use crate::domain::naming::{Marks, compact, image_name};
-use crate::domain::observed::{Image, ImageState, Tags};
+use crate::domain::observed::{Image, ImageState, SharedTags};
 
 /// At most this many occurrences are played through: three months of an hourly plan, eight years of a nightly one.
 pub const LEAVES_MAX: usize = 3_000;
@@ -85,7 +85,7 @@ pub fn to_come(marks: Marks) -> Candidate {
         source_instance: Some(marks.instance.clone()),
         source_image: None,
         snapshots: Vec::new(),
-        tags: Tags::new(),
+        tags: SharedTags::default(),
     };
     Candidate { image, marks }
 }

@@ -1,7 +1,7 @@
 //! The step `return`: the instance is back in service when both EC2 status checks read ok, long enough after the
 //! call; only then is its slot free. An instance that does not come back keeps its slot, also beyond its run.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -22,9 +22,6 @@ use crate::domain::saga::{Phase, Slot};
 use crate::engine::executor::{Look, Resend, Search, Step};
 use crate::engine::observe::{LONGEST, Seen};
 use crate::engine::shared::{Shared, Stop};
-
-/// The deadline, and whether anything went down at all, is looked at this often.
-const LOOK: Duration = Duration::from_secs(1);
 
 /// The newest CreateImage of a target, as far as the journal knows it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -118,9 +115,9 @@ pub struct Return(pub Target);
 struct Shown {
     since: Since,
     /// The newest look was made at or after the deadline.
-    late: Cell<bool>,
+    late: bool,
     /// The newest look read ok, whether it counts or not.
-    well: Cell<bool>,
+    well: bool,
 }
 
 impl Return {
@@ -130,36 +127,36 @@ impl Return {
     }
 
     fn settled_after(&self) -> Duration {
-        Duration::from_secs(if planted(Defect::SettleIgnored) { 0 } else { self.0.plan.rollout.settle })
+        let ignored = planted(Defect::SettleIgnored) || planted(Defect::SlotFreedAtOnce);
+        Duration::from_secs(if ignored { 0 } else { self.0.plan.rollout.settle })
     }
 
     fn within(&self) -> Duration {
         Duration::from_secs(self.0.plan.rollout.healthy_within)
     }
 
-    /// Waits until the instance is back, or can never be.
-    async fn wait(&self, shown: &Shown) -> Result<&'static str, Stop> {
-        let Target { shared, subject, .. } = &self.0;
-        if planted(Defect::SlotFreedAtOnce) {
-            return Ok("healthy");
+    /// What a look shows: how the instance is back, if that counts already.
+    fn judge(&self, shown: &mut Shown, seen: &Seen<InstanceStatus>) -> Option<&'static str> {
+        let Target { shared, .. } = &self.0;
+        let call = self.call();
+        if planted(Defect::SlotFreedAtOnce) && call.certain {
+            return Some("healthy");
         }
-        let settle = self.settled_after();
-        // After a restart part of it, or all, has passed.
-        let passed = shown.since.elapsed(shared, self.call(), shared.clock.instant());
-        let mut watch = shared.observer.status(shared, &subject.place, &subject.id, settle.saturating_sub(passed));
-        loop {
-            let seen = shared.unless_drained(watch.recv()).await?.ok_or(Stop::Drained)?;
-            let call = self.call();
-            let asked = if let Seen::There(_, asked) = &seen { *asked } else { shared.clock.instant() };
-            let elapsed = shown.since.elapsed(shared, call, asked);
-            shown.late.set(elapsed >= self.within());
-            shown.well.set(back(&seen).is_some());
-            match back(&seen) {
-                Some("healthy") if !(call.certain && elapsed >= settle) => {}
-                Some(how) => return Ok(how),
-                None => {}
-            }
-        }
+        let asked = if let Seen::There(_, asked) = seen { *asked } else { shared.clock.instant() };
+        let elapsed = shown.since.elapsed(shared, call, asked);
+        let back = back(seen);
+        shown.late = elapsed >= self.within();
+        shown.well = back.is_some();
+        let counts = call.certain && elapsed >= self.settled_after();
+        back.filter(|how| *how != "healthy" || counts)
+    }
+
+    /// How long until it may be overdue although nothing more is seen of it.
+    fn patience(&self, shown: &Shown, begun: Instant) -> Option<Duration> {
+        let shared = &self.0.shared;
+        let left = self.within().checked_sub(shown.since.elapsed(shared, self.call(), shared.clock.instant()));
+        let unseen = (self.within() + LONGEST).saturating_sub(begun.elapsed());
+        (!shown.well).then(|| left.filter(|left| !left.is_zero()).unwrap_or(unseen))
     }
 
     /// Whether the instance should have been back by now. What passed while nobody looked (the daemon was down, AWS
@@ -170,7 +167,7 @@ impl Return {
         let shared = &self.0.shared;
         let elapsed = shown.since.elapsed(shared, self.call(), shared.clock.instant());
         let unseen = begun.elapsed() >= self.within() + LONGEST;
-        elapsed >= self.within() && (shown.late.get() || unseen) && !shown.well.get()
+        elapsed >= self.within() && (shown.late || unseen) && !shown.well
     }
 
     /// The instance was not back in time: alarm, halt, and go on watching beside the run.
@@ -193,9 +190,9 @@ impl Return {
         let data = json!({ "outcome": "failed", "reason": why, "since": since, "halts": halts, "settle": settle });
         // Before the journal: it only holds back.
         shared.slots.borrow_mut().overdue(subject, halts);
+        shared.slots_changed.notify_waiters();
         let draft = Draft::of(run, subject, Kind::StepNeedsPerson, data).at_step(RETURN, 1);
         shared.record_result(&[draft]).await?;
-        shared.slots_changed.notify_waiters();
         watch_slot(shared, run, subject, Duration::from_secs(settle));
         Ok(())
     }
@@ -232,38 +229,47 @@ impl Step for Return {
     }
 
     async fn settle(&self) -> Result<(), Stop> {
-        let Target { shared, subject, run, .. } = &self.0;
-        let shown = Shown::default();
-        let wait = self.wait(&shown);
-        tokio::pin!(wait);
+        let Target { shared, active, subject, run, .. } = &self.0;
+        let mut shown = Shown::default();
         let mut begun = shared.clock.instant();
         let mut newest = self.call().at;
+        // After a restart part of it, or all, has passed.
+        let passed = shown.since.elapsed(shared, self.call(), begun);
+        let after = self.settled_after().saturating_sub(passed);
+        let mut watch = shared.observer.status(shared, &subject.place, &subject.id, after);
+        let bell = active.bell(subject);
         loop {
-            tokio::select! {
-                biased;
-                how = &mut wait => {
-                    let how = how?;
-                    let elapsed = (shared.clock.now() - self.call().at).num_milliseconds();
-                    let data = json!({ "outcome": "done", "state": how, "elapsed_ms": elapsed });
-                    let draft = Draft::of(run, subject, Kind::StepObserved, data).at_step(RETURN, 1);
-                    if !self.down() {
-                        return Ok(());
-                    }
-                    return free(shared, run, subject, how, vec![draft]).await;
-                }
-                () = shared.clock.sleep(LOOK) => {}
-            }
+            // Before looking, so that what changes meanwhile is not missed.
+            let rung = bell.notified();
             if !self.down() {
                 return Ok(()); // refused after all: nothing was rebooted
             }
             if self.call().at != newest {
                 newest = self.call().at;
                 begun = shared.clock.instant(); // sent once more, or answered
-                shown.late.set(false); // what was seen before tells nothing of it
+                shown.late = false; // what was seen before tells nothing of it
             }
             if self.is_overdue(&shown, begun) {
                 return self.overdue().await;
             }
+            let patience = self.patience(&shown, begun);
+            let seen = async {
+                tokio::select! {
+                    biased;
+                    seen = watch.recv() => Some(seen),
+                    () = rung => None,
+                    () = shared.clock.sleep(patience.unwrap_or_default()), if patience.is_some() => None,
+                }
+            };
+            let Some(seen) = shared.unless_drained(seen).await? else { continue };
+            let Some(how) = self.judge(&mut shown, &seen.ok_or(Stop::Drained)?) else { continue };
+            if !self.down() {
+                return Ok(());
+            }
+            let elapsed = (shared.clock.now() - self.call().at).num_milliseconds();
+            let data = json!({ "outcome": "done", "state": how, "elapsed_ms": elapsed });
+            let draft = Draft::of(run, subject, Kind::StepObserved, data).at_step(RETURN, 1);
+            return free(shared, run, subject, how, vec![draft]).await;
         }
     }
 }

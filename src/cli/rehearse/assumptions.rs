@@ -1,0 +1,69 @@
+//! What a rehearsal rests on, in words: nothing that it shows is more certain than this.
+
+use super::drive::Rehearsal;
+use super::fleet::{IMAGE_SECONDS, REBOOT_SECONDS};
+
+/// All of them.
+pub fn all(r: &Rehearsal<'_>) -> Vec<String> {
+    let mut all = vec![
+        "Days are days of UTC. The rehearsal begins without any image, with a daemon that never stops and a fleet that \
+         nobody changes."
+            .to_owned(),
+        format!(
+            "The decisions are those of the daemon itself: the same code runs on a simulated EC2 in simulated time, \
+             with the documented token buckets of each API, of which it takes {} % (cloud.api_share).",
+            percent(r.api_share)
+        ),
+    ];
+    all.extend(r.about_fleet.iter().cloned());
+    all.push(durations(r));
+    all.push(match r.faults {
+        "none" => "Nothing goes wrong by chance: see --faults typical or harsh.".to_owned(),
+        "typical" => "What goes wrong by chance (faults typical): a request in some 200 is throttled, fails or is late, \
+                      an image in 1,000 fails, one in 200 takes hours, an instance in 2,000 reboots does not come back \
+                      until a person repairs it within 4 hours; now and then a region is silent for up to 20 minutes. \
+                      The rates are chosen, not measured."
+            .to_owned(),
+        _ => "What goes wrong by chance (faults harsh, far beyond any real cloud): a request in 7 is throttled, fails or \
+              is late, an image in 30 fails and as many take hours, an instance in 100 reboots does not come back \
+              until a person repairs it within 6 hours; regions are silent for up to 45 minutes and credentials \
+              expire. The rates are chosen, not measured."
+            .to_owned(),
+    });
+    all.push(format!(
+        "Storage: the oldest snapshot of a volume that is kept holds all of its GiB, each later one {} % of them for \
+         each day since the one before, at most all (--change). Empty blocks, compression and archive tiers are not \
+         reckoned with.",
+        percent(r.change)
+    ));
+    all.push(format!(
+        "Cost: {} USD for a GB-month (--price), 30.4 days a month, the storage of snapshots alone. Prices differ by \
+         region and change: look at AWS's price list. API calls cost nothing.",
+        r.price
+    ));
+    all
+}
+
+fn durations(r: &Rehearsal<'_>) -> String {
+    let minutes = |seconds: f64| (seconds / 6.0).round() / 10.0;
+    let f = r.fleet;
+    let [least, most] = f.image_seconds;
+    let own = f.instances.iter().filter_map(|m| m.reboot_seconds);
+    let (shortest, longest) = own.fold((f.reboot_seconds, f.reboot_seconds), |(a, b), s| (a.min(s), b.max(s)));
+    let reboot = if (shortest - longest).abs() < 0.5 {
+        format!("{shortest} s")
+    } else {
+        format!("{shortest} to {longest} s")
+    };
+    let chosen = f.image_seconds == IMAGE_SECONDS && shortest >= REBOOT_SECONDS[0] && longest <= REBOOT_SECONDS[1];
+    format!(
+        "A reboot takes {reboot} until both status checks read ok, an image {} to {} min until it is available{}.",
+        minutes(least),
+        minutes(most),
+        if chosen { "; both are chosen, and large or busy volumes take longer" } else { ", as the fleet says" }
+    )
+}
+
+fn percent(part: f64) -> f64 {
+    (part * 10_000.0).round() / 100.0
+}
