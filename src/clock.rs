@@ -4,6 +4,7 @@
 //! case. In simulation the wall clock is derived from tokio's paused time: where nobody sets it, one long wait does.
 
 use std::future::Future;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, SubsecRound, Utc};
@@ -24,6 +25,8 @@ pub enum Clock {
         origin: tokio::time::Instant,
         /// From this point of tokio's time on, somebody has set it by so much.
         step: Option<(tokio::time::Instant, chrono::TimeDelta)>,
+        /// By how many milliseconds it was moved by hand so far, where it can be.
+        moved: Option<&'static AtomicI64>,
     },
 }
 
@@ -32,7 +35,28 @@ impl Clock {
     #[must_use]
     #[allow(clippy::disallowed_methods)]
     pub fn simulated(base: DateTime<Utc>) -> Self {
-        Self::Simulated { base, origin: tokio::time::Instant::now(), step: None }
+        Self::Simulated { base, origin: tokio::time::Instant::now(), step: None, moved: None }
+    }
+
+    /// A copy that follows this simulated clock, and can be moved on its own: a machine's clock that somebody sets, a
+    /// machine that sleeps. Copies of it move with it.
+    #[must_use]
+    pub fn movable(self) -> Self {
+        match self {
+            Self::Wall => Self::Wall,
+            // Eight bytes for each simulation, so that a clock stays a plain value.
+            Self::Simulated { base, origin, step, moved } => {
+                let moved = moved.map_or(0, |moved| moved.load(Ordering::Relaxed));
+                Self::Simulated { base, origin, step, moved: Some(Box::leak(Box::new(AtomicI64::new(moved)))) }
+            }
+        }
+    }
+
+    /// Moves a [`movable`](Self::movable) clock, now: no time of tokio's passes. The machine's own cannot be moved.
+    pub fn move_by(&self, by: chrono::TimeDelta) {
+        if let Self::Simulated { moved: Some(moved), .. } = self {
+            moved.fetch_add(by.num_milliseconds(), Ordering::Relaxed);
+        }
     }
 
     /// The same clock, which somebody sets by `by` in `after` from now. The machine's own cannot be scripted.
@@ -40,8 +64,8 @@ impl Clock {
     pub fn stepped(self, after: Duration, by: chrono::TimeDelta) -> Self {
         match self {
             Self::Wall => Self::Wall,
-            Self::Simulated { base, origin, .. } => {
-                Self::Simulated { base, origin, step: Some((self.instant() + after, by)) }
+            Self::Simulated { base, origin, moved, .. } => {
+                Self::Simulated { base, origin, step: Some((self.instant() + after, by)), moved }
             }
         }
     }
@@ -52,10 +76,14 @@ impl Clock {
     pub fn now(&self) -> DateTime<Utc> {
         match self {
             Self::Wall => Utc::now(),
-            Self::Simulated { base, origin, step } => {
+            Self::Simulated { base, origin, step, moved } => {
                 let stepped = step.filter(|(at, _)| *at <= self.instant()).map_or_else(Default::default, |(_, by)| by);
+                let moved = moved.map_or(0, |moved| moved.load(Ordering::Relaxed));
                 // A simulation is shorter than the 292 years that fit.
-                *base + chrono::Duration::from_std(origin.elapsed()).unwrap_or_default() + stepped
+                *base
+                    + chrono::Duration::from_std(origin.elapsed()).unwrap_or_default()
+                    + stepped
+                    + chrono::TimeDelta::milliseconds(moved)
             }
         }
     }

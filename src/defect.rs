@@ -8,83 +8,58 @@ use crate::domain::keep::Keep;
 use crate::domain::naming::{HOLD_TAG, TAG_PREFIX, image_name, parse_rfc3339};
 use crate::domain::observed::{Image, ImageState};
 
-/// One deliberate fault.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Defect {
-    /// The image's name carries the number of the attempt, so that a later attempt finds nothing of the one before.
-    NameWithAttempt,
-    /// An image counts as good while it is pending.
-    PendingIsGood,
-    /// A target ends, and retention runs, before its image is available.
-    RetainEarly,
-    /// The intent is written when the answer is there.
-    IntentAfterEffect,
-    /// An effect whose answer was lost counts as not made.
-    UnknownIsFailure,
-    /// An effect whose answer was lost is made again at once.
-    UnknownIsRepeated,
-    /// A list that cannot be read is empty.
-    SilenceIsEmpty,
-    /// The newest image of a series counts as its newest good one, also when it failed.
-    NewestUnguarded,
-    /// Nothing is looked at before an effect.
-    NoLook,
-    /// The client sends an effect again by itself when the answer was lost.
-    ClientRetries,
-    /// What bears all our tags is ours.
-    TagsAreOwnership,
-    /// Retention judges the images of all instances of a plan together.
-    RetentionPerPlan,
-    /// An instance counts as back as soon as CreateImage is answered.
-    SlotFreedAtOnce,
-    /// A process whose journal was taken over goes on writing.
-    FenceIgnored,
-    /// A status check counts however soon after the reboot it was read.
-    SettleIgnored,
-    /// A missed occurrence is run however late it is.
-    CatchUpUnbounded,
-    /// The first sight of a schedule is not journaled: at each start nothing earlier is owed.
-    FirstSightForgotten,
-    /// An image from which an instance runs is not in use.
-    InUseUnguarded,
-    /// `stillframe:hold` keeps nothing.
-    HoldIgnored,
-    /// `keep.min` keeps nothing.
-    MinIgnored,
-    /// `keep.max_deletions` limits nothing.
-    MaxDeletionsIgnored,
-    /// Reboots start after the window is over.
-    WindowIgnored,
-    /// An effect whose answer was lost is sent again after the first look that finds nothing.
-    ResentAtOnce,
-    /// The snapshots of an image are not journaled before it is deregistered.
-    SnapshotsForgotten,
-    /// The machine that the daemon runs on is a target like any other.
-    OwnMachineTaken,
-    /// A refused configuration takes away the plan whose file is wrong.
-    ReloadInHalf,
-    /// Who was down before a restart is not known after it.
-    SlotsForgotten,
-    /// Slots are counted for each plan alone.
-    SlotsPerPlan,
-    /// What one look does not find is gone.
-    GoneAtOnce,
-    /// A plan that halts goes on.
-    HaltIgnored,
-    /// What a run before left half removed is not finished.
-    LeftoversForgotten,
-    /// Runs that a crash cut off do not go on.
-    RunsForgotten,
-    /// A result that cannot be written is dropped.
-    ResultDropped,
-    /// A wrong clock decides.
-    ClockTrusted,
-    /// A run that lay still for hours goes on rebooting.
-    LateRunGoesOn,
-    /// A lost journal is not rebuilt.
-    RebuildSkipped,
-    /// Images of another installation under our name bar nothing.
-    TwinIgnored,
+macro_rules! defects {
+    ($($name:ident: $does:literal,)*) => {
+        /// One deliberate fault.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Defect {
+            $(#[doc = $does] $name,)*
+        }
+
+        /// All of them, each with what it does.
+        #[cfg(feature = "defects")]
+        pub const ALL: &[(Defect, &str)] = &[$((Defect::$name, $does)),*];
+    };
+}
+
+defects! {
+    NameWithAttempt: "the image's name carries the number of the attempt, so that a later attempt finds nothing of the one before",
+    PendingIsGood: "an image counts as good while it is pending",
+    RetainEarly: "a target ends, and retention runs, before its image is available",
+    IntentAfterEffect: "the intent is written when the answer is there",
+    UnknownIsFailure: "an effect whose answer was lost counts as not made",
+    UnknownIsRepeated: "an effect whose answer was lost is made again at once",
+    SilenceIsEmpty: "a list that cannot be read is empty",
+    NewestUnguarded: "the newest image of a series counts as its newest good one, also when it failed",
+    NoLook: "nothing is looked at before an effect",
+    ClientRetries: "the client sends an effect again by itself when the answer was lost",
+    TagsAreOwnership: "what bears all our tags is ours",
+    RetentionPerPlan: "retention judges the images of all instances of a plan together",
+    SlotFreedAtOnce: "an instance counts as back as soon as CreateImage is answered",
+    FenceIgnored: "a process whose journal was taken over goes on writing",
+    SettleIgnored: "a status check counts however soon after the reboot it was read",
+    CatchUpUnbounded: "a missed occurrence is run however late it is",
+    FirstSightForgotten: "the first sight of a schedule is not journaled: at each start nothing earlier is owed",
+    InUseUnguarded: "an image from which an instance runs is not in use",
+    HoldIgnored: "`stillframe:hold` keeps nothing",
+    MinIgnored: "`keep.min` keeps nothing",
+    MaxDeletionsIgnored: "`keep.max_deletions` limits nothing",
+    WindowIgnored: "reboots start after the window is over",
+    ResentAtOnce: "an effect whose answer was lost is sent again after the first look that finds nothing",
+    SnapshotsForgotten: "the snapshots of an image are not journaled before it is deregistered",
+    OwnMachineTaken: "the machine that the daemon runs on is a target like any other",
+    ReloadInHalf: "a refused configuration takes away the plan whose file is wrong",
+    SlotsForgotten: "who was down before a restart is not known after it",
+    SlotsPerPlan: "slots are counted for each plan alone",
+    GoneAtOnce: "what one look does not find is gone",
+    HaltIgnored: "a plan that halts goes on",
+    LeftoversForgotten: "what a run before left half removed is not finished",
+    RunsForgotten: "runs that a crash cut off do not go on",
+    ResultDropped: "a result that cannot be written is dropped",
+    ClockTrusted: "a wrong clock decides",
+    LateRunGoesOn: "a run that lay still for hours goes on rebooting",
+    RebuildSkipped: "a lost journal is not rebuilt",
+    TwinIgnored: "images of another installation under our name bar nothing",
 }
 
 #[cfg(feature = "defects")]

@@ -91,10 +91,17 @@ impl SimInstance {
     /// InstanceStatusSummary; a state of `pending` reads not-applicable too).
     #[must_use]
     pub fn checks(&self, now: DateTime<Utc>) -> (&'static str, &'static str) {
+        if self.state(now) == InstanceState::Running && now < self.boot.noticed {
+            return ("ok", "ok");
+        }
+        self.condition(now)
+    }
+
+    /// What the status checks will read once they have noticed it.
+    #[must_use]
+    pub fn condition(&self, now: DateTime<Utc>) -> (&'static str, &'static str) {
         if self.state(now) != InstanceState::Running {
             ("not-applicable", "not-applicable")
-        } else if now < self.boot.noticed {
-            ("ok", "ok")
         } else if now < self.boot.until {
             ("initializing", "initializing")
         } else if self.boot.impaired && self.boot.repaired.is_none_or(|at| now < at) {

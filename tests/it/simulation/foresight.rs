@@ -21,13 +21,12 @@ use stillframe::report::status::StatusDocument;
 use stillframe::report::table::Paint;
 
 use super::rig::{DAEMON, REGION, Rig, at, fleet, id, mins, plan, secs};
-use super::script::Scripted;
 
 const MANY: u32 = 1_000_000;
 const OTHER: &str = "eu-west-1";
 
 fn cloud(rig: &Rig) -> Governed {
-    let scripted = Scripted { world: rig.cloud.clone(), clock: rig.clock, script: Rc::clone(&rig.script) };
+    let scripted = rig.scripted();
     Governed::new(Rc::new(scripted), rig.clock, 1.0)
 }
 

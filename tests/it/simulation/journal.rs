@@ -1,10 +1,13 @@
-//! A journal that counts its writes, fails on demand, and at a chosen write takes the whole process with it.
+//! A journal that counts its writes, fails on demand, at a chosen write takes the whole process with it, can be taken
+//! over by another process, and can forget what it had acknowledged.
 
 use std::cell::{Cell, RefCell};
 use std::path::Path;
+use std::rc::Rc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 use stillframe::domain::event::{Draft, Event, Occurrence};
 use stillframe::journal::sqlite::SqliteJournal;
 use stillframe::journal::{Answer, Journal, JournalError, Reader, Written};
@@ -19,21 +22,43 @@ pub enum Death {
     Before(u32),
 }
 
-/// Delegates to SQLite in memory, which survives the process.
-pub struct Mortal {
+/// One transaction, so that it can be written again.
+#[derive(Clone)]
+enum Op {
+    Acquire(DateTime<Utc>),
+    Decide(Occurrence, Option<i64>),
+    Revision(String, String),
+    Append(DateTime<Utc>, Vec<Draft>),
+    Prune(DateTime<Utc>),
+    Ask(DateTime<Utc>, Value),
+}
+
+/// The disk: it survives the process.
+struct Store {
     inner: SqliteJournal,
     /// Writes so far, over all lives.
     written: Cell<u32>,
     /// What each write was, for messages.
     words: RefCell<Vec<String>>,
-    death: Cell<Option<Death>>,
-    dead: Cell<bool>,
-    died: Notify,
     /// From this write on every one fails.
     fails_from: Cell<Option<u32>>,
     failed: Cell<bool>,
     /// Writes that did not fit what was stored: defects of the engine.
     conflicts: RefCell<Vec<String>>,
+    /// Processes that took it, so far.
+    lease: Cell<i64>,
+    /// Every transaction, where it may have to forget some.
+    ops: RefCell<Option<Vec<Op>>>,
+}
+
+/// One process's handle on it. Delegates to SQLite, in memory mostly.
+pub struct Mortal {
+    store: Rc<Store>,
+    /// Its fence number.
+    fence: Cell<i64>,
+    death: Cell<Option<Death>>,
+    dead: Cell<bool>,
+    died: Notify,
 }
 
 impl Mortal {
@@ -47,31 +72,75 @@ impl Mortal {
     }
 
     fn of(inner: SqliteJournal) -> Self {
-        Self {
+        Self::on(Rc::new(Store {
             inner,
             written: Cell::new(0),
             words: RefCell::default(),
-            death: Cell::new(None),
-            dead: Cell::new(false),
-            died: Notify::new(),
             fails_from: Cell::new(None),
             failed: Cell::new(false),
             conflicts: RefCell::default(),
+            lease: Cell::new(0),
+            ops: RefCell::default(),
+        }))
+    }
+
+    fn on(store: Rc<Store>) -> Self {
+        Self { store, fence: Cell::new(0), death: Cell::new(None), dead: Cell::new(false), died: Notify::new() }
+    }
+
+    /// The same journal, as another process opens it.
+    pub fn twin(&self) -> Self {
+        Self::on(Rc::clone(&self.store))
+    }
+
+    /// Remembers every transaction from now on, so that it can forget the last ones.
+    pub fn remembers(&self) {
+        self.store.ops.borrow_mut().get_or_insert_default();
+    }
+
+    /// The journal as it was before its last `lost` transactions: a disk that acknowledges what it has not stored.
+    /// Whether there were so many.
+    pub async fn forgets(&self, lost: usize) -> Option<Self> {
+        let ops = self.store.ops.borrow().clone()?;
+        let kept = ops.len().checked_sub(lost)?;
+        let earlier = Self::new();
+        earlier.remembers();
+        for op in ops.into_iter().take(kept) {
+            earlier.again(op).await.expect("it was written before");
+        }
+        Some(earlier)
+    }
+
+    async fn again(&self, op: Op) -> Answer<()> {
+        match op {
+            Op::Acquire(now) => self.acquire(now).await.map(|_| ()),
+            Op::Decide(occurrence, request) => self.decide(&occurrence, request).await.map(|_| ()),
+            Op::Revision(hash, plan) => self.store_revision(&hash, &plan).await,
+            Op::Append(now, drafts) => self.append(now, &drafts).await.map(|_| ()),
+            Op::Prune(before) => self.prune(before).await.map(|_| ()),
+            Op::Ask(now, data) => self.ask(now, &data).map(|_| ()),
         }
     }
 
     /// The journal itself, for those who only read, and for requests.
     pub fn inner(&self) -> &SqliteJournal {
-        &self.inner
+        &self.store.inner
+    }
+
+    /// A person's request for a backup.
+    pub fn ask(&self, now: DateTime<Utc>, data: &Value) -> Answer<i64> {
+        let id = self.store.inner.put_request(now, "backup", data)?;
+        self.done(|| Op::Ask(now, data.clone()));
+        Ok(id)
     }
 
     pub fn written(&self) -> u32 {
-        self.written.get()
+        self.store.written.get()
     }
 
     /// What the write with this number (from 1) was.
     pub fn words(&self, number: u32) -> String {
-        self.words.borrow().get(number as usize - 1).cloned().unwrap_or_default()
+        self.store.words.borrow().get(number as usize - 1).cloned().unwrap_or_default()
     }
 
     pub fn dies(&self, death: Death) {
@@ -80,22 +149,22 @@ impl Mortal {
 
     /// From the write with this number (from 1) on every write fails.
     pub fn fails_from(&self, number: u32) {
-        self.fails_from.set(Some(number));
+        self.store.fails_from.set(Some(number));
     }
 
     /// Whether a write failed so far.
     pub fn failed(&self) -> bool {
-        self.failed.get()
+        self.store.failed.get()
     }
 
     /// Writes that did not fit what was stored.
     pub fn conflicts(&self) -> Vec<String> {
-        self.conflicts.borrow().clone()
+        self.store.conflicts.borrow().clone()
     }
 
     /// Writes succeed again.
     pub fn recovers(&self) {
-        self.fails_from.set(None);
+        self.store.fails_from.set(None);
     }
 
     /// The next process finds the journal as the last one left it.
@@ -117,25 +186,45 @@ impl Mortal {
         std::future::pending().await
     }
 
+    fn done(&self, op: impl FnOnce() -> Op) {
+        if let Some(ops) = self.store.ops.borrow_mut().as_mut() {
+            ops.push(op());
+        }
+    }
+
+    fn fenced(&self) -> Answer<()> {
+        let (ours, theirs) = (self.fence.get(), self.store.lease.get());
+        if ours == theirs { Ok(()) } else { Err(JournalError::Fenced { path: "memory".into(), ours, theirs }) }
+    }
+
     /// One write: counted, refused, or the last one.
-    async fn write<T>(&self, words: String, write: impl AsyncFnOnce() -> Answer<T>) -> Answer<T> {
+    async fn write<T>(
+        &self,
+        words: String,
+        write: impl AsyncFnOnce() -> Answer<T>,
+        op: impl FnOnce() -> Op,
+    ) -> Answer<T> {
         if self.dead.get() {
             return std::future::pending().await; // a dead process writes nothing
         }
-        let number = self.written.get() + 1;
-        if self.fails_from.get().is_some_and(|from| number >= from) {
-            self.failed.set(true);
+        let store = &self.store;
+        let number = store.written.get() + 1;
+        if store.fails_from.get().is_some_and(|from| number >= from) {
+            store.failed.set(true);
             let why = "database or disk is full".to_owned();
             return Err(JournalError::Store { what: "write to", path: "memory".into(), why });
         }
-        self.written.set(number);
-        self.words.borrow_mut().push(words);
+        store.written.set(number);
+        store.words.borrow_mut().push(words);
         if self.death.get() == Some(Death::Before(number)) {
             self.die().await
         }
         let answer = write().await;
+        if answer.is_ok() {
+            self.done(op);
+        }
         if let Err(e @ JournalError::Conflict { .. }) = &answer {
-            self.conflicts.borrow_mut().push(e.to_string());
+            store.conflicts.borrow_mut().push(e.to_string());
         }
         if self.death.get() == Some(Death::After(number)) {
             self.die().await
@@ -155,27 +244,43 @@ fn words(drafts: &[Draft]) -> String {
 #[async_trait(?Send)]
 impl Journal for Mortal {
     async fn acquire(&self, now: DateTime<Utc>) -> Answer<i64> {
-        self.write("acquire".into(), async || self.inner.acquire(now).await).await
+        let store = &self.store;
+        let acquire = async || {
+            let fence = store.inner.acquire(now).await?;
+            store.lease.set(fence);
+            self.fence.set(fence);
+            Ok(fence)
+        };
+        self.write("acquire".into(), acquire, || Op::Acquire(now)).await
     }
 
     async fn decide(&self, occurrence: &Occurrence, request: Option<i64>) -> Answer<Written<Occurrence>> {
+        self.fenced()?;
         let words = format!("decide {} {}", occurrence.run(), occurrence.decision.as_str());
-        self.write(words, async || self.inner.decide(occurrence, request).await).await
+        let op = || Op::Decide(occurrence.clone(), request);
+        self.write(words, async || self.store.inner.decide(occurrence, request).await, op).await
     }
 
     async fn store_revision(&self, hash: &str, plan: &str) -> Answer<()> {
-        self.write("revision".into(), async || self.inner.store_revision(hash, plan).await).await
+        self.fenced()?;
+        let op = || Op::Revision(hash.to_owned(), plan.to_owned());
+        self.write("revision".into(), async || self.store.inner.store_revision(hash, plan).await, op).await
     }
 
     async fn append(&self, now: DateTime<Utc>, drafts: &[Draft]) -> Answer<Vec<Written<Event>>> {
-        self.write(words(drafts), async || self.inner.append(now, drafts).await).await
+        self.fenced()?;
+        let op = || Op::Append(now, drafts.to_vec());
+        self.write(words(drafts), async || self.store.inner.append(now, drafts).await, op).await
     }
 
     async fn prune(&self, before: DateTime<Utc>) -> Answer<usize> {
-        self.inner.prune(before).await
+        self.fenced()?;
+        let pruned = self.store.inner.prune(before).await?;
+        self.done(|| Op::Prune(before));
+        Ok(pruned)
     }
 
     fn reader(&self) -> &dyn Reader {
-        self.inner.reader()
+        self.store.inner.reader()
     }
 }

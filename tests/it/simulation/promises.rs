@@ -6,10 +6,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use stillframe::cloud::sim::World;
 use stillframe::cloud::sim::image::SimImage;
 use stillframe::domain::event::{Decision, Event, Kind};
-use stillframe::domain::naming::{image_name, parse_compact, parse_run_name};
+use stillframe::domain::naming::{image_name, parse_run_name};
 use stillframe::journal::Journal as _;
 
 use super::rig::{DAEMON, Rig};
+use super::truth::{made_by_us as ours, parse};
+use super::watch::Breach;
 
 /// A call may wait so long for the governor, seconds.
 const WINDOW_SLACK: i64 = 5;
@@ -20,12 +22,20 @@ pub async fn hold(rig: &Rig) {
     assert!(broken.is_empty(), "broken promises:\n{}\n\n{}", broken.join("\n"), rig.story());
 }
 
-/// Which promises are broken, in words.
+/// What is broken, to which promise each thing belongs.
+pub struct Broken(pub Vec<Breach>);
+
+impl Broken {
+    pub fn push(&mut self, promise: u8, what: String) {
+        self.0.push(Breach { promise, what });
+    }
+}
+
+/// Which promises are broken, in words: those that hold at rest, and what the watch has seen on the way.
 pub async fn broken(rig: &Rig) -> Vec<String> {
-    let mut broken = Vec::new();
+    let mut broken = Broken(rig.watch.broken());
     let now = rig.clock.now();
-    broken.extend(rig.journal.conflicts());
-    journal(rig, &mut broken).await;
+    recorded(rig, &mut broken).await;
     slots(rig, now, &mut broken).await;
     let intents = intents(rig).await;
     let world = rig.world();
@@ -35,19 +45,7 @@ pub async fn broken(rig: &Rig) -> Vec<String> {
     snapshots(&world, &mut broken);
     series(&world, now, &mut broken);
     ownership(&world, &mut broken);
-    broken
-}
-
-/// Plan, instance and due of one of our names.
-fn parse(name: &str) -> Option<(String, String, DateTime<Utc>)> {
-    let mut parts = name.strip_prefix("stillframe/")?.strip_prefix(DAEMON)?.strip_prefix('/')?.split('/');
-    let (plan, instance, due) = (parts.next()?, parts.next()?, parse_compact(parts.next()?)?);
-    (parts.next().is_none()).then(|| (plan.to_owned(), instance.to_owned(), due))
-}
-
-/// Ours as the world knows it: made by CreateImage under the name of its own instance.
-fn ours(image: &SimImage) -> Option<(String, String, DateTime<Utc>)> {
-    parse(&image.name).filter(|(_, instance, _)| image.source_instance.as_ref() == Some(instance))
+    broken.0.iter().map(ToString::to_string).collect()
 }
 
 /// When the intent of each image name was written first.
@@ -65,12 +63,22 @@ async fn intents(rig: &Rig) -> BTreeMap<String, DateTime<Utc>> {
     intents
 }
 
+/// No reboot without an image, and no image that rebooted twice.
+pub fn reboots(world: &World, broken: &mut Broken) {
+    for (id, instance) in &world.instances {
+        let made = world.images.values().filter(|i| i.rebooted && i.source_instance.as_ref() == Some(id)).count();
+        if made != instance.reboot_count() {
+            broken.push(1, format!("{id} was rebooted {} times for {made} images", instance.reboot_count()));
+        }
+    }
+}
+
 /// One occurrence, one CreateImage, one reboot; and none without an intent.
 fn once(
     world: &World,
     intents: &BTreeMap<String, DateTime<Utc>>,
     lost: Option<DateTime<Utc>>,
-    broken: &mut Vec<String>,
+    broken: &mut Broken,
 ) {
     let mut effects: BTreeMap<&str, u32> = BTreeMap::new();
     for call in world.calls.of("CreateImage") {
@@ -82,22 +90,17 @@ fn once(
         if lost.is_none_or(|lost| call.at > lost)
             && intents.get(name).is_none_or(|at| *at > call.at + TimeDelta::milliseconds(1))
         {
-            broken.push(format!("CreateImage {name} at {} without an intent before it", call.at));
+            broken.push(1, format!("CreateImage {name} at {} without an intent before it", call.at));
         }
     }
     for (name, n) in effects.iter().filter(|(_, n)| **n > 1) {
-        broken.push(format!("{n} CreateImage took effect for {name}"));
+        broken.push(1, format!("{n} CreateImage took effect for {name}"));
     }
-    for (id, instance) in &world.instances {
-        let made = world.images.values().filter(|i| i.rebooted && i.source_instance.as_ref() == Some(id)).count();
-        if made != instance.reboot_count() {
-            broken.push(format!("{id} was rebooted {} times for {made} images", instance.reboot_count()));
-        }
-    }
+    reboots(world, broken);
 }
 
 /// No reboot starts after the window of its plan.
-fn windows(rig: &Rig, world: &World, broken: &mut Vec<String>) {
+fn windows(rig: &Rig, world: &World, broken: &mut Broken) {
     for call in world.calls.of("CreateImage").filter(|c| c.parameters.get("NoReboot").is_some_and(|n| n == "false")) {
         let Some((plan, instance, due)) = call.parameters.get("Name").and_then(|n| parse(n)) else { continue };
         let window = rig.plans.iter().find(|p| p.name == plan).and_then(|p| p.schedule.window);
@@ -106,8 +109,8 @@ fn windows(rig: &Rig, world: &World, broken: &mut Vec<String>) {
             && rebooted
             && (call.at - due).num_seconds() > i64::try_from(window).expect("small") + WINDOW_SLACK
         {
-            broken
-                .push(format!("{instance} was rebooted at {}, the window of {window} s after {due} is over", call.at));
+            let at = call.at;
+            broken.push(1, format!("{instance} was rebooted at {at}, the window of {window} s after {due} is over"));
         }
     }
 }
@@ -145,30 +148,31 @@ fn downs(rig: &Rig, world: &World) -> Vec<Down> {
 ///
 /// A slot is reserved before the call, so the calls of two plans may come in another order than their reservations:
 /// those that are down together must fit in some order.
-fn in_flight(rig: &Rig, world: &World, broken: &mut Vec<String>) {
+fn in_flight(rig: &Rig, world: &World, broken: &mut Broken) {
     let allowed =
         |d: &Down| rig.plans.iter().find(|p| p.name == d.plan).map_or(1, |plan| plan.rollout.max_in_flight as usize);
     let downs = downs(rig, world);
     for (n, last) in downs.iter().enumerate() {
         let mut together: Vec<&Down> = downs[..n].iter().filter(|d| d.to > last.from).collect();
         if together.iter().any(|d| d.instance == last.instance) {
-            broken.push(format!("{} was rebooted by {} at {} while it was down", last.instance, last.plan, last.from));
+            let what = format!("{} was rebooted by {} at {} while it was down", last.instance, last.plan, last.from);
+            broken.push(6, what);
         }
         together.push(last);
         together.sort_by_key(|d| allowed(d));
         if together.iter().enumerate().any(|(before, d)| before >= allowed(d)) {
             let all: Vec<String> =
                 together.iter().map(|d| format!("{} ({}: {} allowed)", d.instance, d.plan, allowed(d))).collect();
-            broken.push(format!("down together at {}: {}", last.from, all.join(", ")));
+            broken.push(6, format!("down together at {}: {}", last.from, all.join(", ")));
         }
     }
 }
 
 /// No snapshot of ours without an image.
-fn snapshots(world: &World, broken: &mut Vec<String>) {
+fn snapshots(world: &World, broken: &mut Broken) {
     for snapshot in world.snapshots.values() {
         if snapshot.users.is_empty() && snapshot.tags.get("stillframe:daemon").is_some_and(|d| d == DAEMON) {
-            broken.push(format!("{} is orphaned ({})", snapshot.id, snapshot.description));
+            broken.push(4, format!("{} is orphaned ({})", snapshot.id, snapshot.description));
         }
     }
 }
@@ -177,7 +181,7 @@ fn snapshots(world: &World, broken: &mut Vec<String>) {
 type SeriesOf<'a> = BTreeMap<(String, String), Vec<(&'a SimImage, DateTime<Utc>)>>;
 
 /// Never the last good one, never the newest good one.
-fn series(world: &World, now: DateTime<Utc>, broken: &mut Vec<String>) {
+fn series(world: &World, now: DateTime<Utc>, broken: &mut Broken) {
     let mut series = SeriesOf::new();
     for image in world.images.values() {
         if let Some((plan, instance, due)) = ours(image) {
@@ -188,24 +192,24 @@ fn series(world: &World, now: DateTime<Utc>, broken: &mut Vec<String>) {
     for ((plan, instance), images) in &series {
         let was_good = images.iter().any(|(i, _)| !i.fails && i.ready <= i.deregistered.unwrap_or(now));
         if was_good && !images.iter().any(|(i, _)| good_at(i, now)) {
-            broken.push(format!("the series {plan} of {instance} has no good image any more"));
+            broken.push(3, format!("the series {plan} of {instance} has no good image any more"));
         }
         for (image, due) in images.iter().filter(|(i, _)| !i.fails) {
             if let Some(deregistered) = image.deregistered
                 && !images.iter().any(|(other, later)| later > due && good_at(other, deregistered))
             {
-                broken.push(format!("{} was deleted as the newest good one of {plan} of {instance}", image.id));
+                broken.push(3, format!("{} was deleted as the newest good one of {plan} of {instance}", image.id));
             }
         }
     }
 }
 
 /// Nothing foreign is deleted.
-fn ownership(world: &World, broken: &mut Vec<String>) {
+fn ownership(world: &World, broken: &mut Broken) {
     for call in world.calls.of("DeregisterImage") {
         let id = call.parameters.get("ImageId").map_or("", String::as_str);
         if world.images.get(id).and_then(ours).is_none() {
-            broken.push(format!("DeregisterImage of {id}, which is not ours"));
+            broken.push(3, format!("DeregisterImage of {id}, which is not ours"));
         }
     }
     let freed: BTreeSet<&str> =
@@ -213,13 +217,16 @@ fn ownership(world: &World, broken: &mut Vec<String>) {
     for call in world.calls.of("DeleteSnapshot") {
         let id = call.parameters.get("SnapshotId").map_or("", String::as_str);
         if !freed.contains(id) {
-            broken.push(format!("DeleteSnapshot of {id}, which is no snapshot of a deregistered image of ours"));
+            broken.push(3, format!("DeleteSnapshot of {id}, which is no snapshot of a deregistered image of ours"));
         }
     }
 }
 
-/// Every decided occurrence ends, with exactly one outcome per target.
-async fn journal(rig: &Rig, broken: &mut Vec<String>) {
+/// Every decided occurrence ends, with exactly one outcome per target; and what is written fits what was.
+pub async fn recorded(rig: &Rig, broken: &mut Broken) {
+    for conflict in rig.journal.conflicts() {
+        broken.push(5, conflict);
+    }
     let reader = rig.journal.reader();
     for occurrence in reader.occurrences(None, u32::MAX).await.expect("readable") {
         let run = occurrence.run();
@@ -229,7 +236,7 @@ async fn journal(rig: &Rig, broken: &mut Vec<String>) {
         let finished = count(&Kind::RunFinished, &|_| true);
         let expected = usize::from(occurrence.decision == Decision::Run);
         if finished != expected {
-            broken.push(format!("{run} ({}) has {finished} ends", occurrence.decision.as_str()));
+            broken.push(5, format!("{run} ({}) has {finished} ends", occurrence.decision.as_str()));
         }
         let kind = match occurrence.decision {
             Decision::Run => Kind::OccurrenceDecided,
@@ -237,7 +244,7 @@ async fn journal(rig: &Rig, broken: &mut Vec<String>) {
             Decision::Miss => Kind::OccurrenceMissed,
         };
         if count(&kind, &|_| true) != 1 {
-            broken.push(format!("{run} ({}) is not told by one {}", occurrence.decision.as_str(), kind.as_str()));
+            broken.push(5, format!("{run} ({}) is not told by one {}", occurrence.decision.as_str(), kind.as_str()));
         }
         let subjects: BTreeSet<_> = events
             .iter()
@@ -249,21 +256,21 @@ async fn journal(rig: &Rig, broken: &mut Vec<String>) {
             let (selected, skipped) = (count(&Kind::TargetSelected, &of_it), count(&Kind::TargetSkipped, &of_it));
             let ended = count(&Kind::TargetFinished, &of_it);
             if !matches!((selected, skipped, ended), (1, 0, 1) | (0, 1, 0)) {
-                broken.push(format!("{run} {subject}: selected {selected}, skipped {skipped}, ended {ended} times"));
+                broken.push(5, format!("{run} {subject}: selected {selected}, skipped {skipped}, ended {ended} times"));
             }
         }
     }
 }
 
 /// A slot that is still taken belongs to an instance that is not healthy.
-async fn slots(rig: &Rig, now: DateTime<Utc>, broken: &mut Vec<String>) {
+pub async fn slots(rig: &Rig, now: DateTime<Utc>, broken: &mut Broken) {
     let open = rig.journal.reader().open_slots().await.expect("readable");
     let world = rig.world();
     for event in open {
         let Some(subject) = &event.draft.subject else { continue };
         let healthy = world.instances.get(&subject.id).is_none_or(|i| i.checks(now) == ("ok", "ok"));
         if healthy {
-            broken.push(format!("the slot of {} ({}) is still taken", subject.id, event.draft.run));
+            broken.push(2, format!("the slot of {} ({}) is still taken", subject.id, event.draft.run));
         }
     }
 }

@@ -1,9 +1,5 @@
 //! The journal is lost, the installation file is kept: it is rebuilt from the tags of the images.
 
-use std::cell::Cell;
-use std::rc::Rc;
-
-use fastrand::Rng;
 use stillframe::domain::event::{Decision, Kind, Trigger};
 use stillframe::domain::plan::{Plan, Rollout};
 use stillframe::journal::Journal as _;
@@ -11,7 +7,6 @@ use stillframe::journal::Journal as _;
 use super::journal::Death;
 use super::promises;
 use super::rig::{Rig, at, fleet, fleet_with, id, mins, plan, secs};
-use super::seeds;
 
 /// Two instances, two occurrences; nothing is left open before the loss.
 #[tokio::test(start_paused = true)]
@@ -228,68 +223,6 @@ async fn it_dies_at_every_record_of_a_rebuild() {
             assert_eq!(rebuilt.len(), 1, "{what}\n{}", rig.story());
         }
     }
-}
-
-/// The journal is lost at random moments of a random world.
-async fn live(seed: u64) -> Rig {
-    let mut rng = Rng::with_seed(seed ^ 0x5eed);
-    let plans = (0..rng.usize(1..=2)).map(|n| seeds::random_plan(&mut rng, ["web", "db"][n])).collect();
-    let mut rig = Rig::of(
-        // What is not visible yet proves nothing.
-        &stillframe::cloud::sim::Fleet {
-            visibility_lag: 0.0,
-            ..stillframe::cloud::sim::Fleet::from_json(&seeds::fleet(&mut rng, seed)).expect("a fleet")
-        },
-        plans,
-    );
-    fastrand::seed(seed);
-    rig.tick = secs(5);
-    rig.start();
-    let mut losses = rng.u32(1..=3);
-    for _ in 0..6 {
-        if rng.bool() {
-            let fault = seeds::fault(&mut rng);
-            rig.fault(fault);
-        }
-        let (part, down) = (secs(rng.u64(1..600)), secs(rng.u64(1..300)));
-        rig.run_through(part, down).await;
-        if losses > 0 && rng.f64() < 0.6 {
-            losses -= 1;
-            if rng.bool() {
-                rig.stop().await;
-            }
-            rig.lose_journal();
-            rig.run(down).await;
-            if rng.bool() {
-                rig.journal.dies(Death::After(rng.u32(1..20)));
-            }
-            rig.start();
-        }
-        rig.run_through(mins(10).saturating_sub(part), down).await;
-    }
-    rig.world().faults.clear();
-    for id in rig.tagged("Backup", "yes") {
-        rig.heal(&id);
-    }
-    rig.run_through(mins(120), secs(60)).await;
-    rig.stop().await;
-    rig
-}
-
-#[tokio::test(start_paused = true)]
-async fn promises_hold_wherever_it_is_lost() {
-    let one = std::env::var("STILLFRAME_SIM_SEED").ok().and_then(|seed| seed.parse::<u64>().ok());
-    let rebuilt = Rc::new(Cell::new(0));
-    for seed in one.map_or(0..80, |seed| seed..seed + 1) {
-        let _told = seeds::Told(seed);
-        let rig = live(seed).await;
-        if one.is_some() {
-            println!("{}", rig.story());
-        }
-        promises::hold(&rig).await;
-        rebuilt.set(rebuilt.get() + rig.told(&Kind::JournalRebuilt).len());
-    }
-    assert!(one.is_some() || rebuilt.get() > 40, "only {} rebuilds", rebuilt.get());
 }
 
 /// A deletion that the loss cut off: the snapshots are reported, and stay.

@@ -1,86 +1,43 @@
 //! The rig: a world, a journal, plans, and an engine that can be stopped, killed and started again.
 
-use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::MutexGuard;
+use std::task::Poll;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use stillframe::clock::Clock;
 use stillframe::cloud::governed::Governed;
 use stillframe::cloud::sim::action::Action;
 use stillframe::cloud::sim::answer::Answer as WorldAnswer;
-use stillframe::cloud::sim::calls::Call;
 use stillframe::cloud::sim::error::ApiError;
 use stillframe::cloud::sim::faults::Fault;
-use stillframe::cloud::sim::image::SimImage;
 use stillframe::cloud::sim::world::Caller;
 use stillframe::cloud::sim::{Fleet, SimCloud, World};
-use stillframe::domain::event::{Event, Kind};
-use stillframe::domain::keep::Keep;
+use stillframe::domain::event::Event;
 use stillframe::domain::machine::OwnMachine;
-use stillframe::domain::naming::parse_run_name;
-use stillframe::domain::plan::{Consistency, Mode as Way, OnUnhealthy, Plan, Rollout, Schedule, Select};
+use stillframe::domain::plan::Plan;
 use stillframe::engine::daemon::{Engine, Mode};
-use stillframe::engine::host::Host;
 use stillframe::engine::plans::Change;
 use stillframe::engine::shared::Shared;
 use stillframe::journal::Answer;
-use stillframe::report::logs;
 use tokio::sync::{mpsc, oneshot};
 
+pub use super::fleet::{ACCOUNT, BASE, DAEMON, REGION, at, fleet, fleet_with, id, mins, plan, secs};
 use super::journal::Mortal;
+pub use super::manager::Told;
 use super::script::{Script, Scripted};
+use super::watch::Watch;
 
-/// The daemon's name in all scenarios.
-pub const DAEMON: &str = "prod";
-/// The account and home region of all fleets here.
-pub const ACCOUNT: &str = "111111111111";
-pub const REGION: &str = "eu-central-1";
 /// A drain that takes longer is stuck: nothing in these worlds takes so long.
 const DRAIN_MAX: Duration = Duration::from_secs(300);
-
-/// A Monday, ten seconds before two: plans of these tests are due at two.
-pub const BASE: &str = "2026-03-02T01:59:50Z";
-
-pub fn at(text: &str) -> DateTime<Utc> {
-    text.parse().expect("an instant")
-}
-
-pub fn secs(n: u64) -> Duration {
-    Duration::from_secs(n)
-}
-
-pub fn mins(n: u64) -> Duration {
-    Duration::from_secs(60 * n)
-}
-
-/// A service manager that writes down what it is told.
-#[derive(Default)]
-pub struct Told {
-    pub ready: Cell<u32>,
-    pub alive: Cell<u32>,
-    pub lines: RefCell<Vec<String>>,
-}
-
-impl Host for Told {
-    fn ready(&self) {
-        self.ready.set(self.ready.get() + 1);
-    }
-
-    fn alive(&self) {
-        self.alive.set(self.alive.get() + 1);
-    }
-
-    fn status(&self, line: &str) {
-        if self.lines.borrow().last().is_none_or(|last| last != line) {
-            self.lines.borrow_mut().push(line.to_owned());
-        }
-    }
-}
+/// The daemon asks AWS for the time this often, and at start it waits for the first answer for so long.
+const CLOCK_WATCH: Duration = Duration::from_secs(300);
+const CLOCK_FIRST: Duration = Duration::from_secs(20);
 
 /// A process that runs.
 struct Life {
@@ -90,8 +47,17 @@ struct Life {
     shared: Rc<Shared>,
 }
 
+impl Life {
+    /// It ends at once.
+    fn die(self) {
+        drop(self.engine);
+        drop(self.shared.take_tasks()); // they hold what holds them
+    }
+}
+
 /// Everything that outlives a process, and the process.
 pub struct Rig {
+    /// The world's.
     pub clock: Clock,
     pub cloud: SimCloud,
     pub journal: Rc<Mortal>,
@@ -100,6 +66,8 @@ pub struct Rig {
     pub events: Rc<RefCell<Vec<Event>>>,
     pub installation: String,
     pub taken_over_at: Option<DateTime<Utc>>,
+    /// The next start is a take-over.
+    pub takes_over: bool,
     pub own_machine: OwnMachine,
     /// How far apart ticks are.
     pub tick: Duration,
@@ -109,13 +77,19 @@ pub struct Rig {
     pub terminated: BTreeMap<String, DateTime<Utc>>,
     /// What AWS refuses, and what people do at a chosen moment.
     pub script: Rc<Script>,
+    /// Who sees every effect as it is made.
+    pub watch: Rc<Watch>,
     /// The daemon's own clock, where it is not the world's.
     pub own_clock: Option<Clock>,
+    /// Whether answers tell how far it is off, and the daemon asks now and then, as it does in production.
+    pub clock_told: bool,
     /// Its service manager.
     pub manager: Rc<Told>,
     /// When the journal was lost last.
     pub lost: Option<DateTime<Utc>>,
     life: Option<Life>,
+    /// Processes that another one took the journal from, until they have noticed.
+    fenced: Vec<Life>,
 }
 
 impl Rig {
@@ -126,7 +100,7 @@ impl Rig {
 
     pub fn of(fleet: &Fleet, plans: Vec<Plan>) -> Self {
         fastrand::seed(fleet.seed);
-        let clock = Clock::simulated(at(BASE));
+        let clock = Clock::simulated(at(BASE)).movable();
         let world = fleet.world(clock.now()).expect("a possible fleet");
         Self {
             clock,
@@ -136,15 +110,19 @@ impl Rig {
             events: Rc::default(),
             installation: "11111111-1111-4111-8111-111111111111".into(),
             taken_over_at: None,
+            takes_over: false,
             own_machine: OwnMachine::NotEc2,
             tick: secs(1),
             healed: BTreeMap::new(),
             terminated: BTreeMap::new(),
             script: Rc::default(),
+            watch: Rc::new(Watch::new(clock)),
             own_clock: None,
+            clock_told: false,
             manager: Rc::default(),
             lost: None,
             life: None,
+            fenced: Vec::new(),
         }
     }
 
@@ -158,15 +136,19 @@ impl Rig {
             events: Rc::clone(&first.events),
             installation: first.installation.clone(),
             taken_over_at: first.taken_over_at,
+            takes_over: false,
             own_machine: first.own_machine.clone(),
             tick: first.tick,
             healed: BTreeMap::new(),
             terminated: BTreeMap::new(),
             script: Rc::default(),
+            watch: Rc::clone(&first.watch),
             own_clock: None,
+            clock_told: false,
             manager: Rc::default(),
             lost: None,
             life: None,
+            fenced: Vec::new(),
         }
     }
 
@@ -174,9 +156,10 @@ impl Rig {
     pub fn start(&mut self) {
         assert!(self.life.is_none(), "it runs already");
         self.journal.revive();
-        let (events, script) = (Rc::clone(&self.events), Rc::clone(&self.script));
-        let cloud = Scripted { world: self.cloud.clone(), clock: self.clock, script: Rc::clone(&self.script) };
+        self.watch.begins(&self.plans, &self.own_machine);
+        let (events, script, watch) = (Rc::clone(&self.events), Rc::clone(&self.script), Rc::clone(&self.watch));
         let clock = self.own_clock.unwrap_or(self.clock);
+        let cloud = self.scripted();
         let shared = Rc::new(Shared::new(
             clock,
             Governed::new(Rc::new(cloud), clock, 0.5),
@@ -187,10 +170,15 @@ impl Rig {
             self.own_machine.clone(),
             Box::new(move |event| {
                 events.borrow_mut().push(event.clone());
+                watch.hear(event);
                 script.hear(event);
             }),
         ));
         shared.rebuild.set(self.lost.is_some());
+        shared.took_over.set(std::mem::take(&mut self.takes_over));
+        if self.clock_told {
+            watch_clock(&shared);
+        }
         let (changes, new) = mpsc::channel(1);
         let engine = Engine::new(Rc::clone(&shared), self.plans.clone(), Mode::Daemon)
             .hosted(Rc::clone(&self.manager) as Rc<_>)
@@ -214,8 +202,32 @@ impl Rig {
         self.life = Some(Life { engine, stop: Some(stop), changes, shared });
     }
 
+    /// The world as a process of this rig sees it.
+    pub fn scripted(&self) -> Scripted {
+        Scripted {
+            world: self.cloud.clone(),
+            clock: self.clock,
+            own_clock: self.own_clock.filter(|_| self.clock_told),
+            script: Rc::clone(&self.script),
+            watch: Rc::clone(&self.watch),
+            journal: Rc::clone(&self.journal),
+        }
+    }
+
+    /// A second process by mistake, on the same journal and host: it is the one that goes on.
+    pub fn start_beside(&mut self) {
+        self.fenced.extend(self.life.take());
+        self.journal = Rc::new(self.journal.twin());
+        self.start();
+    }
+
     /// Hands a new configuration, or why there is none, to the running process; its answer.
     pub async fn reload(&mut self, plans: Result<Vec<Plan>, String>) -> Result<(), String> {
+        self.try_reload(plans).await.expect("it died of the reload")
+    }
+
+    /// The same; nothing if the process died meanwhile.
+    pub async fn try_reload(&mut self, plans: Result<Vec<Plan>, String>) -> Option<Result<(), String>> {
         let (done, mut answer) = oneshot::channel();
         if let Ok(plans) = &plans {
             self.plans.clone_from(plans);
@@ -224,8 +236,17 @@ impl Rig {
         assert!(life.changes.try_send(Change { plans, done }).is_ok(), "one at a time");
         loop {
             match answer.try_recv() {
-                Ok(result) => return result,
-                Err(_) => assert!(self.run(Duration::from_millis(100)).await, "it died of the reload"),
+                Ok(result) => {
+                    if result.is_ok() {
+                        self.watch.reloaded(&self.plans);
+                    }
+                    return Some(result);
+                }
+                Err(_) => {
+                    if !self.run(Duration::from_millis(100)).await {
+                        return None;
+                    }
+                }
             }
         }
     }
@@ -237,6 +258,17 @@ impl Rig {
             self.clock.sleep(how_long).await;
             return true;
         };
+        let fenced = &mut self.fenced;
+        let others = std::future::poll_fn(|cx| {
+            fenced.retain_mut(|life| {
+                let goes_on = life.engine.as_mut().poll(cx).is_pending();
+                if !goes_on {
+                    drop(life.shared.take_tasks());
+                }
+                goes_on
+            });
+            Poll::<()>::Pending
+        });
         let alive = tokio::select! {
             biased;
             () = self.journal.death() => false,
@@ -245,6 +277,7 @@ impl Rig {
                 assert!(ended.is_err() || life.shared.fenced(), "the engine ended by itself");
                 false
             }
+            () = others => unreachable!("it only looks after them"),
             () = self.clock.sleep(how_long) => true,
         };
         if !alive {
@@ -253,15 +286,17 @@ impl Rig {
         alive
     }
 
-    /// The same, starting a new process `down` after each death.
-    pub async fn run_through(&mut self, how_long: Duration, down: Duration) {
+    /// The same, starting a new process `down` after each death; how often.
+    pub async fn run_through(&mut self, how_long: Duration, down: Duration) -> u32 {
         let end = self.clock.instant() + how_long;
+        let mut deaths = 0;
         loop {
             let left = end.saturating_duration_since(self.clock.instant());
             if left.is_zero() {
-                return;
+                return deaths;
             }
             if !self.run(left).await {
+                deaths += 1;
                 self.clock.sleep(down).await;
                 self.start();
             }
@@ -272,23 +307,29 @@ impl Rig {
     pub async fn stop(&mut self) {
         let Some(mut life) = self.life.take() else { return };
         let _ = life.stop.take().expect("stopped once").send(());
-        tokio::select! {
+        let died = tokio::select! {
             biased;
-            () = self.journal.death() => { // it died while draining
-                self.life = Some(life);
-                self.crash();
-            }
+            () = self.journal.death() => true, // it died while draining
             ended = self.clock.timeout(DRAIN_MAX, &mut life.engine) => {
-                ended.unwrap_or_else(|| panic!("it does not drain:\n{}", self.story())).expect("the journal was taken");
+                let ended = ended.unwrap_or_else(|| panic!("it does not drain:\n{}", self.story()));
+                // Only what was never open ends otherwise.
+                assert!(ended.is_ok() || self.journal.failed(), "the journal was taken");
+                ended.is_err()
             }
+        };
+        if died {
+            self.life = Some(life);
+            self.crash();
+        }
+        for life in std::mem::take(&mut self.fenced) {
+            life.die();
         }
     }
 
     /// The process ends at once; world and journal stay.
     pub fn crash(&mut self) {
-        if let Some(life) = self.life.take() {
-            drop(life.engine);
-            drop(life.shared.take_tasks()); // they hold what holds them
+        for life in self.life.take().into_iter().chain(std::mem::take(&mut self.fenced)) {
+            life.die();
         }
     }
 
@@ -297,6 +338,16 @@ impl Rig {
         self.crash();
         self.journal = Rc::new(Mortal::new());
         self.lost = Some(self.clock.now());
+        self.watch.lost(&self.world(), &self.plans);
+    }
+
+    /// The process ends at once, and its whole state directory is gone.
+    pub fn lose_state(&mut self) {
+        self.lose_journal();
+        self.lost = None;
+        self.watch.forgets();
+        self.installation = format!("22222222-2222-4222-8222-{:012}", self.clock.now().timestamp());
+        self.taken_over_at = None;
     }
 
     /// What the tasks of the running process share.
@@ -306,6 +357,19 @@ impl Rig {
 
     pub fn world(&self) -> MutexGuard<'_, World> {
         self.cloud.world()
+    }
+
+    /// What the daemon's own clock reads.
+    pub fn own_now(&self) -> DateTime<Utc> {
+        self.own_clock.unwrap_or(self.clock).now()
+    }
+
+    /// The machine sleeps: no time of tokio's passes, but the world goes on.
+    pub fn sleep(&self, by: TimeDelta) {
+        self.clock.move_by(by);
+        if let Some(own) = self.own_clock {
+            own.move_by(by);
+        }
     }
 
     pub fn fault(&self, fault: Fault) {
@@ -319,7 +383,9 @@ impl Rig {
 
     pub fn act_in(&self, region: &str, action: &Action) -> Result<WorldAnswer, ApiError> {
         let now = self.clock.now();
-        self.world().call(now, &Caller::new(ACCOUNT), region, action)
+        let answer = self.world().call(now, &Caller::new(ACCOUNT), region, action);
+        self.watch.touched(action, &self.world());
+        answer
     }
 
     /// The instance's status checks read ok from now on.
@@ -334,7 +400,8 @@ impl Rig {
     pub fn terminate(&mut self, id: &str) {
         self.note_end(id);
         self.terminated.entry(id.into()).or_insert(self.clock.now());
-        self.act(&Action::TerminateInstances { instances: vec![id.into()] });
+        let region = self.world().instances[id].place.region.clone();
+        self.act_in(&region, &Action::TerminateInstances { instances: vec![id.into()] }).expect("the console allows it");
     }
 
     fn note_end(&mut self, id: &str) {
@@ -343,145 +410,19 @@ impl Rig {
             self.healed.insert(id.into(), now);
         }
     }
+}
 
-    /// The calls of one API, as the world logged them.
-    pub fn calls(&self, api: &str) -> Vec<Call> {
-        self.world().calls.of(api).cloned().collect()
-    }
-
-    /// How often each instance was rebooted.
-    pub fn reboots(&self) -> BTreeMap<String, usize> {
-        self.world().instances.iter().map(|(id, i)| (id.clone(), i.reboot_count())).collect()
-    }
-
-    /// All reboots of the fleet.
-    pub fn all_reboots(&self) -> usize {
-        self.reboots().values().sum()
-    }
-
-    /// Registered images that CreateImage made of `instance`, the oldest first.
-    pub fn images_of(&self, instance: &str) -> Vec<SimImage> {
-        let world = self.world();
-        let of_it = |i: &&SimImage| i.registered() && i.source_instance.as_deref() == Some(instance);
-        let mut images: Vec<SimImage> = world.images.values().filter(of_it).cloned().collect();
-        images.sort_by(|a, b| (a.created, &a.name).cmp(&(b.created, &b.name)));
-        images
-    }
-
-    /// The ids of the fleet with this tag, in order.
-    pub fn tagged(&self, key: &str, value: &str) -> BTreeSet<String> {
-        let world = self.world();
-        let bears = |i: &&stillframe::cloud::sim::instance::SimInstance| i.tags.get(key).is_some_and(|v| v == value);
-        world.instances.values().filter(bears).map(|i| i.id.clone()).collect()
-    }
-
-    /// Events of this kind so far.
-    pub fn told(&self, kind: &Kind) -> Vec<Event> {
-        self.events.borrow().iter().filter(|e| e.draft.kind == *kind).cloned().collect()
-    }
-
-    /// Events that call a person.
-    pub fn errors(&self) -> Vec<Event> {
-        self.events.borrow().iter().filter(|e| logs::level(e) == tracing::Level::ERROR).cloned().collect()
-    }
-
-    /// The outcomes of one plan's runs, in the order in which they ended: `02:00 done`.
-    pub fn outcomes(&self, plan: &str) -> Vec<String> {
-        let word = |e: &Event| {
-            let (name, due) = parse_run_name(&e.draft.run)?;
-            let text = match e.draft.kind {
-                Kind::RunFinished => e.text("outcome").unwrap_or("?").to_owned(),
-                Kind::OccurrenceSkipped => "skipped".into(),
-                Kind::OccurrenceMissed => "missed".into(),
-                _ => return None,
-            };
-            (name == plan).then(|| format!("{} {text}", due.format("%H:%M")))
-        };
-        self.events.borrow().iter().filter_map(word).collect()
-    }
-
-    /// Why each target of one occurrence (`02:00`) was skipped or how it ended, by instance: `skipped: ...`.
-    pub fn targets(&self, plan: &str, time: &str) -> BTreeMap<String, String> {
-        let mut targets = BTreeMap::new();
-        for event in self.events.borrow().iter() {
-            let Some((name, due)) = parse_run_name(&event.draft.run) else { continue };
-            let ends = matches!(event.draft.kind, Kind::TargetFinished | Kind::TargetSkipped);
-            if let (true, Some(subject)) =
-                (ends && name == plan && due.format("%H:%M").to_string() == time, &event.draft.subject)
-            {
-                let outcome = event.text("outcome").unwrap_or("?");
-                let reason = event.text("reason").unwrap_or_default();
-                targets.insert(subject.id.clone(), format!("{outcome}: {reason}"));
-            }
+/// As the daemon does it: AWS's first answer is waited for before anything is decided, and then it asks now and then.
+fn watch_clock(shared: &Rc<Shared>) {
+    let sh = Rc::clone(shared);
+    sh.ask_clock();
+    shared.spawn(async move {
+        let first = sh.clock.timeout(CLOCK_FIRST, sh.cloud.whoami());
+        let answered = sh.unless_drained(first).await;
+        sh.clock_told();
+        let mut goes_on = answered.is_ok();
+        while goes_on {
+            goes_on = sh.pause(CLOCK_WATCH).await.is_ok() && sh.unless_drained(sh.cloud.whoami()).await.is_ok();
         }
-        targets
-    }
-
-    /// The story so far, for messages of failed checks.
-    pub fn story(&self) -> String {
-        let mut story = String::new();
-        for e in self.events.borrow().iter() {
-            let subject = e.draft.subject.as_ref().map_or("", |s| &s.id);
-            let line = format!(
-                "{} {} {} {subject} {}#{} {}\n",
-                e.at.format("%H:%M:%S"),
-                e.draft.kind.as_str(),
-                e.draft.run,
-                e.draft.step,
-                e.draft.attempt,
-                e.draft.data
-            );
-            story.push_str(&line);
-        }
-        for c in self.world().calls.iter().filter(|c| !c.api.starts_with("Describe")) {
-            let about = ["InstanceId", "ImageId", "SnapshotId"].iter().find_map(|k| c.parameters.get(*k));
-            let line =
-                format!("{} call {} {about:?} {} effect={}\n", c.at.format("%H:%M:%S"), c.api, c.result, c.effect);
-            story.push_str(&line);
-        }
-        story
-    }
-}
-
-/// `i-` and seventeen digits.
-pub fn id(n: u32) -> String {
-    format!("i-{n:017x}")
-}
-
-/// `n` instances tagged `Backup=yes`, ids 1.., quick.
-pub fn fleet(n: u32) -> String {
-    fleet_with(n, "", "")
-}
-
-/// The same; `traits` are JSON members of the first instance, `world` those of the fleet, each ending in a comma.
-pub fn fleet_with(n: u32, traits: &str, world: &str) -> String {
-    let member = |i: u32| {
-        let own = if i == 1 { traits } else { "" };
-        format!(r#"{{ {own} "id": "{}", "tags": {{ "Backup": "yes" }} }}"#, id(i))
-    };
-    let members: Vec<String> = (1..=n).map(member).collect();
-    let times = if world.contains("image_seconds") { "" } else { r#""image_seconds": [30, 90],"# };
-    format!(
-        r#"{{ {world} {times} "regions": ["eu-central-1", "eu-west-1"], "reboot_seconds": 20,
-            "instances": [{}] }}"#,
-        members.join(",")
-    )
-}
-
-/// A plan for `Backup=yes`, due at two every day.
-pub fn plan(name: &str, cron: &str) -> Plan {
-    Plan {
-        name: name.into(),
-        description: None,
-        schedule: Schedule { cron: vec![cron.into()], timezone: chrono_tz::UTC, catch_up: Some(3600), window: None },
-        select: Select {
-            regions: vec![REGION.into()],
-            tags: BTreeMap::from([("Backup".into(), BTreeSet::from(["yes".into()]))]),
-            ..Select::default()
-        },
-        consistency: Consistency { mode: Way::Reboot, resend_unknown: true },
-        rollout: Rollout { max_in_flight: 1, settle: 10, healthy_within: 120, on_unhealthy: OnUnhealthy::HaltPlan },
-        keep: Keep { last: 2, ..Keep::default() },
-        tags: BTreeMap::from([("Team".into(), "web".into())]),
-    }
+    });
 }

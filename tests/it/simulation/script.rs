@@ -2,10 +2,16 @@
 //! world's own faults cannot express.
 
 use std::cell::{Cell, RefCell};
+use std::future::{Future, pending, poll_fn};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
-use stillframe::cloud::classify::classify;
+use stillframe::clock::Clock;
+use stillframe::cloud::classify::{Class, classify};
 use stillframe::cloud::port::{
     Caller, CreateImage, Ec2, Effect, Fault, Identity, ImageQuery, InstanceQuery, Page, Read, SnapshotEnd,
 };
@@ -15,7 +21,10 @@ use stillframe::domain::event::Event;
 use stillframe::domain::observed::{Image, Instance, InstanceStatus, Snapshot};
 use stillframe::domain::place::Place;
 
+use super::journal::Mortal;
 use super::rig::ACCOUNT;
+use super::watch::Watch;
+use super::weather::{Kind, Sky};
 
 /// Refuses requests. Reads are named by what they list: `DescribeImages:ids`, `:names`, `:tag`, `:source`,
 /// `DescribeInstances:ids`, `:tags`, `:image`.
@@ -45,6 +54,8 @@ pub struct Script {
     pub clock_ahead: Cell<Option<TimeDelta>>,
     /// How many requests were refused.
     pub refused: Cell<u32>,
+    /// What is wrong with AWS for a while.
+    pub sky: Sky,
 }
 
 impl Script {
@@ -92,11 +103,99 @@ impl Script {
     }
 }
 
-/// The world behind the script.
+/// The world behind the script, as one process sees it, with the watch between them.
 pub struct Scripted {
     pub world: SimCloud,
-    pub clock: stillframe::clock::Clock,
-    pub script: std::rc::Rc<Script>,
+    pub clock: Clock,
+    /// The process's own clock, where answers tell how far it is off.
+    pub own_clock: Option<Clock>,
+    pub script: Rc<Script>,
+    pub watch: Rc<Watch>,
+    /// The journal that the process writes.
+    pub journal: Rc<Mortal>,
+}
+
+type Call<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// A call that was sent: its answer, or what will bring it.
+enum Sent<'a, T> {
+    Answered(T),
+    Waiting(Call<'a, T>),
+}
+
+/// Sends a call: the world carries it out at once, its answer may come later, or to nobody.
+async fn send<T>(mut call: Call<'_, T>) -> Sent<'_, T> {
+    match poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx))).await {
+        Poll::Ready(answer) => Sent::Answered(answer),
+        Poll::Pending => Sent::Waiting(call),
+    }
+}
+
+impl Scripted {
+    /// What is wrong with this call.
+    fn hit(&self, api: &str, place: &Place) -> Option<Kind> {
+        let kind = self.script.sky.hit(self.clock.instant(), api, &place.region)?;
+        *self.watch.figures.borrow_mut().faults.entry(kind.name()).or_default() += 1;
+        self.watch.note(|| format!("fault {api} {}: {}", place.region, kind.name()));
+        if kind.refuses() && api.starts_with("Describe") {
+            self.watch.refused(&place.region);
+        }
+        Some(kind)
+    }
+
+    /// The newest call that the world logged: the one that was just sent.
+    fn told(&self) -> bool {
+        let world = self.world.world();
+        let Some(call) = world.calls.iter().next_back() else { return false };
+        self.watch.called(call);
+        call.effect
+    }
+
+    /// The answer to what was sent, as it reaches the client.
+    async fn answer<T>(&self, kind: Option<Kind>, sent: Sent<'_, T>, lost: impl FnOnce(Fault) -> T) -> T {
+        let answer = match sent {
+            Sent::Answered(answer) => answer,
+            Sent::Waiting(call) => call.await,
+        };
+        match kind {
+            Some(Kind::SilentAfter) => pending().await,
+            Some(Kind::Slow(seconds)) => {
+                self.clock.sleep(Duration::from_secs(seconds.into())).await;
+                answer
+            }
+            Some(kind) => kind.fault().map_or(answer, lost),
+            None => answer,
+        }
+    }
+
+    /// A read, in whatever weather there is.
+    async fn read<T>(&self, api: &str, place: &Place, call: Call<'_, Read<T>>) -> Read<T> {
+        let kind = self.hit(api, place);
+        match kind {
+            Some(kind) if !kind.takes_effect() => match kind.fault() {
+                Some(fault) => Err(fault),
+                None => pending().await,
+            },
+            _ => {
+                let sent = send(call).await;
+                self.told();
+                self.answer(kind, sent, Err).await
+            }
+        }
+    }
+}
+
+/// How an effect ends that is answered with this fault.
+fn end<T>(fault: Fault) -> Effect<T> {
+    if fault.class == Class::Transient { Effect::Unknown(fault) } else { Effect::Refused(fault) }
+}
+
+/// How an effect ends in weather that keeps it from AWS.
+async fn kept<T>(kind: Kind) -> Effect<T> {
+    match kind.fault() {
+        Some(fault) => end(fault),
+        None => pending().await,
+    }
 }
 
 #[async_trait(?Send)]
@@ -107,16 +206,16 @@ impl Ec2 for Scripted {
             InstanceQuery::Tags(_) => self.script.read("DescribeInstances:tags", &[])?,
             InstanceQuery::LaunchedFrom(images) => self.script.read("DescribeInstances:image", images)?,
         }
-        self.world.instances(place, query, page).await
+        self.read("DescribeInstances", place, self.world.instances(place, query, page)).await
     }
 
     async fn instance_status(&self, place: &Place, ids: &[String]) -> Read<Vec<InstanceStatus>> {
         self.script.read("DescribeInstanceStatus", ids)?;
-        self.world.instance_status(place, ids).await
+        self.read("DescribeInstanceStatus", place, self.world.instance_status(place, ids)).await
     }
 
     async fn multi_attach_volumes(&self, place: &Place, page: Option<&str>) -> Read<Page<String>> {
-        self.world.multi_attach_volumes(place, page).await
+        self.read("DescribeVolumes", place, self.world.multi_attach_volumes(place, page)).await
     }
 
     async fn images(&self, place: &Place, query: &ImageQuery, page: Option<&str>) -> Read<Page<Image>> {
@@ -126,12 +225,16 @@ impl Ec2 for Scripted {
             ImageQuery::SourceInstances(ids) => self.script.read("DescribeImages:source", ids)?,
             ImageQuery::Tag(..) => self.script.read("DescribeImages:tag", &[])?,
         }
-        self.world.images(place, query, page).await
+        let answer = self.read("DescribeImages", place, self.world.images(place, query, page)).await?;
+        if matches!(query, ImageQuery::Tag(..)) && answer.next.is_none() {
+            self.watch.listed(place);
+        }
+        Ok(answer)
     }
 
     async fn snapshots(&self, place: &Place, ids: &[String], page: Option<&str>) -> Read<Page<Snapshot>> {
         self.script.read("DescribeSnapshots", ids)?;
-        self.world.snapshots(place, ids, page).await
+        self.read("DescribeSnapshots", place, self.world.snapshots(place, ids, page)).await
     }
 
     async fn snapshots_tagged(
@@ -142,34 +245,63 @@ impl Ec2 for Scripted {
         page: Option<&str>,
     ) -> Read<Page<Snapshot>> {
         self.script.read("DescribeSnapshots:tag", &[])?;
-        self.world.snapshots_tagged(place, key, value, page).await
+        self.read("DescribeSnapshots", place, self.world.snapshots_tagged(place, key, value, page)).await
     }
 
     async fn create_image(&self, place: &Place, request: &CreateImage) -> Effect<String> {
-        match self.script.fault("CreateImage", std::slice::from_ref(&request.instance)) {
-            Some(fault) => Effect::Refused(fault),
-            None => self.world.create_image(place, request).await,
+        let known = self.watch.known_of(&self.journal, request).await;
+        self.watch.sends(request, &known, self.own_clock.unwrap_or(self.clock).now());
+        if let Some(fault) = self.script.fault("CreateImage", std::slice::from_ref(&request.instance)) {
+            return Effect::Refused(fault);
         }
+        let kind = self.hit("CreateImage", place);
+        if let Some(kind) = kind.filter(|kind| !kind.takes_effect()) {
+            return kept(kind).await;
+        }
+        let sent = send(self.world.create_image(place, request)).await;
+        if self.told() {
+            self.watch.made(&self.world.world(), place, request, &known);
+        }
+        self.answer(kind, sent, end).await
     }
 
     async fn deregister_image(&self, place: &Place, image: &str) -> Effect<Vec<SnapshotEnd>> {
+        let known = self.watch.known_removal(&self.journal, place, image).await;
+        self.watch.removes(&self.world.world(), place, image, &known);
         if let Some(fault) = self.script.fault("DeregisterImage", &[image.to_owned()]) {
             return Effect::Refused(fault);
         }
-        if !self.script.leaves_snapshots.get() {
-            return self.world.deregister_image(place, image).await;
+        let kind = self.hit("DeregisterImage", place);
+        if let Some(kind) = kind.filter(|kind| !kind.takes_effect()) {
+            return kept(kind).await;
         }
-        let action = Action::DeregisterImage { image: image.into(), delete_snapshots: Some(false) };
-        let now = self.clock.now();
-        self.world.world().call(now, &world::Caller::new(ACCOUNT), &place.region, &action).expect("it is registered");
-        Effect::Done { value: Vec::new(), request_id: None }
+        if self.script.leaves_snapshots.get() {
+            let action = Action::DeregisterImage { image: image.into(), delete_snapshots: Some(false) };
+            let now = self.clock.now();
+            let caller = world::Caller::new(ACCOUNT);
+            self.world.world().call(now, &caller, &place.region, &action).expect("it is registered");
+            self.watch.removed(&self.world.world(), image, &known);
+            return self.answer(kind, Sent::Answered(Effect::Done { value: Vec::new(), request_id: None }), end).await;
+        }
+        let sent = send(self.world.deregister_image(place, image)).await;
+        if self.told() {
+            self.watch.removed(&self.world.world(), image, &known);
+        }
+        self.answer(kind, sent, end).await
     }
 
     async fn delete_snapshot(&self, place: &Place, snapshot: &str) -> Effect<()> {
-        match self.script.fault("DeleteSnapshot", &[snapshot.to_owned()]) {
-            Some(fault) => Effect::Refused(fault),
-            None => self.world.delete_snapshot(place, snapshot).await,
+        self.watch.deletes(&self.world.shared(), &self.journal, place, snapshot).await;
+        if let Some(fault) = self.script.fault("DeleteSnapshot", &[snapshot.to_owned()]) {
+            return Effect::Refused(fault);
         }
+        let kind = self.hit("DeleteSnapshot", place);
+        if let Some(kind) = kind.filter(|kind| !kind.takes_effect()) {
+            return kept(kind).await;
+        }
+        let sent = send(self.world.delete_snapshot(place, snapshot)).await;
+        self.told();
+        self.answer(kind, sent, end).await
     }
 }
 
@@ -177,7 +309,8 @@ impl Ec2 for Scripted {
 impl Identity for Scripted {
     async fn whoami(&self) -> Read<Caller> {
         self.script.read("GetCallerIdentity", &[])?;
-        self.world.whoami().await
+        let home = Place::new(ACCOUNT, self.world.home_region().unwrap_or_default());
+        self.read("GetCallerIdentity", &home, self.world.whoami()).await
     }
 
     fn home_region(&self) -> Option<String> {
@@ -185,6 +318,7 @@ impl Identity for Scripted {
     }
 
     fn clock_ahead(&self) -> Option<TimeDelta> {
-        self.script.clock_ahead.get()
+        let told = self.own_clock.map(|own| own.now() - self.clock.now());
+        self.script.clock_ahead.get().or(told)
     }
 }

@@ -1,188 +1,242 @@
-//! Random fleets, plans, faults and deaths: the promises hold for every seed.
+//! Random lives: the promises hold for every seed.
 //!
-//! `STILLFRAME_SIM_SEEDS` sets how many; `STILLFRAME_SIM_SEED` replays one, with its story.
+//! `STILLFRAME_SIM_SEEDS` sets how many; `STILLFRAME_SIM_SEED` replays one to the byte, with its trace. A failure prints
+//! its seed, and the smallest plot that still shows it.
 
-use std::fmt::Write as _;
+use std::io::Write as _;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use fastrand::Rng;
-use stillframe::cloud::sim::faults::{Fault, FaultKind};
-use stillframe::domain::plan::{OnUnhealthy, Plan};
+use super::draw;
+use super::figures::Figures;
+use super::live::{Lived, live};
+use super::people::ACTS;
+use super::plot::{Move, Plot};
+use super::shrink::shrink;
+use super::watch::Breach;
 
-use super::journal::Death;
-use super::promises;
-use super::rig::{Rig, id, mins, plan, secs};
+/// How many `cargo test` lives.
+pub const SEEDS: u64 = 300;
+/// With so many every kind of trouble must have happened.
+const ALL_KINDS: u64 = 200;
+/// How many lives a shrinking may cost.
+const TRIES: u32 = 150;
+/// After so many failures the rest tells nothing new.
+const FAILURES_MAX: usize = 8;
 
-const SEEDS: u64 = 60;
-const APIS: [&str; 9] = [
-    "CreateImage",
-    "CreateImage",
-    "DeregisterImage",
-    "DeleteSnapshot",
-    "DescribeImages",
-    "DescribeInstances",
-    "DescribeInstanceStatus",
-    "DescribeSnapshots",
-    "*",
-];
+/// Seeds that once broke a promise, each with what it found.
+const FOUND: &[(u64, &str)] = &[];
 
-/// Says which seed it was when anything panics.
-pub struct Told(pub u64);
-
-impl Drop for Told {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("seed {0}: replay it with STILLFRAME_SIM_SEED={0}", self.0);
+/// One life, in a runtime and a simulated time of its own. A panic breaks promise 0.
+pub fn lived(plot: &Plot, traced: bool) -> Lived {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    let runtime = runtime.expect("a runtime");
+    match catch_unwind(AssertUnwindSafe(|| runtime.block_on(live(plot, traced)))) {
+        Ok(lived) => lived,
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+            let what = format!("panicked: {}", text.unwrap_or("?"));
+            Lived { broken: vec![Breach { promise: 0, what }], figures: Figures::default(), trace: String::new() }
         }
     }
 }
 
-pub fn fleet(rng: &mut Rng, seed: u64) -> String {
-    let count = rng.u32(1..=5);
-    let members: Vec<String> = (1..=count)
-        .map(|n| {
-            let mut own = String::new();
-            let mut put = |likely: f64, text: String, rng: &mut Rng| {
-                if rng.f64() < likely {
-                    let _ = write!(own, "{text}, ");
+/// The first of `seeds` that breaks a promise, and how: what a deliberate fault of the engine is caught by.
+#[allow(dead_code)]
+pub fn first_breach(seeds: Range<u64>) -> Option<(u64, Breach)> {
+    let (_, failures) = many(seeds, 1);
+    failures.into_iter().next().and_then(|(seed, broken)| Some((seed, broken.into_iter().next()?)))
+}
+
+/// Lives all of `seeds`, on all processors; the figures, and the seeds that broke promises, the lowest first.
+fn many(seeds: Range<u64>, failures_max: usize) -> (Figures, Vec<(u64, Vec<Breach>)>) {
+    let next = AtomicU64::new(seeds.start);
+    let found = Mutex::new((Figures::default(), Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds.end || found.lock().expect("whole").1.len() >= failures_max {
+                        return;
+                    }
+                    let lived = lived(&draw::plot(seed), false);
+                    let mut found = found.lock().expect("whole");
+                    found.0.add(&lived.figures);
+                    if !lived.broken.is_empty() {
+                        found.1.push((seed, lived.broken));
+                    }
                 }
-            };
-            put(0.15, r#""never_healthy": true"#.into(), rng);
-            put(0.1, r#""image_fails": true"#.into(), rng);
-            put(0.1, r#""state": "stopped""#.into(), rng);
-            put(0.4, r#""stale_seconds": 20"#.into(), rng);
-            let seconds = rng.u32(5..200);
-            put(0.5, format!(r#""reboot_seconds": {seconds}"#), rng);
-            let seconds = rng.u32(1..2000);
-            put(0.3, format!(r#""image_seconds": {seconds}"#), rng);
-            format!(r#"{{ {own} "id": "{}", "tags": {{ "Backup": "yes" }} }}"#, id(n))
-        })
-        .collect();
-    let lag = if rng.bool() { 0 } else { rng.u32(1..120) };
-    format!(
-        r#"{{ "seed": {seed}, "visibility_lag": {lag}, "image_seconds": [10, 120], "reboot_seconds": 30,
-            "regions": ["eu-central-1"], "instances": [{}] }}"#,
-        members.join(",")
-    )
-}
-
-pub fn random_plan(rng: &mut Rng, name: &str) -> Plan {
-    let mut minutes: Vec<u32> = (0..rng.u32(1..=4)).map(|_| rng.u32(0..55)).collect();
-    minutes.sort_unstable();
-    minutes.dedup();
-    let minutes: Vec<String> = minutes.iter().map(u32::to_string).collect();
-    let mut plan = plan(name, &format!("{} 2 * * *", minutes.join(",")));
-    plan.rollout.max_in_flight = rng.u32(1..=3);
-    plan.rollout.settle = rng.u64(25..60);
-    plan.rollout.healthy_within = rng.u64(60..1200);
-    if rng.bool() {
-        plan.rollout.on_unhealthy = OnUnhealthy::Continue;
-    }
-    plan.consistency.resend_unknown = rng.f64() < 0.8;
-    plan.schedule.window = rng.bool().then(|| rng.u64(60..1800));
-    plan.keep.last = rng.u32(1..=3);
-    plan.keep.max_deletions = rng.u32(1..=3);
-    plan
-}
-
-pub fn fault(rng: &mut Rng) -> Fault {
-    let api = APIS[rng.usize(..APIS.len())];
-    let kind = match rng.u32(0..6) {
-        0 => FaultKind::Throttle,
-        1 => FaultKind::ErrorBefore,
-        2 => FaultKind::ErrorAfter,
-        3 => FaultKind::CutBefore,
-        4 => FaultKind::CutAfter,
-        _ => FaultKind::HangAfter { seconds: f64::from(rng.u32(1..120)) },
-    };
-    Fault { every: rng.u32(1..=3), ..Fault::once(api, kind).after(rng.u32(0..6)).times(rng.u32(1..=6)) }
-}
-
-/// An hour of occurrences and trouble, then two of rest.
-pub async fn live(seed: u64) -> Rig {
-    let mut rng = Rng::with_seed(seed);
-    let plans = (0..rng.usize(1..=2)).map(|n| random_plan(&mut rng, ["web", "db"][n])).collect();
-    let mut rig = Rig::new(&fleet(&mut rng, seed), plans);
-    fastrand::seed(seed);
-    rig.tick = secs(5);
-    for _ in 0..rng.u32(0..=3) {
-        let fault = fault(&mut rng);
-        rig.fault(fault);
-    }
-    rig.start();
-    for _ in 0..6 {
-        // Each stretch is ten minutes, with trouble of its own.
-        match rng.u32(0..10) {
-            0..=3 => {
-                let number = rig.journal.written() + rng.u32(1..40);
-                rig.journal.dies(if rng.bool() { Death::After(number) } else { Death::Before(number) });
-            }
-            4 => {
-                rig.stop().await;
-                let down = secs(rng.u64(1..900));
-                rig.run(down).await;
-                rig.start();
-            }
-            5 => {
-                let from = rig.journal.written() + rng.u32(6..30);
-                rig.journal.fails_from(from);
-            }
-            6 => {
-                let ids: Vec<String> = rig.tagged("Backup", "yes").into_iter().collect();
-                let id = rng.choice(&ids).expect("one at least").clone();
-                if rng.bool() { rig.terminate(&id) } else { rig.heal(&id) }
-            }
-            7 => {
-                let fault = fault(&mut rng);
-                rig.fault(fault);
-            }
-            _ => {}
+            });
         }
-        let down = secs(rng.u64(1..400));
-        let part = secs(rng.u64(1..500));
-        rig.run_through(part, down).await;
-        rig.journal.recovers();
-        rig.run_through(mins(10).saturating_sub(part), down).await;
-    }
-    rig.world().faults.clear();
-    for id in rig.tagged("Backup", "yes") {
-        rig.heal(&id);
-    }
-    rig.run_through(mins(120), secs(60)).await;
-    rig.stop().await;
-    rig
+    });
+    let (figures, mut failures) = found.into_inner().expect("whole");
+    failures.sort_by_key(|(seed, _)| *seed);
+    (figures, failures)
+}
+
+/// The smallest plot that breaks the same promise.
+fn smallest(plot: &Plot, promise: u8) -> Plot {
+    shrink(plot, TRIES, |smaller| lived(smaller, false).broken.iter().any(|b| b.promise == promise))
+}
+
+/// What is printed of a failure.
+fn report(seed: u64, broken: &[Breach]) -> String {
+    let plot = draw::plot(seed);
+    let small = smallest(&plot, broken.first().map_or(0, |b| b.promise));
+    let shown = lived(&small, true);
+    let list = |all: &[Breach]| all.iter().map(|b| format!("  {b}")).collect::<Vec<_>>().join("\n");
+    let story: Vec<&str> = shown.trace.lines().filter(|line| !line.contains(" call Describe")).collect();
+    format!(
+        "seed {seed} breaks promises:\n{}\nreplay it with STILLFRAME_SIM_SEED={seed}. The smallest plot that breaks the \
+         same one:\n{small}breaks:\n{}\nits story:\n{}\n",
+        list(broken),
+        list(&shown.broken),
+        story.join("\n")
+    )
 }
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is not a number: {text}")))
 }
 
-#[tokio::test(start_paused = true)]
-async fn promises_hold_for_every_seed() {
-    let one = number("STILLFRAME_SIM_SEED");
-    let seeds = one.map_or(0..number("STILLFRAME_SIM_SEEDS").unwrap_or(SEEDS), |seed| seed..seed + 1);
-    let (mut images, mut deletions) = (0, 0);
-    for seed in seeds {
-        let told = Told(seed);
-        let rig = live(seed).await;
-        if one.is_some() {
-            println!("{}", rig.story());
-        }
-        promises::hold(&rig).await;
-        images += rig.calls("CreateImage").iter().filter(|c| c.effect).count();
-        deletions += rig.calls("DeregisterImage").iter().filter(|c| c.effect).count();
-        drop(told);
-    }
-    assert!(
-        one.is_some() || (images > 0 && deletions > 0),
-        "{images} images, {deletions} deletions: nothing was tried"
-    );
+/// The one seed that is to be replayed.
+fn one() -> Option<u64> {
+    number("STILLFRAME_SIM_SEED")
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_seed_replays() {
-    for seed in [1, 2, 3] {
-        let _told = Told(seed);
-        let (first, second) = (live(seed).await.story(), live(seed).await.story());
-        assert_eq!(first, second);
+/// Shown whether the test passes or not.
+fn show(text: &str) {
+    // Nobody may listen.
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+#[test]
+fn promises_hold_for_every_seed() {
+    if let Some(seed) = one() {
+        let lived = lived(&draw::plot(seed), true);
+        show(&format!("{}{}{}", draw::plot(seed), lived.trace, lived.figures));
+        assert!(lived.broken.is_empty(), "{}", report(seed, &lived.broken));
+        return;
     }
+    let count = number("STILLFRAME_SIM_SEEDS").unwrap_or(SEEDS);
+    let (figures, failures) = many(0..count, FAILURES_MAX);
+    show(&figures.to_string());
+    if let Some((seed, broken)) = failures.first() {
+        let all: Vec<String> = failures.iter().map(|(seed, b)| format!("  {seed}: {}", b[0])).collect();
+        panic!("{}\nseeds that failed, the first ones:\n{}", report(*seed, broken), all.join("\n"));
+    }
+    if count >= ALL_KINDS {
+        let never = never(&figures);
+        assert!(never.is_empty(), "in {count} seeds these never happened: {never:?}\n{figures}");
+    }
+}
+
+/// What must happen in many lives, and did not.
+fn never(figures: &Figures) -> Vec<String> {
+    let faults = [
+        "throttled",
+        "denied",
+        "expired",
+        "bad key",
+        "5xx before",
+        "5xx after",
+        "cut before",
+        "cut after",
+        "not sent",
+        "silent",
+        "silent after",
+        "slow",
+    ];
+    let moves = [
+        "weather",
+        "deaths at a record",
+        "kills",
+        "stops",
+        "full disks",
+        "journals lost",
+        "states lost",
+        "take-overs",
+        "disks that lied",
+        "reloads",
+        "bad files",
+        "requests",
+        "clocks set",
+        "sleeps",
+        "nights stopped",
+        "nights asleep",
+        "second processes",
+        "other installations",
+        "homes found",
+    ];
+    let mut never: Vec<String> = Vec::new();
+    let mut need = |what: &str, n: Option<u64>| {
+        if n.unwrap_or(0) == 0 {
+            never.push(what.to_owned());
+        }
+    };
+    faults.iter().for_each(|kind| need(kind, figures.faults.get(kind).copied()));
+    moves.iter().for_each(|kind| need(kind, figures.moves.get(kind).copied()));
+    ACTS.iter().for_each(|(_, kind)| need(kind, figures.people.get(kind).copied()));
+    ["run", "skip", "miss"].iter().for_each(|kind| need(kind, figures.occurrences.get(*kind).copied()));
+    ["done", "failed", "skipped"].iter().for_each(|kind| need(kind, figures.targets.get(*kind).copied()));
+    // On average each life must be worth living.
+    let n = figures.seeds;
+    for (what, count) in [
+        ("images", figures.images),
+        ("reboots", figures.reboots),
+        ("deletions", figures.deletions),
+        ("crashes", figures.crashes * 2),
+        ("restarts", figures.restarts),
+    ] {
+        need(what, (count >= n).then_some(count));
+    }
+    never
+}
+
+/// What once broke a promise does not break it again.
+#[test]
+fn found_seeds_stay_whole() {
+    for (seed, what) in FOUND {
+        let lived = lived(&draw::plot(*seed), false);
+        assert!(lived.broken.is_empty(), "{what}: {}", report(*seed, &lived.broken));
+    }
+}
+
+/// Same seed, same trace: every event and every call, reads too, byte by byte.
+#[test]
+fn a_seed_replays() {
+    let seeds = one().map_or(0..100, |seed| seed..seed + 1);
+    for seed in seeds {
+        let plot = draw::plot(seed);
+        assert_eq!(plot, draw::plot(seed), "the plot of seed {seed}");
+        let (first, second) = (lived(&plot, true), lived(&plot, true));
+        if first.trace != second.trace {
+            let differ = first.trace.lines().zip(second.trace.lines()).find(|(a, b)| a != b);
+            panic!("seed {seed} does not replay: {differ:#?}");
+        }
+        assert!(first.trace.len() > 1000, "seed {seed} tells nothing");
+        assert_eq!(first.figures, second.figures);
+    }
+}
+
+/// A breach that needs two of many moves is shrunk to these two, one instance and one plan.
+#[test]
+fn a_planted_breach_is_shrunk_to_what_shows_it() {
+    let mut plot = draw::plot(7);
+    plot.moves.retain(|(_, what)| !matches!(what, Move::DiesAt { .. }));
+    plot.moves.extend([(500, Move::Stopped { away: 5 }), (1500, Move::Planted)]);
+    plot.moves.extend((0..9).map(|n| (100 * n, Move::Slept(60))));
+    plot.moves.sort_by_key(|(at, _)| *at);
+    let mut asked = 0;
+    let small = shrink(&plot, TRIES, |smaller| {
+        asked += 1;
+        lived(smaller, false).broken.iter().any(|b| b.promise == 9)
+    });
+    let names: Vec<&str> = small.moves.iter().map(|(_, what)| what.name()).collect();
+    assert_eq!(names, ["stops", "planted"], "{small}");
+    assert_eq!((small.fleet.instances.len(), small.plans.len()), (1, 1));
+    assert!(asked <= TRIES, "{asked} tries");
 }

@@ -1,0 +1,473 @@
+//! Carries a plot out, and says which promises were broken on the way and at rest.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use serde_json::json;
+use stillframe::cloud::sim::action::{Action, TagSpec};
+use stillframe::domain::event::{Kind, gone};
+use stillframe::domain::machine::OwnMachine;
+use stillframe::domain::naming::{Marks, Role, image_name};
+use stillframe::domain::observed::InstanceState;
+use stillframe::domain::plan::Plan;
+use stillframe::domain::schedule::Timetable;
+use stillframe::journal::Journal as _;
+
+use super::figures::Figures;
+use super::journal::Death;
+use super::plot::{Home, Move, Plot};
+use super::promises::{self, Broken};
+use super::rig::{BASE, DAEMON, Rig, at, secs};
+use super::watch::Breach;
+
+/// The daemon is woken this long before what is due.
+const BEFORE_DUE: TimeDelta = TimeDelta::seconds(15);
+/// At rest everything must have ended after so many stretches, of which each later one is followed by an hour's sleep.
+const STRETCHES: u32 = 40;
+const STRETCH: u64 = 600;
+
+/// What came of a life.
+pub struct Lived {
+    pub broken: Vec<Breach>,
+    pub figures: Figures,
+    pub trace: String,
+}
+
+/// A life that goes on.
+struct Scene<'a> {
+    plot: &'a Plot,
+    rig: Rig,
+    /// What came due was decided without exception: nothing was lost, no clock was wrong, no plan changed.
+    complete: bool,
+}
+
+/// Lives it; with its trace, if that is wanted.
+pub async fn live(plot: &Plot, traced: bool) -> Lived {
+    let mut scene = Scene::new(plot, traced);
+    scene.rig.start();
+    let begun = scene.rig.clock.instant();
+    for (second, what) in plot.moves.iter().map(|(at, what)| (*at, Some(what))).chain([(plot.end, None)]) {
+        let left = secs(second).saturating_sub(begun.elapsed());
+        scene.pass(left).await;
+        if scene.rig.watch.is_broken() {
+            break;
+        }
+        if let Some(what) = what {
+            scene.rig.watch.note(|| format!("MOVE {what}"));
+            if scene.carry_out(what).await {
+                *scene.rig.watch.figures.borrow_mut().moves.entry(what.name()).or_default() += 1;
+            }
+        }
+    }
+    if !scene.rig.watch.is_broken() {
+        scene.rest().await;
+    }
+    scene.end().await
+}
+
+impl<'a> Scene<'a> {
+    fn new(plot: &'a Plot, traced: bool) -> Self {
+        let mut rig = Rig::of(&plot.fleet, plot.plans.clone());
+        fastrand::seed(plot.seed);
+        rig.tick = secs(plot.tick);
+        rig.own_clock = Some(rig.clock.movable());
+        rig.clock_told = true;
+        if plot.moves.iter().any(|(_, what)| matches!(what, Move::DiskLied { .. })) {
+            rig.journal.remembers();
+        }
+        if traced {
+            rig.watch.traces();
+        }
+        let mut scene = Self { plot, rig, complete: true };
+        match plot.home {
+            Home::Elsewhere => {}
+            Home::Known(nth) => scene.rig.own_machine = OwnMachine::Instance(scene.instance(nth)),
+            Home::Unknown(nth) => {
+                scene.rig.watch.lives_on(&scene.instance(nth));
+                scene.rig.own_machine = OwnMachine::Unknown("nobody answers".into());
+            }
+        }
+        scene
+    }
+
+    /// The so-manieth instance of the fleet.
+    fn instance(&self, nth: usize) -> String {
+        let members = &self.plot.fleet.instances;
+        let member = members.get(nth.checked_rem(members.len()).unwrap_or(0));
+        member.and_then(|m| m.id.clone()).unwrap_or_default()
+    }
+
+    /// Time passes; a process that dies is started again.
+    async fn pass(&mut self, how_long: Duration) {
+        let deaths = self.rig.run_through(how_long, secs(self.plot.down)).await;
+        self.rig.watch.figures.borrow_mut().crashes += u64::from(deaths);
+    }
+
+    /// A process is started after `away`.
+    async fn start_after(&mut self, away: u64) {
+        self.rig.clock.sleep(secs(away)).await;
+        self.rig.watch.figures.borrow_mut().restarts += 1;
+        self.rig.start();
+    }
+
+    fn crash(&mut self) {
+        self.rig.crash();
+        self.rig.watch.figures.borrow_mut().crashes += 1;
+    }
+
+    /// Whether it happened.
+    async fn carry_out(&mut self, what: &Move) -> bool {
+        let down = self.plot.down;
+        match what {
+            Move::Weather(weather) => self.rig.script.sky.add(weather, self.rig.clock.instant()),
+            Move::DiesAt { writes, before } => {
+                let number = self.rig.journal.written() + writes;
+                self.rig.journal.dies(if *before { Death::Before(number) } else { Death::After(number) });
+            }
+            Move::Killed => {
+                self.crash();
+                self.start_after(down).await;
+            }
+            Move::Stopped { away } => {
+                self.rig.stop().await;
+                self.start_after(*away).await;
+            }
+            Move::DiskFull { after } => self.rig.journal.fails_from(self.rig.journal.written() + after + 1),
+            Move::DiskFreed => self.rig.journal.recovers(),
+            Move::JournalLost { stopped } => {
+                if *stopped {
+                    self.rig.stop().await;
+                }
+                self.lose(false);
+                self.start_after(down).await;
+            }
+            Move::StateLost => {
+                self.lose(true);
+                self.start_after(down).await;
+            }
+            Move::TakenOver => {
+                self.rig.stop().await;
+                self.rig.taken_over_at = Some(self.rig.own_now());
+                self.rig.takes_over = true;
+                self.complete = false;
+                self.start_after(down).await;
+            }
+            Move::DiskLied { lost } => {
+                let Some(earlier) = self.rig.journal.forgets(*lost).await else { return false };
+                self.crash();
+                self.rig.watch.lied.set(true);
+                self.rig.watch.forgets();
+                self.complete = false;
+                self.rig.journal = earlier.into();
+                self.start_after(down).await;
+            }
+            Move::Reloaded(plans) => return self.reload(plans).await,
+            Move::BadFile => return self.bad_file().await,
+            Move::Asked { plan, instance } => return self.ask(*plan, *instance),
+            Move::ClockSet(by) => {
+                self.complete = false;
+                self.rig.watch.misled.set(true);
+                self.own_clock().move_by(TimeDelta::seconds(*by));
+            }
+            Move::ClockRight => self.set_clock_right(),
+            Move::Slept(by) => self.rig.sleep(TimeDelta::seconds(*by)),
+            Move::Night { stopped } => return self.night(*stopped).await,
+            Move::Twin => self.rig.start_beside(),
+            Move::OtherInstallation { instance } => return self.other_installation(*instance),
+            Move::FoundHome => {
+                let nth = match self.plot.home {
+                    Home::Elsewhere => return false,
+                    Home::Known(nth) | Home::Unknown(nth) => nth,
+                };
+                let own = OwnMachine::Instance(self.instance(nth));
+                self.rig.watch.knows_machine(&own);
+                *self.rig.shared().own_machine.borrow_mut() = own.clone();
+                self.rig.own_machine = own;
+            }
+            Move::Deed(deed) => return deed.carry_out(&mut self.rig),
+            Move::Planted if self.rig.watch.figures.borrow().restarts == 0 => return false,
+            Move::Planted => self.rig.watch.breach(9, "planted".into()),
+        }
+        true
+    }
+
+    fn lose(&mut self, state: bool) {
+        self.complete = false;
+        self.rig.watch.figures.borrow_mut().losses += 1;
+        if state { self.rig.lose_state() } else { self.rig.lose_journal() }
+        if self.plot.moves.iter().any(|(_, what)| matches!(what, Move::DiskLied { .. })) {
+            self.rig.journal.remembers();
+        }
+    }
+
+    fn own_clock(&self) -> stillframe::clock::Clock {
+        self.rig.own_clock.expect("lives have one")
+    }
+
+    fn set_clock_right(&self) {
+        self.own_clock().move_by(self.rig.clock.now() - self.rig.own_now());
+    }
+
+    async fn reload(&mut self, plans: &[Plan]) -> bool {
+        self.complete = false;
+        let applied = self.rig.try_reload(Ok(plans.to_vec())).await;
+        self.after_reload(applied.is_none()).await;
+        applied.is_some()
+    }
+
+    /// The plans in force are the same after a refusal.
+    async fn bad_file(&mut self) -> bool {
+        let in_force = |rig: &Rig| -> Vec<Plan> { rig.shared().plans.borrow().values().map(|p| (**p).clone()).collect() };
+        let mut before = in_force(&self.rig);
+        if before.is_empty() {
+            before.clone_from(&self.rig.plans); // it has just begun
+            before.sort_by(|a, b| a.name.cmp(&b.name));
+        }
+        let refused = self.rig.try_reload(Err("web.toml:1:1: it is wrong".into())).await;
+        if refused.as_ref().is_some_and(Result::is_ok) {
+            self.rig.watch.breach(7, "a configuration that is wrong came into force".into());
+        }
+        if refused.is_some() && in_force(&self.rig) != before {
+            self.rig.watch.breach(7, "a refused configuration changed the plans in force".into());
+        }
+        self.after_reload(refused.is_none()).await;
+        refused.is_some()
+    }
+
+    async fn after_reload(&mut self, died: bool) {
+        let mut figures = self.rig.watch.figures.borrow_mut();
+        figures.reloads += 1;
+        figures.crashes += u64::from(died);
+        drop(figures);
+        if died {
+            self.start_after(self.plot.down).await;
+        }
+    }
+
+    fn ask(&mut self, plan: usize, instance: Option<usize>) -> bool {
+        let Some(plan) = self.plot.plans.get(plan).or(self.plot.plans.first()) else { return false };
+        let mut data = json!({ "plan": plan.name });
+        if let Some(nth) = instance {
+            data["instance"] = json!(self.instance(nth));
+        }
+        self.rig.journal.ask(self.rig.own_now(), &data).is_ok()
+    }
+
+    /// The next instant at which a plan is due.
+    fn next_due(&self) -> Option<TimeDelta> {
+        let now = self.rig.clock.now();
+        let next = |plan: &Plan| Timetable::new(&plan.schedule).ok()?.next_after(now + BEFORE_DUE);
+        Some(self.rig.plans.iter().filter_map(next).min()? - now - BEFORE_DUE)
+    }
+
+    async fn night(&mut self, stopped: bool) -> bool {
+        let Some(left) = self.next_due() else { return false };
+        if stopped {
+            self.rig.stop().await;
+        }
+        self.rig.sleep(left);
+        if stopped {
+            self.start_after(0).await;
+        }
+        true
+    }
+
+    fn other_installation(&self, nth: usize) -> bool {
+        let Some(plan) = self.plot.plans.first() else { return false };
+        let (instance, now) = (self.instance(nth), self.rig.clock.now());
+        let Some(place) = self.rig.world().instances.get(&instance).map(|i| i.place.clone()) else { return false };
+        let due = now - TimeDelta::nanoseconds(i64::from(now.timestamp_subsec_nanos()));
+        let marks = Marks {
+            daemon: DAEMON.into(),
+            installation: "33333333-3333-4333-8333-333333333333".into(),
+            plan: plan.name.clone(),
+            due,
+            instance: instance.clone(),
+            role: Role::Image,
+            source: None,
+            consistency: "none".into(),
+        };
+        let tags: Vec<(String, String)> = marks.tags(&plan.tags).into_iter().collect();
+        let action = Action::CreateImage {
+            name: image_name(DAEMON, &plan.name, &instance, due),
+            instance,
+            description: None,
+            no_reboot: Some(true),
+            tags: ["image", "snapshot"].map(|of| TagSpec { resource: of.into(), tags: tags.clone() }).into(),
+        };
+        self.rig.act_in(&place.region, &action).is_ok()
+    }
+
+    /// The trouble is over: what was begun ends, who is down is alarmed, and then healed.
+    async fn rest(&mut self) {
+        self.rig.watch.note(|| "REST".into());
+        self.rig.script.sky.clear();
+        self.rig.journal.recovers();
+        self.set_clock_right();
+        self.settle(true).await;
+        self.alarmed().await;
+        self.heal();
+        self.settle(false).await;
+        if self.plot.encore && self.night(false).await {
+            self.settle(false).await;
+        }
+    }
+
+    fn heal(&mut self) {
+        let now = self.rig.clock.now();
+        let ids: Vec<String> =
+            self.rig.world().instances.values().filter(|i| !gone(i.state(now))).map(|i| i.id.clone()).collect();
+        for id in ids {
+            self.rig.heal(&id);
+        }
+    }
+
+    /// Waits until nothing is open; with `alarmed`, a slot that a person was called for may be.
+    async fn settle(&mut self, alarmed: bool) {
+        for stretch in 0..STRETCHES {
+            for _ in 0..STRETCH / 60 {
+                self.pass(secs(60)).await;
+                if self.rig.watch.is_broken() || self.quiet(alarmed).await {
+                    return;
+                }
+            }
+            if stretch >= 4 {
+                self.rig.sleep(TimeDelta::hours(1)); // images that take hours
+            }
+        }
+        self.rig.watch.breach(5, "it does not come to rest: a run, or a slot, stays open".into());
+    }
+
+    async fn quiet(&self, alarmed: bool) -> bool {
+        let reader = self.rig.journal.reader();
+        if !reader.unfinished().await.expect("readable").is_empty()
+            || !reader.open_requests().await.expect("readable").is_empty()
+            || self.rig.shared().unproven.borrow().holds_all()
+        {
+            return false;
+        }
+        let open = reader.open_slots().await.expect("readable");
+        let called = if alarmed { reader.open_needs("return").await.expect("readable") } else { Vec::new() };
+        let now = self.rig.clock.now();
+        let world = self.rig.world();
+        open.iter().all(|slot| {
+            let Some(subject) = &slot.draft.subject else { return true };
+            let person = called.iter().any(|e| e.draft.subject.as_ref() == Some(subject));
+            // Who was stopped by a person stays down.
+            let stopped = world.instances.get(&subject.id).is_some_and(|i| i.state(now) == InstanceState::Stopped);
+            person || (stopped && !alarmed)
+        })
+    }
+
+    /// Whoever is down because of us has called a person.
+    async fn alarmed(&self) {
+        let reader = self.rig.journal.reader();
+        let open = reader.open_slots().await.expect("readable");
+        let called = reader.open_needs("return").await.expect("readable");
+        for slot in open {
+            let subject = slot.draft.subject.as_ref();
+            if !called.iter().any(|e| e.draft.subject.as_ref() == subject) && !self.rig.watch.is_broken() {
+                let id = subject.map_or("", |s| &s.id);
+                self.rig.watch.breach(2, format!("{id} is down since {}, and nobody was called", slot.at));
+            }
+        }
+    }
+
+    async fn end(mut self) -> Lived {
+        self.rig.stop().await;
+        let rig = &self.rig;
+        if !rig.watch.is_broken() {
+            let mut broken = Broken(Vec::new());
+            promises::recorded(rig, &mut broken).await;
+            promises::slots(rig, rig.clock.now(), &mut broken).await;
+            self.running(&mut broken);
+            self.orphans(&mut broken).await;
+            self.decided(&mut broken).await;
+            self.told(&mut broken).await;
+            promises::reboots(&rig.world(), &mut broken);
+            for Breach { promise, what } in broken.0 {
+                rig.watch.breach(promise, what);
+            }
+        }
+        let mut figures = rig.watch.figures.borrow().clone();
+        figures.seeds = 1;
+        figures.seconds = u64::try_from((rig.clock.now() - at(BASE)).num_seconds()).unwrap_or(0);
+        for occurrence in rig.journal.reader().occurrences(None, u32::MAX).await.expect("readable") {
+            *figures.occurrences.entry(occurrence.decision.as_str().to_owned()).or_default() += 1;
+        }
+        for event in rig.told(&Kind::TargetFinished) {
+            *figures.targets.entry(event.text("outcome").unwrap_or("?").to_owned()).or_default() += 1;
+        }
+        Lived { broken: rig.watch.broken(), figures, trace: rig.watch.trace() }
+    }
+
+    /// Nobody stays stopped but by a person.
+    fn running(&self, broken: &mut Broken) {
+        let now = self.rig.clock.now();
+        let stops = self.rig.watch.figures.borrow().people.contains_key("stop an instance");
+        for member in self.plot.fleet.instances.iter().filter(|m| m.state == InstanceState::Running) {
+            let id = member.id.clone().unwrap_or_default();
+            let world = self.rig.world();
+            let Some(instance) = world.instances.get(&id) else { continue };
+            let state = instance.state(now);
+            if state != InstanceState::Running && !gone(state) && !stops {
+                broken.push(2, format!("{id} is {} and nobody stopped it", state.as_str()));
+            }
+        }
+    }
+
+    /// No snapshot of an image that we removed is left, unless somebody was called for it or nothing tells of it.
+    async fn orphans(&self, broken: &mut Broken) {
+        let called = self.rig.journal.reader().open_needs("retain").await.expect("readable");
+        if self.rig.watch.lied.get() || self.rig.watch.figures.borrow().losses > 0 {
+            return;
+        }
+        let world = self.rig.world();
+        let removed = self.rig.watch.removed.borrow();
+        for image in removed.iter().filter_map(|id| world.images.get(id)) {
+            for id in image.snapshots() {
+                let orphan = world.snapshots.get(id).is_some_and(|s| s.users.is_empty());
+                if orphan && !called.iter().any(|e| e.draft.subject.as_ref().is_some_and(|s| s.id == id)) {
+                    broken.push(4, format!("{id} of {} is orphaned", image.id));
+                }
+            }
+        }
+    }
+
+    /// What came due was decided, once each: nothing is silently left out.
+    async fn decided(&self, broken: &mut Broken) {
+        if !self.complete {
+            return;
+        }
+        let reader = self.rig.journal.reader();
+        let until = self.rig.clock.now() - TimeDelta::minutes(2);
+        for plan in &self.plot.plans {
+            let timetable = Timetable::new(&plan.schedule).expect("a plan's");
+            let seen = reader.newest_of(&plan.name, Kind::PlanFirstSeen.as_str()).await.expect("readable");
+            let Some(seen) = seen else { continue };
+            for due in timetable.between(seen.at, until) {
+                if reader.occurrence(&plan.name, due).await.expect("readable").is_none() {
+                    broken.push(5, format!("{} was due at {due}, and nothing was decided", plan.name));
+                }
+            }
+        }
+    }
+
+    /// A failure that is on record was told, but where the process died of it.
+    async fn told(&self, broken: &mut Broken) {
+        let reader = self.rig.journal.reader();
+        let stored = reader.events_of_kind(Kind::TargetFinished.as_str()).await.expect("readable");
+        let told = self.rig.told(&Kind::TargetFinished);
+        let heard = |e: &stillframe::domain::event::Event| {
+            told.iter().any(|t| t.draft.run == e.draft.run && t.draft.subject == e.draft.subject)
+        };
+        let failed = stored.iter().filter(|e| {
+            e.text("outcome") == Some("failed") && e.draft.data.get("alarmed") != Some(&json!(true))
+        });
+        let silent = failed.filter(|e| !heard(e)).count() as u64;
+        let crashes = self.rig.watch.figures.borrow().crashes;
+        if silent > crashes {
+            broken.push(5, format!("{silent} failures were told to nobody, after {crashes} crashes"));
+        }
+    }
+}

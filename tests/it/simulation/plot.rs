@@ -1,0 +1,163 @@
+//! A life as data: a fleet, plans, and moves, each at a second of awake time. The same plot gives the same life.
+
+use std::fmt;
+
+use stillframe::cloud::sim::Fleet;
+use stillframe::domain::plan::Plan;
+
+use super::people::Deed;
+use super::weather::Weather;
+
+/// What the daemon's own machine is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Home {
+    /// No instance.
+    Elsewhere,
+    /// The so-manieth instance of the fleet, and it knows.
+    Known(usize),
+    /// That one, and it cannot find out.
+    Unknown(usize),
+}
+
+/// One thing that happens.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Move {
+    /// AWS is like this for a while.
+    Weather(Weather),
+    /// The process dies at a write of its journal: so many from now, before or after it.
+    DiesAt { writes: u32, before: bool },
+    /// It dies at once.
+    Killed,
+    /// It is asked to stop, and is away for so many seconds.
+    Stopped { away: u64 },
+    /// The journal's disk is full, from so many writes on.
+    DiskFull { after: u32 },
+    /// There is space again.
+    DiskFreed,
+    /// The journal is lost, after a stop or a crash.
+    JournalLost { stopped: bool },
+    /// The whole state directory is lost.
+    StateLost,
+    /// A person takes over.
+    TakenOver,
+    /// It dies, and the last transactions that the disk had acknowledged are gone.
+    DiskLied { lost: usize },
+    /// Another configuration.
+    Reloaded(Vec<Plan>),
+    /// A configuration that is refused.
+    BadFile,
+    /// A person asks for a backup of a plan, perhaps of one instance.
+    Asked { plan: usize, instance: Option<usize> },
+    /// Somebody sets the daemon's clock, by so many seconds.
+    ClockSet(i64),
+    /// The clock is set right.
+    ClockRight,
+    /// The machine sleeps for so many seconds.
+    Slept(i64),
+    /// Nothing happens until right before the next plan is due; the daemon is awake, asleep or stopped meanwhile.
+    Night { stopped: bool },
+    /// A second process by mistake.
+    Twin,
+    /// Another installation of our name makes an image.
+    OtherInstallation { instance: usize },
+    /// The daemon finds out on which machine it runs.
+    FoundHome,
+    /// A person does something.
+    Deed(Deed),
+    /// Breaks a promise that there is not, if anything was restarted before: to try the shrinker with.
+    Planted,
+}
+
+impl Move {
+    /// Its name in the figures.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Weather(_) => "weather",
+            Self::DiesAt { .. } => "deaths at a record",
+            Self::Killed => "kills",
+            Self::Stopped { .. } => "stops",
+            Self::DiskFull { .. } => "full disks",
+            Self::DiskFreed => "disks freed",
+            Self::JournalLost { .. } => "journals lost",
+            Self::StateLost => "states lost",
+            Self::TakenOver => "take-overs",
+            Self::DiskLied { .. } => "disks that lied",
+            Self::Reloaded(_) => "reloads",
+            Self::BadFile => "bad files",
+            Self::Asked { .. } => "requests",
+            Self::ClockSet(_) => "clocks set",
+            Self::ClockRight => "clocks set right",
+            Self::Slept(_) => "sleeps",
+            Self::Night { stopped: true } => "nights stopped",
+            Self::Night { stopped: false } => "nights asleep",
+            Self::Twin => "second processes",
+            Self::OtherInstallation { .. } => "other installations",
+            Self::FoundHome => "homes found",
+            Self::Deed(_) => "deeds",
+            Self::Planted => "planted",
+        }
+    }
+}
+
+impl fmt::Display for Move {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Weather(weather) => write!(f, "{weather}"),
+            Self::DiesAt { writes, before } => {
+                let side = if *before { "before" } else { "after" };
+                write!(f, "the process dies {side} the write of its journal that is {writes} from now")
+            }
+            Self::Stopped { away } => write!(f, "it is stopped, for {away} s"),
+            Self::DiskFull { after } => write!(f, "the disk is full, {after} writes from now"),
+            Self::JournalLost { stopped } => {
+                write!(f, "the journal is lost, after a {}", if *stopped { "stop" } else { "crash" })
+            }
+            Self::DiskLied { lost } => write!(f, "it dies, and {lost} acknowledged transactions are gone"),
+            Self::Reloaded(plans) => {
+                let names: Vec<String> = plans.iter().map(|p| format!("{p:?}")).collect();
+                write!(f, "reload: {}", names.join("; "))
+            }
+            Self::Asked { plan, instance } => write!(f, "a person asks for plan {plan}, instance {instance:?}"),
+            Self::ClockSet(by) => write!(f, "the daemon's clock is set by {by} s"),
+            Self::Slept(by) => write!(f, "the machine sleeps for {by} s"),
+            Self::OtherInstallation { instance } => write!(f, "another installation images instance {instance}"),
+            Self::Deed(deed) => write!(f, "{deed}"),
+            other => write!(f, "{}", other.name()),
+        }
+    }
+}
+
+/// A whole life.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plot {
+    pub seed: u64,
+    pub fleet: Fleet,
+    pub plans: Vec<Plan>,
+    pub home: Home,
+    /// Seconds between two ticks.
+    pub tick: u64,
+    /// A process that died is started again after so many seconds.
+    pub down: u64,
+    /// Each at a second of awake time, in order.
+    pub moves: Vec<(u64, Move)>,
+    /// The trouble ends then.
+    pub end: u64,
+    /// One more occurrence after all trouble.
+    pub encore: bool,
+}
+
+impl fmt::Display for Plot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { seed, fleet, plans, home, tick, down, moves, end, encore } = self;
+        let json = serde_json::to_string(fleet).unwrap_or_default();
+        writeln!(f, "seed {seed}, home {home:?}, a tick each {tick} s, down {down} s, until {end} s, encore {encore}")?;
+        writeln!(f, "fleet: {json}")?;
+        for plan in plans {
+            writeln!(f, "plan: {plan:?}")?;
+        }
+        for (at, what) in moves {
+            writeln!(f, "{at:6} s: {what}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,80 @@
+//! What is ours, and what is good, as the world knows it: written anew here, so that a slip of the engine's own rule
+//! does not excuse itself.
+
+use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
+use stillframe::cloud::sim::World;
+use stillframe::cloud::sim::image::SimImage;
+
+use super::rig::DAEMON;
+
+/// A due that is later than the image, or than now, by more than this is not understood.
+const TOLERANCE: TimeDelta = TimeDelta::minutes(5);
+
+/// Plan, instance and due: what one image is made for.
+pub type Key = (String, String, DateTime<Utc>);
+
+/// The due in a name.
+fn compact(text: &str) -> Option<DateTime<Utc>> {
+    NaiveDateTime::parse_from_str(text, "%Y%m%dT%H%M%SZ").ok().map(|at| at.and_utc())
+}
+
+/// The due in a tag.
+pub fn due_of(text: &str) -> Option<DateTime<Utc>> {
+    NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%SZ").ok().map(|at| at.and_utc())
+}
+
+/// The name of the image that is made for `key`.
+pub fn name_of((plan, instance, due): &Key) -> String {
+    format!("stillframe/{DAEMON}/{plan}/{instance}/{}", due.format("%Y%m%dT%H%M%SZ"))
+}
+
+/// The name of the run that makes it.
+pub fn run_of(plan: &str, due: DateTime<Utc>) -> String {
+    format!("{plan}@{}", due.format("%Y%m%dT%H%M%SZ"))
+}
+
+/// Plan, instance and due of one of our names.
+pub fn parse(name: &str) -> Option<Key> {
+    let mut parts = name.strip_prefix("stillframe/")?.strip_prefix(DAEMON)?.strip_prefix('/')?.split('/');
+    let (plan, instance, due) = (parts.next()?, parts.next()?, compact(parts.next()?)?);
+    (parts.next().is_none()).then(|| (plan.to_owned(), instance.to_owned(), due))
+}
+
+/// Made by CreateImage under the name of its own instance, whatever its tags say by now.
+pub fn made_by_us(image: &SimImage) -> Option<Key> {
+    parse(&image.name).filter(|(_, instance, _)| image.source_instance.as_ref() == Some(instance))
+}
+
+/// Ours by the full rule.
+pub fn ours(image: &SimImage) -> Option<Key> {
+    let key = made_by_us(image)?;
+    let (plan, instance, due) = &key;
+    let is = |name: &str, value: &str| image.tags.get(&format!("stillframe:{name}")).is_some_and(|v| v == value);
+    let has = |name: &str| image.tags.contains_key(&format!("stillframe:{name}"));
+    let due_text = due.format("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let whole = is("daemon", DAEMON)
+        && is("schema", "1")
+        && is("role", "image")
+        && is("plan", plan)
+        && is("instance", instance)
+        && is("due", &due_text)
+        && is("run", &run_of(plan, *due))
+        && has("installation")
+        && has("consistency");
+    whole.then_some(key)
+}
+
+/// Whether it is one of the good ones of its series.
+pub fn good(image: &SimImage, now: DateTime<Utc>) -> bool {
+    let dated = ours(image).is_some_and(|(_, _, due)| due - TOLERANCE <= image.created && due - TOLERANCE <= now);
+    dated && image.registered() && !image.fails && !image.disabled && image.ready <= now
+}
+
+/// The dues of the good images of the series of `key` in the place of `image`, the newest first; without `image`.
+pub fn good_beside(world: &World, image: &SimImage, key: &Key, now: DateTime<Utc>) -> Vec<DateTime<Utc>> {
+    let others = world.images.values().filter(|i| i.id != image.id && i.place == image.place && good(i, now));
+    let of_series = others.filter_map(|i| ours(i).filter(|(plan, id, _)| (plan, id) == (&key.0, &key.1)));
+    let mut dues: Vec<DateTime<Utc>> = of_series.map(|(_, _, due)| due).collect();
+    dues.sort_unstable_by(|a, b| b.cmp(a));
+    dues
+}

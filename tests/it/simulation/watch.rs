@@ -1,0 +1,522 @@
+//! Sees every effect as it is made, and says at once which promise it breaks. What it knows is the world's truth, the
+//! journal in force, and what people did; of the engine it believes nothing.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use stillframe::clock::Clock;
+use stillframe::cloud::port::CreateImage;
+use stillframe::cloud::sim::World;
+use stillframe::cloud::sim::action::Action;
+use stillframe::cloud::sim::calls::Call;
+use stillframe::domain::event::{Decision, Event, Kind};
+use stillframe::domain::keep::Keep;
+use stillframe::domain::machine::OwnMachine;
+use stillframe::domain::observed::InstanceState;
+use stillframe::domain::place::Place;
+use stillframe::domain::plan::{Mode, Plan};
+use stillframe::journal::Journal as _;
+use tokio::time::Instant;
+
+use super::figures::Figures;
+use super::journal::Mortal;
+use super::truth::{self, Key};
+
+/// A promise of the design by its number; 0 is the rig's own, or a panic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Breach {
+    pub promise: u8,
+    pub what: String,
+}
+
+impl fmt::Display for Breach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "promise {}: {}", self.promise, self.what)
+    }
+}
+
+/// What a person changes is seen by a look that is made right before the effect; a throttled effect is sent again for
+/// so long without another look.
+const LOOKED: Duration = Duration::from_secs(120);
+/// What a person changes in a series is seen when the series is listed, of which the deletions follow for so long.
+const LISTED: Duration = Duration::from_secs(3600);
+/// An effect may wait so long for its turn, after it was asked for the last time whether it is forbidden.
+const TURN: TimeDelta = TimeDelta::seconds(90);
+/// No more are told of one life.
+const TOLD_MAX: usize = 20;
+
+/// An instance that we took down.
+#[derive(Debug, Clone)]
+struct Down {
+    plan: String,
+    allowed: u32,
+    since: DateTime<Utc>,
+    region: String,
+    name: String,
+}
+
+/// What the journal says of an effect that is about to be made.
+pub struct Known {
+    /// The run that it belongs to, in the journal, with its plan.
+    run: Option<(String, Plan)>,
+    intent: bool,
+}
+
+/// Sees every effect.
+pub struct Watch {
+    /// The world's clock.
+    clock: Clock,
+    broken: RefCell<Vec<Breach>>,
+    pub figures: RefCell<Figures>,
+    trace: RefCell<Option<String>>,
+    /// CreateImage that took effect, by what it was for.
+    made: RefCell<BTreeMap<Key, u32>>,
+    /// Whom we took down and who is not back, by instance.
+    down: RefCell<BTreeMap<String, Down>>,
+    /// When a person last changed something about this image, instance or series.
+    touched: RefCell<BTreeMap<String, Instant>>,
+    /// When our images there were last listed to the end.
+    listed: RefCell<BTreeMap<Place, Instant>>,
+    /// Images that we deregistered.
+    pub removed: RefCell<BTreeSet<String>>,
+    /// Deletions by run and series.
+    deletions: RefCell<BTreeMap<(String, String, String), u32>>,
+    /// The plans in force, and until when others were.
+    plans: RefCell<BTreeMap<String, Plan>>,
+    reloaded: Cell<Option<Instant>>,
+    /// What the daemon believes of its own machine, and what is true.
+    believed: RefCell<OwnMachine>,
+    own: RefCell<Option<String>>,
+    /// The journal was lost and is not rebuilt yet: what cannot be told from the images is not held against it.
+    rebuilding: Cell<bool>,
+    /// Acknowledged transactions were lost: what follows from the journal alone is not promised.
+    pub lied: Cell<bool>,
+    /// The daemon's clock was wrong at some time.
+    pub misled: Cell<bool>,
+}
+
+impl Watch {
+    pub fn new(clock: Clock) -> Self {
+        Self {
+            clock,
+            broken: RefCell::default(),
+            figures: RefCell::default(),
+            trace: RefCell::default(),
+            made: RefCell::default(),
+            down: RefCell::default(),
+            touched: RefCell::default(),
+            listed: RefCell::default(),
+            removed: RefCell::default(),
+            deletions: RefCell::default(),
+            plans: RefCell::default(),
+            reloaded: Cell::new(None),
+            believed: RefCell::new(OwnMachine::NotEc2),
+            own: RefCell::default(),
+            rebuilding: Cell::new(false),
+            lied: Cell::new(false),
+            misled: Cell::new(false),
+        }
+    }
+
+    /// Which promises are broken so far.
+    pub fn broken(&self) -> Vec<Breach> {
+        self.broken.borrow().clone()
+    }
+
+    pub fn is_broken(&self) -> bool {
+        !self.broken.borrow().is_empty()
+    }
+
+    pub fn breach(&self, promise: u8, what: String) {
+        self.note(|| format!("BREACH of promise {promise}: {what}"));
+        let mut broken = self.broken.borrow_mut();
+        if broken.len() < TOLD_MAX {
+            broken.push(Breach { promise, what });
+        }
+    }
+
+    /// Writes the trace from now on.
+    pub fn traces(&self) {
+        self.trace.borrow_mut().get_or_insert_default();
+    }
+
+    /// All that happened, a line each.
+    pub fn trace(&self) -> String {
+        self.trace.borrow().clone().unwrap_or_default()
+    }
+
+    /// One line of the trace.
+    pub fn note(&self, line: impl FnOnce() -> String) {
+        if let Some(trace) = self.trace.borrow_mut().as_mut() {
+            trace.push_str(&self.clock.now().format("%m-%d %H:%M:%S%.3f ").to_string());
+            trace.push_str(&line());
+            trace.push('\n');
+        }
+    }
+
+    /// A process begins.
+    pub fn begins(&self, plans: &[Plan], own: &OwnMachine) {
+        *self.plans.borrow_mut() = plans.iter().map(|p| (p.name.clone(), p.clone())).collect();
+        *self.believed.borrow_mut() = own.clone();
+        if let OwnMachine::Instance(id) = own {
+            *self.own.borrow_mut() = Some(id.clone());
+        }
+        self.reloaded.set(Some(self.clock.instant()));
+    }
+
+    /// The machine that the daemon runs on, whatever it knows of it.
+    pub fn lives_on(&self, id: &str) {
+        *self.own.borrow_mut() = Some(id.to_owned());
+    }
+
+    /// The daemon has found out where it lives.
+    pub fn knows_machine(&self, own: &OwnMachine) {
+        *self.believed.borrow_mut() = own.clone();
+    }
+
+    /// Other plans are in force.
+    pub fn reloaded(&self, plans: &[Plan]) {
+        *self.plans.borrow_mut() = plans.iter().map(|p| (p.name.clone(), p.clone())).collect();
+        self.reloaded.set(Some(self.clock.instant()));
+    }
+
+    /// The engine told of a new event.
+    pub fn hear(&self, event: &Event) {
+        let draft = &event.draft;
+        self.note(|| {
+            let subject = draft.subject.as_ref().map_or("", |s| &s.id);
+            let (kind, step) = (draft.kind.as_str(), &draft.step);
+            format!("event {} {kind} {} {subject} {step}#{} {}", event.seq, draft.run, draft.attempt, draft.data)
+        });
+        if draft.kind == Kind::JournalRebuilt {
+            self.rebuilding.set(false);
+        }
+    }
+
+    /// A call was answered, or not.
+    pub fn called(&self, call: &Call) {
+        self.figures.borrow_mut().requests += 1;
+        self.note(|| {
+            let told = call.parameters.iter().filter(|(key, _)| !key.starts_with("TagSpecification"));
+            let what: Vec<String> = told.map(|(k, v)| format!("{k}={v}")).collect();
+            format!("call {} {} {} effect={} {}", call.api, call.region, call.result, call.effect, what.join(" "))
+        });
+    }
+
+    /// The journal is gone: of those who are down, only what the tags of our images prove can be known.
+    pub fn lost(&self, world: &World, plans: &[Plan]) {
+        let now = self.clock.now();
+        self.rebuilding.set(true);
+        self.down.borrow_mut().retain(|_, down| {
+            let proven = world.images.values().any(|i| i.name == down.name && i.visible(now) && truth::ours(i).is_some());
+            let listed = plans.iter().any(|p| p.select.regions.contains(&down.region));
+            proven && listed && now - down.since < TimeDelta::hours(23)
+        });
+    }
+
+    /// Nothing is known any more of who is down.
+    pub fn forgets(&self) {
+        self.down.borrow_mut().clear();
+    }
+
+    /// A person did this.
+    pub fn touched(&self, action: &Action, world: &World) {
+        let ids: Vec<&String> = match action {
+            Action::StartInstances { instances }
+            | Action::StopInstances { instances }
+            | Action::RebootInstances { instances }
+            | Action::TerminateInstances { instances } => instances.iter().collect(),
+            Action::CreateTags { resources, .. } | Action::DeleteTags { resources, .. } => resources.iter().collect(),
+            Action::DeregisterImage { image, .. } | Action::RunInstances { image, .. } => vec![image],
+            _ => Vec::new(),
+        };
+        for id in ids {
+            self.touch(id);
+            self.down.borrow_mut().remove(id);
+            let Some(image) = world.images.get(id) else { continue };
+            if let Some((plan, instance, _)) = truth::made_by_us(image) {
+                self.touch(&format!("{plan}/{instance}"));
+            }
+            if self.rebuilding.get() {
+                self.down.borrow_mut().retain(|_, down| down.name != image.name);
+            }
+        }
+    }
+
+    fn touch(&self, what: &str) {
+        self.touched.borrow_mut().insert(what.to_owned(), self.clock.instant());
+    }
+
+    fn touched_within(&self, what: &str, time: Duration) -> bool {
+        self.touched.borrow().get(what).is_some_and(|at| at.elapsed() < time)
+    }
+
+    /// AWS refused for good to tell what is in this region: a rebuild goes on without it.
+    pub fn refused(&self, region: &str) {
+        if self.rebuilding.get() {
+            self.down.borrow_mut().retain(|_, down| down.region != region);
+        }
+    }
+
+    /// Our images there were listed to the end.
+    pub fn listed(&self, place: &Place) {
+        self.listed.borrow_mut().insert(place.clone(), self.clock.instant());
+    }
+
+    /// What the journal knows of an image that is about to be made.
+    pub async fn known_of(&self, journal: &Mortal, request: &CreateImage) -> Known {
+        let tag = |key: &str| request.tags.get(&format!("stillframe:{key}")).cloned().unwrap_or_default();
+        let (plan, due) = (tag("plan"), truth::due_of(&tag("due")).unwrap_or_default());
+        let key = (plan.clone(), request.instance.clone(), due);
+        if request.name != truth::name_of(&key) {
+            self.breach(1, format!("CreateImage {} is not the one name of {} at {due}", request.name, request.instance));
+        }
+        let run = truth::run_of(&plan, due);
+        let reader = journal.reader();
+        let events = reader.events_of(&run).await.expect("readable");
+        let of_it = |e: &&Event| e.draft.subject.as_ref().is_some_and(|s| s.id == request.instance);
+        let intent = events
+            .iter()
+            .filter(of_it)
+            .any(|e| e.draft.kind == Kind::StepIntent && e.draft.step == "image" && e.text("name") == Some(&request.name));
+        let row = reader.occurrence(&plan, due).await.expect("readable");
+        if row.as_ref().is_none_or(|row| row.decision != Decision::Run) {
+            self.breach(5, format!("CreateImage {} of an occurrence that was not decided to run", request.name));
+        }
+        let revision = match row {
+            Some(row) => reader.revision(&row.plan_hash).await.expect("readable"),
+            None => None,
+        };
+        let plan = revision.and_then(|text| serde_json::from_str::<Plan>(&text).ok());
+        Known { run: plan.map(|plan| (run, plan)), intent }
+    }
+
+    /// CreateImage is sent: `own_now` is what the daemon's clock reads.
+    pub fn sends(&self, request: &CreateImage, known: &Known, own_now: DateTime<Utc>) {
+        let (name, instance) = (&request.name, &request.instance);
+        if !known.intent {
+            self.breach(1, format!("CreateImage {name} without an intent before it"));
+        }
+        if request.no_reboot {
+            return;
+        }
+        match &*self.believed.borrow() {
+            OwnMachine::Unknown(_) => self.breach(8, format!("{instance} is rebooted, and nobody knows where we live")),
+            _ if self.own.borrow().as_ref() == Some(instance) => {
+                self.breach(8, format!("{instance}, the daemon's own machine, is rebooted"));
+            }
+            _ => {}
+        }
+        let Some((_, plan)) = &known.run else { return };
+        if plan.consistency.mode == Mode::None {
+            self.breach(1, format!("{instance} is rebooted by {name}, whose plan reboots nothing"));
+        }
+        let seconds = |s: u64| TimeDelta::seconds(i64::try_from(s).expect("small"));
+        let due = request.tags.get("stillframe:due").and_then(|text| truth::due_of(text)).unwrap_or_default();
+        if let Some(window) = plan.schedule.window
+            && own_now - due > seconds(window) + TURN
+        {
+            self.breach(1, format!("{name} is made at {own_now}, the window of {window} s is over"));
+        }
+    }
+
+    /// CreateImage took effect.
+    pub fn made(&self, world: &World, place: &Place, request: &CreateImage, known: &Known) {
+        let now = self.clock.now();
+        self.figures.borrow_mut().images += 1;
+        if let Some(key) = truth::parse(&request.name) {
+            let times = {
+                let mut made = self.made.borrow_mut();
+                let times = made.entry(key.clone()).or_default();
+                *times += 1;
+                *times
+            };
+            // A disk that lies, and a person who deregisters what is made meanwhile: nothing is left to tell.
+            let excused = self.lied.get() && self.touched.borrow().contains_key(&format!("{}/{}", key.0, key.1));
+            if times > 1 && !excused {
+                self.breach(1, format!("{times} CreateImage took effect for {} of {} at {}", key.0, key.1, key.2));
+            }
+        }
+        let rebooted = |i: &&stillframe::cloud::sim::instance::SimInstance| {
+            !request.no_reboot && i.reboots.last() == Some(&now)
+        };
+        let Some(instance) = world.instances.get(&request.instance).filter(rebooted) else { return };
+        self.figures.borrow_mut().reboots += 1;
+        let allowed = known.run.as_ref().map_or(1, |(_, plan)| plan.rollout.max_in_flight);
+        let plan = known.run.as_ref().map_or("?", |(_, plan)| &plan.name).to_owned();
+        let down = Down {
+            plan,
+            allowed,
+            since: now,
+            region: place.region.clone(),
+            name: request.name.clone(),
+        };
+        // Its newest boot is this one: who was down before is told by what was before.
+        let mut all = self.down.borrow_mut();
+        all.retain(|id, down| {
+            *id == instance.id && !self.back(world, id, down) || *id != instance.id && !healthy(world, id, now)
+        });
+        if let Some(before) = all.get(&instance.id) {
+            let what = format!("{} was rebooted by {} while it was down for {}", instance.id, request.name, before.name);
+            self.breach(6, what);
+        }
+        all.insert(instance.id.clone(), down);
+        // A slot is reserved before the call, so the calls of two plans may come in another order than their
+        // reservations: those that are down together must fit in some order.
+        let mut together: Vec<(&String, &Down)> = all.iter().collect();
+        together.sort_by_key(|(_, d)| d.allowed);
+        if together.iter().enumerate().any(|(before, (_, d))| before >= d.allowed as usize) {
+            let list: Vec<String> =
+                together.iter().map(|(id, d)| format!("{id} ({}: {} allowed)", d.plan, d.allowed)).collect();
+            self.breach(6, format!("down together at {now}: {}", list.join(", ")));
+        }
+    }
+
+    /// Whether an instance that was rebooted again just now had been back before: its boot of then was over, and well.
+    fn back(&self, world: &World, id: &str, down: &Down) -> bool {
+        let now = self.clock.now();
+        let Some(instance) = world.instances.get(id) else { return true };
+        let seconds = instance.traits.reboot_seconds.unwrap_or(world.reboot_seconds);
+        #[allow(clippy::cast_possible_truncation)]
+        let boot = TimeDelta::milliseconds((seconds * 1000.0) as i64);
+        !instance.traits.never_healthy && down.since + boot <= now
+    }
+
+    /// What the journal knows of a removal that is about to be made: the newest intent about this image.
+    pub async fn known_removal(&self, journal: &Mortal, place: &Place, image: &str) -> Known {
+        let reader = journal.reader();
+        let events = reader.events_about(&place.subject(image)).await.expect("readable");
+        let intent = events.iter().rfind(|e| e.draft.kind == Kind::StepIntent && e.draft.step == "retain");
+        let Some(run) = intent.map(|e| e.draft.run.clone()) else { return Known { run: None, intent: false } };
+        let (name, due) = stillframe::domain::naming::parse_run_name(&run).expect("a run's name");
+        let row = reader.occurrence(name, due).await.expect("readable");
+        let revision = match row {
+            Some(row) => reader.revision(&row.plan_hash).await.expect("readable"),
+            None => None,
+        };
+        let plan = revision.and_then(|text| serde_json::from_str::<Plan>(&text).ok());
+        Known { run: plan.map(|plan| (run, plan)), intent: true }
+    }
+
+    /// DeregisterImage is sent, and the image is registered still.
+    pub fn removes(&self, world: &World, place: &Place, id: &str, known: &Known) {
+        let now = self.clock.now();
+        let Some(image) = world.images.get(id).filter(|i| i.registered()) else { return };
+        if !known.intent {
+            self.breach(3, format!("{id} is deregistered without an intent that names its snapshots"));
+        }
+        let recently = self.touched_within(id, LOOKED);
+        let Some(key) = truth::ours(image) else {
+            if !recently {
+                self.breach(3, format!("{id} ({}) is deregistered, and it is not ours", image.name));
+            }
+            return;
+        };
+        if image.tags.contains_key("stillframe:hold") && !recently {
+            self.breach(3, format!("{id} is deregistered, and it is on hold"));
+        }
+        let runs = |i: &&stillframe::cloud::sim::instance::SimInstance| {
+            i.image.as_deref() == Some(id)
+                && !matches!(i.state(now), InstanceState::ShuttingDown | InstanceState::Terminated)
+        };
+        if let Some(user) = world.instances.values().find(runs)
+            && !recently
+        {
+            self.breach(3, format!("{id} is deregistered, and {} runs from it", user.id));
+        }
+        if image.place != *place || self.listed.borrow().get(place).is_none_or(|at| at.elapsed() > LISTED) {
+            self.breach(3, format!("{id} is deregistered in {place}, which was not wholly listed"));
+        }
+        if !image.fails && image.ready > now {
+            self.breach(3, format!("{id} is deregistered, and it is pending"));
+        }
+        let (series, due) = (format!("{}/{}", key.0, key.1), key.2);
+        let future = due - TimeDelta::minutes(5);
+        if future > now || future > image.created {
+            self.breach(3, format!("{id} is deregistered, and its due {due} was to come"));
+        }
+        let beside = truth::good_beside(world, image, &key, now);
+        let changed = self.touched_within(&series, LISTED);
+        if truth::good(image, now) && !changed {
+            if beside.first().is_none_or(|newest| *newest < due) {
+                self.breach(3, format!("{id} is deregistered, the newest good one of {series}"));
+            }
+            if let Some((_, plan)) = &known.run {
+                self.kept(&plan.keep, id, due, &beside, &series, "its run's revision");
+            }
+            let in_force = self.plans.borrow().get(&key.0).cloned();
+            let settled = self.reloaded.get().is_none_or(|at| at.elapsed() > LISTED);
+            match in_force {
+                None if settled => self.breach(3, format!("{id} is deregistered, and its plan is gone")),
+                Some(plan) if settled => self.kept(&plan.keep, id, due, &beside, &series, "the plan in force"),
+                _ => {}
+            }
+        }
+    }
+
+    /// No rule of `keep` may hold an image that goes.
+    fn kept(&self, keep: &Keep, id: &str, due: DateTime<Utc>, beside: &[DateTime<Utc>], series: &str, by: &str) {
+        if beside.len() < keep.min.max(1) as usize {
+            self.breach(3, format!("{id} is deregistered, and {series} keeps {} good ones", beside.len()));
+        }
+        let newer = beside.iter().filter(|other| **other > due).count();
+        if newer < keep.last as usize {
+            self.breach(3, format!("{id} is deregistered, {newer} of {series} are newer: last {} of {by}", keep.last));
+        }
+        let newest = beside.first().copied().unwrap_or(due).max(due);
+        if let Some(within) = keep.within
+            && newest - due < TimeDelta::seconds(i64::try_from(within).expect("small"))
+        {
+            self.breach(3, format!("{id} of {series} is deregistered, within {within} s of the newest, by {by}"));
+        }
+        let day = due.date_naive();
+        let newer_days: BTreeSet<_> = beside.iter().map(DateTime::date_naive).filter(|d| *d > day).collect();
+        let last_of_day = !beside.iter().any(|other| other.date_naive() == day && *other > due);
+        if last_of_day && newer_days.len() < keep.daily as usize {
+            self.breach(3, format!("{id} of {series} is deregistered, the last of {day}: daily {} of {by}", keep.daily));
+        }
+    }
+
+    /// DeregisterImage took effect.
+    pub fn removed(&self, world: &World, id: &str, known: &Known) {
+        self.figures.borrow_mut().deletions += 1;
+        self.removed.borrow_mut().insert(id.to_owned());
+        let (Some((run, plan)), Some(key)) = (&known.run, world.images.get(id).and_then(truth::made_by_us)) else {
+            return;
+        };
+        let mut deletions = self.deletions.borrow_mut();
+        let times = deletions.entry((run.clone(), key.0.clone(), key.1.clone())).or_default();
+        *times += 1;
+        if *times > plan.keep.max_deletions && !self.lied.get() {
+            self.breach(3, format!("{run} deleted {times} images of {} of {}", key.0, key.1));
+        }
+    }
+
+    /// DeleteSnapshot is sent.
+    pub async fn deletes(&self, world: &std::sync::Mutex<World>, journal: &Mortal, place: &Place, id: &str) {
+        let images: Vec<_> = {
+            let world = world.lock().expect("whole");
+            let of_it = |i: &&stillframe::cloud::sim::image::SimImage| {
+                !i.registered() && truth::made_by_us(i).is_some() && i.snapshots().any(|s| s == id)
+            };
+            world.images.values().filter(of_it).map(|i| i.id.clone()).collect()
+        };
+        for image in &images {
+            let events = journal.reader().events_about(&place.subject(image)).await.expect("readable");
+            if events.iter().any(|e| e.draft.kind == Kind::StepIntent && e.draft.step == "retain") {
+                return;
+            }
+        }
+        self.breach(3, format!("DeleteSnapshot of {id}, which is no snapshot of an image that we decided to remove"));
+    }
+}
+
+/// Whether its status checks read ok, or it can never be back.
+fn healthy(world: &World, id: &str, now: DateTime<Utc>) -> bool {
+    world.instances.get(id).is_none_or(|i| {
+        i.checks(now) == ("ok", "ok") || matches!(i.state(now), InstanceState::ShuttingDown | InstanceState::Terminated)
+    })
+}
