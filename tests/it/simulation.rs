@@ -35,6 +35,7 @@ mod seeds;
 mod selection;
 mod shrink;
 mod sick;
+mod torn;
 mod truth;
 mod twice;
 mod unhealthy;

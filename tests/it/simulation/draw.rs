@@ -55,7 +55,7 @@ pub fn plot(seed: u64) -> Plot {
     for day in 1..days {
         moves.push((day * NIGHT, Move::Night { stopped: rng.bool() }));
     }
-    for _ in 0..rng.u32(3..=14) {
+    for _ in 0..rng.u32(4..=20) {
         let at = rng.u64(0..end);
         let likely = draw(rng, &plans, &regions, count);
         moves.extend(follow_up(rng, &likely, at));
