@@ -5,12 +5,12 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use serde_json::json;
 use stillframe::cloud::sim::action::{Action, TagSpec};
-use stillframe::domain::event::{Kind, gone};
+use stillframe::domain::event::{Decision, Kind, Trigger, gone};
 use stillframe::domain::machine::OwnMachine;
 use stillframe::domain::naming::{Marks, Role, image_name};
 use stillframe::domain::observed::InstanceState;
 use stillframe::domain::plan::Plan;
-use stillframe::domain::schedule::Timetable;
+use stillframe::domain::schedule::{ON_TIME, Timetable};
 use stillframe::journal::Journal as _;
 
 use super::figures::Figures;
@@ -75,6 +75,8 @@ impl<'a> Scene<'a> {
         if plot.moves.iter().any(|(_, what)| matches!(what, Move::DiskLied { .. })) {
             rig.journal.remembers();
         }
+        // What DeregisterImage says of the snapshots is checked, not believed.
+        rig.script.leaves_snapshots.set(plot.seed.is_multiple_of(3));
         if traced {
             rig.watch.traces();
         }
@@ -149,6 +151,7 @@ impl<'a> Scene<'a> {
                 self.rig.stop().await;
                 self.rig.taken_over_at = Some(self.rig.own_now());
                 self.rig.takes_over = true;
+                self.rig.watch.duty.taken_over.set(self.rig.taken_over_at);
                 self.complete = false;
                 self.start_after(down).await;
             }
@@ -167,6 +170,7 @@ impl<'a> Scene<'a> {
             Move::ClockSet(by) => {
                 self.complete = false;
                 self.rig.watch.misled.set(true);
+                self.rig.watch.duty.clock_moved(self.rig.clock.instant());
                 self.own_clock().move_by(TimeDelta::seconds(*by));
             }
             Move::ClockRight => self.set_clock_right(),
@@ -205,6 +209,9 @@ impl<'a> Scene<'a> {
     }
 
     fn set_clock_right(&self) {
+        if self.rig.own_now() != self.rig.clock.now() {
+            self.rig.watch.duty.clock_moved(self.rig.clock.instant());
+        }
         self.own_clock().move_by(self.rig.clock.now() - self.rig.own_now());
     }
 
@@ -384,6 +391,8 @@ impl<'a> Scene<'a> {
             self.orphans(&mut broken).await;
             self.decided(&mut broken).await;
             self.told(&mut broken).await;
+            self.done(&mut broken);
+            self.in_time(&mut broken).await;
             promises::reboots(&rig.world(), &mut broken);
             for Breach { promise, what } in broken.0 {
                 rig.watch.breach(promise, what);
@@ -449,6 +458,38 @@ impl<'a> Scene<'a> {
                 if reader.occurrence(&plan.name, due).await.expect("readable").is_none() {
                     broken.push(5, format!("{} was due at {due}, and nothing was decided", plan.name));
                 }
+            }
+        }
+    }
+
+    /// What ended well has an image that is available.
+    fn done(&self, broken: &mut Broken) {
+        let world = self.rig.world();
+        let done = self.rig.told(&Kind::TargetFinished).into_iter().filter(|e| e.text("outcome") == Some("done"));
+        for event in done.filter(|_| !self.rig.watch.misled.get()) {
+            let Some(image) = event.text("image").and_then(|id| world.images.get(id)) else { continue };
+            // The journal keeps milliseconds.
+            if image.fails || image.ready > event.at + TimeDelta::seconds(1) {
+                broken.push(5, format!("{} is told to be done at {}, and was not available", image.name, event.at));
+            }
+        }
+    }
+
+    /// Only what is late by no more than `catch_up` is run; the rest is missed.
+    async fn in_time(&self, broken: &mut Broken) {
+        let watch = &self.rig.watch;
+        if watch.misled.get() || watch.lied.get() || watch.figures.borrow().losses > 0 {
+            return;
+        }
+        let reader = self.rig.journal.reader();
+        for row in reader.occurrences(None, u32::MAX).await.expect("readable") {
+            let run = row.decision == Decision::Run && row.trigger == Trigger::Schedule;
+            let Some(text) = reader.revision(&row.plan_hash).await.expect("readable").filter(|_| run) else { continue };
+            let plan: Plan = serde_json::from_str(&text).expect("a plan");
+            let allowed = i64::try_from(plan.schedule.catch_up.unwrap_or(0).max(ON_TIME)).expect("small");
+            let late = (row.decided_at - row.due).num_seconds();
+            if late > allowed {
+                broken.push(5, format!("{} was begun {late} s late, of which {allowed} s are allowed", row.run()));
             }
         }
     }

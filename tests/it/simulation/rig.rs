@@ -366,6 +366,7 @@ impl Rig {
 
     /// The machine sleeps: no time of tokio's passes, but the world goes on.
     pub fn sleep(&self, by: TimeDelta) {
+        self.watch.duty.slept(self.clock.instant(), self.own_now(), by);
         self.clock.move_by(by);
         if let Some(own) = self.own_clock {
             own.move_by(by);
