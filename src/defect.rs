@@ -101,7 +101,8 @@ pub fn seen(mut image: Image) -> Image {
     if planted(Defect::TagsAreOwnership) {
         let tag = |key: &str| image.tags.get(&format!("{TAG_PREFIX}{key}")).cloned();
         let due = tag("due").and_then(|due| parse_rfc3339(&due));
-        if let (Some(daemon), Some(plan), Some(instance), Some(due)) = (tag("daemon"), tag("plan"), tag("instance"), due)
+        if let (Some(daemon), Some(plan), Some(instance), Some(due)) =
+            (tag("daemon"), tag("plan"), tag("instance"), due)
         {
             image.name = image_name(&daemon, &plan, &instance, due);
             image.source_instance = Some(instance);

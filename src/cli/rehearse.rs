@@ -196,8 +196,7 @@ fn find(args: &RehearseArgs, loaded: &Loaded) -> Result<Found, String> {
     }
     if args.from_aws {
         let runtime = start::runtime()?;
-        let (fleet, left_out) =
-            runtime.block_on(live::read(&loaded.plans, loaded.settings.cloud.api_share))?;
+        let (fleet, left_out) = runtime.block_on(live::read(&loaded.plans, loaded.settings.cloud.api_share))?;
         let mut about = vec![format!(
             "The fleet is what the plans select in account {} now: instances, their tags, states and number of volumes. \
              {SIZES}",

@@ -50,11 +50,8 @@ fn durations(r: &Rehearsal<'_>) -> String {
     let [least, most] = f.image_seconds;
     let own = f.instances.iter().filter_map(|m| m.reboot_seconds);
     let (shortest, longest) = own.fold((f.reboot_seconds, f.reboot_seconds), |(a, b), s| (a.min(s), b.max(s)));
-    let reboot = if (shortest - longest).abs() < 0.5 {
-        format!("{shortest} s")
-    } else {
-        format!("{shortest} to {longest} s")
-    };
+    let reboot =
+        if (shortest - longest).abs() < 0.5 { format!("{shortest} s") } else { format!("{shortest} to {longest} s") };
     let chosen = f.image_seconds == IMAGE_SECONDS && shortest >= REBOOT_SECONDS[0] && longest <= REBOOT_SECONDS[1];
     format!(
         "A reboot takes {reboot} until both status checks read ok, an image {} to {} min until it is available{}.",

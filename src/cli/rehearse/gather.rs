@@ -107,14 +107,8 @@ impl Gather {
                 tally.not_run.add(&reason());
             }
             Kind::RunStarted => {
-                let open = Open {
-                    due,
-                    captured: BTreeMap::new(),
-                    reboots: BTreeSet::new(),
-                    targets: 0,
-                    cut: 0,
-                    back: None,
-                };
+                let open =
+                    Open { due, captured: BTreeMap::new(), reboots: BTreeSet::new(), targets: 0, cut: 0, back: None };
                 self.open.insert(event.draft.run.clone(), open);
             }
             Kind::RunFinished => {
@@ -161,22 +155,20 @@ impl Gather {
                     tally.lives.entry(subject.clone()).or_insert_with(|| Life::new(self.begin));
                 }
             }
-            Kind::TargetFinished => {
-                match event.text("outcome").and_then(Outcome::parse) {
-                    Some(Outcome::Done) => tally.targets.done += 1,
-                    Some(Outcome::Skipped) => {
-                        tally.targets.skipped += 1;
-                        tally.left_out.add(&plain(reason));
-                        if let Some(open) = open.filter(|_| reason.starts_with("the window of")) {
-                            open.cut += 1;
-                        }
-                    }
-                    _ => {
-                        tally.targets.failed += 1;
-                        tally.failures.add(&plain(reason));
+            Kind::TargetFinished => match event.text("outcome").and_then(Outcome::parse) {
+                Some(Outcome::Done) => tally.targets.done += 1,
+                Some(Outcome::Skipped) => {
+                    tally.targets.skipped += 1;
+                    tally.left_out.add(&plain(reason));
+                    if let Some(open) = open.filter(|_| reason.starts_with("the window of")) {
+                        open.cut += 1;
                     }
                 }
-            }
+                _ => {
+                    tally.targets.failed += 1;
+                    tally.failures.add(&plain(reason));
+                }
+            },
             Kind::StepIntent if image => {
                 if let Some(open) = open {
                     open.captured.insert(subject.clone(), event.at);

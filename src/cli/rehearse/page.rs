@@ -18,7 +18,9 @@ impl Page {
     pub fn at(path: &Path) -> Result<Self, String> {
         let shown = path.display();
         let Some(name) = path.file_name().filter(|_| !path.is_dir()) else {
-            return Err(format!("cannot write the page {shown}: it is a directory; name a file, such as rehearsal.html"));
+            return Err(format!(
+                "cannot write the page {shown}: it is a directory; name a file, such as rehearsal.html"
+            ));
         };
         let mut temporary = std::ffi::OsString::from(".");
         temporary.push(name);

@@ -101,7 +101,8 @@ impl World {
         let repaired = self.lost_until(now, id);
         let instance = self.instance_mut(id)?;
         let never = instance.traits.never_healthy;
-        instance.boot = Boot { until, noticed: now, impaired: never || repaired.is_some(), repaired: repaired.filter(|_| !never) };
+        instance.boot =
+            Boot { until, noticed: now, impaired: never || repaired.is_some(), repaired: repaired.filter(|_| !never) };
         Ok(())
     }
 

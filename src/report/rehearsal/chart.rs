@@ -87,7 +87,8 @@ impl Chart<'_> {
     fn svg(&self) -> String {
         let sum = |n: usize| self.lines.iter().map(|line| line.values[n]).sum::<f64>();
         let highest = |n: usize| self.lines.iter().map(|line| line.values[n]).fold(0.0, f64::max);
-        let most = (0..self.days).map(|n| if self.form == Form::Stack { sum(n) } else { highest(n) }).fold(0.0, f64::max);
+        let most =
+            (0..self.days).map(|n| if self.form == Form::Stack { sum(n) } else { highest(n) }).fold(0.0, f64::max);
         let (top, step) = round_scale(most, self.places == 0);
         let (title, told) = (escape(self.title), escape(&self.told));
         let id = self.id;
@@ -127,7 +128,13 @@ impl Chart<'_> {
             if let Some((factor, _)) = self.right {
                 let cost = value * factor;
                 let places = if step * factor < 1.0 { 2 } else { 0 };
-                let _ = write!(svg, "<text x=\"{}\" y=\"{}\">{}</text>", at(right + 8.0), at(y + 4.0), decimal(cost, places));
+                let _ = write!(
+                    svg,
+                    "<text x=\"{}\" y=\"{}\">{}</text>",
+                    at(right + 8.0),
+                    at(y + 4.0),
+                    decimal(cost, places)
+                );
             }
             value += step;
         }

@@ -68,13 +68,22 @@ impl RehearsalDocument {
 
     fn tiles(&self) -> String {
         let t = &self.totals;
-        let on = |most: &Most| most.at.as_deref().map_or(String::new(), |at| format!(" on {}", &at[..at.len().min(10)]));
+        let on =
+            |most: &Most| most.at.as_deref().map_or(String::new(), |at| format!(" on {}", &at[..at.len().min(10)]));
         let longest = self.plans.iter().flat_map(|p| p.without_image.iter().map(|g| (g.seconds, &p.plan))).max();
         let tiles = [
-            ("reboots a day", decimal(t.reboots_per_day, 1), format!("most {}{}", count(t.reboots_most.count), on(&t.reboots_most))),
+            (
+                "reboots a day",
+                decimal(t.reboots_per_day, 1),
+                format!("most {}{}", count(t.reboots_most.count), on(&t.reboots_most)),
+            ),
             ("most down at one time", count(t.down.count), on(&t.down).trim_start().to_owned()),
             ("images at the end", count(t.stored.images), format!("most {}", count(t.stored.images_most))),
-            ("GiB of snapshots at the end", decimal(t.stored.gib, 0), format!("{} snapshots", count(t.stored.snapshots))),
+            (
+                "GiB of snapshots at the end",
+                decimal(t.stored.gib, 0),
+                format!("{} snapshots", count(t.stored.snapshots)),
+            ),
             (
                 "USD a month at the end",
                 decimal(t.stored.cost_per_month, 2),
@@ -138,7 +147,10 @@ impl RehearsalDocument {
         Chart {
             id: "chart-images",
             title: "Images kept",
-            told: format!("{} at the end, {} at the most. The table month by month holds the figures.", s.images, s.images_most),
+            told: format!(
+                "{} at the end, {} at the most. The table month by month holds the figures.",
+                s.images, s.images_most
+            ),
             unit: "images",
             right: None,
             places: 0,
@@ -156,7 +168,10 @@ impl RehearsalDocument {
         Chart {
             id: "chart-storage",
             title: "Snapshots stored, and what they cost (estimated)",
-            told: format!("{} GiB at the end, {} USD a month. The table month by month holds the figures.", s.gib, s.cost_per_month),
+            told: format!(
+                "{} GiB at the end, {} USD a month. The table month by month holds the figures.",
+                s.gib, s.cost_per_month
+            ),
             unit: "GiB",
             right: Some((self.price, "USD/month")),
             places: 1,
@@ -172,9 +187,14 @@ impl RehearsalDocument {
     fn lines(&self, values: impl Fn(&super::document::Kept) -> Vec<f64>) -> Vec<Line> {
         let several_accounts = self.kept.iter().any(|k| k.account != self.kept[0].account);
         let place = |k: &super::document::Kept| {
-            if several_accounts { format!("{}, {}/{}", k.plan, k.account, k.region) } else { format!("{}, {}", k.plan, k.region) }
+            if several_accounts {
+                format!("{}, {}/{}", k.plan, k.account, k.region)
+            } else {
+                format!("{}, {}", k.plan, k.region)
+            }
         };
-        let all: Vec<(String, &str, Vec<f64>)> = self.kept.iter().map(|k| (place(k), k.plan.as_str(), values(k))).collect();
+        let all: Vec<(String, &str, Vec<f64>)> =
+            self.kept.iter().map(|k| (place(k), k.plan.as_str(), values(k))).collect();
         if all.len() <= LINES_MAX {
             return all.into_iter().map(|(label, _, values)| Line { label, values }).collect();
         }

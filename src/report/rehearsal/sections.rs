@@ -245,10 +245,11 @@ impl RehearsalDocument {
         Section {
             id: "without",
             title: "The longest time without a good image",
-            note: "From the moment one good image was taken to the next one, counting the beginning and the end of the \
+            note:
+                "From the moment one good image was taken to the next one, counting the beginning and the end of the \
                    rehearsal: what was written to a volume in that time was in no image of the plan. The worst of \
                    each plan."
-                .into(),
+                    .into(),
             columns: vec![
                 text("PLAN"),
                 text("INSTANCE"),
@@ -278,9 +279,10 @@ impl RehearsalDocument {
         Section {
             id: "calls",
             title: "API calls, and what AWS admits",
-            note: "The busiest minute of each API against what its token bucket admits in a minute (its burst and what \
+            note:
+                "The busiest minute of each API against what its token bucket admits in a minute (its burst and what \
                    flows in), and against the part of it that the daemon takes (cloud.api_share)."
-                .into(),
+                    .into(),
             columns: vec![
                 text("REGION"),
                 text("API"),

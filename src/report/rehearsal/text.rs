@@ -63,7 +63,9 @@ impl Section {
         let mut text = format!("\n{}\n", paint.tone(Tone::Head, &self.title.to_uppercase()));
         text += &wrapped("  ", "  ", &self.note);
         let widths: Vec<usize> = (0..self.columns.len())
-            .map(|n| self.rows.iter().map(|row| row[n].width()).chain([self.columns[n].head.width()]).max().unwrap_or(0))
+            .map(|n| {
+                self.rows.iter().map(|row| row[n].width()).chain([self.columns[n].head.width()]).max().unwrap_or(0)
+            })
             .collect();
         // Figures are aligned by their last digit; the table aligns by the first letter.
         let align = |n: usize, text: &str| {

@@ -72,7 +72,8 @@ impl PlanRehearsal {
             let never: Vec<String> =
                 self.without_image.iter().filter(|g| g.images == 0).map(|g| g.instance.clone()).collect();
             let which = several(self.never_imaged as u64, "instance");
-            found.push(format!("{which} that it names never got a good image: {}", named_of(&never, self.never_imaged)));
+            found
+                .push(format!("{which} that it names never got a good image: {}", named_of(&never, self.never_imaged)));
         }
         let called: u64 = self.alarms.iter().map(|a| a.count).sum();
         if called > 0 {

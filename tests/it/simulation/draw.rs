@@ -203,7 +203,8 @@ fn one_plan(rng: &mut Rng, name: &str, regions: &[String], nightly: bool) -> Pla
     let mut plan = plan(name, &format!("{} 2 * * *", minutes.join(",")));
     plan.schedule.catch_up = [Some(3600), Some(3600), Some(600), None][rng.usize(..4)];
     plan.schedule.window = rng.bool().then(|| rng.u64(60..1800));
-    plan.select.regions = if rng.f64() < 0.7 { regions.to_vec() } else { vec![regions[rng.usize(..regions.len())].clone()] };
+    plan.select.regions =
+        if rng.f64() < 0.7 { regions.to_vec() } else { vec![regions[rng.usize(..regions.len())].clone()] };
     if rng.f64() < 0.2 {
         plan.select.exclude_tags.insert("stillframe:skip".into(), ["*".to_owned()].into());
     }

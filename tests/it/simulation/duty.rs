@@ -52,8 +52,9 @@ pub struct Duty {
 }
 
 impl Duty {
-    /// Somebody set the daemon's clock.
+    /// Somebody set the daemon's clock: what it read before cannot be compared with what it reads now.
     pub fn clock_moved(&self, now: Instant) {
+        self.slept.borrow_mut().clear();
         self.moved.set(Some(now));
     }
 
@@ -95,7 +96,10 @@ impl Duty {
         if let Some(before) = self.open.borrow_mut().insert(name.clone(), clocks.instant) {
             let waited = clocks.instant - before;
             if waited < RESENT_AFTER {
-                wrong.push(format!("CreateImage {name} is sent again {} s after one without an answer", waited.as_secs()));
+                wrong.push(format!(
+                    "CreateImage {name} is sent again {} s after one without an answer",
+                    waited.as_secs()
+                ));
             }
             if of.is_some_and(|of| !of.plan.consistency.resend_unknown) {
                 wrong.push(format!("CreateImage {name} is sent again, and resend_unknown = false"));
@@ -123,7 +127,8 @@ impl Duty {
         let plan = of.plan;
         let ill = |id: &str| world.instances.get(id).is_some_and(|i| i.condition(now) != ("ok", "ok"));
         let halted = self.halted.borrow();
-        let mut of_plan = halted.iter().filter(|((name, id), at)| *name == plan.name && ill(id) && instant - **at > TURN);
+        let mut of_plan =
+            halted.iter().filter(|((name, id), at)| *name == plan.name && ill(id) && instant - **at > TURN);
         let ((_, id), _) = of_plan.next().filter(|_| plan.rollout.on_unhealthy == OnUnhealthy::HaltPlan)?;
         Some(format!("{} reboots, and it halts for {id}", plan.name))
     }
@@ -136,7 +141,8 @@ impl Duty {
             let there = world.images.values().filter(move |i| i.place == *place && i.registered());
             there.filter(move |i| i.tags.get(KEY).is_some_and(|by| (by != us) == theirs))
         };
-        let other = made(true).filter(|i| truth::ours(i).is_some() && i.visible < selected).max_by_key(|i| i.created)?;
+        let other =
+            made(true).filter(|i| truth::ours(i).is_some() && i.visible < selected).max_by_key(|i| i.created)?;
         let last = made(false).filter(|i| i.created <= selected).map(|i| i.created).max().max(self.taken_over.get());
         last.is_none_or(|last| other.created > last).then(|| {
             format!("{} is made although {} is of another installation and newer than our last", request.name, other.id)

@@ -74,12 +74,7 @@ pub fn reboots(world: &World, broken: &mut Broken) {
 }
 
 /// One occurrence, one CreateImage, one reboot; and none without an intent.
-fn once(
-    world: &World,
-    intents: &BTreeMap<String, DateTime<Utc>>,
-    lost: Option<DateTime<Utc>>,
-    broken: &mut Broken,
-) {
+fn once(world: &World, intents: &BTreeMap<String, DateTime<Utc>>, lost: Option<DateTime<Utc>>, broken: &mut Broken) {
     let mut effects: BTreeMap<&str, u32> = BTreeMap::new();
     for call in world.calls.of("CreateImage") {
         let name = call.parameters.get("Name").map_or("", String::as_str);

@@ -1,6 +1,6 @@
 //! The rig: a world, a journal, plans, and an engine that can be stopped, killed and started again.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
@@ -18,7 +18,7 @@ use stillframe::cloud::sim::error::ApiError;
 use stillframe::cloud::sim::faults::Fault;
 use stillframe::cloud::sim::world::Caller;
 use stillframe::cloud::sim::{Fleet, SimCloud, World};
-use stillframe::domain::event::Event;
+use stillframe::domain::event::{Event, Kind};
 use stillframe::domain::machine::OwnMachine;
 use stillframe::domain::plan::Plan;
 use stillframe::engine::daemon::{Engine, Mode};
@@ -88,6 +88,9 @@ pub struct Rig {
     /// When the journal was lost last.
     pub lost: Option<DateTime<Utc>>,
     life: Option<Life>,
+    /// How many processes there were, and which of them took the journal last.
+    lives: u32,
+    newest: Rc<Cell<u32>>,
     /// Processes that another one took the journal from, until they have noticed.
     fenced: Vec<Life>,
 }
@@ -122,6 +125,8 @@ impl Rig {
             manager: Rc::default(),
             lost: None,
             life: None,
+            lives: 0,
+            newest: Rc::default(),
             fenced: Vec::new(),
         }
     }
@@ -148,6 +153,8 @@ impl Rig {
             manager: Rc::default(),
             lost: None,
             life: None,
+            lives: first.lives,
+            newest: Rc::clone(&first.newest),
             fenced: Vec::new(),
         }
     }
@@ -160,6 +167,8 @@ impl Rig {
         let (events, script, watch) = (Rc::clone(&self.events), Rc::clone(&self.script), Rc::clone(&self.watch));
         let clock = self.own_clock.unwrap_or(self.clock);
         let cloud = self.scripted();
+        self.lives += 1;
+        let (life, newest) = (self.lives, Rc::clone(&self.newest));
         let shared = Rc::new(Shared::new(
             clock,
             Governed::new(Rc::new(cloud), clock, 0.5),
@@ -169,6 +178,14 @@ impl Rig {
             Rc::clone(&self.journal) as Rc<_>,
             self.own_machine.clone(),
             Box::new(move |event| {
+                if event.draft.kind == Kind::DaemonStarted {
+                    newest.set(life);
+                } else if newest.get() > life {
+                    watch.breach(
+                        1,
+                        format!("a process whose journal was taken over wrote {}", event.draft.kind.as_str()),
+                    );
+                }
                 events.borrow_mut().push(event.clone());
                 watch.hear(event);
                 script.hear(event);
@@ -402,7 +419,8 @@ impl Rig {
         self.note_end(id);
         self.terminated.entry(id.into()).or_insert(self.clock.now());
         let region = self.world().instances[id].place.region.clone();
-        self.act_in(&region, &Action::TerminateInstances { instances: vec![id.into()] }).expect("the console allows it");
+        self.act_in(&region, &Action::TerminateInstances { instances: vec![id.into()] })
+            .expect("the console allows it");
     }
 
     fn note_end(&mut self, id: &str) {

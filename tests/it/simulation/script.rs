@@ -189,6 +189,7 @@ impl Scripted {
     async fn create(&self, place: &Place, request: &CreateImage) -> Effect<String> {
         let known = self.watch.known_of(&self.journal, request).await;
         self.watch.sends(request, &known, self.own_clock.unwrap_or(self.clock).now());
+        self.watch.looked(&self.world.world(), place, request);
         if let Some(fault) = self.script.fault("CreateImage", std::slice::from_ref(&request.instance)) {
             return Effect::Refused(fault);
         }

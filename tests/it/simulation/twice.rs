@@ -250,7 +250,8 @@ fn image(cloud: &SimCloud) -> Option<(Subject, Value)> {
     let world = cloud.world();
     let image = world.images.values().find(|i| i.source_instance.is_some())?;
     let snapshots: Vec<&str> = image.snapshots().collect();
-    let parameters = json!({ "image": image.id, "name": image.name, "snapshots": snapshots, "reason": "no rule keeps it" });
+    let parameters =
+        json!({ "image": image.id, "name": image.name, "snapshots": snapshots, "reason": "no rule keeps it" });
     Some((place().subject(&image.id), parameters))
 }
 
@@ -372,7 +373,9 @@ async fn each_step_twice() {
         let down = state.targets.values().filter(|t| matches!(t.slot, Slot::Taken(_))).count();
         let story: Vec<String> = journaled
             .iter()
-            .map(|e| format!("{} {} {}#{} {}", e.at, e.draft.kind.as_str(), e.draft.step, e.draft.attempt, e.draft.data))
+            .map(|e| {
+                format!("{} {} {}#{} {}", e.at, e.draft.kind.as_str(), e.draft.step, e.draft.attempt, e.draft.data)
+            })
             .collect();
         let story = story.join("\n");
         assert_eq!((images, reboots, snapshots, down), row.end, "{what}\n{story}");
@@ -388,7 +391,8 @@ async fn each_step_twice() {
             let life = Life::new(&again, &journaled[..known]).await;
             life.drive(row.step, &subject, &parameters).await;
             let second = things(&again);
-            let changed: Vec<&String> = second.iter().filter(|(id, it)| first.get(*id) != Some(it)).map(|(id, _)| id).collect();
+            let changed: Vec<&String> =
+                second.iter().filter(|(id, it)| first.get(*id) != Some(it)).map(|(id, _)| id).collect();
             let lost: Vec<&String> = first.keys().filter(|id| !second.contains_key(*id)).collect();
             assert!(
                 changed.is_empty() && lost.is_empty(),

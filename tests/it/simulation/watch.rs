@@ -225,7 +225,8 @@ impl Watch {
         self.rebuilding.set(true);
         self.duty.forgets();
         self.down.borrow_mut().retain(|_, down| {
-            let proven = world.images.values().any(|i| i.name == down.name && i.visible(now) && truth::ours(i).is_some());
+            let proven =
+                world.images.values().any(|i| i.name == down.name && i.visible(now) && truth::ours(i).is_some());
             let listed = plans.iter().any(|p| p.select.regions.contains(&down.region));
             proven && listed && now - down.since < TimeDelta::hours(23)
         });
@@ -287,16 +288,18 @@ impl Watch {
         let (plan, due) = (tag("plan"), truth::due_of(&tag("due")).unwrap_or_default());
         let key = (plan.clone(), request.instance.clone(), due);
         if request.name != truth::name_of(&key) {
-            self.breach(1, format!("CreateImage {} is not the one name of {} at {due}", request.name, request.instance));
+            self.breach(
+                1,
+                format!("CreateImage {} is not the one name of {} at {due}", request.name, request.instance),
+            );
         }
         let run = truth::run_of(&plan, due);
         let reader = journal.reader();
         let events = reader.events_of(&run).await.expect("readable");
         let of_it = |e: &&Event| e.draft.subject.as_ref().is_some_and(|s| s.id == request.instance);
-        let intent = events
-            .iter()
-            .filter(of_it)
-            .any(|e| e.draft.kind == Kind::StepIntent && e.draft.step == "image" && e.text("name") == Some(&request.name));
+        let intent = events.iter().filter(of_it).any(|e| {
+            e.draft.kind == Kind::StepIntent && e.draft.step == "image" && e.text("name") == Some(&request.name)
+        });
         let row = reader.occurrence(&plan, due).await.expect("readable");
         if row.as_ref().is_none_or(|row| row.decision != Decision::Run) {
             self.breach(5, format!("CreateImage {} of an occurrence that was not decided to run", request.name));
@@ -346,6 +349,17 @@ impl Watch {
         }
     }
 
+    /// CreateImage is sent: no image of that name could be seen for long.
+    pub fn looked(&self, world: &World, place: &Place, request: &CreateImage) {
+        let seen = self.clock.now() - TimeDelta::seconds(30);
+        let there = |i: &&stillframe::cloud::sim::image::SimImage| {
+            i.name == request.name && i.place == *place && i.registered() && i.visible < seen
+        };
+        if let Some(image) = world.images.values().find(there) {
+            self.breach(1, format!("CreateImage {} is sent, and {} is there to be seen", request.name, image.id));
+        }
+    }
+
     /// CreateImage took effect.
     pub fn made(&self, world: &World, place: &Place, request: &CreateImage, known: &Known) {
         let now = self.clock.now();
@@ -371,9 +385,8 @@ impl Watch {
                 self.breach(1, wrong);
             }
         }
-        let rebooted = |i: &&stillframe::cloud::sim::instance::SimInstance| {
-            !request.no_reboot && i.reboots.last() == Some(&now)
-        };
+        let rebooted =
+            |i: &&stillframe::cloud::sim::instance::SimInstance| !request.no_reboot && i.reboots.last() == Some(&now);
         let Some(instance) = world.instances.get(&request.instance).filter(rebooted) else { return };
         if let Some(wrong) = known.of().and_then(|of| self.duty.halted(world, &of, now, self.clock.instant())) {
             self.breach(6, wrong);
@@ -381,20 +394,15 @@ impl Watch {
         self.figures.borrow_mut().reboots += 1;
         let allowed = known.run.as_ref().map_or(1, |(_, plan)| plan.rollout.max_in_flight);
         let plan = known.run.as_ref().map_or("?", |(_, plan)| &plan.name).to_owned();
-        let down = Down {
-            plan,
-            allowed,
-            since: now,
-            region: place.region.clone(),
-            name: request.name.clone(),
-        };
+        let down = Down { plan, allowed, since: now, region: place.region.clone(), name: request.name.clone() };
         // Its newest boot is this one: who was down before is told by what was before.
         let mut all = self.down.borrow_mut();
         all.retain(|id, down| {
             *id == instance.id && !self.back(world, id, down) || *id != instance.id && !healthy(world, id, now)
         });
         if let Some(before) = all.get(&instance.id) {
-            let what = format!("{} was rebooted by {} while it was down for {}", instance.id, request.name, before.name);
+            let what =
+                format!("{} was rebooted by {} while it was down for {}", instance.id, request.name, before.name);
             self.breach(6, what);
         }
         all.insert(instance.id.clone(), down);
@@ -424,7 +432,9 @@ impl Watch {
         let reader = journal.reader();
         let events = reader.events_about(&place.subject(image)).await.expect("readable");
         let intent = events.iter().rfind(|e| e.draft.kind == Kind::StepIntent && e.draft.step == "retain");
-        let Some(run) = intent.map(|e| e.draft.run.clone()) else { return Known { run: None, intent: false, times: None } };
+        let Some(run) = intent.map(|e| e.draft.run.clone()) else {
+            return Known { run: None, intent: false, times: None };
+        };
         let (name, due) = stillframe::domain::naming::parse_run_name(&run).expect("a run's name");
         let row = reader.occurrence(name, due).await.expect("readable");
         let revision = match row {
@@ -510,7 +520,10 @@ impl Watch {
         let newer_days: BTreeSet<_> = beside.iter().map(DateTime::date_naive).filter(|d| *d > day).collect();
         let last_of_day = !beside.iter().any(|other| other.date_naive() == day && *other > due);
         if last_of_day && newer_days.len() < keep.daily as usize {
-            self.breach(3, format!("{id} of {series} is deregistered, the last of {day}: daily {} of {by}", keep.daily));
+            self.breach(
+                3,
+                format!("{id} of {series} is deregistered, the last of {day}: daily {} of {by}", keep.daily),
+            );
         }
     }
 
@@ -551,6 +564,7 @@ impl Watch {
 /// Whether it is well, whatever its status checks have noticed, or it can never be back.
 fn healthy(world: &World, id: &str, now: DateTime<Utc>) -> bool {
     world.instances.get(id).is_none_or(|i| {
-        i.condition(now) == ("ok", "ok") || matches!(i.state(now), InstanceState::ShuttingDown | InstanceState::Terminated)
+        i.condition(now) == ("ok", "ok")
+            || matches!(i.state(now), InstanceState::ShuttingDown | InstanceState::Terminated)
     })
 }

@@ -11,12 +11,7 @@ fn plan(name: &str, tags: &[(&str, &[&str])]) -> Plan {
     Plan {
         name: name.into(),
         description: None,
-        schedule: Schedule {
-            cron: vec!["0 2 * * *".into()],
-            timezone: chrono_tz::UTC,
-            catch_up: None,
-            window: None,
-        },
+        schedule: Schedule { cron: vec!["0 2 * * *".into()], timezone: chrono_tz::UTC, catch_up: None, window: None },
         select: Select {
             tags: tags.iter().map(|(key, values)| ((*key).to_owned(), set(values))).collect(),
             ..Select::default()
@@ -90,7 +85,9 @@ fn what_no_plan_selects_is_named() {
 
 #[test]
 fn patterns_become_values() {
-    for (pattern, value) in [("*", "any"), ("web-*", "web-"), ("a?c", "axc"), ("\\*", "*"), ("plain", "plain"), ("", "")] {
+    for (pattern, value) in
+        [("*", "any"), ("web-*", "web-"), ("a?c", "axc"), ("\\*", "*"), ("plain", "plain"), ("", "")]
+    {
         assert_eq!(concrete(pattern), value);
     }
 }

@@ -91,13 +91,7 @@ impl Tally {
     }
 
     /// A run ended.
-    pub(super) fn ended(
-        &mut self,
-        run: &str,
-        due: DateTime<Utc>,
-        at: DateTime<Utc>,
-        back: Option<DateTime<Utc>>,
-    ) {
+    pub(super) fn ended(&mut self, run: &str, due: DateTime<Utc>, at: DateTime<Utc>, back: Option<DateTime<Utc>>) {
         let since = |at: DateTime<Utc>| u64::try_from((at - due).num_seconds()).unwrap_or_default();
         for (longest, at) in [(&mut self.longest_down, back), (&mut self.longest_run, Some(at))] {
             let Some(seconds) = at.map(since) else { continue };
@@ -149,11 +143,7 @@ impl Tally {
                 failures: self.run_failures.list(),
                 ..self.occurrences.clone()
             },
-            targets: Targets {
-                reasons: self.left_out.list(),
-                failures: self.failures.list(),
-                ..self.targets.clone()
-            },
+            targets: Targets { reasons: self.left_out.list(), failures: self.failures.list(), ..self.targets.clone() },
             reboots: Reboots {
                 total,
                 per_day: (total as f64 / days.max(1) as f64 * 100.0).round() / 100.0,
