@@ -21,12 +21,14 @@
 //! - [`engine`]: the loop, runs, and the executor of steps.
 //! - [`report`]: log lines and documents, derived from the journal's events.
 //! - [`cli`]: one file per subcommand.
+//! - [`defect`]: deliberate faults that the tests must notice; none of it is in what is shipped.
 //! - [`clock`]: the only place that reads a clock or sleeps.
 
 pub mod cli;
 pub mod clock;
 pub mod cloud;
 pub mod config;
+pub mod defect;
 pub mod domain;
 pub mod engine;
 pub mod journal;

@@ -12,6 +12,7 @@ use super::shared::Stop;
 use crate::cloud::governed::Governed;
 use crate::cloud::port::{Fault, ImageQuery, InstanceQuery, Read};
 use crate::config::pace::reboots_needed;
+use crate::defect::{Defect, planted};
 use crate::domain::event::{Decision, Draft, Kind};
 use crate::domain::machine::OwnMachine;
 use crate::domain::naming::{self, Ownership, TAG_PREFIX, rfc3339};
@@ -183,7 +184,9 @@ pub fn judge(
 
 fn drafts_of(run: &Run, place: &Place, found: &Found, seen: &mut BTreeSet<String>) -> Vec<Draft> {
     let imaging = run.shared.imaging(&run.plan.name);
-    let choices = judge(&run.plan, &run.only, found, &run.shared.own_machine.borrow(), &imaging);
+    let own = run.shared.own_machine.borrow();
+    let own = if planted(Defect::OwnMachineTaken) { &OwnMachine::NotEc2 } else { &*own };
+    let choices = judge(&run.plan, &run.only, found, own, &imaging);
     let draft = |(id, choice): (String, Choice)| {
         let subject = place.subject(&id);
         seen.insert(id);
@@ -237,7 +240,7 @@ pub async fn twin(cloud: &Governed, us: Us<'_>, place: &Place) -> Read<Option<St
         }
     }
     let newer = newest.filter(|(image, _)| last.is_none_or(|last| image.created > last));
-    Ok(newer.map(|(image, by)| {
+    Ok(newer.filter(|_| !planted(Defect::TwinIgnored)).map(|(image, by)| {
         format!(
             "the image {} of {} in {place} was made by another installation ({by}) under the daemon name `{}`; \
              nothing is begun. If that installation is gone for good, run `stillframe run --take-over`; \

@@ -10,6 +10,7 @@ use super::shared::{Shared, Stop};
 pub use super::step::{Look, Resend, Search, Step};
 use crate::cloud::classify::Class;
 use crate::cloud::port::{Effect, Fault};
+use crate::defect::{Defect, planted};
 use crate::domain::event::{Draft, Event, Kind};
 use crate::domain::place::Subject;
 use crate::domain::saga::{Phase, Slot, StepState};
@@ -71,7 +72,8 @@ async fn begin(at: &At<'_>, step: &dyn Step, number: u32) -> Result<bool, Stop> 
         // or a crash costs it nothing.
         let calls = at.shared.calls(&at.subject.place);
         let turn = if step.calls() { at.shared.unless_drained(calls.acquire()).await?.ok() } else { None };
-        match at.shared.unless_drained(step.look(&intent, false)).await? {
+        let look = async { if planted(Defect::NoLook) { Look::Absent } else { step.look(&intent, false).await } };
+        match at.shared.unless_drained(look).await? {
             Look::Found(result) => return adopt(at, step, number, result).await,
             Look::Foreign(why) => {
                 return refuse(at, step, number, Refusal { ours: false, ..Refusal::ours(&why) }).await;
@@ -123,7 +125,9 @@ async fn attempt(
     if step.takes_down() && !holds_slot(at) {
         drafts.push(Draft::of(at.run, at.subject, Kind::SlotTaken, json!({ "reason": "rebooted by CreateImage" })));
     }
-    at.shared.record_intent(&drafts).await?;
+    if !planted(Defect::IntentAfterEffect) {
+        at.shared.record_intent(&drafts).await?;
+    }
     let mut wait = FIRST;
     let mut waited = Duration::ZERO;
     loop {
@@ -134,7 +138,11 @@ async fn attempt(
                 .map(Answered::Ended);
         }
         // Never cut short: an effect under way is waited for, also when draining.
-        match step.act(intent).await {
+        let answer = step.act(intent).await;
+        if planted(Defect::IntentAfterEffect) {
+            at.shared.record_intent(&drafts).await?;
+        }
+        match answer {
             Effect::Done { value, request_id } => {
                 let mut data = value;
                 put(&mut data, "aws_request_id", request_id.as_deref());
@@ -164,6 +172,15 @@ async fn attempt(
             Effect::Refused(fault) => {
                 let why = fault.to_string();
                 return refuse(at, step, number, Refusal::of(&why, &fault, clean)).await.map(Answered::Ended);
+            }
+            Effect::Unknown(fault) if planted(Defect::UnknownIsFailure) => {
+                let why = fault.to_string();
+                return refuse(at, step, number, Refusal::of(&why, &fault, true)).await.map(Answered::Ended);
+            }
+            Effect::Unknown(_) if planted(Defect::UnknownIsRepeated) && waited < PATIENCE => {
+                at.shared.pause(wait).await?;
+                waited += wait;
+                wait = longer(wait);
             }
             Effect::Unknown(fault) => {
                 let data = json!({ "reason": fault.to_string(), "aws_request_id": fault.request_id });

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::shared::Shared;
 use crate::clock::Clock;
 use crate::cloud::port::{ImageQuery, Read};
+use crate::defect::{Defect, planted};
 use crate::domain::observed::{Image, InstanceStatus};
 use crate::domain::place::Place;
 
@@ -120,7 +121,8 @@ impl<T: Clone> Watched<T> {
                     Some(None) => {
                         let (since, reads) = entry.absent.unwrap_or((now, 0));
                         entry.absent = Some((since, reads + 1));
-                        if reads + 1 >= ABSENT_READS && now - since >= ABSENT_OVER {
+                        let long = reads + 1 >= ABSENT_READS && now - since >= ABSENT_OVER;
+                        if long || planted(Defect::GoneAtOnce) {
                             entry.latest.tell(Seen::Gone);
                         }
                     }

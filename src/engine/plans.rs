@@ -9,9 +9,10 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::oneshot;
 
 use super::daemon::Engine;
+use crate::defect::{Defect, planted};
 use crate::domain::event::{Draft, Event, Kind};
 use crate::domain::naming::DUE_TOLERANCE;
-use crate::domain::plan::Plan;
+use crate::domain::plan::{Plan, Seconds};
 use crate::domain::schedule::Timetable;
 use crate::journal::Answer;
 
@@ -99,6 +100,7 @@ impl Engine {
         let last = journal.reader().last_decided(&plan.name).await?;
         let (seen, draft) = match newest {
             Some(event) if event.text("schedule") == Some(&schedule) && !away => (Some(event.at), None),
+            _ if planted(Defect::FirstSightForgotten) => (None, None),
             other => (None, Some(first_seen(&plan.name, &schedule, other.as_ref()))),
         };
         Ok((Prepared { plan, hash, seen, last }, draft))
@@ -154,6 +156,11 @@ impl Engine {
                 applied.inspect_err(|why| unwritten(why))
             }
             Err(why) => {
+                if planted(Defect::ReloadInHalf)
+                    && let Some((plan, _)) = self.scheduled.pop_last()
+                {
+                    self.shared.plans.borrow_mut().remove(&plan);
+                }
                 let refused = self.of_configuration(Kind::ConfigRefused, json!({ "reason": why }));
                 if self.shared.record(&[refused]).await.is_err() {
                     unwritten(&why);
@@ -180,7 +187,11 @@ fn unwritten(why: &str) {
 impl Prepared {
     fn scheduled(self, now: DateTime<Utc>) -> Scheduled {
         // `config` has compiled the same lines when it checked the plan.
-        let timetable = Timetable::new(&self.plan.schedule).unwrap_or_else(|e| unreachable!("a checked schedule: {e}"));
+        let mut schedule = self.plan.schedule.clone();
+        if planted(Defect::CatchUpUnbounded) {
+            schedule.catch_up = Some(Seconds::MAX);
+        }
+        let timetable = Timetable::new(&schedule).unwrap_or_else(|e| unreachable!("a checked schedule: {e}"));
         let mut scheduled =
             Scheduled { plan: Rc::new(self.plan), timetable, hash: self.hash, seen: now, settled: now, next: None };
         scheduled.see(self.seen.unwrap_or(now), self.last);

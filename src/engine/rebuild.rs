@@ -16,6 +16,7 @@ use super::shared::{JOURNAL_RETRY, Shared, Stop};
 use super::steps::back;
 use super::unproven::Unproven;
 use crate::cloud::port::{ImageQuery, Read};
+use crate::defect::{Defect, planted};
 use crate::domain::event::{Decision, Draft, Kind, Occurrence, Trigger};
 use crate::domain::naming::{self, Ownership, TAG_PREFIX, run_name};
 use crate::domain::place::{Place, Subject};
@@ -39,6 +40,9 @@ struct Known {
 /// # Errors
 /// The journal's.
 pub(super) async fn pending(shared: &Shared) -> Answer<bool> {
+    if planted(Defect::RebuildSkipped) {
+        return Ok(false);
+    }
     if shared.took_over.get() {
         return Ok(true); // it may have a journal of its own already, of runs that were barred
     }

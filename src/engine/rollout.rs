@@ -13,6 +13,7 @@ use super::recover::still_at_most;
 use super::run::Run;
 use super::shared::{ActiveRun, Shared, Stop};
 use super::steps::{CHAIN, Target};
+use crate::defect::{Defect, planted};
 use crate::domain::event::{Draft, Kind, Occurrence, Outcome};
 use crate::domain::naming::rfc3339;
 use crate::domain::place::Subject;
@@ -93,7 +94,9 @@ async fn launch<'a>(
     while !run.shared.sick() {
         let next = {
             let slots = run.shared.slots.borrow();
-            let room = slots.room(run.plan.rollout.max_in_flight);
+            let limit = run.plan.rollout.max_in_flight;
+            let own = || slots.iter().filter(|(_, down)| down.plan == run.plan.name).count();
+            let room = slots.room(limit) || planted(Defect::SlotsPerPlan) && own() < limit as usize;
             room.then(|| queue.iter().skip(first).position(|s| !slots.is_down(s))).flatten()
         };
         first += next.unwrap_or_default();
@@ -133,18 +136,20 @@ pub(super) fn closed(shared: &Shared, active: &ActiveRun, plan: &Plan, occurrenc
         return Some(why);
     }
     if plan.rollout.on_unhealthy == OnUnhealthy::HaltPlan
+        && !planted(Defect::HaltIgnored)
         && let Some((subject, down)) = shared.slots.borrow().halted_by(&plan.name)
     {
         return Some(format!("the plan halts: {} is not back in service since {}", subject.id, rfc3339(down.since)));
     }
     if let Some(window) = plan.schedule.window
+        && !planted(Defect::WindowIgnored)
         && window_over(plan, occurrence).is_some_and(|over| over <= shared.clock.now())
     {
         return Some(format!("the window of {window} s after due is over"));
     }
     // Nobody expects at noon what was begun at night.
     let slept = active.slept(shared.clock);
-    (slept > still_at_most(shared, plan, occurrence)).then(|| {
+    (slept > still_at_most(shared, plan, occurrence) && !planted(Defect::LateRunGoesOn)).then(|| {
         format!(
             "this machine slept, or its clock was set forward, for {} s in the middle of the run: nothing more is \
              rebooted in it",

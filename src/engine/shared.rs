@@ -16,6 +16,7 @@ pub use super::unproven::Unproven;
 use crate::clock::Clock;
 use crate::cloud::governed::Governed;
 use crate::cloud::port::Caller;
+use crate::defect::{Defect, planted};
 use crate::domain::event::{Draft, Event, Occurrence};
 use crate::domain::machine::OwnMachine;
 use crate::domain::place::Place;
@@ -330,6 +331,7 @@ impl Shared {
                     }
                     return Ok(events);
                 }
+                Err(_) if planted(Defect::ResultDropped) => return Ok(Vec::new()),
                 Err(_) => self.pause(JOURNAL_RETRY).await?,
             }
         }

@@ -7,10 +7,11 @@ use std::path::Path;
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("domain", &[]),
+    ("defect", &["domain"]),
     ("config", &["domain", "clock"]),
-    ("journal", &["domain", "clock"]),
-    ("cloud", &["domain", "clock"]),
-    ("engine", &["domain", "config", "journal", "cloud", "clock"]),
+    ("journal", &["domain", "clock", "defect"]),
+    ("cloud", &["domain", "clock", "defect"]),
+    ("engine", &["domain", "config", "journal", "cloud", "clock", "defect"]),
     ("report", &["domain", "journal", "clock"]),
     ("cli", &["domain", "config", "journal", "cloud", "engine", "report", "clock"]),
 ];

@@ -24,6 +24,7 @@ use super::port::{
     STATUS_IDS_MAX, SnapshotEnd,
 };
 use crate::clock::Clock;
+use crate::defect::{Defect, planted};
 use crate::domain::observed::{Image, Instance, InstanceStatus, Snapshot};
 use crate::domain::place::Place;
 use crate::domain::plan::Plan;
@@ -92,6 +93,9 @@ impl Governed {
                 vec![query.clone()]
             }
         };
+        if planted(Defect::InUseUnguarded) && matches!(query, InstanceQuery::LaunchedFrom(_)) {
+            return Ok(Vec::new());
+        }
         let mut found = Vec::new();
         for query in &queries {
             let ask = async |page: Option<&str>| self.inner.instances(place, query, page).await;
@@ -118,6 +122,7 @@ impl Governed {
             let ask = async || self.inner.instance_status(place, &ids).await;
             let fault = match self.read(place, Api::DescribeInstanceStatus, ask).await {
                 Err(fault) if fault.code == "InvalidInstanceID.NotFound" => fault,
+                Err(_) if planted(Defect::SilenceIsEmpty) => return Ok(Vec::new()),
                 answer => return answer,
             };
             let exist = self.instances(place, &InstanceQuery::Ids(ids.clone())).await?;
@@ -249,7 +254,7 @@ impl Governed {
     /// Why nothing may be begun by this machine's clock, if it is too far from AWS's.
     #[must_use]
     pub fn clock_off(&self) -> Option<String> {
-        self.skew.off()
+        self.skew.off().filter(|_| !planted(Defect::ClockTrusted))
     }
 
     /// Whether AWS has shown that this machine's clock is right, since this was asked last.
@@ -263,7 +268,10 @@ impl Governed {
         let mut items = Vec::new();
         let mut token: Option<String> = None;
         for _ in 0..PAGES_MAX {
-            let mut page = self.read(place, api, async || ask(token.as_deref()).await).await?;
+            let mut page = match self.read(place, api, async || ask(token.as_deref()).await).await {
+                Err(_) if planted(Defect::SilenceIsEmpty) => return Ok(items),
+                answer => answer?,
+            };
             if items.is_empty() {
                 items = page.items;
             } else {
@@ -308,7 +316,12 @@ impl Governed {
         let mut attempt = 1;
         loop {
             gate.pass(self.clock).await;
-            let Some(end) = self.clock.timeout(EFFECT_DEADLINE, act()).await else {
+            let end = self.clock.timeout(EFFECT_DEADLINE, act()).await;
+            if planted(Defect::ClientRetries) && attempt < 3 && matches!(end, None | Some(Effect::Unknown(_))) {
+                attempt += 1;
+                continue;
+            }
+            let Some(end) = end else {
                 return Effect::Unknown(no_answer(place, api, EFFECT_DEADLINE));
             };
             self.skew.note(self.inner.clock_ahead());

@@ -77,6 +77,8 @@ pub struct Member {
     pub never_healthy: bool,
     /// Its images end `failed`.
     pub image_fails: bool,
+    /// Its status checks notice a reboot only after so long.
+    pub stale_seconds: f64,
     /// False is an instance-store root.
     pub ebs_root: bool,
     /// Hibernation is configured.
@@ -103,6 +105,7 @@ impl Default for Member {
             image_seconds: None,
             never_healthy: false,
             image_fails: false,
+            stale_seconds: 0.0,
             ebs_root: true,
             hibernation: false,
             multi_attach: false,
@@ -279,6 +282,7 @@ impl Fleet {
                         image_seconds: member.image_seconds,
                         never_healthy: member.never_healthy,
                         image_fails: member.image_fails,
+                        stale_seconds: member.stale_seconds,
                     },
                 },
             );

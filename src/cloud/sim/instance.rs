@@ -20,6 +20,9 @@ pub struct Traits {
     pub never_healthy: bool,
     /// Its images end `failed`.
     pub image_fails: bool,
+    /// For so long after a reboot begins its status checks read as before (EC2 user guide, "Status checks": they "are
+    /// performed every minute").
+    pub stale_seconds: f64,
 }
 
 /// A change of state under way, or long done.
@@ -38,6 +41,9 @@ pub struct Life {
 pub struct Boot {
     /// Until then the status checks read `initializing`.
     pub until: DateTime<Utc>,
+    /// But until then they have not noticed a reboot, and read `ok`.
+    #[serde(default)]
+    pub noticed: DateTime<Utc>,
     /// And after that `impaired` rather than `ok`.
     pub impaired: bool,
     /// From then on `ok` all the same: somebody has repaired it.
@@ -85,6 +91,15 @@ impl SimInstance {
     /// InstanceStatusSummary; a state of `pending` reads not-applicable too).
     #[must_use]
     pub fn checks(&self, now: DateTime<Utc>) -> (&'static str, &'static str) {
+        if self.state(now) == InstanceState::Running && now < self.boot.noticed {
+            return ("ok", "ok");
+        }
+        self.condition(now)
+    }
+
+    /// What the status checks will read once they have noticed it.
+    #[must_use]
+    pub fn condition(&self, now: DateTime<Utc>) -> (&'static str, &'static str) {
         if self.state(now) != InstanceState::Running {
             ("not-applicable", "not-applicable")
         } else if now < self.boot.until {

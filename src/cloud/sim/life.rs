@@ -80,7 +80,7 @@ impl World {
             volumes,
             traits: new.traits,
             life: Life { from: InstanceState::Running, to: InstanceState::Running, at: now },
-            boot: Boot { until: now, impaired: false, repaired: None },
+            boot: Boot { until: now, noticed: now, impaired: false, repaired: None },
             reboots: Vec::new(),
         };
         self.instances.insert(id.clone(), instance);
@@ -101,13 +101,18 @@ impl World {
         let repaired = self.lost_until(now, id);
         let instance = self.instance_mut(id)?;
         let never = instance.traits.never_healthy;
-        instance.boot = Boot { until, impaired: never || repaired.is_some(), repaired: repaired.filter(|_| !never) };
+        instance.boot =
+            Boot { until, noticed: now, impaired: never || repaired.is_some(), repaired: repaired.filter(|_| !never) };
         Ok(())
     }
 
     pub(super) fn reboot(&mut self, now: DateTime<Utc>, id: &str) -> Result<(), ApiError> {
         self.begin_boot(now, id)?;
-        self.instance_mut(id)?.reboots.push(now);
+        let stale = self.instances.get(id).map_or(0.0, |i| i.traits.stale_seconds);
+        let noticed = now + self.span(stale);
+        let instance = self.instance_mut(id)?;
+        instance.boot.noticed = noticed;
+        instance.reboots.push(now);
         Ok(())
     }
 

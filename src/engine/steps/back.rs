@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::{IMAGE, RETURN, Target};
 use crate::cloud::port::Effect;
+use crate::defect::{Defect, planted};
 use crate::domain::event::{Draft, Kind, gone};
 use crate::domain::naming::rfc3339;
 use crate::domain::observed::InstanceStatus;
@@ -173,20 +174,28 @@ impl Return {
         call(shared, run, subject).unwrap_or_else(|| Call { at: shared.clock.now(), certain: true })
     }
 
+    fn settled_after(&self) -> Duration {
+        let ignored = planted(Defect::SettleIgnored) || planted(Defect::SlotFreedAtOnce);
+        Duration::from_secs(if ignored { 0 } else { self.0.plan.rollout.settle })
+    }
+
     fn within(&self) -> Duration {
         Duration::from_secs(self.0.plan.rollout.healthy_within)
     }
 
     /// What a look shows: how the instance is back, if that counts already.
     fn judge(&self, shown: &mut Shown, seen: &Seen<InstanceStatus>) -> Option<&'static str> {
-        let Target { shared, plan, .. } = &self.0;
+        let Target { shared, .. } = &self.0;
         let call = self.call();
+        if planted(Defect::SlotFreedAtOnce) && call.certain {
+            return Some("healthy");
+        }
         let asked = if let Seen::There(_, asked) = seen { *asked } else { shared.clock.instant() };
         let elapsed = shown.since.elapsed(shared, call, asked);
         let back = back(seen);
         shown.late = elapsed >= self.within();
         shown.well = back.is_some();
-        let counts = call.certain && elapsed >= Duration::from_secs(plan.rollout.settle);
+        let counts = call.certain && elapsed >= self.settled_after();
         back.filter(|how| *how != "healthy" || counts)
     }
 
@@ -268,13 +277,13 @@ impl Step for Return {
     }
 
     async fn settle(&self) -> Result<(), Stop> {
-        let Target { shared, active, plan, subject, run, .. } = &self.0;
+        let Target { shared, active, subject, run, .. } = &self.0;
         let mut shown = Shown::default();
         let mut begun = shared.clock.instant();
         let mut newest = self.call().at;
         // After a restart part of it, or all, has passed.
         let passed = shown.since.elapsed(shared, self.call(), begun);
-        let after = Duration::from_secs(plan.rollout.settle).saturating_sub(passed);
+        let after = self.settled_after().saturating_sub(passed);
         let mut watch = shared.observer.status(shared, &subject.place, &subject.id, after);
         let bell = active.bell(subject);
         loop {

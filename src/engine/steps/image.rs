@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::{IMAGE, Target};
 use crate::cloud::classify::Class;
 use crate::cloud::port::{CreateImage, Effect, Fault, ImageQuery, InstanceQuery};
+use crate::defect::{Defect, planted};
 use crate::domain::event::{Draft, Kind};
 use crate::domain::naming::{self, Marks, Ownership, Role};
 use crate::domain::observed::{Image, ImageState, InstanceState};
@@ -50,6 +51,17 @@ impl MakeImage {
     fn name(&self) -> String {
         let Target { shared, plan, occurrence, subject, .. } = &self.0;
         naming::image_name(&shared.daemon, &plan.name, &subject.id, occurrence.due)
+    }
+
+    /// The name under which it is looked for, or made: the one that was journaled.
+    fn intended(&self, intent: &Value, lost: bool) -> String {
+        let name = intent.get("name").and_then(Value::as_str).map_or_else(|| self.name(), str::to_owned);
+        if planted(Defect::NameWithAttempt) {
+            let attempt = self.0.known(|s| s.steps.get(IMAGE).map(|s| s.attempt)).flatten();
+            let attempt = attempt.unwrap_or(1) + u32::from(lost);
+            return if attempt > 1 { format!("{name}-{attempt}") } else { name };
+        }
+        name
     }
 
     /// Whether `image`, which bears our name, is the one that this step makes.
@@ -129,7 +141,7 @@ impl Step for MakeImage {
             return freed;
         }
         let own = shared.own_machine.borrow().forbids(&subject.id);
-        own.or_else(|| closed(shared, active, plan, occurrence))
+        own.filter(|_| !planted(Defect::OwnMachineTaken)).or_else(|| closed(shared, active, plan, occurrence))
     }
 
     /// A target that was stopped when it was selected has no slot: it is not waited for while it starts.
@@ -144,7 +156,7 @@ impl Step for MakeImage {
     /// By name (exact, visible soonest); for a lost answer by source instance too.
     async fn look(&self, intent: &Value, lost: bool) -> Look {
         let Target { shared, plan, subject, .. } = &self.0;
-        let name = intent.get("name").and_then(Value::as_str).map_or_else(|| self.name(), str::to_owned);
+        let name = self.intended(intent, lost);
         let mut queries = vec![ImageQuery::Names(vec![name.clone()])];
         if lost {
             queries.push(ImageQuery::SourceInstances(vec![subject.id.clone()]));
@@ -169,7 +181,7 @@ impl Step for MakeImage {
         let Target { shared, plan, run, subject, .. } = &self.0;
         let request = CreateImage {
             instance: subject.id.clone(),
-            name: intent.get("name").and_then(Value::as_str).map_or_else(|| self.name(), str::to_owned),
+            name: self.intended(intent, false),
             description: format!("stillframe {run} of {}", subject.id),
             // A stopped instance is at rest anyway. Should somebody start it at this very moment, it is not rebooted:
             // it has no slot.
@@ -185,7 +197,8 @@ impl Step for MakeImage {
     }
 
     fn resend(&self, search: &Search) -> Resend {
-        if search.waited < RESEND_AFTER || search.empty < RESEND_LOOKS {
+        let soon = search.waited < RESEND_AFTER || search.empty < RESEND_LOOKS;
+        if soon && !planted(Defect::ResentAtOnce) {
             return Resend::LookAgain;
         }
         if search.name_taken {
@@ -210,6 +223,9 @@ impl Step for MakeImage {
         }
         let begun = |s: &TargetState| Some((s.image()?.to_owned(), s.steps.get(IMAGE)?.intended_at));
         let Some((image, since)) = self.0.known(begun).flatten() else { return Ok(()) };
+        if planted(Defect::RetainEarly) {
+            return shared.record_result(&[self.observed("pending", None, TimeDelta::zero())]).await.map(|_| ());
+        }
         let mut watch = shared.observer.image(shared, &subject.place, &image);
         let mut alarmed = self.0.known(|s| s.steps.contains_key(PENDING)).unwrap_or(false);
         // What passed before is told by the wall clock; the rest is not, so that setting it forward alarms nobody.

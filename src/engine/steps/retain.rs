@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::RETAIN;
 use crate::cloud::classify::Class;
 use crate::cloud::port::{Effect, Fault, ImageQuery, InstanceQuery};
+use crate::defect::{self, Defect, planted};
 use crate::domain::event::{Draft, Kind, gone};
 use crate::domain::naming::{self, HOLD_TAG, Ownership};
 use crate::domain::observed::ImageState;
@@ -119,7 +120,11 @@ impl Step for Remove {
     }
 
     fn intent(&self) -> Value {
-        self.parameters.clone()
+        let mut parameters = self.parameters.clone();
+        if planted(Defect::SnapshotsForgotten) {
+            parameters["snapshots"] = json!([]);
+        }
+        parameters
     }
 
     fn forbidden(&self) -> Option<String> {
@@ -134,7 +139,7 @@ impl Step for Remove {
             Err(fault) => return Look::Unclear(fault),
             // A deregistered image is listed for a while.
             Ok(images) => match images.into_iter().find(|i| i.state != ImageState::Deregistered) {
-                Some(image) => image,
+                Some(image) => defect::seen(image),
                 None => return Look::Found(json!({ "image": subject.id })),
             },
         };

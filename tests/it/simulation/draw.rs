@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use fastrand::Rng;
 use stillframe::cloud::sim::Fleet;
 use stillframe::cloud::sim::fleet::Member;
+use stillframe::cloud::sim::trouble::Profile;
 use stillframe::domain::keep::Keep;
 use stillframe::domain::observed::{InstanceState, Tags};
 use stillframe::domain::plan::{Mode, OnUnhealthy, Plan};
@@ -20,6 +21,8 @@ pub const FAR: &str = "eu-west-1";
 const HOUR: u64 = 3600;
 /// How long the daemon is awake around what is due in a night.
 const NIGHT: u64 = 600;
+/// Status checks notice a reboot after so long, seconds; `settle` is longer.
+const STALE: u64 = 20;
 
 const APIS: [&str; 12] = [
     "CreateImage",
@@ -161,6 +164,8 @@ fn fleet(rng: &mut Rng, seed: u64) -> Fleet {
             },
             never_healthy: rng.f64() < 0.12,
             image_fails: rng.f64() < 0.1,
+            #[allow(clippy::cast_precision_loss)] // small
+            stale_seconds: STALE as f64,
             multi_attach: rng.f64() < 0.03,
             hibernation: rng.f64() < 0.03,
             ..Member::default()
@@ -180,6 +185,7 @@ fn fleet(rng: &mut Rng, seed: u64) -> Fleet {
         reboot_seconds: 30.0,
         throttling: true,
         seed,
+        trouble: Profile::None,
         instances,
         ..Fleet::demo()
     }
@@ -209,7 +215,7 @@ fn one_plan(rng: &mut Rng, name: &str, regions: &[String], nightly: bool) -> Pla
     plan.consistency.mode = if rng.f64() < 0.8 { Mode::Reboot } else { Mode::None };
     plan.consistency.resend_unknown = rng.f64() < 0.8;
     plan.rollout.max_in_flight = rng.u32(1..=3);
-    plan.rollout.settle = rng.u64(1..60);
+    plan.rollout.settle = STALE + rng.u64(1..60);
     plan.rollout.healthy_within = plan.rollout.settle + rng.u64(60..900);
     plan.rollout.on_unhealthy = if rng.bool() { OnUnhealthy::Continue } else { OnUnhealthy::HaltPlan };
     plan.keep = keep(rng, nightly);

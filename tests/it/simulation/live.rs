@@ -5,12 +5,13 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use serde_json::json;
 use stillframe::cloud::sim::action::{Action, TagSpec};
-use stillframe::domain::event::{Kind, gone};
+use stillframe::cloud::sim::image::SimImage;
+use stillframe::domain::event::{Decision, Event, Kind, Trigger, gone};
 use stillframe::domain::machine::OwnMachine;
-use stillframe::domain::naming::{Marks, Role, image_name};
+use stillframe::domain::naming::{Marks, Role, image_name, parse_run_name};
 use stillframe::domain::observed::InstanceState;
 use stillframe::domain::plan::Plan;
-use stillframe::domain::schedule::Timetable;
+use stillframe::domain::schedule::{ON_TIME, Timetable};
 use stillframe::journal::Journal as _;
 
 use super::figures::Figures;
@@ -18,6 +19,7 @@ use super::journal::Death;
 use super::plot::{Home, Move, Plot};
 use super::promises::{self, Broken};
 use super::rig::{BASE, DAEMON, Rig, at, secs};
+use super::truth;
 use super::watch::Breach;
 
 /// The daemon is woken this long before what is due.
@@ -76,6 +78,8 @@ impl<'a> Scene<'a> {
         if plot.moves.iter().any(|(_, what)| matches!(what, Move::DiskLied { .. })) {
             rig.journal.remembers();
         }
+        // What DeregisterImage says of the snapshots is checked, not believed.
+        rig.script.leaves_snapshots.set(plot.seed.is_multiple_of(3));
         if traced {
             rig.watch.traces();
         }
@@ -150,6 +154,7 @@ impl<'a> Scene<'a> {
                 self.rig.stop().await;
                 self.rig.taken_over_at = Some(self.rig.own_now());
                 self.rig.takes_over = true;
+                self.rig.watch.duty.taken_over.set(self.rig.taken_over_at);
                 self.complete = false;
                 self.start_after(down).await;
             }
@@ -168,6 +173,7 @@ impl<'a> Scene<'a> {
             Move::ClockSet(by) => {
                 self.complete = false;
                 self.rig.watch.misled.set(true);
+                self.rig.watch.duty.clock_moved(self.rig.clock.instant());
                 self.own_clock().move_by(TimeDelta::seconds(*by));
             }
             Move::ClockRight => self.set_clock_right(),
@@ -210,6 +216,9 @@ impl<'a> Scene<'a> {
     }
 
     fn set_clock_right(&self) {
+        if self.rig.own_now() != self.rig.clock.now() {
+            self.rig.watch.duty.clock_moved(self.rig.clock.instant());
+        }
         self.own_clock().move_by(self.rig.clock.now() - self.rig.own_now());
     }
 
@@ -241,10 +250,11 @@ impl<'a> Scene<'a> {
     }
 
     async fn after_reload(&mut self, died: bool) {
-        let mut figures = self.rig.watch.figures.borrow_mut();
-        figures.reloads += 1;
-        figures.crashes += u64::from(died);
-        drop(figures);
+        {
+            let mut figures = self.rig.watch.figures.borrow_mut();
+            figures.reloads += 1;
+            figures.crashes += u64::from(died);
+        }
         if died {
             self.start_after(self.plot.down).await;
         }
@@ -390,6 +400,10 @@ impl<'a> Scene<'a> {
             self.orphans(&mut broken).await;
             self.decided(&mut broken).await;
             self.told(&mut broken).await;
+            self.done(&mut broken);
+            self.in_time(&mut broken).await;
+            self.chosen(&mut broken).await;
+            self.there(&mut broken);
             promises::reboots(&rig.world(), &mut broken);
             for Breach { promise, what } in broken.0 {
                 rig.watch.breach(promise, what);
@@ -450,11 +464,104 @@ impl<'a> Scene<'a> {
         for plan in &self.plot.plans {
             let timetable = Timetable::new(&plan.schedule).expect("a plan's");
             let seen = reader.newest_of(&plan.name, Kind::PlanFirstSeen.as_str()).await.expect("readable");
-            let Some(seen) = seen else { continue };
+            let Some(seen) = seen else {
+                broken.push(5, format!("the first sight of {} is not on record", plan.name));
+                continue;
+            };
             for due in timetable.between(seen.at, until) {
                 if reader.occurrence(&plan.name, due).await.expect("readable").is_none() {
                     broken.push(5, format!("{} was due at {due}, and nothing was decided", plan.name));
                 }
+            }
+        }
+    }
+
+    /// What ended well has an image that is available.
+    fn done(&self, broken: &mut Broken) {
+        let world = self.rig.world();
+        let done = self.rig.told(&Kind::TargetFinished).into_iter().filter(|e| e.text("outcome") == Some("done"));
+        for event in done.filter(|_| !self.rig.watch.misled.get()) {
+            let Some(image) = event.text("image").and_then(|id| world.images.get(id)) else { continue };
+            // The journal keeps milliseconds.
+            if image.fails || image.ready > event.at + TimeDelta::seconds(1) {
+                broken.push(5, format!("{} is told to be done at {}, and was not available", image.name, event.at));
+            }
+        }
+    }
+
+    /// Each instance that a plan means is told of in each of its runs, unless the run says what went wrong.
+    async fn chosen(&self, broken: &mut Broken) {
+        let watch = &self.rig.watch;
+        if watch.misled.get() || watch.lied.get() || watch.figures.borrow().losses > 0 {
+            return;
+        }
+        let now = self.rig.clock.now();
+        let reader = self.rig.journal.reader();
+        for row in reader.occurrences(None, u32::MAX).await.expect("readable") {
+            let run = row.decision == Decision::Run && row.trigger == Trigger::Schedule;
+            let Some(text) = reader.revision(&row.plan_hash).await.expect("readable").filter(|_| run) else { continue };
+            let plan: Plan = serde_json::from_str(&text).expect("a plan");
+            let events = reader.events_of(&row.run()).await.expect("readable");
+            let whole = |kind: Kind| events.iter().any(|e| e.draft.subject.is_none() && e.draft.kind == kind);
+            if !whole(Kind::TargetSelected) || whole(Kind::StepRefused) {
+                continue;
+            }
+            let world = self.rig.world();
+            let fleet = self.plot.fleet.instances.iter().filter_map(|m| world.instances.get(m.id.as_ref()?));
+            let meant = fleet.filter(|i| !gone(i.state(now)) && plan.select.regions.contains(&i.place.region));
+            for instance in meant {
+                let told = |e: &Event| e.draft.subject.as_ref().is_some_and(|s| s.id == instance.id);
+                if !events.iter().any(told) {
+                    broken.push(5, format!("{} says nothing of {}", row.run(), instance.id));
+                }
+            }
+        }
+    }
+
+    /// What is told to have failed, or to be skipped, has left no image that was there to be seen.
+    fn there(&self, broken: &mut Broken) {
+        let watch = &self.rig.watch;
+        if watch.misled.get() || watch.lied.get() || watch.figures.borrow().losses > 0 {
+            return;
+        }
+        let world = self.rig.world();
+        for event in self.rig.told(&Kind::TargetFinished) {
+            let ended = event.text("outcome") != Some("done")
+                && event.text("reason").is_some_and(|why| why.starts_with("image:"));
+            let (Some((plan, due)), Some(subject), true) =
+                (parse_run_name(&event.draft.run), &event.draft.subject, ended)
+            else {
+                continue;
+            };
+            let name = truth::name_of(&(plan.to_owned(), subject.id.clone(), due));
+            let seen = |i: &&SimImage| {
+                let known = event.text("image").is_some() || i.visible < event.at - TimeDelta::minutes(2);
+                i.name == name && i.registered() && truth::ours(i).is_some() && !i.fails && known
+            };
+            if let Some(image) = world.images.values().find(seen) {
+                broken.push(
+                    5,
+                    format!("{} of {name} is there, and it is told to be {:?}", image.id, event.text("outcome")),
+                );
+            }
+        }
+    }
+
+    /// Only what is late by no more than `catch_up` is run; the rest is missed.
+    async fn in_time(&self, broken: &mut Broken) {
+        let watch = &self.rig.watch;
+        if watch.misled.get() || watch.lied.get() || watch.figures.borrow().losses > 0 {
+            return;
+        }
+        let reader = self.rig.journal.reader();
+        for row in reader.occurrences(None, u32::MAX).await.expect("readable") {
+            let run = row.decision == Decision::Run && row.trigger == Trigger::Schedule;
+            let Some(text) = reader.revision(&row.plan_hash).await.expect("readable").filter(|_| run) else { continue };
+            let plan: Plan = serde_json::from_str(&text).expect("a plan");
+            let allowed = i64::try_from(plan.schedule.catch_up.unwrap_or(0).max(ON_TIME)).expect("small");
+            let late = (row.decided_at - row.due).num_seconds();
+            if late > allowed {
+                broken.push(5, format!("{} was begun {late} s late, of which {allowed} s are allowed", row.run()));
             }
         }
     }

@@ -22,6 +22,7 @@ pub enum Act {
     Start,
     Terminate,
     Heal,
+    Spoil,
     Launch,
     Register,
     Deregister,
@@ -29,7 +30,7 @@ pub enum Act {
 }
 
 /// All of them, with their names in the figures.
-pub const ACTS: [(Act, &str); 14] = [
+pub const ACTS: [(Act, &str); 15] = [
     (Act::CopyWithTags, "copy an image with its tags"),
     (Act::EditTag, "edit a tag"),
     (Act::DropTag, "remove a tag"),
@@ -40,6 +41,7 @@ pub const ACTS: [(Act, &str); 14] = [
     (Act::Start, "start an instance"),
     (Act::Terminate, "terminate an instance"),
     (Act::Heal, "heal an instance"),
+    (Act::Spoil, "let images fail, or no more"),
     (Act::Launch, "launch an image"),
     (Act::Register, "register an image over our snapshots"),
     (Act::Deregister, "deregister an image"),
@@ -61,7 +63,7 @@ impl Deed {
     /// Whether the world let it happen.
     pub fn carry_out(self, rig: &mut Rig) -> bool {
         let done = match self.act {
-            Act::Stop | Act::Start | Act::Terminate | Act::Heal => self.to_instance(rig),
+            Act::Stop | Act::Start | Act::Terminate | Act::Heal | Act::Spoil => self.to_instance(rig),
             _ => self.to_image(rig),
         };
         if done {
@@ -86,6 +88,12 @@ impl Deed {
             Act::Start => rig.act_in(&region, &Action::StartInstances { instances }).is_ok(),
             Act::Heal => {
                 rig.heal(&id);
+                true
+            }
+            Act::Spoil => {
+                let mut world = rig.world();
+                let instance = world.instances.get_mut(&id).expect("it is there");
+                instance.traits.image_fails = !instance.traits.image_fails;
                 true
             }
             _ => {

@@ -1,6 +1,6 @@
 //! The rig: a world, a journal, plans, and an engine that can be stopped, killed and started again.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
@@ -18,7 +18,7 @@ use stillframe::cloud::sim::error::ApiError;
 use stillframe::cloud::sim::faults::Fault;
 use stillframe::cloud::sim::world::Caller;
 use stillframe::cloud::sim::{Fleet, SimCloud, World};
-use stillframe::domain::event::Event;
+use stillframe::domain::event::{Event, Kind};
 use stillframe::domain::machine::OwnMachine;
 use stillframe::domain::plan::Plan;
 use stillframe::engine::daemon::{Engine, Mode};
@@ -90,6 +90,9 @@ pub struct Rig {
     /// How long the daemon lets AWS take to list what was just made.
     pub visible_within: Duration,
     life: Option<Life>,
+    /// How many processes there were, and which of them took the journal last.
+    lives: u32,
+    newest: Rc<Cell<u32>>,
     /// Processes that another one took the journal from, until they have noticed.
     fenced: Vec<Life>,
 }
@@ -125,6 +128,8 @@ impl Rig {
             lost: None,
             visible_within: Duration::ZERO,
             life: None,
+            lives: 0,
+            newest: Rc::default(),
             fenced: Vec::new(),
         }
     }
@@ -152,6 +157,8 @@ impl Rig {
             lost: None,
             visible_within: Duration::ZERO,
             life: None,
+            lives: first.lives,
+            newest: Rc::clone(&first.newest),
             fenced: Vec::new(),
         }
     }
@@ -164,6 +171,8 @@ impl Rig {
         let (events, script, watch) = (Rc::clone(&self.events), Rc::clone(&self.script), Rc::clone(&self.watch));
         let clock = self.own_clock.unwrap_or(self.clock);
         let cloud = self.scripted();
+        self.lives += 1;
+        let (life, newest) = (self.lives, Rc::clone(&self.newest));
         let shared = Rc::new(Shared::new(
             clock,
             Governed::new(Rc::new(cloud), clock, 0.5),
@@ -173,6 +182,14 @@ impl Rig {
             Rc::clone(&self.journal) as Rc<_>,
             self.own_machine.clone(),
             Box::new(move |event| {
+                if event.draft.kind == Kind::DaemonStarted {
+                    newest.set(life);
+                } else if newest.get() > life {
+                    watch.breach(
+                        1,
+                        format!("a process whose journal was taken over wrote {}", event.draft.kind.as_str()),
+                    );
+                }
                 events.borrow_mut().push(event.clone());
                 watch.hear(event);
                 script.hear(event);
@@ -371,6 +388,7 @@ impl Rig {
 
     /// The machine sleeps: no time of tokio's passes, but the world goes on.
     pub fn sleep(&self, by: TimeDelta) {
+        self.watch.duty.slept(self.clock.instant(), self.own_now(), by);
         self.clock.move_by(by);
         if let Some(own) = self.own_clock {
             own.move_by(by);

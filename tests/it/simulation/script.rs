@@ -16,6 +16,7 @@ use stillframe::cloud::port::{
     Caller, CreateImage, Ec2, Effect, Fault, Identity, ImageQuery, InstanceQuery, Page, Read, SnapshotEnd,
 };
 use stillframe::cloud::sim::action::Action;
+use stillframe::cloud::sim::image::SimImage;
 use stillframe::cloud::sim::{SimCloud, world};
 use stillframe::domain::event::Event;
 use stillframe::domain::observed::{Image, Instance, InstanceStatus, Snapshot};
@@ -183,6 +184,25 @@ impl Scripted {
             }
         }
     }
+
+    /// CreateImage, in whatever weather there is.
+    async fn create(&self, place: &Place, request: &CreateImage) -> Effect<String> {
+        let known = self.watch.known_of(&self.journal, request).await;
+        self.watch.sends(request, &known, self.own_clock.unwrap_or(self.clock).now());
+        self.watch.looked(&self.world.world(), place, request);
+        if let Some(fault) = self.script.fault("CreateImage", std::slice::from_ref(&request.instance)) {
+            return Effect::Refused(fault);
+        }
+        let kind = self.hit("CreateImage", place);
+        if let Some(kind) = kind.filter(|kind| !kind.takes_effect()) {
+            return kept(kind).await;
+        }
+        let sent = send(self.world.create_image(place, request)).await;
+        if self.told() {
+            self.watch.made(&self.world.world(), place, request, &known);
+        }
+        self.answer(kind, sent, end).await
+    }
 }
 
 /// How an effect ends that is answered with this fault.
@@ -249,20 +269,11 @@ impl Ec2 for Scripted {
     }
 
     async fn create_image(&self, place: &Place, request: &CreateImage) -> Effect<String> {
-        let known = self.watch.known_of(&self.journal, request).await;
-        self.watch.sends(request, &known, self.own_clock.unwrap_or(self.clock).now());
-        if let Some(fault) = self.script.fault("CreateImage", std::slice::from_ref(&request.instance)) {
-            return Effect::Refused(fault);
+        let end = self.create(place, request).await;
+        if !matches!(end, Effect::Unknown(_)) {
+            self.watch.duty.answered(&request.name);
         }
-        let kind = self.hit("CreateImage", place);
-        if let Some(kind) = kind.filter(|kind| !kind.takes_effect()) {
-            return kept(kind).await;
-        }
-        let sent = send(self.world.create_image(place, request)).await;
-        if self.told() {
-            self.watch.made(&self.world.world(), place, request, &known);
-        }
-        self.answer(kind, sent, end).await
+        end
     }
 
     async fn deregister_image(&self, place: &Place, image: &str) -> Effect<Vec<SnapshotEnd>> {
@@ -275,7 +286,8 @@ impl Ec2 for Scripted {
         if let Some(kind) = kind.filter(|kind| !kind.takes_effect()) {
             return kept(kind).await;
         }
-        if self.script.leaves_snapshots.get() {
+        let there = self.world.world().images.get(image).is_some_and(SimImage::registered);
+        if self.script.leaves_snapshots.get() && there {
             let action = Action::DeregisterImage { image: image.into(), delete_snapshots: Some(false) };
             let now = self.clock.now();
             let caller = world::Caller::new(ACCOUNT);

@@ -18,7 +18,7 @@ use super::shrink::shrink;
 use super::watch::Breach;
 
 /// How many `cargo test` lives.
-const SEEDS: u64 = 300;
+pub const SEEDS: u64 = 300;
 /// With so many every kind of trouble must have happened.
 const ALL_KINDS: u64 = 200;
 /// How many lives a shrinking may cost.

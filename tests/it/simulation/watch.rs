@@ -21,6 +21,7 @@ use stillframe::domain::plan::{Mode, Plan};
 use stillframe::journal::Journal as _;
 use tokio::time::Instant;
 
+use super::duty::{self, Clocks, Duty, Of};
 use super::figures::Figures;
 use super::journal::Mortal;
 use super::truth::{self, Key};
@@ -63,6 +64,15 @@ pub struct Known {
     /// The run that it belongs to, in the journal, with its plan.
     run: Option<(String, Plan)>,
     intent: bool,
+    /// When the run was decided, and its targets chosen.
+    times: Option<(DateTime<Utc>, Option<DateTime<Utc>>)>,
+}
+
+impl Known {
+    fn of(&self) -> Option<Of<'_>> {
+        let ((_, plan), (decided, selected)) = (self.run.as_ref()?, self.times?);
+        Some(Of { plan, decided, selected })
+    }
 }
 
 /// Sees every effect.
@@ -96,6 +106,7 @@ pub struct Watch {
     pub lied: Cell<bool>,
     /// The daemon's clock was wrong at some time.
     pub misled: Cell<bool>,
+    pub duty: Duty,
 }
 
 impl Watch {
@@ -118,6 +129,7 @@ impl Watch {
             rebuilding: Cell::new(false),
             lied: Cell::new(false),
             misled: Cell::new(false),
+            duty: Duty::default(),
         }
     }
 
@@ -191,6 +203,7 @@ impl Watch {
             let (kind, step) = (draft.kind.as_str(), &draft.step);
             format!("event {} {kind} {} {subject} {step}#{} {}", event.seq, draft.run, draft.attempt, draft.data)
         });
+        self.duty.hear(event, self.clock.instant());
         if draft.kind == Kind::JournalRebuilt {
             self.rebuilding.set(false);
             // A rebuild takes nobody for down who was rebooted a day ago.
@@ -213,6 +226,7 @@ impl Watch {
     pub fn lost(&self, world: &World, plans: &[Plan]) {
         let now = self.clock.now();
         self.rebuilding.set(true);
+        self.duty.forgets();
         self.down.borrow_mut().retain(|_, down| {
             let proven =
                 world.images.values().any(|i| i.name == down.name && i.visible(now) && truth::ours(i).is_some());
@@ -223,6 +237,7 @@ impl Watch {
 
     /// Nothing is known any more of who is down.
     pub fn forgets(&self) {
+        self.duty.forgets();
         self.down.borrow_mut().clear();
     }
 
@@ -292,12 +307,14 @@ impl Watch {
         if row.as_ref().is_none_or(|row| row.decision != Decision::Run) {
             self.breach(5, format!("CreateImage {} of an occurrence that was not decided to run", request.name));
         }
+        let chosen = events.iter().find(|e| e.draft.kind == Kind::TargetSelected && e.draft.subject.is_none());
+        let times = row.as_ref().map(|row| (row.decided_at, chosen.map(|e| e.at)));
         let revision = match row {
             Some(row) => reader.revision(&row.plan_hash).await.expect("readable"),
             None => None,
         };
         let plan = revision.and_then(|text| serde_json::from_str::<Plan>(&text).ok());
-        Known { run: plan.map(|plan| (run, plan)), intent }
+        Known { run: plan.map(|plan| (run, plan)), intent, times }
     }
 
     /// CreateImage is sent: `own_now` is what the daemon's clock reads.
@@ -305,6 +322,12 @@ impl Watch {
         let (name, instance) = (&request.name, &request.instance);
         if !known.intent {
             self.breach(1, format!("CreateImage {name} without an intent before it"));
+        }
+        let clocks = Clocks { instant: self.clock.instant(), world: self.clock.now(), own: own_now };
+        let of_run = known.run.iter().map(|(_, plan)| plan.rollout.healthy_within).max().unwrap_or_default();
+        let longest = self.plans.borrow().values().map(|p| p.rollout.healthy_within).max().unwrap_or_default();
+        for wrong in self.duty.sends(request, known.of().as_ref(), clocks, longest.max(of_run)) {
+            self.breach(1, wrong);
         }
         if request.no_reboot {
             return;
@@ -329,6 +352,17 @@ impl Watch {
         }
     }
 
+    /// CreateImage is sent: no image of that name could be seen for long.
+    pub fn looked(&self, world: &World, place: &Place, request: &CreateImage) {
+        let seen = self.clock.now() - TimeDelta::seconds(30);
+        let there = |i: &&stillframe::cloud::sim::image::SimImage| {
+            i.name == request.name && i.place == *place && i.registered() && i.visible < seen
+        };
+        if let Some(image) = world.images.values().find(there) {
+            self.breach(1, format!("CreateImage {} is sent, and {} is there to be seen", request.name, image.id));
+        }
+    }
+
     /// CreateImage took effect.
     pub fn made(&self, world: &World, place: &Place, request: &CreateImage, known: &Known) {
         let now = self.clock.now();
@@ -346,9 +380,20 @@ impl Watch {
                 self.breach(1, format!("{times} CreateImage took effect for {} of {} at {}", key.0, key.1, key.2));
             }
         }
+        if let Some(of) = known.of() {
+            if duty::unrested(world, request, of.plan, now) && !self.touched_within(&request.instance, LOOKED) {
+                self.breach(1, format!("{} is made of a running instance without a reboot", request.name));
+            }
+            if let Some(wrong) = self.duty.barred(world, place, request, &of).filter(|_| !self.misled.get()) {
+                self.breach(1, wrong);
+            }
+        }
         let rebooted =
             |i: &&stillframe::cloud::sim::instance::SimInstance| !request.no_reboot && i.reboots.last() == Some(&now);
         let Some(instance) = world.instances.get(&request.instance).filter(rebooted) else { return };
+        if let Some(wrong) = known.of().and_then(|of| self.duty.halted(world, &of, now, self.clock.instant())) {
+            self.breach(6, wrong);
+        }
         self.figures.borrow_mut().reboots += 1;
         let allowed = known.run.as_ref().map_or(1, |(_, plan)| plan.rollout.max_in_flight);
         let plan = known.run.as_ref().map_or("?", |(_, plan)| &plan.name).to_owned();
@@ -390,7 +435,9 @@ impl Watch {
         let reader = journal.reader();
         let events = reader.events_about(&place.subject(image)).await.expect("readable");
         let intent = events.iter().rfind(|e| e.draft.kind == Kind::StepIntent && e.draft.step == "retain");
-        let Some(run) = intent.map(|e| e.draft.run.clone()) else { return Known { run: None, intent: false } };
+        let Some(run) = intent.map(|e| e.draft.run.clone()) else {
+            return Known { run: None, intent: false, times: None };
+        };
         let (name, due) = stillframe::domain::naming::parse_run_name(&run).expect("a run's name");
         let row = reader.occurrence(name, due).await.expect("readable");
         let revision = match row {
@@ -398,7 +445,7 @@ impl Watch {
             None => None,
         };
         let plan = revision.and_then(|text| serde_json::from_str::<Plan>(&text).ok());
-        Known { run: plan.map(|plan| (run, plan)), intent: true }
+        Known { run: plan.map(|plan| (run, plan)), intent: true, times: None }
     }
 
     /// DeregisterImage is sent, and the image is registered still.
@@ -517,9 +564,10 @@ impl Watch {
     }
 }
 
-/// Whether its status checks read ok, or it can never be back.
+/// Whether it is well, whatever its status checks have noticed, or it can never be back.
 fn healthy(world: &World, id: &str, now: DateTime<Utc>) -> bool {
     world.instances.get(id).is_none_or(|i| {
-        i.checks(now) == ("ok", "ok") || matches!(i.state(now), InstanceState::ShuttingDown | InstanceState::Terminated)
+        i.condition(now) == ("ok", "ok")
+            || matches!(i.state(now), InstanceState::ShuttingDown | InstanceState::Terminated)
     })
 }
