@@ -88,7 +88,6 @@ fn each_defect_is_caught() {
             scope.spawn(|| {
                 while let Some((defect, promises)) = CAUGHT_BY.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let hunt = hunt(*defect, promises);
-                    let _ = writeln!(std::io::stderr(), "{defect:?}: {:?} first {:?}", hunt.caught, hunt.first);
                     hunts.lock().expect("whole").push((*defect, *promises, hunt));
                 }
             });

@@ -13,6 +13,7 @@ use stillframe::cloud::sim::SimCloud;
 use stillframe::cloud::sim::action::Action;
 use stillframe::cloud::sim::faults::{Fault, FaultKind};
 use stillframe::cloud::sim::world::Caller;
+use stillframe::defect::{self, Defect};
 use stillframe::domain::event::{Decision, Draft, Event, Kind, Occurrence, Trigger};
 use stillframe::domain::machine::OwnMachine;
 use stillframe::domain::naming::parse_run_name;
@@ -359,6 +360,24 @@ fn new_world(traits: &str) -> SimCloud {
 
 #[tokio::test(start_paused = true)]
 async fn each_step_twice() {
+    rows().await;
+}
+
+/// The table is no idle one: an engine that is broken in these ways breaks a row.
+#[test]
+fn a_fault_breaks_a_row() {
+    use Defect::{HoldIgnored, InUseUnguarded, NameWithAttempt, UnknownIsFailure};
+    for defect in [NameWithAttempt, UnknownIsFailure, HoldIgnored, InUseUnguarded] {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        let runtime = runtime.expect("a runtime");
+        defect::plant(Some(defect));
+        let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runtime.block_on(rows())));
+        defect::plant(None);
+        assert!(ended.is_err(), "{defect:?} breaks no row");
+    }
+}
+
+async fn rows() {
     for row in TABLE {
         let what = format!("{} of an instance {{{}}}, {:?}", row.step, row.traits, row.part);
         let cloud = new_world(row.traits);
