@@ -235,19 +235,24 @@ async fn look_again(at: &At<'_>, step: &dyn Step, mut search: Search, intent: &V
                 search.empty += 1;
                 match step.resend(&search) {
                     Resend::LookAgain => {}
-                    Resend::Send => match attempt(at, step, search.attempt + 1, intent, false, None).await? {
-                        Answered::Ended(made) => return Ok(made),
-                        Answered::Lost(again) => {
-                            search = again;
-                            wait = FIRST;
-                            continue;
+                    // Another attempt begins as the first one did: with a look at whether it still may be made.
+                    Resend::Send => match at.shared.unless_drained(step.look(intent, false)).await? {
+                        Look::Absent => match attempt(at, step, search.attempt + 1, intent, false, None).await? {
+                            Answered::Ended(made) => return Ok(made),
+                            Answered::Lost(again) => {
+                                search = again;
+                                wait = FIRST;
+                                continue;
+                            }
+                        },
+                        Look::NotNow(why) => {
+                            let why = format!("the answer was lost, nothing of it appeared, and {why}");
+                            return abandon(at, step, search.attempt, &why).await;
                         }
+                        // The next look tells.
+                        Look::Found(_) | Look::Foreign(_) | Look::Moot(_) | Look::Unclear(_) => {}
                     },
-                    Resend::GiveUp(why) => {
-                        let data = json!({ "reason": why });
-                        at.shared.record_result(&[at.draft(step, search.attempt, Kind::StepAbandoned, data)]).await?;
-                        return Ok(false);
-                    }
+                    Resend::GiveUp(why) => return abandon(at, step, search.attempt, &why).await,
                 }
             }
         }
@@ -255,6 +260,13 @@ async fn look_again(at: &At<'_>, step: &dyn Step, mut search: Search, intent: &V
         search.waited += wait;
         wait = longer(wait);
     }
+}
+
+/// The answer was lost for good: whether the effect was made stays unknown.
+async fn abandon(at: &At<'_>, step: &dyn Step, number: u32, why: &str) -> Result<bool, Stop> {
+    let data = json!({ "reason": why });
+    at.shared.record_result(&[at.draft(step, number, Kind::StepAbandoned, data)]).await?;
+    Ok(false)
 }
 
 /// The effect is not wanted any more: the step ends well without it.

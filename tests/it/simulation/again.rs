@@ -213,6 +213,28 @@ async fn a_lost_answer_is_looked_for_also_when_the_instance_was_started() {
     assert_eq!((rig.images_of(&id(1)).len(), rig.all_reboots()), (1, 0), "{}", rig.story());
 }
 
+/// CreateImage of a stopped instance was lost before it took effect, and a person starts the instance: its image would
+/// not be at rest, so it is not sent again.
+#[tokio::test(start_paused = true)]
+async fn what_was_lost_is_not_sent_again_for_an_instance_that_was_started() {
+    for started in [false, true] {
+        let mut rig = Rig::new(&fleet_with(1, r#""state": "stopped","#, ""), vec![plan("web", "0 2 * * *")]);
+        rig.fault(Fault::once("CreateImage", FaultKind::CutBefore));
+        rig.start();
+        rig.run(mins(5)).await;
+        if started {
+            rig.act(&Action::StartInstances { instances: vec![id(1)] });
+        }
+        rig.run(mins(40)).await;
+        rig.stop().await;
+        promises::hold(&rig).await;
+        assert_eq!(rig.calls("CreateImage").len(), if started { 1 } else { 2 }, "{}", rig.story());
+        let end = rig.targets("web", "02:00")[&id(1)].clone();
+        let wanted = if started { "it was stopped when it was selected and is running now" } else { "done: " };
+        assert!(end.contains(wanted), "{end}\n{}", rig.story());
+    }
+}
+
 /// An attempt that certainly was not made does not count when the next one's answer is lost.
 #[tokio::test(start_paused = true)]
 async fn an_attempt_that_was_refused_is_none_that_was_lost() {

@@ -30,6 +30,7 @@ const FAILURES_MAX: usize = 8;
 const FOUND: &[(u64, &str)] = &[
     (452, "a request was answered, the journal failed before its event: told to nobody until a restart"),
     (661, "a skip of a request for a plan that is not in force was told to nobody after a crash"),
+    (731, "a lost CreateImage of a stopped instance was sent again after a person had started it"),
     (1220, "the plan was removed, the journal lost: who stayed down was not alarmed, and held its slot for ever"),
     (1258, "the same, with other plans waiting for that slot"),
     (1393, "AWS throttled for long: an instance was rebooted after the window"),
