@@ -23,8 +23,9 @@ fn main() {
         ["--part", part, targets] => simulated::part(part, number(targets)),
         ["--year"] => year::run(50, 365),
         ["--year", instances, days] => year::run(number(instances), number(days)),
-        ["--door"] => door::run(DOOR),
-        ["--door", targets] => door::run(number(targets)),
-        other => panic!("many [--sizes N...] | --year [INSTANCES DAYS] | --door [TARGETS], not {other:?}"),
+        ["--door"] => door::run(DOOR, 1),
+        ["--door", targets] => door::run(number(targets), 1),
+        ["--door", targets, times] => door::run(number(targets), number(times)),
+        other => panic!("many [--sizes N...] | --year [INSTANCES DAYS] | --door [TARGETS [TIMES]], not {other:?}"),
     }
 }

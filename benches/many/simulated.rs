@@ -23,7 +23,7 @@ use stillframe::domain::place::{Place, Subject};
 use stillframe::domain::plan::{Consistency, Mode as Way, OnUnhealthy, Plan, Rollout, Schedule, Select};
 use stillframe::engine::daemon::{Engine, Mode};
 use stillframe::engine::shared::Shared;
-use stillframe::journal::sqlite::SqliteJournal;
+use stillframe::journal::memory::MemoryJournal;
 
 use super::process;
 
@@ -182,7 +182,7 @@ async fn engine(targets: u32) -> Value {
         DAEMON.into(),
         INSTALLATION.into(),
         None,
-        Rc::new(SqliteJournal::in_memory().expect("SQLite")),
+        Rc::new(MemoryJournal::default()),
         OwnMachine::NotEc2,
         Box::new(hear),
     ));

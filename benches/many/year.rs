@@ -14,7 +14,7 @@ use stillframe::domain::machine::OwnMachine;
 use stillframe::domain::plan::{Mode as Way, Plan};
 use stillframe::engine::daemon::{Engine, Mode};
 use stillframe::engine::shared::Shared;
-use stillframe::journal::sqlite::SqliteJournal;
+use stillframe::journal::memory::MemoryJournal;
 
 use super::process;
 use super::simulated::{self, fleet, plan};
@@ -36,7 +36,7 @@ pub fn run(instances: u32, days: u32) {
     simulated::runtime().block_on(async {
         let clock = Clock::simulated(simulated::BASE.parse().expect("an instant"));
         let mut world = fleet(&[("web", instances), ("db", instances)]).world(clock.now()).expect("a fleet");
-        world.calls.count_only();
+        world.stay_lean();
         let cloud = SimCloud::new(world, clock);
         let events: Rc<Cell<u64>> = Rc::default();
         let deletions: Rc<Cell<u64>> = Rc::default();
@@ -47,7 +47,7 @@ pub fn run(instances: u32, days: u32) {
             "bench".into(),
             "11111111-1111-4111-8111-111111111111".into(),
             None,
-            Rc::new(SqliteJournal::in_memory().expect("SQLite")),
+            Rc::new(MemoryJournal::default()),
             OwnMachine::NotEc2,
             Box::new(move |event| {
                 counted.set(counted.get() + 1);

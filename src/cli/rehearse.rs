@@ -20,7 +20,8 @@ use super::{WRONG, complain, paint, peek, start};
 use crate::clock::Clock;
 use crate::cloud::sim::Fleet;
 use crate::cloud::sim::trouble::Profile;
-use crate::config::Loaded;
+use crate::config::{DaemonInstance, Loaded};
+use crate::domain::machine::OwnMachine;
 
 /// Where a plan names no region and the environment neither.
 const HOME: &str = "eu-central-1";
@@ -63,10 +64,10 @@ pub struct RehearseArgs {
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
     /// How much of a volume changes in a day, in percent, for the estimate of storage
-    #[arg(long, value_name = "PERCENT", default_value_t = 3.0, value_parser = percent)]
+    #[arg(long, value_name = "PERCENT", default_value_t = 3.0, value_parser = percent, allow_negative_numbers = true)]
     pub change: f64,
     /// USD for a GB-month of snapshots, for the estimate of cost
-    #[arg(long, value_name = "USD", default_value_t = 0.05, value_parser = price)]
+    #[arg(long, value_name = "USD", default_value_t = 0.05, value_parser = price, allow_negative_numbers = true)]
     pub price: f64,
     /// Print one JSON document instead of text
     #[arg(long)]
@@ -153,6 +154,10 @@ fn rehearse(
     let rehearsal = Rehearsal {
         daemon: &settings.daemon.name,
         api_share: settings.cloud.api_share,
+        own: match &settings.daemon.instance {
+            Some(DaemonInstance::Id(id)) => OwnMachine::Instance(id.clone()),
+            Some(DaemonInstance::None) | None => OwnMachine::NotEc2,
+        },
         plans: &loaded.plans,
         fleet: &fleet,
         source: found.source,

@@ -176,6 +176,7 @@ pub async fn open(
         listener,
     ));
     shared.rebuild.set(known);
+    shared.visible_within.set(Duration::from_secs(settings.cloud.visible_within));
     shared.took_over.set(take_over);
     Ok(Opened { shared, journal, lock, probe: probe.map(|probe| (probe, file)) })
 }

@@ -74,6 +74,9 @@ pub fn classify(status: u16, code: &str, message: &str) -> Class {
         | "TooManyRequestsException"
         | "BandwidthLimitExceeded" => Class::Throttled,
         c if c.starts_with("Throttling") => Class::Throttled,
+        // "You have reached your quota of 50000 for the number of images allowed in this Region": nothing frees it by
+        // itself.
+        "ResourceLimitExceeded" if message.contains("your quota") => Class::Final,
         "ResourceLimitExceeded"
         | "ConcurrentSnapshotLimitExceeded"
         | "PendingSnapshotLimitExceeded"
@@ -128,6 +131,7 @@ mod tests {
             (401, "AuthFailure", "", Class::Credentials),
             (400, "InvalidSnapshot.InUse", "", Class::InUse),
             (400, "ResourceLimitExceeded", "", Class::Busy),
+            (400, "ResourceLimitExceeded", "You have reached your quota of 50000 for the number of", Class::Final),
         ];
         for (status, code, message, class) in table {
             assert_eq!(classify(status, code, message), class, "{status} {code}");

@@ -59,6 +59,8 @@ pub struct Cloud {
     pub backend: Backend,
     /// The share of each API's documented rate that is used: above 0, at most 1.
     pub api_share: f64,
+    /// How long AWS may take to list what was just made.
+    pub visible_within: Seconds,
 }
 
 /// `cloud.backend`.
@@ -181,6 +183,7 @@ pub(super) fn build(dir: &Path, sheet: &Sheet) -> Option<Settings> {
                 _ => Backend::Aws,
             },
             api_share: sheet.share("cloud.api_share"),
+            visible_within: sheet.seconds("cloud.visible_within")?,
         },
         log: Log {
             format: sheet.text("log.format").map(|word| match word {

@@ -13,6 +13,7 @@ impl Settings {
             ("daemon.instance", self.daemon.instance != new.daemon.instance),
             ("cloud.backend", self.cloud.backend != new.cloud.backend),
             ("cloud.api_share", self.cloud.api_share.to_bits() != new.cloud.api_share.to_bits()),
+            ("cloud.visible_within", self.cloud.visible_within != new.cloud.visible_within),
             ("log.format", self.log.format != new.log.format),
             ("http.listen", self.http.listen != new.http.listen),
         ];

@@ -13,7 +13,7 @@ pub const VERSION: u32 = 1;
 macro_rules! kinds {
     ($($(#[$doc:meta])* $name:ident = $text:literal),* $(,)?) => {
         /// What happened. The log's `event` is this word.
-        #[derive(Debug, Clone, PartialEq, Eq)]
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Kind {
             $($(#[$doc])* $name,)*
             /// A word of a newer version: the run that bears it is stopped with an alarm.

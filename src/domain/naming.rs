@@ -176,6 +176,16 @@ pub enum Ownership {
 /// Tags alone are not ownership: a person's copy made with CopyImageTags carries them all.
 #[must_use]
 pub fn ownership(image: &Image, daemon: &str, account: &str) -> Ownership {
+    owned(image, daemon, account, None)
+}
+
+/// The same for the images of one plan: those of another one are unrelated to it.
+#[must_use]
+pub fn ownership_in(plan: &str, image: &Image, daemon: &str, account: &str) -> Ownership {
+    owned(image, daemon, account, Some(plan))
+}
+
+fn owned(image: &Image, daemon: &str, account: &str, only: Option<&str>) -> Ownership {
     match image.tags.get(key!("daemon")) {
         Some(name) if name == daemon => {}
         None if rest(&image.name, &["stillframe", daemon]).is_some_and(|rest| rest.starts_with('/')) => {
@@ -183,8 +193,9 @@ pub fn ownership(image: &Image, daemon: &str, account: &str) -> Ownership {
         }
         _ => return Ownership::Unrelated,
     }
-    match read_marks(image, daemon, account) {
-        Ok(marks) => Ownership::Ours(marks),
+    match read_marks(image, daemon, account, only) {
+        Ok(Some(marks)) => Ownership::Ours(marks),
+        Ok(None) => Ownership::Unrelated,
         Err(why) => Ownership::Foreign(why),
     }
 }
@@ -261,7 +272,8 @@ fn rest<'a>(name: &'a str, parts: &[&str]) -> Option<&'a str> {
     others.iter().try_fold(name.strip_prefix(first)?, |rest, part| rest.strip_prefix('/')?.strip_prefix(part))
 }
 
-fn read_marks(image: &Image, daemon: &str, account: &str) -> Result<Marks, String> {
+/// The marks of an image that is ours; none if `only` names another plan than its own.
+fn read_marks(image: &Image, daemon: &str, account: &str, only: Option<&str>) -> Result<Option<Marks>, String> {
     let tag = |key: &str| match image.tags.get(key) {
         Some(value) => Ok(value.as_str()),
         None => Err(format!("bears our daemon name but lacks the tag {key}")),
@@ -305,7 +317,7 @@ fn read_marks(image: &Image, daemon: &str, account: &str) -> Result<Marks, Strin
         }
         Role::Image | Role::Copy => {}
     }
-    Ok(Marks {
+    Ok(only.is_none_or(|only| only == plan).then(|| Marks {
         daemon: daemon.to_owned(),
         installation: installation.to_owned(),
         plan: plan.to_owned(),
@@ -314,7 +326,7 @@ fn read_marks(image: &Image, daemon: &str, account: &str) -> Result<Marks, Strin
         role,
         source: source.map(str::to_owned),
         consistency: consistency.to_owned(),
-    })
+    }))
 }
 
 #[cfg(test)]

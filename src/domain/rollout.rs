@@ -71,7 +71,7 @@ impl Slots {
 
     /// Counts `subject` as back; whether it was down because of `run`.
     pub fn free(&mut self, subject: &Subject, run: &str) -> bool {
-        if !self.down.get(subject).is_some_and(|down| down.run == run) {
+        if self.down.get(subject).is_none_or(|down| down.run != run) {
             return false;
         }
         self.late.remove(subject);

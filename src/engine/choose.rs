@@ -219,16 +219,17 @@ fn not_found(run: &Run, place: &Place, seen: &BTreeSet<String>) -> Vec<Draft> {
 /// The images could not be listed.
 pub async fn twin(cloud: &Governed, us: Us<'_>, place: &Place) -> Read<Option<String>> {
     let query = ImageQuery::Tag(format!("{TAG_PREFIX}daemon"), us.daemon.to_owned());
-    let mut images = cloud.images(place, &query).await?;
+    let images = cloud.images(place, &query).await?;
     let made_by = |image: &Image| match naming::ownership(image, us.daemon, &place.account) {
         Ownership::Ours(marks) => Some(marks.installation),
         _ => None,
     };
     // From the newest on, to our own last: what is older tells nothing.
-    images.sort_by(|a, b| b.created.cmp(&a.created));
+    let mut images: Vec<&Image> = images.iter().collect();
+    images.sort_by_key(|image| std::cmp::Reverse(image.created));
     let mut newest: Option<(&Image, String)> = None;
     let mut last = us.taken_over_at;
-    for image in &images {
+    for image in images {
         if last.is_some_and(|last| image.created <= last) {
             break;
         }

@@ -58,6 +58,8 @@ pub struct Engine {
     /// Whether the journal was lost, and is rebuilt.
     lost: bool,
     pruned: Option<DateTime<Utc>>,
+    /// Requests that were answered, and are not told of yet: their occurrences, with their plans.
+    pub(super) answered: Vec<(Occurrence, Option<Rc<Plan>>)>,
 }
 
 /// The next new configuration; none ever comes where nobody reloads.
@@ -95,6 +97,7 @@ impl Engine {
             fence: 0,
             lost: false,
             pruned: None,
+            answered: Vec::new(),
         }
     }
 
@@ -238,6 +241,11 @@ impl Engine {
         if self.mode == Mode::Daemon && !self.decide_all().await {
             return;
         }
+        if let Err(e) = self.carry_on().await {
+            tracing::debug!(event = "journal.failed", reason = %e); // `record` has raised the alarm
+            self.shared.note_damage(&e);
+            return;
+        }
         let requests = match self.shared.journal.reader().open_requests().await {
             Ok(requests) => requests,
             Err(e) => {
@@ -289,7 +297,7 @@ impl Engine {
             plan_hash: hash.clone(),
         };
         for miss in missed {
-            let stored = self.write(occurrence(miss.due, Decision::Miss, &miss.reason), None, false).await?;
+            let stored = self.write(occurrence(miss.due, Decision::Miss, &miss.reason), false).await?;
             if stored.decision == Decision::Run {
                 // Decided while it was in time, and the journal failed before it began.
                 recover::start(&self.shared, Rc::clone(&plan), stored.clone()).await?;
@@ -302,7 +310,7 @@ impl Engine {
                 None => (Decision::Run, String::new()),
             };
             let again = decision == Decision::Skip && self.skipped_before(name, due).await?;
-            let stored = self.write(occurrence(due, decision, &reason), None, again).await?;
+            let stored = self.write(occurrence(due, decision, &reason), again).await?;
             if stored.decision == Decision::Run {
                 recover::start(&self.shared, plan, stored).await?;
             }
@@ -339,8 +347,8 @@ impl Engine {
     }
 
     /// Writes a decision and its event; what is stored.
-    pub(super) async fn write(&self, occurrence: Occurrence, request: Option<i64>, again: bool) -> Answer<Occurrence> {
-        let stored = self.shared.decide(&occurrence, request).await?;
+    async fn write(&self, occurrence: Occurrence, again: bool) -> Answer<Occurrence> {
+        let stored = self.shared.decide(&occurrence, None).await?;
         self.shared.record(&[decided(&stored, again)]).await?;
         Ok(stored)
     }

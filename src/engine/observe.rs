@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::shared::Shared;
@@ -39,8 +39,36 @@ pub enum Seen<T> {
     Gone,
 }
 
+/// What the newest look found, until it is taken: whoever watches needs only that, and ten thousand may.
+struct Latest<T> {
+    seen: RefCell<Option<Seen<T>>>,
+    rung: Notify,
+}
+
+/// Somebody's watch over one thing, for as long as this value lives.
+pub struct Watch<T>(Rc<Latest<T>>);
+
+impl<T> Watch<T> {
+    /// Waits for the next look, unless there was one since.
+    pub async fn recv(&mut self) -> Seen<T> {
+        loop {
+            if let Some(seen) = self.0.seen.take() {
+                return seen;
+            }
+            self.0.rung.notified().await;
+        }
+    }
+}
+
+impl<T> Latest<T> {
+    fn tell(&self, seen: Seen<T>) {
+        self.seen.replace(Some(seen));
+        self.rung.notify_one();
+    }
+}
+
 struct Entry<T> {
-    tx: mpsc::UnboundedSender<Seen<T>>,
+    latest: Rc<Latest<T>>,
     due: Instant,
     wait: Duration,
     absent: Option<(Instant, u32)>,
@@ -53,19 +81,19 @@ struct Watched<T> {
 }
 
 impl<T: Clone> Watched<T> {
-    fn watch(&self, id: &str, due: Instant) -> mpsc::UnboundedReceiver<Seen<T>> {
-        let (tx, rx) = mpsc::unbounded_channel();
-        let entry = Entry { tx, due, wait: FIRST, absent: None };
+    fn watch(&self, id: &str, due: Instant) -> Watch<T> {
+        let latest = Rc::new(Latest { seen: RefCell::default(), rung: Notify::new() });
+        let entry = Entry { latest: Rc::clone(&latest), due, wait: FIRST, absent: None };
         self.entries.borrow_mut().entry(id.to_owned()).or_default().push(entry);
         self.added.notify_one();
-        rx
+        Watch(latest)
     }
 
     /// Forgets what nobody waits for any more; the next instant at which something is due.
     fn next_due(&self) -> Option<Instant> {
         let mut entries = self.entries.borrow_mut();
         entries.retain(|_, list| {
-            list.retain(|e| !e.tx.is_closed());
+            list.retain(|e| Rc::strong_count(&e.latest) > 1);
             !list.is_empty()
         });
         entries.values().flatten().map(|e| e.due).min()
@@ -88,15 +116,14 @@ impl<T: Clone> Watched<T> {
                     None => {} // the read failed: nothing is known
                     Some(Some(thing)) => {
                         entry.absent = None;
-                        // A receiver that went away is forgotten at the next round.
-                        let _ = entry.tx.send(Seen::There(thing.clone(), asked_at));
+                        entry.latest.tell(Seen::There(thing.clone(), asked_at));
                     }
                     Some(None) => {
                         let (since, reads) = entry.absent.unwrap_or((now, 0));
                         entry.absent = Some((since, reads + 1));
                         let long = reads + 1 >= ABSENT_READS && now - since >= ABSENT_OVER;
                         if long || planted(Defect::GoneAtOnce) {
-                            let _ = entry.tx.send(Seen::Gone);
+                            entry.latest.tell(Seen::Gone);
                         }
                     }
                 }
@@ -120,7 +147,7 @@ impl Observer {
     }
 
     /// Watches an image from now on.
-    pub fn image(&self, shared: &Rc<Shared>, place: &Place, id: &str) -> mpsc::UnboundedReceiver<Seen<Image>> {
+    pub fn image(&self, shared: &Rc<Shared>, place: &Place, id: &str) -> Watch<Image> {
         let watched = watched(
             &self.images,
             place,
@@ -140,13 +167,7 @@ impl Observer {
     }
 
     /// Watches the status checks of an instance, from `after` on.
-    pub fn status(
-        &self,
-        shared: &Rc<Shared>,
-        place: &Place,
-        id: &str,
-        after: Duration,
-    ) -> mpsc::UnboundedReceiver<Seen<InstanceStatus>> {
+    pub fn status(&self, shared: &Rc<Shared>, place: &Place, id: &str, after: Duration) -> Watch<InstanceStatus> {
         let watched = watched(
             &self.statuses,
             place,

@@ -62,7 +62,13 @@ pub(super) fn begin(shared: &Rc<Shared>, scheduled: &BTreeMap<String, Scheduled>
     } else {
         "the journal is lost; it is being rebuilt from the tags of the images in AWS"
     };
-    tracing::warn!(event = "journal.rebuilding", reason = why, "nothing is begun until that is done");
+    let wait = shared.visible_within.get();
+    tracing::warn!(
+        event = "journal.rebuilding",
+        reason = why,
+        "nothing is begun until that is done; AWS may take {} s to list what was made just before, so it is asked then",
+        wait.as_secs()
+    );
     *shared.unproven.borrow_mut() = Unproven { all: Some(why.to_owned()), plans: BTreeMap::new(), rebuilding: true };
     let known = scheduled.values().map(|s| Known {
         plan: Rc::clone(&s.plan),
@@ -119,6 +125,9 @@ struct Rebuild {
 
 impl Rebuild {
     async fn carry_out(&mut self, attempt: u32) -> Result<(), Stop> {
+        // What the last process made just before its end may not be listed yet: its instance would not count as down,
+        // its image would not be followed.
+        self.shared.pause(self.shared.visible_within.get()).await?;
         let mut wait = FIRST;
         loop {
             if self.round().await? {
@@ -294,7 +303,8 @@ impl Rebuild {
                 let taken = Draft { attempt: 2, ..Draft::of(&run, &target.subject, Kind::SlotTaken, data) };
                 self.shared.record_result(&[taken]).await?;
                 self.take(&run, plan, target);
-                back::watch_slot(&self.shared, &run, &target.subject, Duration::ZERO);
+                let call_after = Some(back::patience(&self.shared));
+                back::watch_slot(&self.shared, &run, &target.subject, Duration::ZERO, call_after);
             }
         }
         Ok(())

@@ -30,8 +30,9 @@ const UNTOLD_MAX: u32 = 16;
 /// The journal's.
 pub async fn tell_decisions(shared: &Shared, plans: &[&str]) -> Answer<()> {
     let reader = shared.journal.reader();
-    for plan in plans {
-        for occurrence in reader.occurrences(Some(plan), UNTOLD_MAX).await?.iter().rev() {
+    // The newest of all, too: a request may have been for a plan that is not in force.
+    for plan in plans.iter().map(|plan| Some(*plan)).chain([None]) {
+        for occurrence in reader.occurrences(plan, UNTOLD_MAX).await?.iter().rev() {
             let event = decided(occurrence, false);
             let told = reader.newest_of(&event.run, event.kind.as_str()).await?.is_some();
             // Of an old run only its end is left.
@@ -189,7 +190,8 @@ async fn retake_slots(shared: &Rc<Shared>, goes_on: &BTreeMap<String, RunState>)
         let target = goes_on.get(&run).and_then(|state| state.targets.get(&subject));
         let waits = target.is_some_and(|t| t.finished.is_none() && !t.steps.get(RETURN).is_some_and(StepState::ended));
         if !waits {
-            back::watch_slot(shared, &run, &subject, Duration::from_secs(settle));
+            let call_after = alarm.is_none().then(|| back::patience(shared));
+            back::watch_slot(shared, &run, &subject, Duration::from_secs(settle), call_after);
         }
     }
     Ok(())

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
-use super::daemon::{Engine, Mode};
+use super::daemon::{Engine, Mode, decided};
 use super::recover;
 use crate::domain::event::{Decision, Draft, Kind, Occurrence, Trigger};
 use crate::domain::naming;
@@ -74,10 +74,21 @@ impl Engine {
         // The event first: a run that goes on after a crash must know what was asked.
         let data = json!({ "request": request.id, "only": only });
         sh.record(&[Draft::of_run(&name, Kind::RequestAccepted, data)]).await?;
-        let stored = self.write(occurrence, Some(request.id), false).await?;
-        match known {
-            Some((plan, _)) if stored.decision == Decision::Run => recover::start(&sh, plan, stored).await,
-            _ => Ok(()),
+        let stored = sh.decide(&occurrence, Some(request.id)).await?;
+        self.answered.push((stored, known.map(|(plan, _)| plan)));
+        self.carry_on().await
+    }
+
+    /// Tells of the requests that were answered, and begins their runs. They are open no more, so that what the journal
+    /// keeps from being told now is told at the next tick.
+    pub(super) async fn carry_on(&mut self) -> Answer<()> {
+        while let Some((stored, plan)) = self.answered.first().cloned() {
+            self.shared.record(&[decided(&stored, false)]).await?;
+            if let Some(plan) = plan.filter(|_| stored.decision == Decision::Run) {
+                recover::start(&self.shared, plan, stored).await?;
+            }
+            self.answered.remove(0);
         }
+        Ok(())
     }
 }

@@ -17,7 +17,7 @@ use crate::cloud::governed::Governed;
 use crate::cloud::port::{ImageQuery, InstanceQuery, Read};
 use crate::defect::{self, Defect, planted};
 use crate::domain::event::{Draft, Kind};
-use crate::domain::naming::{self, Ownership, TAG_PREFIX, parse_run_name};
+use crate::domain::naming::{self, Ownership, Role, TAG_PREFIX, parse_run_name};
 use crate::domain::observed::ImageState;
 use crate::domain::place::{Place, Subject};
 use crate::domain::plan::Plan;
@@ -132,27 +132,30 @@ async fn finish_leftovers(run: &Run) -> Result<(), Stop> {
 /// The list is not complete: nothing may be judged.
 pub async fn list(cloud: &Governed, daemon: &str, plan: &str, place: &Place) -> Read<Listing> {
     let query = ImageQuery::Tag(format!("{TAG_PREFIX}daemon"), daemon.to_owned());
-    let mut listing = Listing::default();
+    let mut foreign = Vec::new();
+    let mut of: [BTreeMap<String, Vec<Candidate>>; 2] = Default::default();
     for image in cloud.images(place, &query).await?.into_iter().map(defect::seen) {
         if image.state == ImageState::Deregistered {
             continue; // gone; it is only still listed
         }
-        match naming::ownership(&image, daemon, &place.account) {
-            Ownership::Ours(marks) if marks.plan == plan => {
-                let together = listing.series.keys().next().filter(|_| planted(Defect::RetentionPerPlan));
-                let series = Series {
-                    plan: marks.plan.clone(),
-                    instance: together.map_or(&marks.instance, |series| &series.instance).clone(),
-                    place: place.clone(),
-                    role: marks.role,
-                };
-                listing.series.entry(series).or_default().push(Candidate { image, marks });
+        match naming::ownership_in(plan, &image, daemon, &place.account) {
+            Ownership::Ours(marks) => {
+                let of = &mut of[usize::from(marks.role == Role::Copy)];
+                let together = of.keys().next().filter(|_| planted(Defect::RetentionPerPlan)).cloned();
+                match of.get_mut(together.as_ref().unwrap_or(&marks.instance)) {
+                    Some(list) => list.push(Candidate { image, marks }),
+                    None => drop(of.insert(marks.instance.clone(), vec![Candidate { image, marks }])),
+                }
             }
-            Ownership::Foreign(why) => listing.foreign.push((image.id, why)),
-            Ownership::Ours(_) | Ownership::Unrelated => {}
+            Ownership::Foreign(why) => foreign.push((image.id, why)),
+            Ownership::Unrelated => {}
         }
     }
-    Ok(listing)
+    let series =
+        |role| move |(instance, list)| (Series { plan: plan.to_owned(), instance, place: place.clone(), role }, list);
+    let [images, copies] = of;
+    let images = images.into_iter().map(series(Role::Image));
+    Ok(Listing { series: images.chain(copies.into_iter().map(series(Role::Copy))).collect(), foreign })
 }
 
 async fn in_place(run: &Run, place: &Place, listing: &Listing) -> Result<(), Stop> {

@@ -19,7 +19,7 @@ use crate::domain::naming::rfc3339;
 use crate::domain::place::Subject;
 use crate::domain::plan::{OnUnhealthy, Plan};
 use crate::domain::rollout::Down;
-use crate::domain::saga::{self, Next, Phase};
+use crate::domain::saga::{self, Next, Phase, TargetState};
 
 /// Runs all targets that have not ended.
 pub async fn rollout(run: &Run) -> Result<(), Stop> {
@@ -195,27 +195,30 @@ async fn conduct(run: Run, subject: Subject) -> Result<(), Stop> {
     let mut running: BTreeSet<&'static str> = BTreeSet::new();
     let mut steps: FuturesUnordered<LocalBoxFuture<'_, (&'static str, Result<(), Stop>)>> = FuturesUnordered::new();
     loop {
-        let Some(state) = target.state() else { return Ok(()) };
-        match saga::next(&state, CHAIN, &running) {
-            Next::Finished(outcome, reason) if steps.is_empty() => {
-                // The reservation of a target that never went down.
-                if state.slot == saga::Slot::None && run.shared.slots.borrow_mut().free(&subject, &run.name) {
-                    run.shared.slots_changed.notify_waiters();
-                }
-                return finish(&run, &subject, outcome, &reason).await;
+        let known = |state: &TargetState| {
+            let next = saga::next(state, CHAIN, &running);
+            let start = if let Next::Start(names) = &next { names.as_slice() } else { &[] };
+            let steps: Vec<_> = start.iter().map(|name| (*name, state.steps.get(*name).cloned())).collect();
+            (next, steps, state.slot == saga::Slot::None)
+        };
+        let Some((next, start, upright)) = target.known(known) else { return Ok(()) };
+        for (name, known) in start {
+            running.insert(name);
+            let target = target.clone();
+            steps.push(Box::pin(async move {
+                let step = target.step(name);
+                let at = At { shared: &target.shared, run: &target.run, subject: &target.subject };
+                (name, executor::drive(&at, step.as_ref(), known.as_ref()).await)
+            }));
+        }
+        if let Next::Finished(outcome, reason) = next
+            && steps.is_empty()
+        {
+            // The reservation of a target that never went down.
+            if upright && run.shared.slots.borrow_mut().free(&subject, &run.name) {
+                run.shared.slots_changed.notify_waiters();
             }
-            Next::Start(names) => {
-                for name in names {
-                    running.insert(name);
-                    let (target, known) = (target.clone(), state.steps.get(name).cloned());
-                    steps.push(Box::pin(async move {
-                        let step = target.step(name);
-                        let at = At { shared: &target.shared, run: &target.run, subject: &target.subject };
-                        (name, executor::drive(&at, step.as_ref(), known.as_ref()).await)
-                    }));
-                }
-            }
-            Next::Finished(..) | Next::Wait => {}
+            return finish(&run, &subject, outcome, &reason).await;
         }
         tokio::select! {
             biased;

@@ -80,6 +80,8 @@ pub struct Shared {
     pub barred: RefCell<Option<String>>,
     /// Whether a journal without a past has lost it: it is rebuilt before anything is decided.
     pub rebuild: Cell<bool>,
+    /// How long AWS may take to list what was just made.
+    pub visible_within: Cell<Duration>,
     /// Whether a person took over at this start: what earlier installations have made is added to the journal.
     pub took_over: Cell<bool>,
     /// What may not be decided yet, since the rebuild has not looked at it.
@@ -125,6 +127,7 @@ impl Shared {
             calls: RefCell::default(),
             barred: RefCell::default(),
             rebuild: Cell::new(false),
+            visible_within: Cell::new(Duration::ZERO),
             took_over: Cell::new(false),
             unproven: RefCell::default(),
             listener,

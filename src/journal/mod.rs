@@ -1,8 +1,9 @@
-//! The durable record of decisions and steps: the port, and SQLite behind it.
+//! The durable record of decisions and steps: the port, SQLite behind it, and memory for simulations.
 //!
 //! Writes are compare-and-set (a repeated insert answers what is stored, the same key with other data is an
 //! error) and carry a fence number, so that a store shared by several daemons fits without change.
 
+pub mod memory;
 pub mod sqlite;
 
 use async_trait::async_trait;

@@ -1,6 +1,6 @@
 """boto3 at the door of the simulated world: drives every action and asserts what it reads back.
 
-Usage: boto3_door.py ENDPOINT [REGION]    (a fleet with at least five instances tagged Backup=nightly)
+Usage: boto3_door.py ENDPOINT [REGION]    (a fleet with at least six instances tagged Backup=nightly)
 Exit 0 and `ok: N checks` on stdout, or a traceback that names the check. Leaves the instances as they were, apart
 from the one that it launches and terminates; talks to ENDPOINT and nothing else.
 """
@@ -149,7 +149,7 @@ def instances(door):
     refused("InvalidParameterValue", door.ec2.describe_instances, MaxResults=4)
     refused("InvalidParameterCombination", door.ec2.describe_instances, MaxResults=5, InstanceIds=ids[:1])
     running = [one for one in found if one["State"]["Name"] == "running" and one["RootDeviceType"] == "ebs"]
-    true(len(running) >= 3, "three of them run and can be imaged")
+    true(len(running) >= 6, "six of them run and can be imaged")
     return running
 
 
@@ -169,6 +169,7 @@ def life_of_an_image(door, instance):
     before = door.reboots(who)
     marks = {"stillframe:due": "2026-11-20T02:30:00Z", "Umlaut": "Grüße <&> \"x\""}
     specs = [{"ResourceType": kind, "Tags": tags(**marks)} for kind in ("image", "snapshot")]
+    refused("DryRunOperation", ec2.create_image, InstanceId=who, Name=f"{door.stem}/x", DryRun=True)
     image = door.create(who, "life", Description="one & two", NoReboot=False, TagSpecifications=specs)
     same(door.reboots(who) - before, 1, "CreateImage reboots")
     same(door.state(who), "running", "the state stays running")
@@ -185,7 +186,6 @@ def life_of_an_image(door, instance):
     refused("InvalidParameterValue", ec2.create_image, InstanceId=who, Name=f"{door.stem}/x", TagSpecifications=aws)
     many = [{"ResourceType": "image", "Tags": tags(**{f"k{n}": "" for n in range(51)})}]
     refused("TagLimitExceeded", ec2.create_image, InstanceId=who, Name=f"{door.stem}/x", TagSpecifications=many)
-    refused("DryRunOperation", ec2.create_image, InstanceId=who, Name=f"{door.stem}/x", DryRun=True)
     same(door.reboots(who) - before, 1, "what is refused reboots nothing")
 
     done = door.settled(image)
@@ -220,7 +220,12 @@ def life_of_an_image(door, instance):
 
 
 def paging_of_images(door, running):
-    made = [door.create(one["InstanceId"], f"page-{n}-{i}", NoReboot=True) for i, one in enumerate(running[:3]) for n in "ab"]
+    # One of each: a second one would come too soon after the first.
+    made = [door.create(one["InstanceId"], f"page-{n}", NoReboot=True) for n, one in enumerate(running[:6])]
+    message = refused(
+        "SnapshotCreationPerVolumeRateExceeded", door.ec2.create_image, InstanceId=running[0]["InstanceId"], Name=f"{door.stem}/soon"
+    )
+    true("rate" in message, "why it is refused")
     pages = list(
         door.ec2.get_paginator("describe_images").paginate(
             Owners=["self"], Filters=flt("name", f"{door.stem}/page-*"), PaginationConfig={"PageSize": 5}
@@ -353,6 +358,12 @@ def faults(door, instance):
         for one in found:
             door.settled(one["ImageId"])
             ec2.deregister_image(ImageId=one["ImageId"], DeleteAssociatedSnapshots=True)
+    counts = json.loads(control(door.endpoint, "trouble"))
+    same((counts["profile"], set(counts["injected"])), ("none", {kind for kind, _ in plan}), "what was injected")
+    control(door.endpoint, "faults", [{"api": "*", "region": "xx-other-1", "kind": "throttle"}])
+    control(door.endpoint, "faults", [{"api": "DescribeImages", "about": NONE["image"], "kind": "throttle"}])
+    true(ec2.describe_images(Owners=["self"])["Images"] is not None, "neither its region nor its image")
+    refused("RequestLimitExceeded", ec2.describe_images, Filters=flt("image-id", NONE["image"]))
     log = json.loads(control(door.endpoint, "calls?api=CreateImage"))
     mine = [call for call in log if call["parameters"]["Name"] == f"{door.stem}/cut_after"]
     same([(c["result"], c["effect"], c["parameters"]["NoReboot"]) for c in mine], [("cut", True, "true")], "the call log")

@@ -1,5 +1,6 @@
 //! All tests that need more than one module, in one binary: it is linked once.
 
+mod contract;
 mod door;
 mod golden;
 mod imports;

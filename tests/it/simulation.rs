@@ -15,6 +15,7 @@ mod fleet;
 mod foresight;
 mod installation;
 mod journal;
+mod limits;
 mod live;
 mod manager;
 mod overlap;

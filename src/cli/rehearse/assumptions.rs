@@ -31,9 +31,9 @@ pub fn all(r: &Rehearsal<'_>) -> Vec<String> {
             .to_owned(),
     });
     all.push(format!(
-        "Storage: the oldest snapshot of a volume that is kept holds all of its GiB, each later one {} % of them for \
-         each day since the one before, at most all (--change). Empty blocks, compression and archive tiers are not \
-         reckoned with.",
+        "Storage: the oldest snapshot of a volume that is kept holds all of its GiB, each later one the blocks \
+         that changed since the one before: {} % of all blocks change each day, whichever they are (--change). Empty \
+         blocks, compression and archive tiers are not reckoned with.",
         percent(r.change)
     ));
     all.push(format!(
@@ -48,11 +48,17 @@ fn durations(r: &Rehearsal<'_>) -> String {
     let minutes = |seconds: f64| (seconds / 6.0).round() / 10.0;
     let f = r.fleet;
     let [least, most] = f.image_seconds;
-    let own = f.instances.iter().filter_map(|m| m.reboot_seconds);
-    let (shortest, longest) = own.fold((f.reboot_seconds, f.reboot_seconds), |(a, b), s| (a.min(s), b.max(s)));
-    let reboot =
-        if (shortest - longest).abs() < 0.5 { format!("{shortest} s") } else { format!("{shortest} to {longest} s") };
-    let chosen = f.image_seconds == IMAGE_SECONDS && shortest >= REBOOT_SECONDS[0] && longest <= REBOOT_SECONDS[1];
+    let own = || f.instances.iter().map(|m| m.reboot_seconds.unwrap_or(f.reboot_seconds));
+    let (shortest, longest) = own().fold((f64::MAX, 0.0), |(a, b), s| (s.min(a), s.max(b)));
+    let [at_least, at_most] = REBOOT_SECONDS;
+    let chosen = f.image_seconds == IMAGE_SECONDS && shortest >= at_least && longest <= at_most;
+    let reboot = if chosen {
+        format!("{at_least} to {at_most} s")
+    } else if longest - shortest < 0.5 {
+        format!("{} s", f.reboot_seconds)
+    } else {
+        format!("{shortest} to {longest} s")
+    };
     format!(
         "A reboot takes {reboot} until both status checks read ok, an image {} to {} min until it is available{}.",
         minutes(least),

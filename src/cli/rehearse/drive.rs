@@ -20,7 +20,7 @@ use crate::domain::plan::Plan;
 use crate::engine::daemon::{Engine, Mode};
 use crate::engine::shared::Shared;
 use crate::journal::Journal;
-use crate::journal::sqlite::SqliteJournal;
+use crate::journal::memory::MemoryJournal;
 use crate::report::rehearsal::{Counted, FleetDocument, RehearsalDocument, Totals};
 
 /// The rehearsed daemon starts this long before the first day, so that what is due at its first second runs.
@@ -36,6 +36,8 @@ pub struct Rehearsal<'a> {
     pub daemon: &'a str,
     /// `cloud.api_share`.
     pub api_share: f64,
+    /// Which machine the daemon runs on, where the settings say so: it is never rebooted.
+    pub own: OwnMachine,
     /// The plans, checked.
     pub plans: &'a [Plan],
     /// The fleet, its trouble and its seed.
@@ -71,7 +73,7 @@ impl Rehearsal<'_> {
         fastrand::seed(self.fleet.seed);
         let clock = Clock::simulated(self.begin - HEAD_START);
         let mut world = self.fleet.world(clock.now())?;
-        world.calls.count_only();
+        world.stay_lean();
         let fleet = FleetDocument {
             source: self.source.clone(),
             instances: world.instances.len(),
@@ -83,7 +85,7 @@ impl Rehearsal<'_> {
         let names: BTreeMap<String, String> = named.collect();
         let cloud = SimCloud::new(world, clock);
         let gather = Rc::new(RefCell::new(Gather::new(self.plans, self.begin, self.days as usize)));
-        let journal: Rc<dyn Journal> = Rc::new(SqliteJournal::in_memory().map_err(|e| e.to_string())?);
+        let journal: Rc<dyn Journal> = Rc::new(MemoryJournal::default());
         let hears = Rc::clone(&gather);
         let shared = Rc::new(Shared::new(
             clock,
@@ -92,7 +94,7 @@ impl Rehearsal<'_> {
             INSTALLATION.to_owned(),
             None,
             Rc::clone(&journal),
-            OwnMachine::NotEc2,
+            self.own.clone(),
             Box::new(move |event| hears.borrow_mut().hear(event)),
         ));
         // It wakes up by itself whenever something is due.
@@ -185,7 +187,7 @@ impl<P: FnMut(u32)> Look<'_, P> {
             self.clock.sleep_until(midnight).await;
             {
                 let mut world = self.cloud.world();
-                storage.sample(&mut world);
+                storage.sample(&world);
                 calls.take(&mut world.calls);
             }
             if day < rehearsal.days {

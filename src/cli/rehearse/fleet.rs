@@ -68,7 +68,9 @@ pub fn made_up(plans: &[Plan], per_plan: u32, home: &str, seed: u64) -> Fleet {
         for n in 0..wanted {
             let name = (!tags.contains_key("Name")).then(|| format!("{}-{}", plan.name, n + 1));
             let region = Some(regions[n % regions.len()].clone());
-            made.push(Member { name, region, tags: tags.clone(), ..member(&mut random) });
+            // By turns within each region.
+            let volumes = u32::try_from(n / regions.len() % 2).ok().map(|turn| turn + 1);
+            made.push(Member { name, region, volumes, tags: tags.clone(), ..member(&mut random) });
         }
     }
     let all: BTreeSet<String> = plans.iter().flat_map(|plan| regions(plan, home)).collect();

@@ -39,6 +39,8 @@ pub struct Gather {
     open: BTreeMap<String, Open>,
     /// Who is down, and which plan's run took it down.
     down: BTreeMap<Subject, String>,
+    /// How many each plan's runs took down.
+    down_of: BTreeMap<String, u32>,
     /// The most down at one time on each day.
     most_down: Vec<u32>,
     /// The most at all.
@@ -57,6 +59,7 @@ impl Gather {
             plans: plans.iter().map(|p| (p.name.clone(), Tally::new(days))).collect(),
             open: BTreeMap::new(),
             down: BTreeMap::new(),
+            down_of: BTreeMap::new(),
             most_down: vec![0; days],
             most: Most::default(),
             rebooted_by: BTreeMap::new(),
@@ -70,10 +73,8 @@ impl Gather {
 
     /// A day begins: who is down still counts for it too.
     pub fn midnight(&mut self, at: DateTime<Utc>) {
-        let plans: BTreeSet<String> = self.down.values().cloned().collect();
-        for plan in plans {
-            self.note_down(&plan, at);
-        }
+        let plans: Vec<String> = self.down_of.iter().filter(|(_, n)| **n > 0).map(|(plan, _)| plan.clone()).collect();
+        plans.iter().for_each(|plan| self.note_down(plan, at));
     }
 
     /// One event.
@@ -116,7 +117,7 @@ impl Gather {
                 match event.text("outcome").and_then(Outcome::parse) {
                     Some(Outcome::Failed) => {
                         tally.occurrences.failed += 1;
-                        tally.run_failures.add(&reason());
+                        tally.run_failures.add(&uncounted(&reason()));
                     }
                     _ => tally.occurrences.done += 1,
                 }
@@ -174,11 +175,13 @@ impl Gather {
                     open.captured.insert(subject.clone(), event.at);
                 }
             }
-            Kind::StepDone if image => {
-                if open.is_some_and(|open| open.reboots.contains(subject)) && self.down.contains_key(subject) {
-                    tally.daily.reboots[day] += 1;
-                    self.rebooted_by.entry(subject.clone()).or_default().insert(plan.to_owned());
-                }
+            Kind::StepDone
+                if image
+                    && self.down.contains_key(subject)
+                    && open.as_ref().is_some_and(|open| open.reboots.contains(subject)) =>
+            {
+                tally.daily.reboots[day] += 1;
+                self.rebooted_by.entry(subject.clone()).or_default().insert(plan.to_owned());
             }
             Kind::StepObserved if image => {
                 let captured = open.and_then(|open| open.captured.get(subject).copied());
@@ -189,13 +192,17 @@ impl Gather {
                 }
             }
             Kind::SlotTaken => {
-                self.down.insert(subject.clone(), plan.to_owned());
+                if self.down.insert(subject.clone(), plan.to_owned()).is_none() {
+                    *self.down_of.entry(plan.to_owned()).or_default() += 1;
+                }
                 self.note_down(plan, event.at);
             }
             Kind::SlotFreed => {
-                self.down.remove(subject);
+                if let Some(plan) = self.down.remove(subject) {
+                    self.down_of.entry(plan).and_modify(|n| *n = n.saturating_sub(1));
+                }
                 if let Some(open) = open.filter(|open| open.reboots.contains(subject)) {
-                    open.back = Some(event.at);
+                    open.back = open.back.max(Some(event.at));
                 }
             }
             Kind::RetainDecided => tally.verdicts(subject, &event.draft.step, &event.draft.data),
@@ -223,12 +230,11 @@ impl Gather {
     fn note_down(&mut self, plan: &str, at: DateTime<Utc>) {
         let day = self.day(at);
         let all = u32::try_from(self.down.len()).unwrap_or(u32::MAX);
-        let of_plan = self.down.values().filter(|p| *p == plan).count();
+        let of_plan = self.down_of.get(plan).copied().unwrap_or_default();
         self.most_down[day] = self.most_down[day].max(all);
         let when = at.trunc_subsecs(0);
         raise(&mut self.most, all.into(), when);
         if let Some(tally) = self.plans.get_mut(plan) {
-            let of_plan = u32::try_from(of_plan).unwrap_or(u32::MAX);
             tally.daily.down[day] = tally.daily.down[day].max(of_plan);
             raise(&mut tally.most_down, of_plan.into(), when);
         }
@@ -269,6 +275,17 @@ impl Gather {
             *counts.entry(plans.iter().cloned().collect::<Vec<_>>().join(", ")).or_default() += 1;
         }
         counts.into_iter().map(|(reason, count)| Counted { reason, count }).collect()
+    }
+}
+
+/// `2 of 50 targets failed` without the figures: runs that failed alike are counted together.
+fn uncounted(reason: &str) -> String {
+    let mut words = reason.splitn(4, ' ');
+    let is_figure = |word: Option<&str>| word.is_some_and(|w| w.parse::<u64>().is_ok());
+    let counts = is_figure(words.next()) && words.next() == Some("of") && is_figure(words.next());
+    match words.next() {
+        Some(rest) if counts => format!("some {rest}"),
+        _ => reason.to_owned(),
     }
 }
 

@@ -1,7 +1,8 @@
 //! What is stored, sampled at the end of each day, and an estimate of its size.
 //!
-//! EBS snapshots are incremental: the oldest one of a volume that is there holds all of it, each later one what was
-//! written since the one before.
+//! EBS snapshots are incremental: the oldest one of a volume that is there holds all of it, each later one the blocks
+//! that changed since the one before. Each day the same part of all blocks changes, whichever they are: a block that
+//! changes twice is kept once.
 
 use std::collections::BTreeMap;
 
@@ -47,6 +48,27 @@ pub struct Taken<'a, K> {
     pub owner: K,
 }
 
+/// What one plan holds in one place on one day.
+#[derive(Debug, Clone, Copy, Default)]
+struct Held {
+    images: u32,
+    snapshots: u32,
+    gib: f64,
+}
+
+/// The few plans and places that hold something, looked through for each of the many images and snapshots.
+struct Owners<'a>(Vec<(&'a str, &'a Place, Held)>);
+
+impl<'a> Owners<'a> {
+    fn number(&mut self, plan: &'a str, place: &'a Place) -> usize {
+        let known = self.0.iter().position(|(p, at, _)| *p == plan && *at == place);
+        known.unwrap_or_else(|| {
+            self.0.push((plan, place, Held::default()));
+            self.0.len() - 1
+        })
+    }
+}
+
 /// The GiB that each snapshot holds.
 #[allow(clippy::cast_precision_loss)] // seconds of centuries fit
 pub fn sizes<K>(mut snapshots: Vec<Taken<'_, K>>, change: f64) -> impl Iterator<Item = (K, f64)> {
@@ -55,7 +77,7 @@ pub fn sizes<K>(mut snapshots: Vec<Taken<'_, K>>, change: f64) -> impl Iterator<
     snapshots.into_iter().map(move |taken| {
         let part = match before.replace((taken.volume, taken.at)) {
             Some((volume, at)) if volume == taken.volume => {
-                ((taken.at - at).num_seconds() as f64 / 86_400.0 * change).min(1.0)
+                1.0 - (1.0 - change).powf((taken.at - at).num_seconds() as f64 / 86_400.0)
             }
             _ => 1.0,
         };
@@ -70,37 +92,41 @@ impl Storage {
         Self { change, price, days: 0, series: BTreeMap::new() }
     }
 
-    /// Takes the sample of a day that ends, and lets the world forget what is deregistered.
-    pub fn sample(&mut self, world: &mut World) {
-        let plan = format!("{TAG_PREFIX}plan");
-        world.images.retain(|_, image| image.registered());
-        let mut images: BTreeMap<(&str, &Place), u32> = BTreeMap::new();
-        for image in world.images.values() {
-            if let Some(plan) = image.tags.get(&plan) {
-                *images.entry((plan, &image.place)).or_default() += 1;
+    /// Takes the sample of a day that ends.
+    pub fn sample(&mut self, world: &World) {
+        let tag = format!("{TAG_PREFIX}plan");
+        let mut owners = Owners(Vec::new());
+        for image in world.images.values().filter(|image| image.registered()) {
+            if let Some(plan) = image.tags.get(&tag) {
+                let owner = owners.number(plan, &image.place);
+                owners.0[owner].2.images += 1;
             }
         }
-        let owned = world.snapshots.values().filter_map(|s| Some((s, (s.tags.get(&plan)?.as_str(), &s.place))));
-        let taken = owned.map(|(s, owner)| Taken { volume: &s.volume, at: s.created, size: s.size, owner });
-        let mut held: BTreeMap<(&str, &Place), (u32, f64)> = BTreeMap::new();
-        for (owner, gib) in sizes(taken.collect(), self.change) {
-            let sum = held.entry(owner).or_default();
-            *sum = (sum.0 + 1, sum.1 + gib);
+        let mut taken: Vec<Taken<'_, usize>> = Vec::with_capacity(world.snapshots.len());
+        for s in world.snapshots.values() {
+            if let Some(plan) = s.tags.get(&tag) {
+                let owner = owners.number(plan, &s.place);
+                taken.push(Taken { volume: &s.volume, at: s.created, size: s.size, owner });
+            }
         }
-        let owners = images.keys().chain(held.keys()).map(|(plan, place)| ((*plan).to_owned(), (*place).clone()));
-        for owner in owners {
-            self.series.entry(owner).or_default();
+        for (owner, gib) in sizes(taken, self.change) {
+            owners.0[owner].2.snapshots += 1;
+            owners.0[owner].2.gib += gib;
+        }
+        for (plan, place, _) in &owners.0 {
+            self.series.entry(((*plan).to_owned(), (*place).clone())).or_default();
         }
         for ((plan, place), series) in &mut self.series {
-            let key = (plan.as_str(), place);
-            let (snapshots, gib) = held.get(&key).copied().unwrap_or_default();
+            let held = owners.0.iter().find(|(p, at, _)| p == plan && *at == place).map(|(.., held)| *held);
+            let held = held.unwrap_or_default();
             // A place where nothing was kept before has had nothing until now.
             series.images.resize(self.days, 0);
             series.snapshots.resize(self.days, 0);
             series.gib.resize(self.days, 0.0);
-            series.images.push(images.get(&key).copied().unwrap_or_default());
-            series.snapshots.push(snapshots);
-            series.gib.push(gib);
+            series.images.push(held.images);
+            series.snapshots.push(held.snapshots);
+            // Rounded here, so that all sums agree.
+            series.gib.push(tenth(held.gib));
         }
         self.days += 1;
     }
@@ -115,7 +141,7 @@ impl Storage {
             stored: self.stored(&[series]),
             images: series.images.clone(),
             snapshots: series.snapshots.clone(),
-            gib: series.gib.iter().map(|gib| tenth(*gib)).collect(),
+            gib: series.gib.clone(),
         };
         self.series.iter().map(kept).collect()
     }
@@ -180,13 +206,16 @@ mod tests {
             taken("vol-a", 2, 0, 'x'), // a day after the first
             taken("vol-a", 1, 0, 'x'),
             taken("vol-a", 2, 12, 'y'), // half a day later, by another plan
-            taken("vol-a", 31, 0, 'x'), // 28.5 days later: 85.5 %
+            taken("vol-a", 31, 0, 'x'), // 28.5 days later: 1 - 0.97^28.5
         ];
         let sizes: Vec<_> = sizes(list, 0.03).map(|(owner, gib)| (owner, tenth(gib))).collect();
-        assert_eq!(sizes, [('x', 100.0), ('x', 3.0), ('y', 1.5), ('x', 85.5), ('y', 100.0)]);
-        // No more can change than there is.
-        let list = vec![taken("vol-a", 1, 0, 'x'), taken("vol-a", 31, 0, 'x')];
-        assert!(super::sizes(list, 0.5).all(|(_, gib)| tenth(gib) == 100.0));
+        assert_eq!(sizes, [('x', 100.0), ('x', 3.0), ('y', 1.5), ('x', 58.0), ('y', 100.0)]);
+        // No more can change than there is, and no less than nothing.
+        for (change, second) in [(1.0, 100.0), (0.5, 100.0), (0.0, 0.0)] {
+            let list = vec![taken("vol-a", 1, 0, 'x'), taken("vol-a", 31, 0, 'x')];
+            let sizes: Vec<f64> = super::sizes(list, change).map(|(_, gib)| tenth(gib)).collect();
+            assert_eq!(sizes, [100.0, second]);
+        }
     }
 
     #[test]

@@ -48,6 +48,9 @@ const PAGES_MAX: usize = 1_000;
 /// How often a status call that failed over an unknown id is asked again without it.
 const STATUS_ROUNDS: usize = 3;
 
+/// The code of an effect that was not sent after all.
+const WITHHELD: &str = "Withheld";
+
 /// All that a back end does.
 pub trait Backend: Ec2 + Identity {}
 
@@ -93,13 +96,12 @@ impl Governed {
         if planted(Defect::InUseUnguarded) && matches!(query, InstanceQuery::LaunchedFrom(_)) {
             return Ok(Vec::new());
         }
-        let mut found = BTreeMap::new();
+        let mut found = Vec::new();
         for query in &queries {
             let ask = async |page: Option<&str>| self.inner.instances(place, query, page).await;
-            let items = self.list(place, Api::DescribeInstances, ask).await?;
-            found.extend(items.into_iter().map(|item| (item.id.clone(), item)));
+            found.append(&mut self.list(place, Api::DescribeInstances, ask).await?);
         }
-        Ok(found.into_values().collect())
+        Ok(distinct(found, |instance| &instance.id))
     }
 
     /// The status checks of `ids`, by id. An instance that does not exist is left out.
@@ -107,12 +109,11 @@ impl Governed {
     /// # Errors
     /// The first request that failed for good.
     pub async fn statuses(&self, place: &Place, ids: &[String]) -> Read<Vec<InstanceStatus>> {
-        let mut found = BTreeMap::new();
+        let mut found = Vec::new();
         for batch in batches(ids, STATUS_IDS_MAX) {
-            let items = self.status_batch(place, batch).await?;
-            found.extend(items.into_iter().map(|item| (item.instance.clone(), item)));
+            found.append(&mut self.status_batch(place, batch).await?);
         }
-        Ok(found.into_values().collect())
+        Ok(distinct(found, |status| &status.instance))
     }
 
     /// One unknown id fails the whole call, so it is found by filter and left out.
@@ -166,13 +167,12 @@ impl Governed {
             }
             ImageQuery::Tag(..) => vec![query.clone()],
         };
-        let mut found = BTreeMap::new();
+        let mut found = Vec::new();
         for query in &queries {
             let ask = async |page: Option<&str>| self.inner.images(place, query, page).await;
-            let items = self.list(place, Api::DescribeImages, ask).await?;
-            found.extend(items.into_iter().map(|item| (item.id.clone(), item)));
+            found.append(&mut self.list(place, Api::DescribeImages, ask).await?);
         }
-        Ok(found.into_values().collect())
+        Ok(distinct(found, |image| &image.id))
     }
 
     /// Those of the snapshots `ids` that exist, by id.
@@ -180,13 +180,12 @@ impl Governed {
     /// # Errors
     /// The first request that failed for good: never a part of the list.
     pub async fn snapshots(&self, place: &Place, ids: &[String]) -> Read<Vec<Snapshot>> {
-        let mut found = BTreeMap::new();
+        let mut found = Vec::new();
         for batch in batches(ids, FILTER_VALUES_MAX) {
             let ask = async |page: Option<&str>| self.inner.snapshots(place, &batch, page).await;
-            let items = self.list(place, Api::DescribeSnapshots, ask).await?;
-            found.extend(items.into_iter().map(|item| (item.id.clone(), item)));
+            found.append(&mut self.list(place, Api::DescribeSnapshots, ask).await?);
         }
-        Ok(found.into_values().collect())
+        Ok(distinct(found, |snapshot| &snapshot.id))
     }
 
     /// All snapshots of our own that bear this tag.
@@ -200,7 +199,21 @@ impl Governed {
 
     /// CreateImage: the new image's id.
     pub async fn create_image(&self, place: &Place, request: &CreateImage) -> Effect<String> {
-        self.effect(place, Api::CreateImage, async || self.inner.create_image(place, request).await).await
+        self.create_image_if(place, request, || Ok(())).await
+    }
+
+    /// The same; `may` is asked right before each attempt is sent, since its turn may come late.
+    pub async fn create_image_if(
+        &self,
+        place: &Place,
+        request: &CreateImage,
+        may: impl Fn() -> Result<(), String>,
+    ) -> Effect<String> {
+        let act = async || match may() {
+            Ok(()) => self.inner.create_image(place, request).await,
+            Err(why) => Effect::Refused(own_fault(Class::NeverSent, WITHHELD, why)),
+        };
+        self.effect(place, Api::CreateImage, act).await
     }
 
     /// DeregisterImage: what became of each of its snapshots, as far as EC2 says.
@@ -255,11 +268,15 @@ impl Governed {
         let mut items = Vec::new();
         let mut token: Option<String> = None;
         for _ in 0..PAGES_MAX {
-            let page = match self.read(place, api, async || ask(token.as_deref()).await).await {
+            let mut page = match self.read(place, api, async || ask(token.as_deref()).await).await {
                 Err(_) if planted(Defect::SilenceIsEmpty) => return Ok(items),
                 answer => answer?,
             };
-            items.extend(page.items);
+            if items.is_empty() {
+                items = page.items;
+            } else {
+                items.append(&mut page.items);
+            }
             match page.next {
                 Some(next) if !next.is_empty() => token = Some(next),
                 _ => return Ok(items),
@@ -326,6 +343,19 @@ impl Governed {
         let new = || Rc::new(Gate::new(api, self.share, self.clock.now()));
         Rc::clone(gates.entry((place.clone(), api)).or_insert_with(new))
     }
+}
+
+/// What was found, by id, each once: as it was seen last, where a list changed between its pages.
+fn distinct<T>(mut found: Vec<T>, id: impl Fn(&T) -> &String) -> Vec<T> {
+    found.sort_by(|a, b| id(a).cmp(id(b)));
+    found.dedup_by(|later, earlier| {
+        let same = id(later) == id(earlier);
+        if same {
+            std::mem::swap(later, earlier);
+        }
+        same
+    });
+    found
 }
 
 /// The distinct values of `all`, `size` at a time: no values make no batch, since an empty filter finds all.

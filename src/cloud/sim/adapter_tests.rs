@@ -1,6 +1,5 @@
-//! The ports on the simulated world: how requests end, in simulated time, and what a restart finds.
-
-use std::time::Duration;
+//! The ports on the simulated world: what a restart finds, and how large it may be. What the ports promise is held by
+//! tests/it/contract.
 
 use chrono::{DateTime, TimeZone as _, Utc};
 
@@ -8,8 +7,8 @@ use super::faults::{Fault, FaultKind};
 use super::{Fleet, SimCloud};
 use crate::clock::Clock;
 use crate::cloud::classify::Class;
-use crate::cloud::port::{CreateImage, Ec2, Effect, Identity, ImageQuery, InstanceQuery};
-use crate::domain::observed::{ImageState, Tags};
+use crate::cloud::port::{CreateImage, Ec2, Effect, ImageQuery, InstanceQuery};
+use crate::domain::observed::Tags;
 use crate::domain::place::Place;
 
 fn t0() -> DateTime<Utc> {
@@ -39,83 +38,6 @@ fn request(instance: &str, name: &str) -> CreateImage {
         no_reboot: false,
         tags: Tags::from([("stillframe:daemon".into(), "test".into())]),
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn each_fault_ends_an_effect_as_a_client_must_see_it() {
-    let cloud = cloud();
-    let id = nightly(&cloud).await.remove(0);
-    for (n, (kind, end, made)) in [
-        (None, "done", true),
-        (Some(FaultKind::Throttle), "refused", false),
-        (Some(FaultKind::ErrorBefore), "unknown", false),
-        (Some(FaultKind::ErrorAfter), "unknown", true),
-        (Some(FaultKind::CutBefore), "unknown", false),
-        (Some(FaultKind::CutAfter), "unknown", true),
-        (Some(FaultKind::HangAfter { seconds: 90.0 }), "done", true),
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        cloud.world().faults.extend(kind.map(|kind| Fault::once("CreateImage", kind)));
-        let before = tokio_now(&cloud);
-        let name = format!("image {n}");
-        let ended = match cloud.create_image(&home(), &request(&id, &name)).await {
-            Effect::Done { request_id, .. } => {
-                assert!(request_id.is_some());
-                "done"
-            }
-            Effect::Refused(_) => "refused",
-            Effect::Unknown(fault) => {
-                assert_eq!(fault.class, Class::Transient);
-                "unknown"
-            }
-        };
-        assert_eq!(ended, end, "{kind:?}");
-        let late = tokio_now(&cloud) - before;
-        let want = if matches!(kind, Some(FaultKind::HangAfter { .. })) { 90 } else { 0 };
-        assert_eq!(late.num_seconds(), want, "{kind:?}");
-        let found = cloud.images(&home(), &ImageQuery::Names(vec![name]), None).await.unwrap();
-        assert_eq!(found.items.len(), usize::from(made), "{kind:?}");
-        // Past the quota of pending snapshots.
-        cloud.clock().sleep(Duration::from_secs(60)).await;
-    }
-}
-
-fn tokio_now(cloud: &SimCloud) -> DateTime<Utc> {
-    cloud.clock().now()
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_image_through_the_ports() {
-    let cloud = cloud();
-    assert_eq!(cloud.home_region().as_deref(), Some("eu-central-1"));
-    assert_eq!(cloud.whoami().await.unwrap().account, "111111111111");
-    let ids = nightly(&cloud).await;
-    assert_eq!(ids.len(), 12);
-    let Effect::Done { value: image, .. } = cloud.create_image(&home(), &request(&ids[0], "one")).await else {
-        panic!()
-    };
-    let status = cloud.instance_status(&home(), &ids).await.unwrap();
-    assert_eq!(status.iter().filter(|s| !s.healthy()).map(|s| &s.instance).collect::<Vec<_>>(), [&ids[0]]);
-    let look = || async {
-        cloud.images(&home(), &ImageQuery::SourceInstances(vec![ids[0].clone()]), None).await.unwrap().items.remove(0)
-    };
-    assert_eq!(look().await.state, ImageState::Pending);
-    cloud.clock().sleep(Duration::from_secs(10)).await;
-    let seen = look().await;
-    assert_eq!((seen.state, seen.created, seen.id.as_str()), (ImageState::Available, t0(), image.as_str()));
-    let snapshots = cloud.snapshots(&home(), &seen.snapshots, None).await.unwrap().items;
-    assert!(snapshots.iter().all(|s| s.state == "completed" && s.tags == seen.tags));
-    let Effect::Refused(fault) = cloud.delete_snapshot(&home(), &seen.snapshots[0]).await else { panic!() };
-    assert_eq!(fault.class, Class::InUse);
-    let Effect::Refused(fault) = cloud.create_image(&home(), &request(&ids[1], "one")).await else { panic!() };
-    assert_eq!(fault.class, Class::DuplicateName);
-    let Effect::Done { value: ends, .. } = cloud.deregister_image(&home(), &image).await else { panic!() };
-    assert!(ends.iter().all(|end| end.result == "success"));
-    let unknown = cloud.instance_status(&home(), &["i-00000000000000000".into()]).await.unwrap_err();
-    assert_eq!(unknown.class, Class::NotFound);
-    assert!(cloud.multi_attach_volumes(&home(), None).await.unwrap().items.is_empty());
 }
 
 #[tokio::test(start_paused = true)]

@@ -48,6 +48,22 @@ pub struct Tally {
     pub minutes: BTreeMap<DateTime<Utc>, u32>,
 }
 
+impl Tally {
+    /// Counts those of another place too.
+    pub fn add(&mut self, other: &Self) {
+        self.calls += other.calls;
+        self.throttled += other.throttled;
+        self.effects += other.effects;
+        self.span = match (self.span, other.span) {
+            (Some((a, b)), Some((c, d))) => Some((a.min(c), b.max(d))),
+            (one, other) => one.or(other),
+        };
+        for (minute, calls) in &other.minutes {
+            *self.minutes.entry(*minute).or_default() += calls;
+        }
+    }
+}
+
 /// The newest calls, oldest first, within [`CALLS_MAX`] and [`PARAMETERS_MAX`]; and how many there were at all.
 #[derive(Debug, Clone, Default)]
 pub struct Calls {
@@ -74,7 +90,10 @@ impl Calls {
         (throttled, effect): (bool, bool),
         call: impl FnOnce() -> Call,
     ) {
-        let tally = self.tally.entry((place.clone(), api)).or_default();
+        let tally = match self.tally.iter_mut().find(|((p, a), _)| (p, *a) == (place, api)) {
+            Some((_, tally)) => tally, // one of few
+            None => self.tally.entry((place.clone(), api)).or_default(),
+        };
         tally.calls += 1;
         tally.throttled += u64::from(throttled);
         if effect {

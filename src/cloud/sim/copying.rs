@@ -40,6 +40,8 @@ impl World {
             return Err(ApiError::image_unavailable(source_image));
         }
         self.free_name(now, place, name)?;
+        self.room_for_images(place)?;
+        self.room_for_copies(now, place)?;
         if copy_tags.unwrap_or(false) {
             // What the request tags itself wins over what it copies.
             for (key, value) in source.tags.iter() {
@@ -85,6 +87,16 @@ impl World {
         Ok(Answer::Image(id))
     }
 
+    /// Error-codes page, ResourceLimitExceeded: "you might have too many snapshot copies in progress".
+    fn room_for_copies(&self, now: DateTime<Utc>, place: &Place) -> Result<(), ApiError> {
+        let going =
+            |i: &&SimImage| i.place == *place && i.source_image.is_some() && i.state(now) == ImageState::Pending;
+        if self.images.values().filter(going).count() < rules::COPIES_MAX {
+            return Ok(());
+        }
+        Err(ApiError::client("ResourceLimitExceeded", "Too many AMI copies in progress. Wait until some are complete."))
+    }
+
     /// The image that the same token made; another request under it is refused (EC2 guide, "Ensuring idempotency").
     fn same_token(
         &self,
@@ -124,7 +136,7 @@ impl World {
         let mut held = Vec::new();
         for (device, snapshot) in mappings {
             rules::id("snap", snapshot, "InvalidSnapshotID.Malformed")?;
-            let found = self.snapshots.get(snapshot).filter(|s| s.place == *place);
+            let found = self.snapshots.get(snapshot).filter(|s| s.place == *place && s.visible <= now);
             let found = found.ok_or_else(|| ApiError::no_snapshot(snapshot))?;
             if found.state(now) != "completed" {
                 return Err(ApiError::client(
@@ -135,6 +147,7 @@ impl World {
             held.push((device.clone(), snapshot.clone(), found.size));
         }
         self.free_name(now, place, name)?;
+        self.room_for_images(place)?;
         let id = self.new_id("ami");
         let mut image = blank(&id, place, name, description, image_tags, now);
         image.visible = now + self.span(self.visibility_lag);

@@ -6,7 +6,7 @@ use super::action::TagSpec;
 use super::answer::Answer;
 use super::error::ApiError;
 use super::image::SimImage;
-use super::rules::{self, PENDING_SNAPSHOTS_MAX};
+use super::rules::{self, PENDING_SNAPSHOTS_MAX, SNAPSHOTS_APART_SECONDS};
 use super::snapshot::SimSnapshot;
 use super::world::World;
 use crate::domain::observed::InstanceState;
@@ -41,15 +41,9 @@ impl World {
         // Unique per account and region. That this is found out before the reboot is not documented; the
         // exactly-once promise rests on looking the name up first, not on this.
         self.free_name(now, place, name)?;
-        let pending = |volume: &str| {
-            let recent = self.volumes.get(volume).map(|v| v.recent.as_slice()).unwrap_or_default();
-            recent.iter().filter(|s| self.snapshots.get(*s).is_some_and(|s| s.state(now) == "pending")).count()
-        };
-        if let Some((_, volume)) = instance.volumes.iter().find(|(_, v)| pending(v) >= PENDING_SNAPSHOTS_MAX) {
-            return Err(ApiError::client(
-                "ConcurrentSnapshotLimitExceeded",
-                format!("Maximum allowed in-progress snapshots for a single volume exceeded ({volume})."),
-            ));
+        self.room_for_images(place)?;
+        for (_, volume) in &instance.volumes {
+            self.room_for_snapshots(now, volume)?;
         }
 
         // A stopped instance is imaged as it is: only a running one reboots.
@@ -107,6 +101,39 @@ impl World {
             client_token: None,
         });
         Ok(Answer::Image(image))
+    }
+
+    /// Whether a volume may have one more snapshot in progress.
+    fn room_for_snapshots(&self, now: DateTime<Utc>, volume: &str) -> Result<(), ApiError> {
+        let recent = self.volumes.get(volume).map(|v| v.recent.as_slice()).unwrap_or_default();
+        let made = recent.iter().filter_map(|id| self.snapshots.get(id));
+        let pending: Vec<&SimSnapshot> = made.filter(|s| s.state(now) == "pending").collect();
+        if pending.len() >= PENDING_SNAPSHOTS_MAX {
+            return Err(ApiError::client(
+                "ConcurrentSnapshotLimitExceeded",
+                format!("Maximum allowed in-progress snapshots for a single volume exceeded ({volume})."),
+            ));
+        }
+        if pending.iter().any(|s| now - s.created < self.span(SNAPSHOTS_APART_SECONDS)) {
+            return Err(ApiError::client(
+                "SnapshotCreationPerVolumeRateExceeded",
+                format!(
+                    "The maximum per volume CreateSnapshot request rate has been exceeded ({volume}). Use an increasing or variable sleep interval between requests."
+                ),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether the account may have one more image in a region: user guide, "AMI quotas", counts those that are
+    /// available, pending and disabled.
+    pub(super) fn room_for_images(&self, place: &Place) -> Result<(), ApiError> {
+        // Not counted while even deregistered ones do not reach it: counting walks them all.
+        if self.images.len() < self.image_quota {
+            return Ok(());
+        }
+        let there = self.images.values().filter(|i| i.place == *place && i.registered()).count();
+        if there < self.image_quota { Ok(()) } else { Err(rules::too_many_images(self.image_quota)) }
     }
 
     /// Error-codes page: "InvalidAMIName.Duplicate: The specified AMI name is already in use by another AMI."

@@ -20,7 +20,7 @@ use crate::domain::place::Place;
 
 impl World {
     pub(super) fn describe_instances(
-        &self,
+        &mut self,
         now: DateTime<Utc>,
         place: &Place,
         list: &Listing,
@@ -28,7 +28,16 @@ impl World {
         ids_or_page("instancesSet", list)?;
         let filters = Filters::new(&list.filters, |name| instance_field(name, None, now, &|_| false))?;
         self.known_instances(now, place, &list.ids)?;
-        let found = by_id(&self.instances, list, filters.exactly("instance-id"))
+        let launched;
+        // Retention asks before each removal; it must not walk a large fleet.
+        let candidates: Box<dyn Iterator<Item = &SimInstance>> = match filters.exactly("image-id") {
+            Some(images) if list.ids.is_empty() => {
+                launched = self.launched_from(images);
+                Box::new(launched.iter().filter_map(|id| self.instances.get(id)))
+            }
+            _ => by_id(&self.instances, list, filters.exactly("instance-id")),
+        };
+        let found = candidates
             .filter(|i| i.place == *place && self.still_visible(i, now))
             .filter(|i| filters.match_all(|name, wanted| instance_field(name, Some(i), now, wanted)))
             .map(|i| (i.id.as_str(), i));

@@ -15,6 +15,7 @@ use axum::routing::{get, post};
 use chrono::TimeDelta;
 use futures_util::stream;
 
+use super::calls::Tally;
 use super::error::ApiError;
 use super::faults::Fault;
 use super::query;
@@ -60,8 +61,10 @@ pub async fn serve(
         .route("/_sim/health", get(async || "ok\n"))
         .route("/_sim/world", get(show_world))
         .route("/_sim/calls", get(show_calls))
+        .route("/_sim/tally", get(show_tally))
         .route("/_sim/faults", get(show_faults).post(add_faults).delete(clear_faults))
         .route("/_sim/trouble", get(show_trouble).post(set_trouble))
+        .route("/_sim/complete", post(complete))
         .route("/_sim/clock", post(set_date))
         .route("/_sim/instances/{id}", post(script_instance))
         .with_state(Door { world, clock });
@@ -168,6 +171,15 @@ async fn show_calls(State(door): State<Door>, Query(only): Query<BTreeMap<String
     axum::Json(wanted).into_response()
 }
 
+/// How many calls of each API came, in all places.
+async fn show_tally(State(door): State<Door>) -> Response {
+    let mut tally = BTreeMap::<_, Tally>::new();
+    for ((_, api), of_place) in door.world().calls.tally() {
+        tally.entry(*api).or_default().add(of_place);
+    }
+    axum::Json(tally).into_response()
+}
+
 async fn show_faults(State(door): State<Door>) -> Response {
     axum::Json(&door.world().faults).into_response()
 }
@@ -201,6 +213,12 @@ async fn set_trouble(State(door): State<Door>, body: String) -> Response {
         }
         Err(_) => (StatusCode::BAD_REQUEST, "not a profile of trouble: none, typical or harsh\n").into_response(),
     }
+}
+
+/// Lets all that takes time be done now.
+async fn complete(State(door): State<Door>) -> StatusCode {
+    door.world().complete(door.clock.now());
+    StatusCode::NO_CONTENT
 }
 
 /// From now on the Date of answers is as many seconds ahead as the body says: a client whose clock is wrong.

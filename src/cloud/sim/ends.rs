@@ -18,7 +18,8 @@ impl World {
     ) -> Result<Answer, ApiError> {
         rules::id("ami", id, "InvalidAMIID.Malformed")?;
         let forgotten = now + self.span(self.visibility_lag);
-        let image = self.images.get_mut(id).filter(|i| i.place == *place);
+        // What was just made may not be known yet (EC2 guide, "Eventual consistency"), here as in the lists.
+        let image = self.images.get_mut(id).filter(|i| i.place == *place && i.visible <= now);
         let image = image.ok_or_else(|| ApiError::no_image(&[id]))?;
         if !image.registered() {
             return Err(ApiError::image_unavailable(id));
@@ -26,6 +27,9 @@ impl World {
         image.deregistered = Some(now);
         // "Recently deregistered images appear in the returned results for a short interval" (DescribeImages).
         image.forgotten = Some(forgotten);
+        if let Some(leaving) = &mut self.leaving {
+            leaving.push_back((forgotten, id.to_owned()));
+        }
         let snapshots: Vec<String> = image.snapshots().map(str::to_owned).collect();
         let mut results = Vec::new();
         for id_of in snapshots {
@@ -45,9 +49,9 @@ impl World {
 
     /// "You cannot delete a snapshot of the root device of an EBS volume used by a registered AMI" (API reference);
     /// in fact of any of its volumes.
-    pub(super) fn delete_snapshot(&mut self, place: &Place, id: &str) -> Result<Answer, ApiError> {
+    pub(super) fn delete_snapshot(&mut self, now: DateTime<Utc>, place: &Place, id: &str) -> Result<Answer, ApiError> {
         rules::id("snap", id, "InvalidSnapshotID.Malformed")?;
-        let snapshot = self.snapshots.get(id).filter(|s| s.place == *place);
+        let snapshot = self.snapshots.get(id).filter(|s| s.place == *place && s.visible <= now);
         let snapshot = snapshot.ok_or_else(|| ApiError::no_snapshot(id))?;
         if let Some(user) = snapshot.users.first() {
             return Err(ApiError::client(

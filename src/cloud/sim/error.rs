@@ -47,9 +47,14 @@ impl ApiError {
         Self { status: 403, code: "UnauthorizedOperation".into(), message }
     }
 
-    /// The session has expired (EC2 API error-codes page: RequestExpired; ExpiredToken is STS's).
+    /// The session has expired: EC2 says so in one way (error-codes page), STS in another (STS API reference, "Common
+    /// errors").
     #[must_use]
-    pub fn expired() -> Self {
+    pub fn expired(api: &str) -> Self {
+        if api == "GetCallerIdentity" {
+            let message = "The security token included in the request is expired".into();
+            return Self { status: 403, code: "ExpiredToken".into(), message };
+        }
         Self { status: 400, code: "RequestExpired".into(), message: "Request has expired.".into() }
     }
 

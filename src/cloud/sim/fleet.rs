@@ -41,6 +41,9 @@ pub struct Fleet {
     /// Another seed gives other ids and durations.
     #[serde(default)]
     pub seed: u64,
+    /// How many images an account may have in a region; EC2's own quota if absent.
+    #[serde(default = "images_max")]
+    pub image_quota: usize,
     /// How much goes wrong by chance.
     #[serde(default)]
     pub trouble: Profile,
@@ -116,6 +119,10 @@ fn account() -> String {
     ACCOUNT.into()
 }
 
+fn images_max() -> usize {
+    rules::IMAGES_MAX
+}
+
 fn one() -> f64 {
     1.0
 }
@@ -145,6 +152,7 @@ impl Fleet {
             reboot_seconds: 2.0,
             throttling: true,
             seed: 0,
+            image_quota: rules::IMAGES_MAX,
             trouble: Profile::None,
             instances: vec![
                 tier("web", 4, 1),
@@ -179,6 +187,7 @@ impl Fleet {
             image_seconds: self.image_seconds,
             reboot_seconds: self.reboot_seconds,
             throttling: self.throttling,
+            image_quota: self.image_quota,
             instances: Default::default(),
             volumes: Default::default(),
             images: Default::default(),
@@ -191,6 +200,8 @@ impl Fleet {
             calls: Default::default(),
             buckets: Default::default(),
             date_ahead: 0,
+            leaving: None,
+            launched: Default::default(),
             dirty: true,
         };
         for member in &self.instances {

@@ -26,6 +26,7 @@ pub mod instance;
 #[cfg(test)]
 mod invariants;
 mod life;
+pub mod people;
 pub mod query;
 pub mod rules;
 pub mod save;

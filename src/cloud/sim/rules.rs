@@ -15,6 +15,13 @@ pub const PAGE_MAX: u32 = 1000;
 pub const PAGE_MIN: u32 = 5;
 /// Pending snapshots per volume (user guide 2023, "Service quotas": 5 for gp2/gp3/io1/io2).
 pub const PENDING_SNAPSHOTS_MAX: usize = 5;
+/// AMIs per account and region, pending and disabled ones included (user guide, "AMI quotas": 50,000).
+pub const IMAGES_MAX: usize = 50_000;
+/// AMI copies in progress per destination region (user guide, "Copy an AMI": 100).
+pub const COPIES_MAX: usize = 100;
+/// Between two concurrent snapshots of one volume (error-codes page, SnapshotCreationPerVolumeRateExceeded: "Wait at
+/// least 15 seconds between concurrent volume snapshots").
+pub const SNAPSHOTS_APART_SECONDS: f64 = 15.0;
 /// A terminated instance stays visible for about an hour (API reference, DescribeInstances).
 pub const TERMINATED_VISIBLE_SECONDS: f64 = 3600.0;
 /// CreateImage, Description: at most 255 characters (API reference).
@@ -93,6 +100,19 @@ pub fn tag(key: &str, value: &str) -> Result<(), ApiError> {
         return Err(ApiError::value(format!("Tag value exceeds the maximum length of {TAG_VALUE_MAX} characters")));
     }
     Ok(())
+}
+
+/// More images than the account may have in a region. The code and the words are those of the quota of public AMIs,
+/// as people have met them; for all AMIs they are an inference.
+#[must_use]
+pub fn too_many_images(quota: usize) -> ApiError {
+    ApiError::client(
+        "ResourceLimitExceeded",
+        format!(
+            "You have reached your quota of {quota} for the number of images allowed in this Region. Deregister unused \
+             images, or request an increase in your AMIs quota."
+        ),
+    )
 }
 
 /// More than 50 tags on one resource.

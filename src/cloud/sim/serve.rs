@@ -55,7 +55,9 @@ impl World {
                 let error = ApiError::denied(action.api(), &place.account);
                 self.log(now, &place, action, Err(error), false, Delivery::Now)
             }
-            Some(FaultKind::Expired) => self.log(now, &place, action, Err(ApiError::expired()), false, Delivery::Now),
+            Some(FaultKind::Expired) => {
+                self.log(now, &place, action, Err(ApiError::expired(action.api())), false, Delivery::Now)
+            }
             Some(FaultKind::BadKey) => self.log(now, &place, action, Err(ApiError::bad_key()), false, Delivery::Now),
             Some(FaultKind::ErrorBefore) => {
                 self.log(now, &place, action, Err(ApiError::internal()), false, Delivery::Now)

@@ -7,9 +7,11 @@ use super::answer::Answer;
 use super::error::ApiError;
 use super::faults::{Fault, FaultKind};
 use super::fleet::{Fleet, Member};
+use super::people::Deed;
 use super::serve::Delivery;
 use super::world::{Caller, World};
 use crate::domain::observed::{ImageState, InstanceState, Tags};
+use crate::domain::place::Place;
 
 const REGION: &str = "eu-central-1";
 
@@ -150,6 +152,7 @@ fn create_image_refuses_what_ec2_refuses() {
     });
     let (id, store) = (rig.id("web-1"), rig.id("store"));
     rig.image(&id, "taken");
+    rig.wait(60);
     let long = "n".repeat(129);
     let many: Vec<(String, String)> = (0..51).map(|n| (format!("k{n}"), String::new())).collect();
     let many = TagSpec { resource: "image".into(), tags: many };
@@ -188,6 +191,7 @@ fn only_running_and_stopped_instances_are_imaged_and_only_running_ones_reboot() 
     rig.wait(1);
     rig.image(&id, "stopped");
     assert_eq!(rig.world.instances[&id].reboot_count(), 0);
+    rig.wait(60);
     rig.call(Action::StartInstances { instances: vec![id.clone()] }).unwrap();
     assert_eq!(rig.code(create(&id, "pending")), "InvalidParameterValue");
     rig.wait(1);
@@ -201,6 +205,7 @@ fn only_running_and_stopped_instances_are_imaged_and_only_running_ones_reboot() 
     };
     rig.call(silent).unwrap();
     assert_eq!(rig.world.instances[&id].reboot_count(), 0);
+    rig.wait(60);
     rig.image(&id, "running");
     assert_eq!(rig.world.instances[&id].reboot_count(), 1);
 }
@@ -329,7 +334,18 @@ fn what_is_new_is_seen_late_but_its_name_is_taken_at_once() {
     let image = rig.image(&id, "late");
     assert!(rig.listed(&[("name", &["late"])]).is_empty());
     assert_eq!(rig.code(create(&id, "late")), "InvalidAMIName.Duplicate");
+    let snapshot = rig.world.snapshots.keys().next().unwrap().clone();
+    let tag = |id: &str| Action::CreateTags { resources: vec![id.into()], tags: vec![("k".into(), "v".into())] };
+    for (action, want) in [
+        (tag(&image), "InvalidAMIID.NotFound"),
+        (tag(&snapshot), "InvalidSnapshot.NotFound"),
+        (Action::DeleteSnapshot { snapshot: snapshot.clone() }, "InvalidSnapshot.NotFound"),
+        (deregister(&image), "InvalidAMIID.NotFound"),
+    ] {
+        assert_eq!(rig.code(action), want);
+    }
     rig.wait(4);
+    assert_eq!(rig.code(tag(&image)), "ok");
     assert_eq!(rig.listed(&[("name", &["late"])]), std::slice::from_ref(&image));
     rig.call(deregister(&image)).unwrap();
     assert_eq!(rig.listed(&[("state", &["deregistered"])]), [image]);
@@ -447,15 +463,54 @@ fn faults_hit_before_or_after_the_effect_and_are_logged() {
 }
 
 #[test]
-fn a_volume_takes_five_pending_snapshots() {
-    let mut rig = Rig::new();
+fn a_volume_takes_five_pending_snapshots_each_15_seconds_after_the_last() {
+    const LIMIT: &str = "ConcurrentSnapshotLimitExceeded";
+    const RATE: &str = "SnapshotCreationPerVolumeRateExceeded";
+    let mut rig = Rig::with(|fleet| fleet.image_seconds = [100.0, 100.0]);
     let id = rig.id("web-1");
     for n in 0..5 {
         rig.image(&id, &format!("image {n}"));
+        assert_eq!(rig.code(create(&id, "too soon")), if n == 4 { LIMIT } else { RATE });
+        rig.wait(15);
     }
-    assert_eq!(rig.code(create(&id, "one more")), "ConcurrentSnapshotLimitExceeded");
-    rig.wait(20);
+    assert_eq!(rig.code(create(&id, "one more")), LIMIT);
+    assert_eq!(rig.world.instances[&id].reboot_count(), 5, "what is refused reboots nothing");
+    rig.wait(30);
     assert_eq!(rig.code(create(&id, "one more")), "ok");
+}
+
+#[test]
+fn a_region_holds_so_many_images_pending_and_disabled_ones_too() {
+    let mut rig = Rig::with(|fleet| {
+        fleet.image_quota = 2;
+        fleet.regions.push("eu-west-1".into());
+    });
+    let ids = ["web-1", "web-2", "web-3"].map(|name| rig.id(name));
+    let first = rig.image(&ids[0], "first");
+    rig.image(&ids[1], "second");
+    let error = rig.call(create(&ids[2], "third")).unwrap_err();
+    assert_eq!(error.code, "ResourceLimitExceeded");
+    assert!(error.message.contains("your quota of 2"), "{error}");
+    assert_eq!(rig.world.instances[&ids[2]].reboot_count(), 0, "what is refused reboots nothing");
+    rig.wait(20).world.images.get_mut(&first).unwrap().disabled = true;
+    assert_eq!(rig.code(create(&ids[2], "third")), "ResourceLimitExceeded");
+    rig.call(deregister(&first)).unwrap();
+    assert_eq!(rig.code(create(&ids[2], "third")), "ok");
+}
+
+#[test]
+fn a_region_copies_a_hundred_images_at_once() {
+    let mut rig = Rig::with(|fleet| fleet.regions.push("eu-west-1".into()));
+    let id = rig.id("web-1");
+    let source = rig.image(&id, "source");
+    let now = rig.wait(20).now;
+    let mut copy = |n: usize, seconds: i64| {
+        let deed = Deed::Copy { image: source.clone(), region: "eu-west-1".into(), name: format!("copy {n}") };
+        rig.world.person(now + Duration::seconds(seconds), &Place::new("111111111111", REGION), &deed)
+    };
+    assert!((0..100).all(|n| copy(n, 0).is_ok()));
+    assert_eq!(copy(100, 0).unwrap_err().code, "ResourceLimitExceeded");
+    assert!(copy(100, 60).is_ok());
 }
 
 #[test]

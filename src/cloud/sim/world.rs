@@ -1,6 +1,6 @@
 //! The world's state, and the one way to change it: [`World::call`]. No clock, no async, no faults here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,7 @@ use super::faults::Fault;
 use super::ids;
 use super::image::SimImage;
 use super::instance::SimInstance;
+use super::rules;
 use super::snapshot::SimSnapshot;
 use super::trouble::Trouble;
 use super::volume::SimVolume;
@@ -53,6 +54,9 @@ pub struct World {
     pub reboot_seconds: f64,
     /// Whether the token buckets refuse.
     pub throttling: bool,
+    /// How many images an account may have in a region.
+    #[serde(default = "images_max")]
+    pub image_quota: usize,
     /// By id, of all places.
     pub instances: BTreeMap<String, SimInstance>,
     /// By id.
@@ -80,9 +84,19 @@ pub struct World {
     /// The door's answers bear a Date this many seconds ahead of the clock (negative: behind).
     #[serde(skip)]
     pub date_ahead: i64,
+    /// Deregistered images until lists do not show them any more, where those are dropped then.
+    #[serde(skip)]
+    pub(super) leaving: Option<VecDeque<(DateTime<Utc>, String)>>,
+    /// Instances by the image that they were launched from, as of when there were so many.
+    #[serde(skip)]
+    pub(super) launched: (usize, BTreeMap<String, Vec<String>>),
     /// Something changed since the last save.
     #[serde(skip)]
     pub(super) dirty: bool,
+}
+
+fn images_max() -> usize {
+    rules::IMAGES_MAX
 }
 
 impl World {
@@ -103,8 +117,47 @@ impl World {
             _ => self.place(caller, region)?,
         };
         let answer = self.carry_out(now, &place, action)?;
-        self.dirty |= !action.reads();
+        if !action.reads() {
+            self.dirty = true;
+            self.drop_what_left(now);
+        }
         Ok(answer)
+    }
+
+    /// From now on calls are only counted, and what lists do not show any more is dropped: a year of simulated time
+    /// makes more of both than memory should hold.
+    pub fn stay_lean(&mut self) {
+        self.calls.count_only();
+        self.leaving.get_or_insert_default();
+    }
+
+    fn drop_what_left(&mut self, now: DateTime<Utc>) {
+        let Some(leaving) = &mut self.leaving else { return };
+        while let Some((_, id)) = leaving.pop_front_if(|(at, _)| *at <= now) {
+            let Some(image) = self.images.remove(&id) else { continue };
+            let key = Self::name_key(&image.place, &image.name);
+            if self.names.get(&key) == Some(&id) {
+                self.names.remove(&key);
+            }
+        }
+    }
+
+    /// The instances launched from any of `images`, in order.
+    pub(super) fn launched_from(&mut self, images: &[&str]) -> Vec<String> {
+        let (count, by_image) = &mut self.launched;
+        if *count != self.instances.len() {
+            *count = self.instances.len();
+            by_image.clear();
+            for instance in self.instances.values() {
+                if let Some(image) = &instance.image {
+                    by_image.entry(image.clone()).or_default().push(instance.id.clone());
+                }
+            }
+        }
+        let mut found: Vec<String> =
+            images.iter().filter_map(|image| by_image.get(*image)).flatten().cloned().collect();
+        found.sort_unstable();
+        found
     }
 
     fn carry_out(&mut self, now: DateTime<Utc>, place: &Place, action: &Action) -> Result<Answer, ApiError> {
@@ -125,13 +178,13 @@ impl World {
             Action::DeregisterImage { image, delete_snapshots } => {
                 self.deregister_image(now, place, image, delete_snapshots.unwrap_or(false))
             }
-            Action::DeleteSnapshot { snapshot } => self.delete_snapshot(place, snapshot),
+            Action::DeleteSnapshot { snapshot } => self.delete_snapshot(now, place, snapshot),
             Action::CopyImage { .. } => self.copy_image(now, place, action),
             Action::RegisterImage { name, description, mappings, tags, .. } => {
                 self.register_image(now, place, name, description.as_deref(), mappings, tags)
             }
-            Action::CreateTags { resources, tags } => self.create_tags(place, resources, tags),
-            Action::DeleteTags { resources, tags } => self.delete_tags(place, resources, tags),
+            Action::CreateTags { resources, tags } => self.create_tags(now, place, resources, tags),
+            Action::DeleteTags { resources, tags } => self.delete_tags(now, place, resources, tags),
             Action::StartInstances { instances } => self.start_instances(now, place, instances),
             Action::StopInstances { instances } => self.stop_instances(now, place, instances),
             Action::RebootInstances { instances } => self.reboot_instances(now, place, instances),

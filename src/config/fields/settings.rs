@@ -7,6 +7,8 @@ use crate::domain::plan::Seconds;
 
 /// systemd and people alike want a service to end.
 const DRAIN_MAX: Seconds = 3600;
+/// EC2 guide, "Eventual consistency": "up to a few minutes".
+const VISIBLE_MAX: Seconds = 3600;
 
 /// stillframe.toml.
 pub static SETTINGS: Table = Table {
@@ -84,6 +86,15 @@ static CLOUD: Table = Table {
                 Kind::Share,
                 "a number above 0, at most 1, such as 0.5",
                 "the share of each API's rate limit that is used",
+            ),
+        ),
+        with(
+            "5m",
+            field(
+                "visible_within",
+                Kind::Duration { max: VISIBLE_MAX, off: false },
+                DURATION,
+                "how long AWS may take to list what was just made",
             ),
         ),
     ],

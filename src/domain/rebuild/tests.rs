@@ -113,7 +113,7 @@ fn a_snapshot_of_no_image_is_an_orphan_unless_its_image_is_only_pending() {
         id: id.into(),
         volume: None,
         state: "completed".into(),
-        tags: marks.tags(&Tags::new()).into(),
+        tags: marks.tags(&Tags::new()),
     };
     let theirs =
         Snapshot { tags: Tags::from([("stillframe:daemon".into(), "prod".into())]), ..snapshot("snap-x", &gone.marks) };

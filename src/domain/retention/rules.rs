@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, Datelike, Timelike, Utc};
+use chrono::{DateTime, Datelike, Offset as _, Timelike, Utc};
 use chrono_tz::Tz;
 
 use super::why::Why;
@@ -19,18 +19,28 @@ enum Bucket {
 }
 
 impl Bucket {
-    /// The stretch that holds `due`, named as an operator reads it; equal names are equal stretches.
-    fn of(self, due: DateTime<Utc>, zone: Tz) -> String {
-        let local = due.with_timezone(&zone);
+    /// The number of the stretch that holds `local`: equal numbers are equal stretches.
+    fn number(self, local: &DateTime<Tz>) -> (i32, u32, i32) {
         match self {
             // With the offset: an hour that the clock repeats is two hours.
+            Self::Hour => (local.num_days_from_ce(), local.hour(), local.offset().fix().local_minus_utc()),
+            Self::Day => (local.num_days_from_ce(), 0, 0),
+            Self::Week => (local.iso_week().year(), local.iso_week().week(), 0),
+            Self::Month => (local.year(), local.month(), 0),
+            Self::Year => (local.year(), 0, 0),
+        }
+    }
+
+    /// Its name, as an operator reads it.
+    fn name(self, local: &DateTime<Tz>) -> String {
+        match self {
             Self::Hour => format!("{} {:02}h {}", local.format("%Y-%m-%d"), local.hour(), local.format("%:z")),
-            Self::Day => local.format("%Y-%m-%d").to_string(),
+            Self::Day => format!("{:04}-{:02}-{:02}", local.year(), local.month(), local.day()),
             Self::Week => {
                 let week = local.iso_week();
                 format!("{}-W{:02}", week.year(), week.week())
             }
-            Self::Month => local.format("%Y-%m").to_string(),
+            Self::Month => format!("{:04}-{:02}", local.year(), local.month()),
             Self::Year => local.year().to_string(),
         }
     }
@@ -60,16 +70,16 @@ pub(super) fn reasons(keep: &Keep, dues: &[DateTime<Utc>], zone: Tz) -> Vec<Vec<
             }
         }
     }
+    let local: Vec<DateTime<Tz>> = dues.iter().map(|due| due.with_timezone(&zone)).collect();
     for (rule, wanted, bucket) in buckets {
         let mut seen = BTreeSet::new();
         let mut newer = 0;
-        for (own, due) in reasons.iter_mut().zip(dues) {
+        for (own, local) in reasons.iter_mut().zip(&local) {
             if newer == wanted {
                 break;
             }
-            let stretch = bucket.of(*due, zone);
-            if seen.insert(stretch.clone()) {
-                own.push(Why::Bucket { rule, wanted, stretch, newer });
+            if seen.insert(bucket.number(local)) {
+                own.push(Why::Bucket { rule, wanted, stretch: bucket.name(local), newer });
                 newer += 1;
             }
         }

@@ -23,6 +23,9 @@ use crate::engine::executor::{Look, Resend, Search, Step};
 use crate::engine::observe::{LONGEST, Seen};
 use crate::engine::shared::{Shared, Stop};
 
+/// How long an instance is waited for where no plan says it: the default of `healthy_within`.
+const PATIENCE: Duration = Duration::from_secs(900);
+
 /// The newest CreateImage of a target, as far as the journal knows it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Call {
@@ -84,14 +87,31 @@ async fn free(shared: &Shared, run: &str, subject: &Subject, how: &str, mut also
     shared.record_result(&also).await.map(|_| ())
 }
 
-/// Watches an instance that was not back in time, until its slot can be freed; beyond its target and its run.
-pub fn watch_slot(shared: &Rc<Shared>, run: &str, subject: &Subject, settle: Duration) {
+/// Watches an instance that was not back in time, until its slot can be freed; beyond its target and its run. Where
+/// nobody was called for it yet (`call_after`), somebody is called then.
+pub fn watch_slot(shared: &Rc<Shared>, run: &str, subject: &Subject, settle: Duration, call_after: Option<Duration>) {
     let (sh, run, subject) = (Rc::clone(shared), run.to_owned(), subject.clone());
     shared.spawn(async move {
         let mut watch = sh.observer.status(&sh, &subject.place, &subject.id, Duration::ZERO);
         let since = Since::default();
+        let mut call_at = call_after.map(|after| sh.clock.instant() + after);
         loop {
-            let Ok(Some(seen)) = sh.unless_drained(watch.recv()).await else { return };
+            let seen = async {
+                let due = call_at.map(|at| at.saturating_duration_since(sh.clock.instant()));
+                tokio::select! {
+                    biased;
+                    seen = watch.recv() => Some(seen),
+                    () = sh.clock.sleep(due.unwrap_or_default()), if due.is_some() => None,
+                }
+            };
+            let Ok(seen) = sh.unless_drained(seen).await else { return };
+            let Some(seen) = seen else {
+                call_at = None;
+                if call_person(&sh, &run, &subject).await.is_err() {
+                    return;
+                }
+                continue;
+            };
             if let (Seen::There(_, asked), Some(call)) = (&seen, call(&sh, &run, &subject))
                 && back(&seen) == Some("healthy")
                 && !(call.certain && since.elapsed(&sh, call, *asked) >= settle)
@@ -105,6 +125,34 @@ pub fn watch_slot(shared: &Rc<Shared>, run: &str, subject: &Subject, settle: Dur
             }
         }
     });
+}
+
+/// Calls somebody for an instance whose run is not there to do it.
+async fn call_person(shared: &Shared, run: &str, subject: &Subject) -> Result<(), Stop> {
+    let since = {
+        let slots = shared.slots.borrow();
+        let Some((_, down)) = slots.iter().find(|(s, down)| *s == subject && down.run == run) else { return Ok(()) };
+        rfc3339(down.since)
+    };
+    let why = format!(
+        "{} was rebooted by {run} and its status checks do not read ok; it counts as down since {since}; look at the \
+         instance",
+        subject.id
+    );
+    let data = json!({ "outcome": "failed", "reason": why, "since": since, "halts": false, "settle": 0 });
+    // Before the journal: it only holds back.
+    shared.slots.borrow_mut().overdue(subject, false);
+    shared.slots_changed.notify_waiters();
+    // Not the alarm of the run itself, should it be rebuilt and raise its own.
+    let draft = Draft::of(run, subject, Kind::StepNeedsPerson, data).at_step(RETURN, 2);
+    shared.record_result(&[draft]).await.map(|_| ())
+}
+
+/// How long an instance is waited for whose own plan is not there to say it: as long as any plan in force does.
+#[must_use]
+pub fn patience(shared: &Shared) -> Duration {
+    let within = shared.plans.borrow().values().map(|p| p.rollout.healthy_within).max();
+    within.map_or(PATIENCE, Duration::from_secs)
 }
 
 /// Waits for one target to be back.
@@ -174,7 +222,7 @@ impl Return {
     async fn overdue(&self) -> Result<(), Stop> {
         let Target { shared, subject, plan, run, .. } = &self.0;
         let halts = plan.rollout.on_unhealthy == OnUnhealthy::HaltPlan;
-        let since = self.0.state().and_then(|s| if let Slot::Taken(at) = s.slot { Some(at) } else { None });
+        let since = self.0.known(|s| if let Slot::Taken(at) = s.slot { Some(at) } else { None }).flatten();
         let since = rfc3339(since.unwrap_or_else(|| shared.clock.now()));
         let why = format!(
             "{} was rebooted at {since} and its status checks did not read ok within {} s; look at the instance{}",
@@ -193,7 +241,7 @@ impl Return {
         shared.slots_changed.notify_waiters();
         let draft = Draft::of(run, subject, Kind::StepNeedsPerson, data).at_step(RETURN, 1);
         shared.record_result(&[draft]).await?;
-        watch_slot(shared, run, subject, Duration::from_secs(settle));
+        watch_slot(shared, run, subject, Duration::from_secs(settle), None);
         Ok(())
     }
 }
@@ -262,7 +310,7 @@ impl Step for Return {
                 }
             };
             let Some(seen) = shared.unless_drained(seen).await? else { continue };
-            let Some(how) = self.judge(&mut shown, &seen.ok_or(Stop::Drained)?) else { continue };
+            let Some(how) = self.judge(&mut shown, &seen) else { continue };
             if !self.down() {
                 return Ok(());
             }
@@ -276,6 +324,6 @@ impl Step for Return {
 
 impl Return {
     fn down(&self) -> bool {
-        self.0.state().is_some_and(|s| matches!(s.slot, Slot::Taken(_)))
+        self.0.known(|s| matches!(s.slot, Slot::Taken(_))).unwrap_or(false)
     }
 }

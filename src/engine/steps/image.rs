@@ -14,7 +14,7 @@ use crate::domain::event::{Draft, Kind};
 use crate::domain::naming::{self, Marks, Ownership, Role};
 use crate::domain::observed::{Image, ImageState, InstanceState};
 use crate::domain::plan::Mode;
-use crate::domain::saga::Slot;
+use crate::domain::saga::{Slot, TargetState};
 use crate::engine::executor::{Look, Resend, Search, Step};
 use crate::engine::observe::Seen;
 use crate::engine::rollout::closed;
@@ -57,7 +57,7 @@ impl MakeImage {
     fn intended(&self, intent: &Value, lost: bool) -> String {
         let name = intent.get("name").and_then(Value::as_str).map_or_else(|| self.name(), str::to_owned);
         if planted(Defect::NameWithAttempt) {
-            let attempt = self.0.state().and_then(|s| s.steps.get(IMAGE).map(|s| s.attempt));
+            let attempt = self.0.known(|s| s.steps.get(IMAGE).map(|s| s.attempt)).flatten();
             let attempt = attempt.unwrap_or(1) + u32::from(lost);
             return if attempt > 1 { format!("{name}-{attempt}") } else { name };
         }
@@ -80,7 +80,7 @@ impl MakeImage {
         let data = json!({
             "outcome": if bad.is_some() { "failed" } else { "done" },
             "state": state,
-            "image": self.0.state().and_then(|s| s.image().map(str::to_owned)),
+            "image": self.0.known(|s| s.image().map(str::to_owned)).flatten(),
             "reason": bad,
             "elapsed_ms": elapsed.num_milliseconds(),
         });
@@ -131,12 +131,14 @@ impl Step for MakeImage {
         if let Some(why) = shared.barred.borrow().clone().or_else(|| shared.cloud.clock_off()) {
             return Some(why);
         }
-        let state = self.0.state().filter(|s| s.reboots)?;
-        if state.slot == Slot::Freed {
-            return Some(match state.freed.as_deref() {
-                Some("terminated") => "the instance was terminated before its image was made".into(),
-                _ => "it counts as back in service already, so it is not rebooted".into(),
-            });
+        let back = |freed: Option<&str>| match freed {
+            Some("terminated") => "the instance was terminated before its image was made".to_owned(),
+            _ => "it counts as back in service already, so it is not rebooted".to_owned(),
+        };
+        let freed =
+            self.0.known(|s| s.reboots.then(|| (s.slot == Slot::Freed).then(|| back(s.freed.as_deref()))))??;
+        if freed.is_some() {
+            return freed;
         }
         let own = shared.own_machine.borrow().forbids(&subject.id);
         own.filter(|_| !planted(Defect::OwnMachineTaken)).or_else(|| closed(shared, active, plan, occurrence))
@@ -148,7 +150,7 @@ impl Step for MakeImage {
     }
 
     fn takes_down(&self) -> bool {
-        self.0.state().is_some_and(|s| s.reboots)
+        self.0.known(|s| s.reboots).unwrap_or(false)
     }
 
     /// By name (exact, visible soonest); for a lost answer by source instance too.
@@ -186,7 +188,8 @@ impl Step for MakeImage {
             no_reboot: !self.takes_down(),
             tags: self.marks().tags(&plan.tags),
         };
-        match shared.cloud.create_image(&subject.place, &request).await {
+        let may = || self.forbidden().map_or(Ok(()), Err);
+        match shared.cloud.create_image_if(&subject.place, &request, may).await {
             Effect::Done { value, request_id } => Effect::Done { value: json!({ "image": value }), request_id },
             Effect::Refused(fault) => Effect::Refused(fault),
             Effect::Unknown(fault) => Effect::Unknown(fault),
@@ -215,19 +218,16 @@ impl Step for MakeImage {
 
     async fn settle(&self) -> Result<(), Stop> {
         let Target { shared, subject, run, .. } = &self.0;
-        let Some(state) = self.0.state() else { return Ok(()) };
-        if state.slot == Slot::None && state.reboots {
+        if self.0.known(|s| s.slot == Slot::None && s.reboots).unwrap_or(false) {
             self.not_made(); // adopted at the first look: nothing was rebooted now
         }
-        let Some((image, since)) = state.image().map(str::to_owned).zip(state.steps.get(IMAGE).map(|s| s.intended_at))
-        else {
-            return Ok(());
-        };
+        let begun = |s: &TargetState| Some((s.image()?.to_owned(), s.steps.get(IMAGE)?.intended_at));
+        let Some((image, since)) = self.0.known(begun).flatten() else { return Ok(()) };
         if planted(Defect::RetainEarly) {
             return shared.record_result(&[self.observed("pending", None, TimeDelta::zero())]).await.map(|_| ());
         }
         let mut watch = shared.observer.image(shared, &subject.place, &image);
-        let mut alarmed = state.steps.contains_key(PENDING);
+        let mut alarmed = self.0.known(|s| s.steps.contains_key(PENDING)).unwrap_or(false);
         // What passed before is told by the wall clock; the rest is not, so that setting it forward alarms nobody.
         let passed = (shared.clock.now() - since).to_std().unwrap_or_default();
         let alarm_at = shared.clock.instant() + PENDING_MAX.saturating_sub(passed);
@@ -241,9 +241,8 @@ impl Step for MakeImage {
                 }
             };
             let end = match shared.unless_drained(seen).await? {
-                Some(Some(Seen::There(seen, ..))) => Self::judge(&seen).map(|bad| (seen.state.as_str(), bad)),
-                Some(Some(Seen::Gone)) => Some(("gone", Some(format!("the image {image} is gone")))),
-                Some(None) => return Err(Stop::Drained),
+                Some(Seen::There(seen, ..)) => Self::judge(&seen).map(|bad| (seen.state.as_str(), bad)),
+                Some(Seen::Gone) => Some(("gone", Some(format!("the image {image} is gone")))),
                 None => {
                     alarmed = true;
                     let why = format!("the image {image} is pending for 24 h; look at it in the EC2 console");

@@ -44,10 +44,9 @@ pub struct Target {
 }
 
 impl Target {
-    /// What is known of it.
-    #[must_use]
-    pub fn state(&self) -> Option<TargetState> {
-        self.active.state.borrow().targets.get(&self.subject).cloned()
+    /// Something of what is known of it.
+    pub fn known<T>(&self, what: impl FnOnce(&TargetState) -> T) -> Option<T> {
+        self.active.state.borrow().targets.get(&self.subject).map(what)
     }
 
     /// A step of the chain by its name.

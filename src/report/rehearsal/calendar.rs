@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use chrono::{Datelike as _, Days, NaiveDate};
 
-use super::document::{PlanRehearsal, RehearsalDocument};
+use super::document::RehearsalDocument;
+use super::plan::PlanRehearsal;
 use super::svg::{at, escape};
 use super::words::{count, several};
 
@@ -50,7 +51,7 @@ impl RehearsalDocument {
         for (row, name) in [(0.0, "Mon"), (2.0, "Wed"), (4.0, "Fri"), (6.0, "Sun")] {
             let _ = write!(svg, "<text x=\"0\" y=\"{}\">{name}</text>", at(TOP + row * STEP + 9.0));
         }
-        let mut named = i64::MIN;
+        let mut named = -3; // weeks
         for n in from..end {
             let date = self.date(n);
             let begins = date.day() == 1 || n == from;

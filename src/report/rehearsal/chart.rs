@@ -9,7 +9,6 @@ use super::words::decimal;
 
 /// The drawing's own units; it is as wide as the page.
 const WIDTH: f64 = 760.0;
-const HEIGHT: f64 = 250.0;
 const LEFT: f64 = 56.0;
 const TOP: f64 = 26.0;
 const BOTTOM: f64 = 28.0;
@@ -52,6 +51,8 @@ pub(super) struct Chart<'a> {
     /// Decimals of the figures.
     pub(super) places: usize,
     pub(super) form: Form,
+    /// As high as that.
+    pub(super) height: f64,
     pub(super) lines: Vec<Line>,
     pub(super) first: NaiveDate,
     pub(super) days: usize,
@@ -80,8 +81,8 @@ impl Chart<'_> {
         LEFT + n / self.days.max(1) as f64 * (WIDTH - LEFT - self.right_margin())
     }
 
-    fn y(value: f64, top: f64) -> f64 {
-        TOP + (1.0 - value / top) * (HEIGHT - TOP - BOTTOM)
+    fn y(&self, value: f64, top: f64) -> f64 {
+        TOP + (1.0 - value / top) * (self.height - TOP - BOTTOM)
     }
 
     fn svg(&self) -> String {
@@ -96,7 +97,7 @@ impl Chart<'_> {
             "<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-labelledby=\"{id}-t {id}-d\"><title id=\"{id}-t\">{title}</title>\
              <desc id=\"{id}-d\">{told}</desc>",
             at(WIDTH),
-            at(HEIGHT)
+            at(self.height)
         );
         self.scales(&mut svg, top, step);
         match self.form {
@@ -113,7 +114,7 @@ impl Chart<'_> {
         let places = if step < 1.0 { 1 } else { 0 };
         let mut value = 0.0;
         while value <= top + step / 2.0 {
-            let y = Self::y(value, top);
+            let y = self.y(value, top);
             let class = if value == 0.0 { "base" } else { "grid" };
             let _ = write!(
                 svg,
@@ -138,9 +139,9 @@ impl Chart<'_> {
             }
             value += step;
         }
-        let _ = write!(svg, "<text class=\"l u\" x=\"{}\" y=\"12\">{}</text>", at(left - 8.0), escape(self.unit));
+        let _ = write!(svg, "<text class=\"u\" x=\"0\" y=\"12\">{}</text>", escape(self.unit));
         if let Some((_, unit)) = self.right {
-            let _ = write!(svg, "<text class=\"u\" x=\"{}\" y=\"12\">{}</text>", at(right + 8.0), escape(unit));
+            let _ = write!(svg, "<text class=\"l u\" x=\"{}\" y=\"12\">{}</text>", at(WIDTH), escape(unit));
         }
         for (n, name) in ticks(self.first, self.days) {
             let x = self.x(f64_of(n));
@@ -148,10 +149,10 @@ impl Chart<'_> {
                 svg,
                 "<line class=\"tick\" x1=\"{0}\" x2=\"{0}\" y1=\"{1}\" y2=\"{2}\"/><text x=\"{3}\" y=\"{4}\">{name}</text>",
                 at(x),
-                at(HEIGHT - BOTTOM),
-                at(HEIGHT - BOTTOM + 5.0),
+                at(self.height - BOTTOM),
+                at(self.height - BOTTOM + 5.0),
                 at(x + 2.0),
-                at(HEIGHT - BOTTOM + 17.0)
+                at(self.height - BOTTOM + 17.0)
             );
         }
     }
@@ -160,7 +161,7 @@ impl Chart<'_> {
         for (n, line) in self.lines.iter().enumerate() {
             let points = line.values.iter().enumerate();
             let points: Vec<String> =
-                points.map(|(n, v)| format!("{},{}", at(self.x(f64_of(n) + 0.5)), at(Self::y(*v, top)))).collect();
+                points.map(|(n, v)| format!("{},{}", at(self.x(f64_of(n) + 0.5)), at(self.y(*v, top)))).collect();
             let dashed = if n >= COLOURS { " dash" } else { "" };
             let _ = write!(svg, "<polyline class=\"s{}{dashed}\" points=\"{}\"/>", n % COLOURS + 1, points.join(" "));
             if let [only] = points.as_slice()
@@ -178,7 +179,7 @@ impl Chart<'_> {
             let mut points: Vec<String> = Vec::with_capacity(2 * self.days + 4);
             // To both edges, so that the first and the last day are as wide as the others.
             let edge = |list: &[f64], end: bool| if end { list.last().copied() } else { list.first().copied() };
-            let point = |x: f64, v: f64| format!("{},{}", at(self.x(x)), at(Self::y(v, top)));
+            let point = |x: f64, v: f64| format!("{},{}", at(self.x(x)), at(self.y(v, top)));
             points.push(point(0.0, edge(&above, false).unwrap_or_default()));
             points.extend(above.iter().enumerate().map(|(n, v)| point(f64_of(n) + 0.5, *v)));
             points.push(point(f64_of(self.days), edge(&above, true).unwrap_or_default()));
@@ -193,14 +194,14 @@ impl Chart<'_> {
     fn draw_bars(&self, svg: &mut String, top: f64) {
         let Some(line) = self.lines.first() else { return };
         let mut path = String::new();
-        let base = Self::y(0.0, top);
+        let base = self.y(0.0, top);
         // A gap between the bars where there is room for one.
         let gap = if self.x(1.0) - self.x(0.0) > 3.0 { 0.12 } else { 0.0 };
         for (n, value) in line.values.iter().enumerate().filter(|(_, v)| **v > 0.0) {
             let (from, to) = (self.x(f64_of(n) + gap), self.x(f64_of(n + 1) - gap));
-            let _ = write!(path, "M{},{}V{}H{}V{}Z", at(from), at(base), at(Self::y(*value, top)), at(to), at(base));
+            let _ = write!(path, "M{},{}V{}H{}V{}Z", at(from), at(base), at(self.y(*value, top)), at(to), at(base));
         }
-        let _ = write!(svg, "<path class=\"f1\" d=\"{path}\"/>");
+        let _ = write!(svg, "<path class=\"f1 bars\" d=\"{path}\"/>");
     }
 
     /// Unseen stripes that tell their figures to whoever points at them.
@@ -226,7 +227,7 @@ impl Chart<'_> {
                 at(x),
                 at(TOP),
                 at(to - x),
-                at(HEIGHT - TOP - BOTTOM),
+                at(self.height - TOP - BOTTOM),
                 escape(&figures.join("\n"))
             );
         }

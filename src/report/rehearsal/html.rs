@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 
 use super::chart::{Chart, Form, Line};
-use super::document::{Most, PlanRehearsal, RehearsalDocument};
-use super::sections::Section;
+use super::columns::{Kind, Section};
+use super::document::{Most, RehearsalDocument};
+use super::plan::PlanRehearsal;
 use super::svg::escape;
 use super::words::{count, decimal, several};
 use crate::domain::schedule::words;
@@ -13,6 +14,9 @@ use crate::domain::schedule::words;
 const STYLE: &str = include_str!("page.css");
 /// More lines than this are one for each plan, and then one for what is left.
 const LINES_MAX: usize = 8;
+/// How high a drawing is: curves, and bars that are few.
+const HIGH: f64 = 250.0;
+const LOW: f64 = 140.0;
 
 impl RehearsalDocument {
     /// The page.
@@ -68,16 +72,13 @@ impl RehearsalDocument {
 
     fn tiles(&self) -> String {
         let t = &self.totals;
-        let on =
-            |most: &Most| most.at.as_deref().map_or(String::new(), |at| format!(" on {}", &at[..at.len().min(10)]));
+        let on = |most: &Most| most.at.as_deref().map(|at| format!("first on {}", at.get(..10).unwrap_or(at)));
+        let busiest = |most: &Most| on(most).map(|on| format!("most {}, {on}", count(most.count)));
+        let none = || "none".to_owned();
         let longest = self.plans.iter().flat_map(|p| p.without_image.iter().map(|g| (g.seconds, &p.plan))).max();
         let tiles = [
-            (
-                "reboots a day",
-                decimal(t.reboots_per_day, 1),
-                format!("most {}{}", count(t.reboots_most.count), on(&t.reboots_most)),
-            ),
-            ("most down at one time", count(t.down.count), on(&t.down).trim_start().to_owned()),
+            ("reboots a day", decimal(t.reboots_per_day, 1), busiest(&t.reboots_most).unwrap_or_else(none)),
+            ("most down at one time", count(t.down.count), on(&t.down).unwrap_or_else(none)),
             ("images at the end", count(t.stored.images), format!("most {}", count(t.stored.images_most))),
             (
                 "GiB of snapshots at the end",
@@ -97,7 +98,8 @@ impl RehearsalDocument {
         ];
         let mut html = "<dl class=\"tiles\">\n".to_owned();
         for (name, value, more) in tiles {
-            let _ = writeln!(html, "<div><dt>{name}</dt><dd>{value}<small>{}</small></dd></div>", escape(&more));
+            let _ =
+                writeln!(html, "<div><dt>{name}</dt><dd>{value}</dd><dd class=\"more\">{}</dd></div>", escape(&more));
         }
         html + "</dl>\n"
     }
@@ -132,6 +134,7 @@ impl RehearsalDocument {
                 right: None,
                 places: 0,
                 form: Form::Bars,
+                height: LOW,
                 lines: vec![Line { label: "down".into(), values: self.down.iter().map(|n| f64::from(*n)).collect() }],
                 first: self.first(),
                 days: self.days as usize,
@@ -155,6 +158,7 @@ impl RehearsalDocument {
             right: None,
             places: 0,
             form: Form::Lines,
+            height: HIGH,
             lines,
             first: self.first(),
             days: self.days as usize,
@@ -176,6 +180,7 @@ impl RehearsalDocument {
             right: Some((self.price, "USD/month")),
             places: 1,
             form: Form::Stack,
+            height: HIGH,
             lines,
             first: self.first(),
             days: self.days as usize,
@@ -250,7 +255,11 @@ impl Section {
             "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"{}\"><table>\n<thead><tr>",
             escape(self.title)
         );
-        let class = |n: usize| if self.columns[n].figures { " class=\"n\"" } else { "" };
+        let class = |n: usize| match self.columns[n].kind {
+            Kind::Figures => " class=\"n\"",
+            Kind::Prose => " class=\"p\"",
+            Kind::Word => "",
+        };
         for (n, column) in self.columns.iter().enumerate() {
             let _ = write!(html, "<th scope=\"col\"{}>{}</th>", class(n), escape(&sentence(column.head)));
         }
@@ -262,7 +271,10 @@ impl Section {
                 let _ = if n == 0 {
                     write!(html, "<th scope=\"row\"{}>{cell}</th>", class(n))
                 } else {
-                    write!(html, "<td{}>{cell}</td>", class(n))
+                    // Nothing is of little weight.
+                    let nothing = matches!(cell.as_str(), "0" | "0.0" | "-");
+                    let class = if nothing { class(n).replace("=\"n\"", "=\"n z\"") } else { class(n).to_owned() };
+                    write!(html, "<td{class}>{cell}</td>")
                 };
             }
             html += "</tr>\n";

@@ -2,8 +2,10 @@
 
 mod calendar;
 mod chart;
+mod columns;
 mod document;
 mod html;
+mod plan;
 mod sections;
 mod svg;
 #[cfg(test)]
@@ -13,7 +15,7 @@ mod warnings;
 mod words;
 
 pub use self::document::{
-    CallsDocument, Counted, Days, FleetDocument, GapDocument, Kept, LongestRun, Most, Occurrences, PlanRehearsal,
-    Reboots, RehearsalDocument, Stored, Targets, Totals, WarningDocument, Window,
+    CallsDocument, Counted, FleetDocument, Kept, Most, RehearsalDocument, Stored, Totals, WarningDocument,
 };
+pub use self::plan::{Days, GapDocument, LongestRun, Occurrences, PlanRehearsal, Reboots, Targets, Window};
 pub use self::words::plain;

@@ -1,40 +1,10 @@
 //! The tables of a rehearsal, once for the terminal and the page: the two cannot disagree.
 
-use super::document::{Counted, LongestRun, RehearsalDocument, Stored};
+use super::columns::{Section, figure, prose, text};
+use super::document::{Counted, RehearsalDocument, Stored};
+use super::plan::LongestRun;
 use super::words::{count, decimal};
 use crate::domain::schedule::words;
-
-/// A column.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Column {
-    /// Its heading.
-    pub(super) head: &'static str,
-    /// Whether its cells are figures, which are aligned by their last digit.
-    pub(super) figures: bool,
-}
-
-/// A table with its heading.
-#[derive(Debug, Clone)]
-pub(super) struct Section {
-    /// For links and tests.
-    pub(super) id: &'static str,
-    /// The heading.
-    pub(super) title: &'static str,
-    /// What it means; may be empty.
-    pub(super) note: String,
-    /// The columns.
-    pub(super) columns: Vec<Column>,
-    /// The cells.
-    pub(super) rows: Vec<Vec<String>>,
-}
-
-const fn text(head: &'static str) -> Column {
-    Column { head, figures: false }
-}
-
-const fn figure(head: &'static str) -> Column {
-    Column { head, figures: true }
-}
 
 impl RehearsalDocument {
     /// All tables that have rows.
@@ -117,7 +87,7 @@ impl RehearsalDocument {
             id: "reasons",
             title: "What did not go as planned, and why",
             note: String::new(),
-            columns: vec![text("PLAN"), text("WHAT"), figure("HOW OFTEN"), text("WHY")],
+            columns: vec![text("PLAN"), text("WHAT"), figure("HOW OFTEN"), prose("WHY")],
             rows,
         }
     }
@@ -222,7 +192,7 @@ impl RehearsalDocument {
             title: "What retention deletes, and what keeps the rest",
             note: "As the newest verdict on each series says. An image that several rules keep is counted under each."
                 .into(),
-            columns: vec![text("PLAN"), text("VERDICT"), figure("IMAGES"), text("WHY")],
+            columns: vec![text("PLAN"), text("VERDICT"), figure("IMAGES"), prose("WHY")],
             rows,
         }
     }

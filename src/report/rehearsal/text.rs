@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use unicode_width::UnicodeWidthStr as _;
 
+use super::columns::{Kind, Section};
 use super::document::RehearsalDocument;
-use super::sections::Section;
 use super::words::{count, several};
 use crate::report::table::{Cell, Paint, Table, Tone};
 
@@ -16,7 +16,7 @@ impl RehearsalDocument {
     /// What was rehearsed, in one line.
     pub(super) fn headline(&self) -> String {
         format!(
-            "{} from {} (UTC) to {}, {}, {}, faults {}, seed {}",
+            "{} from {} to {} (UTC), {}, {}, faults {}, seed {}",
             several(self.days.into(), "day"),
             self.from,
             self.date((self.days as usize).saturating_sub(1)),
@@ -37,7 +37,7 @@ impl RehearsalDocument {
     #[must_use]
     pub fn text(&self, paint: Paint) -> String {
         let mut text = paint.tone(Tone::Head, &format!("rehearsal of {}: {}", self.daemon, self.headline()));
-        let _ = write!(text, "\n{}\n", self.fleet_line());
+        let _ = write!(text, "\n{}\n", paint.tone(Tone::Plain, &self.fleet_line()));
         if self.warnings.is_empty() {
             let _ = write!(text, "\n{}\n", paint.tone(Tone::Good, "nothing to warn of"));
         } else {
@@ -69,7 +69,7 @@ impl Section {
             .collect();
         // Figures are aligned by their last digit; the table aligns by the first letter.
         let align = |n: usize, text: &str| {
-            let left = if self.columns[n].figures { widths[n].saturating_sub(text.width()) } else { 0 };
+            let left = if self.columns[n].kind == Kind::Figures { widths[n].saturating_sub(text.width()) } else { 0 };
             format!("{}{text}", " ".repeat(left))
         };
         let mut table = Table::new(2);

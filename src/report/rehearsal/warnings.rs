@@ -1,6 +1,7 @@
 //! What of a rehearsal a person should look at before the plans are switched on.
 
-use super::document::{PlanRehearsal, RehearsalDocument, WarningDocument};
+use super::document::{Counted, RehearsalDocument, WarningDocument};
+use super::plan::PlanRehearsal;
 use super::words::{count, several};
 use crate::domain::schedule::words;
 
@@ -43,7 +44,24 @@ impl RehearsalDocument {
             let of_plan = |reason| WarningDocument { plan: Some(plan.plan.clone()), reason };
             found.extend(plan.find(self.days).into_iter().map(of_plan));
         }
+        found.extend(self.still_grows().map(|reason| WarningDocument { plan: None, reason }));
         found
+    }
+}
+
+impl RehearsalDocument {
+    /// Whether the days are too few to see what the keep rules amount to.
+    fn still_grows(&self) -> Option<String> {
+        let grows = |p: &&PlanRehearsal| p.keeps_days > self.days.into() && p.occurrences.run > 0;
+        let growing: Vec<&PlanRehearsal> = self.plans.iter().filter(grows).collect();
+        let longest = growing.iter().map(|p| p.keeps_days).max()?;
+        let names: Vec<String> = growing.iter().map(|p| p.plan.clone()).collect();
+        Some(format!(
+            "what is stored still grows at the end, since the keep rules of {} reach back up to {}: rehearse more days \
+             to see where it levels off",
+            named(&names),
+            several(longest, "day")
+        ))
     }
 }
 
@@ -68,6 +86,13 @@ impl PlanRehearsal {
             let why = self.targets.failures.first().map_or("", |r| r.reason.as_str());
             found.push(format!("{} failed, mostly: {why}", several(self.targets.failed, "target")));
         }
+        // What the window cuts is said above, and what the plan excludes is meant so.
+        let meant = |r: &&Counted| r.reason.starts_with("the window of") || r.reason.starts_with("excluded by its tag");
+        let left_out: Vec<&Counted> = self.targets.reasons.iter().filter(|r| !meant(r)).collect();
+        if let Some(first) = left_out.first() {
+            let all: u64 = left_out.iter().map(|r| r.count).sum();
+            found.push(format!("{} left out, mostly: {}", are(all, "target"), first.reason));
+        }
         if self.never_imaged > 0 {
             let never: Vec<String> =
                 self.without_image.iter().filter(|g| g.images == 0).map(|g| g.instance.clone()).collect();
@@ -83,13 +108,6 @@ impl PlanRehearsal {
             found.push(format!(
                 "at the end {} still to be deleted: keep.max_deletions lets so many go in one run only",
                 are(limit.count, "image")
-            ));
-        }
-        if self.keeps_days > days.into() && due > 0 {
-            found.push(format!(
-                "its keep rules reach back {}: what is stored still grows at the end; rehearse more days to see where \
-                 it levels off",
-                several(self.keeps_days, "day")
             ));
         }
         found

@@ -265,7 +265,9 @@ fn makes_and_keeps_what_the_plan_says_over_the_door() {
     let door = Door::open(&fleet(5, 2));
     let tagged: Vec<String> = (0..5).map(instance).collect();
     four_runs(&Site::new(door.env()), &door, &tagged);
-    assert_eq!(door.calls("CreateImage").len(), 20, "each image is asked for once; the person's calls are not logged");
+    // Right after the person's image of the same instance one may be refused for now.
+    let made = door.calls("CreateImage").iter().filter(|call| call.effect).count();
+    assert_eq!(made, 20, "each image is made once; the person's calls are not logged");
     for id in &tagged {
         assert_eq!(door.reboots(id), 4);
     }

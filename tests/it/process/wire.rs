@@ -1,13 +1,13 @@
 //! What others read: the lines of the log, and the door of `stillframe sim` as boto3 sees it.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use serde_json::Value;
 
 use super::{plan, plan_at};
 use crate::support::child::{self, of_event, texts};
 use crate::support::python;
+use crate::support::sim::Sim;
 use crate::support::site::{DAEMON, REGION, Site, here};
 use crate::support::world::{Door, env, fleet, instance};
 
@@ -87,38 +87,6 @@ fn the_log_can_be_text_and_quieter() {
     assert_eq!(door.reboots(&instance(0)), 2);
 }
 
-/// `stillframe sim` as a process.
-struct Sim {
-    child: Child,
-    endpoint: String,
-}
-
-impl Sim {
-    fn start(args: &[&str]) -> Self {
-        let mut child = Command::new(child::binary())
-            .args(["sim", "--listen", "127.0.0.1:0"])
-            .args(args)
-            .env_clear()
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("started");
-        let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().expect("piped")).read_line(&mut line).expect("a first line");
-        let endpoint = line.trim().strip_prefix("listening on ").map(str::to_owned);
-        let sim = Self { child, endpoint: endpoint.clone().unwrap_or_default() };
-        assert!(endpoint.is_some(), "the first line is {line:?}");
-        sim
-    }
-}
-
-impl Drop for Sim {
-    fn drop(&mut self) {
-        let _ = self.child.kill(); // it may have ended
-        let _ = self.child.wait();
-    }
-}
-
 #[test]
 fn boto3_understands_the_door() {
     let sim = Sim::start(&["--speed", "20"]);
@@ -142,12 +110,8 @@ fn two_processes_over_a_socket() {
     let site = Site::new(env(&sim.endpoint));
     site.plan("nightly", &plan(2, ""));
     site.run(&["backup", "nightly"]).expect(0);
-    let get = |path: &str| {
-        let mut answer = ureq::get(format!("{}/_sim/{path}", sim.endpoint)).call().expect("answered");
-        answer.body_mut().read_json::<Value>().expect("JSON")
-    };
-    let calls = get("calls?api=CreateImage");
+    let calls = sim.get("calls?api=CreateImage");
     let sent: Vec<_> = calls.as_array().expect("calls").iter().map(|call| &call["parameters"]["NoReboot"]).collect();
     assert_eq!(sent, ["false", "false"]);
-    assert_eq!(get("world")["images"].as_object().map(serde_json::Map::len), Some(2));
+    assert_eq!(sim.get("world")["images"].as_object().map(serde_json::Map::len), Some(2));
 }

@@ -187,6 +187,7 @@ fn fleet(rng: &mut Rng, seed: u64) -> Fleet {
         seed,
         trouble: Profile::None,
         instances,
+        ..Fleet::demo()
     }
 }
 

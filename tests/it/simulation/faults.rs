@@ -5,7 +5,8 @@ use stillframe::cloud::sim::action::Action;
 use stillframe::cloud::sim::faults::{Fault, FaultKind};
 
 use super::promises;
-use super::rig::{Rig, fleet, fleet_with, id, mins, plan};
+use super::rig::{Rig, fleet, fleet_with, id, mins, plan, secs};
+use super::weather::{Kind, Weather};
 
 fn every_other(api: &str, kind: FaultKind, times: u32) -> Fault {
     Fault { every: 2, ..Fault::once(api, kind).times(times) }
@@ -224,4 +225,31 @@ async fn a_foreign_image_under_our_name_is_not_adopted() {
     assert!(rig.targets("web", "02:00")[&id(1)].starts_with("failed: "), "{}", rig.story());
     assert_eq!((rig.reboots()[&id(1)], rig.reboots()[&id(2)]), (0, 1), "{}", rig.story());
     assert_eq!(rig.errors().len(), 1, "{}", rig.story());
+}
+
+/// Whether a reboot may still be made is asked right before it is sent, also where it has waited for its turn for long
+/// (found by seeds 1393 and 1770): AWS throttles beyond the window, and the machine sleeps meanwhile.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_rebooted_late_because_it_was_throttled() {
+    for (window, slept) in [(Some(300), 0), (None, 8 * 3600), (Some(300), 3600)] {
+        let mut rig = Rig::new(&fleet(2), vec![plan("web", "0 2 2 * *")]);
+        rig.plans[0].schedule.window = window;
+        let throttled = Weather {
+            api: "CreateImage".into(),
+            region: None,
+            kind: Kind::Throttled,
+            every: 1,
+            times: u32::MAX,
+            lasts: 400,
+        };
+        rig.script.sky.add(&throttled, rig.clock.instant());
+        rig.start();
+        rig.run(secs(13)).await;
+        rig.sleep(chrono::TimeDelta::seconds(slept));
+        rig.run(mins(40)).await;
+        rig.stop().await;
+        promises::hold(&rig).await;
+        assert_eq!(rig.all_reboots(), 0, "window {window:?}, slept {slept} s\n{}", rig.story());
+        assert_eq!(rig.outcomes("web"), ["02:00 done"], "{}", rig.story());
+    }
 }

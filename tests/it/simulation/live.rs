@@ -74,6 +74,7 @@ impl<'a> Scene<'a> {
         rig.tick = secs(plot.tick);
         rig.own_clock = Some(rig.clock.movable());
         rig.clock_told = true;
+        rig.visible_within = secs(180); // a plot lags by two minutes at most
         if plot.moves.iter().any(|(_, what)| matches!(what, Move::DiskLied { .. })) {
             rig.journal.remembers();
         }
@@ -249,10 +250,8 @@ impl<'a> Scene<'a> {
     }
 
     async fn after_reload(&mut self, died: bool) {
-        let mut figures = self.rig.watch.figures.borrow_mut();
-        figures.reloads += 1;
-        figures.crashes += u64::from(died);
-        drop(figures);
+        self.rig.watch.figures.borrow_mut().reloads += 1;
+        self.rig.watch.figures.borrow_mut().crashes += u64::from(died);
         if died {
             self.start_after(self.plot.down).await;
         }

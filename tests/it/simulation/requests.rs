@@ -91,3 +91,23 @@ async fn a_second_that_is_taken_runs_nothing_again() {
     assert_eq!(rig.all_reboots(), 0, "{}", rig.story());
     assert!(rig.images_of(&id(1)).is_empty());
 }
+
+/// The journal fails at one write after another while a request is taken up (found by seeds 452, 661 and 2150): it is
+/// told of and begun once the journal can be written again, with no restart.
+#[tokio::test(start_paused = true)]
+async fn what_the_journal_kept_from_being_told_is_told_when_it_can_be() {
+    for writes in 1..=8 {
+        let mut rig = Rig::new(&fleet(1), vec![plan("web", "0 12 * * *")]);
+        rig.start();
+        rig.run(secs(2)).await;
+        rig.journal.ask(rig.clock.now(), &json!({ "plan": "web" })).expect("written");
+        rig.journal.fails_from(rig.journal.written() + writes);
+        rig.run(secs(20)).await;
+        rig.journal.recovers();
+        rig.run(mins(20)).await;
+        rig.stop().await;
+        promises::hold(&rig).await;
+        let outcomes: Vec<String> = rig.outcomes("web").iter().map(|o| o[6..].to_owned()).collect();
+        assert_eq!((rig.all_reboots(), outcomes), (1, vec!["done".to_owned()]), "write {writes}\n{}", rig.story());
+    }
+}

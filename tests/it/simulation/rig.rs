@@ -87,6 +87,8 @@ pub struct Rig {
     pub manager: Rc<Told>,
     /// When the journal was lost last.
     pub lost: Option<DateTime<Utc>>,
+    /// How long the daemon lets AWS take to list what was just made.
+    pub visible_within: Duration,
     life: Option<Life>,
     /// How many processes there were, and which of them took the journal last.
     lives: u32,
@@ -124,6 +126,7 @@ impl Rig {
             clock_told: false,
             manager: Rc::default(),
             lost: None,
+            visible_within: Duration::ZERO,
             life: None,
             lives: 0,
             newest: Rc::default(),
@@ -152,6 +155,7 @@ impl Rig {
             clock_told: false,
             manager: Rc::default(),
             lost: None,
+            visible_within: Duration::ZERO,
             life: None,
             lives: first.lives,
             newest: Rc::clone(&first.newest),
@@ -192,6 +196,7 @@ impl Rig {
             }),
         ));
         shared.rebuild.set(self.lost.is_some());
+        shared.visible_within.set(self.visible_within);
         shared.took_over.set(std::mem::take(&mut self.takes_over));
         if self.clock_told {
             watch_clock(&shared);

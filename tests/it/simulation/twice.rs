@@ -166,7 +166,7 @@ impl Life {
         let active = Rc::new(ActiveRun::new("web", RunState::fold(found), clock));
         shared.runs.borrow_mut().insert(RUN.into(), Rc::clone(&active));
         let life = Self { shared, active, journaled };
-        if let Some(Slot::Taken(since)) = life.target().state().map(|target| target.slot) {
+        if let Some(Slot::Taken(since)) = life.target().known(|target| target.slot) {
             let (run, plan) = (RUN.into(), "web".into());
             life.shared.slots.borrow_mut().take(instance(), Down { run, plan, since, overdue: false, halts: false });
         }

@@ -44,8 +44,8 @@ impl fmt::Display for Breach {
 const LOOKED: Duration = Duration::from_secs(120);
 /// What a person changes in a series is seen when the series is listed, of which the deletions follow for so long.
 const LISTED: Duration = Duration::from_secs(3600);
-/// An effect may wait so long for its turn, after it was asked for the last time whether it is forbidden.
-const TURN: TimeDelta = TimeDelta::seconds(90);
+/// Whether an effect is forbidden is asked right before it is sent.
+const TURN: TimeDelta = TimeDelta::seconds(1);
 /// No more are told of one life.
 const TOLD_MAX: usize = 20;
 
@@ -206,6 +206,9 @@ impl Watch {
         self.duty.hear(event, self.clock.instant());
         if draft.kind == Kind::JournalRebuilt {
             self.rebuilding.set(false);
+            // A rebuild takes nobody for down who was rebooted a day ago.
+            let now = self.clock.now();
+            self.down.borrow_mut().retain(|_, down| now - down.since < TimeDelta::hours(23));
         }
     }
 

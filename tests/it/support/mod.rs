@@ -6,5 +6,6 @@ pub mod manager;
 pub mod moto;
 pub mod python;
 pub mod rude;
+pub mod sim;
 pub mod site;
 pub mod world;

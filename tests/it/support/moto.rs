@@ -109,16 +109,28 @@ impl Moto {
         parameters.filter(|all| all.iter().any(|(key, value)| key == "Action" && value == action)).collect()
     }
 
+    /// Forgets all that is in it.
+    ///
+    /// # Panics
+    /// If it cannot.
+    pub fn reset(&self) {
+        let url = format!("{}/moto-api/reset", self.endpoint);
+        agent().post(&url).send_empty().unwrap_or_else(|e| panic!("{url}: {e}\n{}", self.log()));
+    }
+
     fn get(&self, path: &str) -> String {
-        let agent: ureq::Agent = ureq::Agent::config_builder().timeout_global(Some(START_MAX)).build().into();
         let url = format!("{}{path}", self.endpoint);
-        let answer = agent.get(&url).call().unwrap_or_else(|e| panic!("{url}: {e}\n{}", self.log()));
+        let answer = agent().get(&url).call().unwrap_or_else(|e| panic!("{url}: {e}\n{}", self.log()));
         answer.into_body().read_to_string().expect("moto answers with text")
     }
 
     fn log(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
     }
+}
+
+fn agent() -> ureq::Agent {
+    ureq::Agent::config_builder().timeout_global(Some(START_MAX)).build().into()
 }
 
 impl Drop for Moto {

@@ -26,7 +26,7 @@ plain_volume_filter = Volume.get_filter_value
 
 
 def create_image(self, instance_id, name, description, tag_specifications):
-    """Refuses taken and malformed names; makes a snapshot of each volume, tagged in the same call."""
+    """Refuses taken and malformed names and instances that are neither running nor stopped; makes a snapshot of each volume, tagged in the same call."""
     if not NAME.fullmatch(name):
         raise EC2ClientError("InvalidAMIName.Malformed", f"AMI name '{name}' is malformed")
     for other in self.amis.values():
@@ -34,11 +34,14 @@ def create_image(self, instance_id, name, description, tag_specifications):
             raise EC2ClientError(
                 "InvalidAMIName.Duplicate", f"AMI name {name} is already in use by AMI {other.id}"
             )
+    instance = self.get_instance(instance_id)
+    # CreateImage, API reference: an instance "that is either running or stopped".
+    if instance.state not in ("running", "stopped"):
+        raise EC2ClientError("InvalidParameterValue", "Instance is not in state 'running' or 'stopped'")
     rest = [spec for spec in tag_specifications if spec["ResourceType"] != "snapshot"]
     tags = [tag for spec in tag_specifications if spec["ResourceType"] == "snapshot" for tag in spec["Tags"]]
     ami = plain_create_image(self, instance_id, name, description, rest)
     self.snapshots.pop(ami.ebs_snapshot.id, None)  # of a volume that never was
-    instance = self.get_instance(instance_id)
     ami.root_device_name = instance.root_device_name
     ami.root_device_type = "ebs"
     ami.made = []

@@ -73,6 +73,11 @@ impl Door {
         self.world.lock().expect("no holder panicked")
     }
 
+    /// The world, to be kept.
+    pub fn shared(&self) -> Arc<Mutex<World>> {
+        Arc::clone(&self.world)
+    }
+
     /// Carries out an action as a person at the console does, and answers the id of the image that it makes.
     pub fn by_hand(&self, action: &Action) -> String {
         let now = Clock::Wall.now();
@@ -107,12 +112,9 @@ impl Door {
         self.world().image_seconds = [0.0, 0.0];
     }
 
-    /// Completes all images that are there.
+    /// Completes all that takes time.
     pub fn complete(&self) {
-        let now = Clock::Wall.now();
-        let mut world = self.world();
-        world.images.values_mut().for_each(|image| image.ready = now);
-        world.snapshots.values_mut().for_each(|snapshot| snapshot.ready = now);
+        self.world().complete(Clock::Wall.now());
     }
 }
 

@@ -1,5 +1,6 @@
 //! The counters of one plan, and what they amount to.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
@@ -110,7 +111,11 @@ impl Tally {
             }
             let reasons = verdict.get("reasons").and_then(Value::as_array);
             for reason in reasons.into_iter().flatten().filter_map(Value::as_str) {
-                *kept.entry(rule(reason)).or_default() += 1;
+                let rule = rule(reason);
+                match kept.get_mut(&*rule) {
+                    Some(n) => *n += 1,
+                    None => drop(kept.insert(rule.into_owned(), 1)),
+                }
             }
         }
         self.kept_by.insert((instance.clone(), role.to_owned()), kept);
@@ -193,17 +198,22 @@ pub fn busiest(begin: DateTime<Utc>, days: impl Iterator<Item = u64>) -> Most {
     most
 }
 
-/// The rule that a reason names, without the stretch that differs from image to image.
-fn rule(reason: &str) -> String {
-    let rule = reason.split_once(": the newest of ").map_or(reason, |(rule, _)| rule);
-    let rule = if rule.starts_with("half-made") { "half-made: kept for a day" } else { rule };
-    plain(rule)
+/// The rule that a reason names, without what differs from image to image. Asked for every image and night, so that
+/// the usual words are not copied.
+fn rule(reason: &str) -> Cow<'_, str> {
+    if let Some((rule, _)) = reason.split_once(": the newest of ") {
+        return rule.into();
+    }
+    if reason.starts_with("half-made") {
+        return "half-made: kept for a day".into();
+    }
+    if reason.contains(['-', '@']) { plain(reason).into() } else { reason.into() }
 }
 
 /// How many days a plan's rules reach back at the most.
 fn keeps_days(keep: &Keep) -> u64 {
     let within = keep.within.unwrap_or_default() / 86_400;
-    let stretches = [(keep.daily, 1), (keep.weekly, 7), (keep.monthly, 31), (keep.yearly, 366)];
+    let stretches = [(keep.daily, 1), (keep.weekly, 7), (keep.monthly, 30), (keep.yearly, 365)];
     let longest = stretches.into_iter().map(|(n, days)| u64::from(n) * days).max().unwrap_or_default();
     longest.max(within)
 }
@@ -236,7 +246,7 @@ mod tests {
             assert_eq!(rule(reason), expected);
         }
         let keep = Keep { last: 3, within: Some(14 * 86_400), daily: 7, monthly: 12, ..Keep::default() };
-        assert_eq!(keeps_days(&keep), 372);
+        assert_eq!(keeps_days(&keep), 360);
         assert_eq!(keeps_days(&Keep { within: Some(40 * 86_400), daily: 7, ..Keep::default() }), 40);
     }
 }

@@ -1,0 +1,366 @@
+//! The journal of a simulation: in memory, for one process, gone with it. A property holds it to the answers of the one
+//! that lasts; a year of simulated time writes half a million events, which SQLite would take most of the time for.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Deref;
+use std::rc::Rc;
+
+use async_trait::async_trait;
+use chrono::{DateTime, DurationRound as _, SubsecRound as _, TimeDelta, Utc};
+
+use serde_json::Value;
+
+use super::{Answer, Journal, JournalError, Reader, Request, Written};
+use crate::domain::event::{Decision, Draft, Event, Kind, Occurrence, Trigger, VERSION};
+use crate::domain::place::Subject;
+
+/// The end of a run's name: `@20261120T023000Z`.
+const DUE_LENGTH: usize = 17;
+
+/// What makes an event one of its run: subject, step, attempt and kind.
+type Key = (Option<Subject>, String, u32, Kind);
+
+#[derive(Default)]
+struct Store {
+    fence: i64,
+    newest: i64,
+    events: BTreeMap<i64, Rc<Kept>>,
+    runs: BTreeMap<String, BTreeMap<Key, i64>>,
+    subjects: BTreeMap<Option<Subject>, BTreeSet<i64>>,
+    kinds: BTreeMap<Kind, BTreeSet<i64>>,
+    occurrences: BTreeMap<(String, DateTime<Utc>), Occurrence>,
+    revisions: BTreeMap<String, String>,
+}
+
+/// An event, whose data are kept as text: a tenth of the size.
+struct Kept {
+    event: Event,
+    data: String,
+}
+
+impl Kept {
+    fn whole(&self) -> Event {
+        // Written from a value, so it can be read back.
+        let data = serde_json::from_str(&self.data).unwrap_or_default();
+        Event { draft: Draft { data, ..self.event.draft.clone() }, ..self.event }
+    }
+}
+
+impl Deref for Kept {
+    type Target = Event;
+
+    fn deref(&self) -> &Event {
+        &self.event
+    }
+}
+
+/// The journal of one process.
+#[derive(Default)]
+pub struct MemoryJournal(RefCell<Store>);
+
+fn key(draft: &Draft) -> Key {
+    (draft.subject.clone(), draft.step.clone(), draft.attempt, draft.kind.clone())
+}
+
+/// As exactly as SQLite stores it.
+fn millis(at: DateTime<Utc>) -> DateTime<Utc> {
+    at.duration_trunc(TimeDelta::milliseconds(1)).unwrap_or(at)
+}
+
+impl Store {
+    fn all<'a>(&'a self, seqs: impl IntoIterator<Item = &'a i64>) -> impl Iterator<Item = &'a Rc<Kept>> {
+        seqs.into_iter().filter_map(|seq| self.events.get(seq))
+    }
+
+    fn of_kind(&self, kind: &Kind) -> impl Iterator<Item = &Rc<Kept>> {
+        self.all(self.kinds.get(kind).into_iter().flatten())
+    }
+
+    fn of_run(&self, run: &str) -> Vec<&Rc<Kept>> {
+        let mut events: Vec<_> = self.all(self.runs.get(run).into_iter().flat_map(BTreeMap::values)).collect();
+        events.sort_by_key(|event| event.seq);
+        events
+    }
+
+    /// What came after `event` about the same subject.
+    fn later<'a>(&'a self, event: &'a Event) -> impl Iterator<Item = &'a Rc<Kept>> {
+        let about = self.subjects.get(&event.draft.subject);
+        self.all(about.into_iter().flat_map(|seqs| seqs.range(event.seq + 1..)))
+    }
+
+    fn freed(&self, taken: &Event) -> bool {
+        let about = self.subjects.get(&taken.draft.subject).into_iter().flatten();
+        self.all(about).any(|e| e.draft.kind == Kind::SlotFreed && e.draft.run == taken.draft.run)
+    }
+
+    /// Whether the step of an alarm is not done since, nor alarmed again.
+    fn stands(&self, alarm: &Event, again_too: bool) -> bool {
+        !self.later(alarm).filter(|e| e.draft.step == alarm.draft.step).any(|e| match e.draft.kind {
+            Kind::StepDone | Kind::StepObserved => true,
+            Kind::StepNeedsPerson => again_too,
+            _ => false,
+        })
+    }
+
+    /// Whether what an alarm was about has ended otherwise.
+    fn settled(&self, alarm: &Event) -> bool {
+        let same_run = |e: &Event| e.draft.run == alarm.draft.run;
+        self.later(alarm).any(|e| match alarm.draft.step.as_str() {
+            "retain" => false,
+            "return" => e.draft.kind == Kind::SlotFreed && same_run(e),
+            "select" => e.draft.step.is_empty() && matches!(e.draft.kind, Kind::TargetSelected | Kind::TargetFinished),
+            _ => e.draft.kind == Kind::TargetFinished && same_run(e),
+        })
+    }
+
+    fn finished(&self, run: &str) -> bool {
+        self.runs.get(run).is_some_and(|keys| keys.keys().any(|(.., kind)| *kind == Kind::RunFinished))
+    }
+
+    fn insert(&mut self, now: DateTime<Utc>, draft: &Draft) -> Event {
+        self.newest += 1;
+        let (seq, at) = (self.newest, millis(now));
+        match self.runs.get_mut(&draft.run) {
+            Some(run) => drop(run.insert(key(draft), seq)),
+            None => drop(self.runs.insert(draft.run.clone(), BTreeMap::from([(key(draft), seq)]))),
+        }
+        self.subjects.entry(draft.subject.clone()).or_default().insert(seq);
+        self.kinds.entry(draft.kind.clone()).or_default().insert(seq);
+        let lean = Draft {
+            run: draft.run.clone(),
+            subject: draft.subject.clone(),
+            step: draft.step.clone(),
+            attempt: draft.attempt,
+            kind: draft.kind.clone(),
+            data: Value::Null,
+        };
+        let kept = Kept { event: Event { seq, at, v: VERSION, draft: lean }, data: draft.data.to_string() };
+        self.events.insert(seq, Rc::new(kept));
+        Event { seq, at, v: VERSION, draft: draft.clone() }
+    }
+
+    fn remove(&mut self, event: &Event) {
+        let draft = &event.draft;
+        self.events.remove(&event.seq);
+        if let Some(run) = self.runs.get_mut(&draft.run) {
+            run.remove(&key(draft));
+        }
+        if let Some(about) = self.subjects.get_mut(&draft.subject) {
+            about.remove(&event.seq);
+            if about.is_empty() {
+                self.subjects.remove(&draft.subject);
+            }
+        }
+        if let Some(of_kind) = self.kinds.get_mut(&draft.kind) {
+            of_kind.remove(&event.seq);
+        }
+    }
+
+    fn stored(&self, draft: &Draft) -> Option<&Rc<Kept>> {
+        self.runs.get(&draft.run)?.get(&key(draft)).and_then(|seq| self.events.get(seq))
+    }
+}
+
+fn copies<'a>(events: impl IntoIterator<Item = &'a Rc<Kept>>) -> Vec<Event> {
+    events.into_iter().map(|event| event.whole()).collect()
+}
+
+impl MemoryJournal {
+    /// Occurrences that `fits`, the newest first.
+    fn rows(&self, plan: Option<&str>, fits: impl Fn(&Occurrence) -> bool) -> Vec<Occurrence> {
+        let store = self.0.borrow();
+        let of_plan = |o: &&Occurrence| plan.is_none_or(|plan| o.plan == plan) && fits(o);
+        let mut rows: Vec<Occurrence> = store.occurrences.values().filter(of_plan).cloned().collect();
+        rows.sort_by(|a, b| b.due.cmp(&a.due).then_with(|| a.plan.cmp(&b.plan)));
+        rows
+    }
+}
+
+#[async_trait(?Send)]
+impl Journal for MemoryJournal {
+    async fn acquire(&self, _now: DateTime<Utc>) -> Answer<i64> {
+        let mut store = self.0.borrow_mut();
+        store.fence += 1;
+        Ok(store.fence)
+    }
+
+    async fn decide(&self, o: &Occurrence, _request: Option<i64>) -> Answer<Written<Occurrence>> {
+        let mut store = self.0.borrow_mut();
+        let o = Occurrence { due: o.due.trunc_subsecs(0), decided_at: millis(o.decided_at), ..o.clone() };
+        let key = (o.plan.clone(), o.due);
+        if let Some(stored) = store.occurrences.get(&key) {
+            return Ok(Written::Before(stored.clone()));
+        }
+        store.occurrences.insert(key, o.clone());
+        Ok(Written::New(o))
+    }
+
+    async fn store_revision(&self, hash: &str, plan: &str) -> Answer<()> {
+        self.0.borrow_mut().revisions.entry(hash.to_owned()).or_insert_with(|| plan.to_owned());
+        Ok(())
+    }
+
+    async fn append(&self, now: DateTime<Utc>, drafts: &[Draft]) -> Answer<Vec<Written<Event>>> {
+        let mut store = self.0.borrow_mut();
+        let (mut written, newest) = (Vec::with_capacity(drafts.len()), store.newest);
+        for draft in drafts {
+            let stored = store.stored(draft).map(Rc::clone);
+            match stored {
+                None => written.push(Written::New(store.insert(now, draft))),
+                Some(event) if event.whole().draft.data == draft.data => written.push(Written::Before(event.whole())),
+                Some(event) => {
+                    // All or none.
+                    let begun: Vec<Rc<Kept>> = store.events.range(newest + 1..).map(|(_, e)| Rc::clone(e)).collect();
+                    begun.iter().for_each(|event| store.remove(event));
+                    let subject = draft.subject.as_ref().map(ToString::to_string).unwrap_or_default();
+                    let Draft { run, step, attempt, kind, data, .. } = draft;
+                    return Err(JournalError::Conflict {
+                        key: format!("{run} {subject} {step} {attempt} {}", kind.as_str()),
+                        stored: event.data.clone(),
+                        offered: data.to_string(),
+                    });
+                }
+            }
+        }
+        Ok(written)
+    }
+
+    async fn prune(&self, before: DateTime<Utc>) -> Answer<usize> {
+        let mut store = self.0.borrow_mut();
+        let open = |event: &Event| match event.draft.kind {
+            Kind::SlotTaken => !store.freed(event),
+            Kind::StepNeedsPerson => event.draft.step == "retain" && store.stands(event, false),
+            _ => false,
+        };
+        let before = millis(before);
+        let ended = store.of_kind(&Kind::RunFinished).filter(|e| e.at < before).map(|e| e.draft.run.as_str());
+        let ended: BTreeSet<&str> = ended.collect();
+        let closed = ended
+            .into_iter()
+            .map(|run| store.of_run(run))
+            .filter(|events| events.len() > 1 && !events.iter().any(|e| open(e)));
+        let goes = |e: &&Rc<Kept>| e.draft.kind != Kind::RunFinished && e.at < before;
+        let gone: Vec<Rc<Kept>> = closed.flatten().filter(goes).cloned().collect();
+        gone.iter().for_each(|event| store.remove(event));
+        Ok(gone.len())
+    }
+
+    fn reader(&self) -> &dyn Reader {
+        self
+    }
+}
+
+#[async_trait(?Send)]
+impl Reader for MemoryJournal {
+    async fn events_of(&self, run: &str) -> Answer<Vec<Event>> {
+        Ok(copies(self.0.borrow().of_run(run)))
+    }
+
+    async fn events_of_kind(&self, kind: &str) -> Answer<Vec<Event>> {
+        Ok(copies(self.0.borrow().of_kind(&Kind::parse(kind))))
+    }
+
+    async fn newest_of(&self, run: &str, kind: &str) -> Answer<Option<Event>> {
+        let (store, kind) = (self.0.borrow(), Kind::parse(kind));
+        let newest = store.of_run(run).into_iter().rfind(|event| event.draft.kind == kind);
+        Ok(newest.map(|event| event.whole()))
+    }
+
+    async fn last_decided(&self, plan: &str) -> Answer<Option<DateTime<Utc>>> {
+        let rows = self.rows(Some(plan), |o| o.trigger == Trigger::Schedule);
+        Ok(rows.first().map(|o| o.due))
+    }
+
+    async fn occurrence(&self, plan: &str, due: DateTime<Utc>) -> Answer<Option<Occurrence>> {
+        Ok(self.0.borrow().occurrences.get(&(plan.to_owned(), due.trunc_subsecs(0))).cloned())
+    }
+
+    async fn occurrences(&self, plan: Option<&str>, limit: u32) -> Answer<Vec<Occurrence>> {
+        let mut rows = self.rows(plan, |_| true);
+        rows.truncate(limit as usize);
+        Ok(rows)
+    }
+
+    async fn occurrences_between(
+        &self,
+        plan: Option<&str>,
+        since: DateTime<Utc>,
+        until: DateTime<Utc>,
+        limit: u32,
+        skip: u32,
+    ) -> Answer<Vec<Occurrence>> {
+        let (since, until) = (since.trunc_subsecs(0), until.trunc_subsecs(0));
+        let rows = self.rows(plan, |o| (since..=until).contains(&o.due));
+        Ok(rows.into_iter().skip(skip as usize).take(limit as usize).collect())
+    }
+
+    async fn unfinished(&self) -> Answer<Vec<Occurrence>> {
+        let store = self.0.borrow();
+        let open = |o: &Occurrence| o.decision == Decision::Run && !store.finished(&o.run());
+        let mut rows = self.rows(None, open);
+        rows.sort_by(|a, b| a.due.cmp(&b.due).then_with(|| a.plan.cmp(&b.plan)));
+        Ok(rows)
+    }
+
+    async fn open_slots(&self) -> Answer<Vec<Event>> {
+        let store = self.0.borrow();
+        Ok(copies(store.of_kind(&Kind::SlotTaken).filter(|event| !store.freed(event))))
+    }
+
+    async fn open_needs(&self, step: &str) -> Answer<Vec<Event>> {
+        let store = self.0.borrow();
+        let of_step = store.of_kind(&Kind::StepNeedsPerson).filter(|event| event.draft.step == step);
+        Ok(copies(of_step.filter(|event| store.stands(event, true))))
+    }
+
+    async fn alarms(&self) -> Answer<Vec<Event>> {
+        let store = self.0.borrow();
+        let all = store.of_kind(&Kind::StepNeedsPerson);
+        Ok(copies(all.filter(|event| store.stands(event, true) && !store.settled(event))))
+    }
+
+    async fn newest_good(&self) -> Answer<Vec<Event>> {
+        let store = self.0.borrow();
+        let mut newest = BTreeMap::new();
+        let observed = store.of_kind(&Kind::StepObserved).filter(|e| e.draft.step == "image");
+        for event in observed.filter(|e| e.whole().text("outcome") == Some("done")) {
+            let run = &event.draft.run;
+            let plan = run.get(..run.len().saturating_sub(DUE_LENGTH)).unwrap_or_default();
+            newest.insert((&event.draft.subject, plan.to_owned()), event.seq);
+        }
+        let seqs: BTreeSet<i64> = newest.into_values().collect();
+        Ok(copies(store.all(&seqs)))
+    }
+
+    async fn about_image(&self, image: &str) -> Answer<Vec<Event>> {
+        let quoted = format!("\"{image}\"");
+        let about = |event: &&Rc<Kept>| {
+            let draft = &event.draft;
+            draft.subject.as_ref().is_some_and(|subject| subject.id == image)
+                || (draft.kind == Kind::StepDone && draft.step == "image" && event.data.contains(&quoted))
+        };
+        Ok(copies(self.0.borrow().events.values().filter(about)))
+    }
+
+    async fn events_about(&self, subject: &Subject) -> Answer<Vec<Event>> {
+        let store = self.0.borrow();
+        Ok(copies(store.all(store.subjects.get(&Some(subject.clone())).into_iter().flatten())))
+    }
+
+    async fn revision(&self, hash: &str) -> Answer<Option<String>> {
+        Ok(self.0.borrow().revisions.get(hash).cloned())
+    }
+
+    /// Requests come from other processes, which this one has none of.
+    async fn open_requests(&self) -> Answer<Vec<Request>> {
+        Ok(Vec::new())
+    }
+
+    async fn request(&self, _id: i64) -> Answer<Option<Request>> {
+        Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests;
