@@ -250,12 +250,13 @@ async fn a_stopped_target_that_is_started_is_never_rebooted() {
         let mut web = plan("web", "0 2 * * *");
         web.schedule.window = Some(60); // of reboots only
         let mut rig = Rig::new(&stopped(), vec![web]);
-        let cloud = rig.cloud.clone();
+        let (cloud, watch) = (rig.cloud.clone(), std::rc::Rc::clone(&rig.watch));
         let when = of(if late { Kind::StepIntent } else { Kind::TargetSelected }, &id(1));
         rig.script.once(when, move || {
             let mut world = cloud.world();
             let instance = world.instances.get_mut(&id(1)).expect("of the fleet");
             instance.life.to = stillframe::domain::observed::InstanceState::Running;
+            watch.touched(&Action::StartInstances { instances: vec![id(1)] }, &world);
         });
         rig.start();
         rig.run(mins(20)).await;
