@@ -57,7 +57,11 @@ pub fn run(targets: u32, times: u32) {
     let daemon = Program(daemon.stdout(Stdio::null()).stderr(log("run.log")).spawn().expect("the daemon"));
     let begun = Instant::now();
     while !fs::read_to_string(dir.path().join("run.log")).is_ok_and(|log| log.contains("config.applied")) {
-        assert!(begun.elapsed() < START, "the daemon does not start");
+        assert!(
+            begun.elapsed() < START,
+            "the daemon does not start:\n{}",
+            fs::read_to_string(dir.path().join("run.log")).unwrap_or_default()
+        );
         std::thread::sleep(Duration::from_millis(100));
     }
     println!("{targets} targets over the HTTP door, real time, api_share = 1; idle {:.1} MB", peak(&daemon));

@@ -43,9 +43,20 @@ pub fn rfc3339(at: DateTime<Utc>) -> String {
 /// By hand, as is the reading: every image of every list comes through here, and chrono's formats take several times
 /// as long.
 fn written(at: DateTime<Utc>, dash: &str, colon: &str) -> String {
-    let (year, month, day) = (at.year(), at.month(), at.day());
-    let (hour, minute, second) = (at.hour(), at.minute(), at.second());
-    format!("{year:04}{dash}{month:02}{dash}{day:02}T{hour:02}{colon}{minute:02}{colon}{second:02}Z")
+    let Ok(year @ 0..=9999) = u32::try_from(at.year()) else { return at.to_rfc3339() }; // no tag of ours
+    let mut text = String::with_capacity("0000-00-00T00:00:00Z".len());
+    let mut put = |number: u32, after: &str| {
+        text.extend([number / 10 % 10, number % 10].map(|digit| char::from_digit(digit, 10).unwrap_or('0')));
+        text.push_str(after);
+    };
+    put(year / 100, "");
+    put(year, dash);
+    put(at.month(), dash);
+    put(at.day(), "T");
+    put(at.hour(), colon);
+    put(at.minute(), colon);
+    put(at.second(), "Z");
+    text
 }
 
 /// Reads what [`compact`] wrote.

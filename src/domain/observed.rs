@@ -5,52 +5,60 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Tags of anything, in key order.
 pub type Tags = BTreeMap<String, String>;
 
-/// Tags of an image: its copies share them, since retention reads every image of every series in every run.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Tags", into = "Tags")]
-pub struct SharedTags(Arc<Tags>);
+/// A value whose copies share it until one is changed: retention reads every image of every series in every run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Shared<T>(Arc<T>);
 
-impl From<Tags> for SharedTags {
-    fn from(tags: Tags) -> Self {
-        Self(Arc::new(tags))
+/// Tags of an image.
+pub type SharedTags = Shared<Tags>;
+
+impl<T> From<T> for Shared<T> {
+    fn from(value: T) -> Self {
+        Self(Arc::new(value))
     }
 }
 
-impl From<SharedTags> for Tags {
-    fn from(shared: SharedTags) -> Self {
-        Arc::unwrap_or_clone(shared.0)
-    }
-}
+impl<T> Deref for Shared<T> {
+    type Target = T;
 
-impl Deref for SharedTags {
-    type Target = Tags;
-
-    fn deref(&self) -> &Tags {
+    fn deref(&self) -> &T {
         &self.0
     }
 }
 
 /// What is changed is shared no longer.
-impl DerefMut for SharedTags {
-    fn deref_mut(&mut self) -> &mut Tags {
+impl<T: Clone> DerefMut for Shared<T> {
+    fn deref_mut(&mut self) -> &mut T {
         Arc::make_mut(&mut self.0)
     }
 }
 
-impl PartialEq<Tags> for SharedTags {
-    fn eq(&self, tags: &Tags) -> bool {
-        **self == *tags
+impl<T: PartialEq> PartialEq<T> for Shared<T> {
+    fn eq(&self, value: &T) -> bool {
+        **self == *value
     }
 }
 
 impl PartialEq<SharedTags> for Tags {
     fn eq(&self, shared: &SharedTags) -> bool {
         *self == **shared
+    }
+}
+
+impl<T: Serialize> Serialize for Shared<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (**self).serialize(serializer)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Shared<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        T::deserialize(deserializer).map(Self::from)
     }
 }
 

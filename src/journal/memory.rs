@@ -125,8 +125,14 @@ impl Store {
             Some(run) => drop(run.insert(key(draft), seq)),
             None => drop(self.runs.insert(draft.run.clone(), BTreeMap::from([(key(draft), seq)]))),
         }
-        self.subjects.entry(draft.subject.clone()).or_default().insert(seq);
-        self.kinds.entry(draft.kind.clone()).or_default().insert(seq);
+        match self.subjects.get_mut(&draft.subject) {
+            Some(about) => drop(about.insert(seq)),
+            None => drop(self.subjects.insert(draft.subject.clone(), BTreeSet::from([seq]))),
+        }
+        match self.kinds.get_mut(&draft.kind) {
+            Some(alike) => drop(alike.insert(seq)),
+            None => drop(self.kinds.insert(draft.kind.clone(), BTreeSet::from([seq]))),
+        }
         let lean = Draft {
             run: draft.run.clone(),
             subject: draft.subject.clone(),

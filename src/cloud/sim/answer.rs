@@ -1,6 +1,6 @@
 //! What the world answers: objects as they are at `now`, with their states worked out.
 
-use crate::domain::observed::{ImageState, InstanceState};
+use crate::domain::observed::{ImageState, InstanceState, Shared};
 
 use super::image::SimImage;
 use super::instance::SimInstance;
@@ -61,7 +61,7 @@ pub enum Answer {
     /// DescribeVolumes.
     Volumes(Page<SimVolume>),
     /// DescribeImages.
-    Images(Page<Seen<SimImage, ImageState>>),
+    Images(Page<Seen<Shared<SimImage>, ImageState>>),
     /// DescribeSnapshots.
     Snapshots(Page<Seen<SimSnapshot, &'static str>>),
     /// CreateImage, CopyImage, RegisterImage: the new image.

@@ -89,9 +89,8 @@ impl World {
 
     /// Error-codes page, ResourceLimitExceeded: "you might have too many snapshot copies in progress".
     fn room_for_copies(&self, now: DateTime<Utc>, place: &Place) -> Result<(), ApiError> {
-        let going =
-            |i: &&SimImage| i.place == *place && i.source_image.is_some() && i.state(now) == ImageState::Pending;
-        if self.images.values().filter(going).count() < rules::COPIES_MAX {
+        let going = |i: &SimImage| i.place == *place && i.source_image.is_some() && i.state(now) == ImageState::Pending;
+        if self.images.values().filter(|i| going(i)).count() < rules::COPIES_MAX {
             return Ok(());
         }
         Err(ApiError::client("ResourceLimitExceeded", "Too many AMI copies in progress. Wait until some are complete."))

@@ -15,7 +15,7 @@ use super::rules::{self, PAGE_MAX, PAGE_MIN, STATUS_IDS_MAX};
 use super::snapshot::SimSnapshot;
 use super::volume::SimVolume;
 use super::world::World;
-use crate::domain::observed::InstanceState;
+use crate::domain::observed::{InstanceState, Shared};
 use crate::domain::place::Place;
 
 impl World {
@@ -97,7 +97,7 @@ impl World {
         let mut unknown = Vec::new();
         for id in &list.ids {
             rules::id("ami", id, "InvalidAMIID.Malformed")?;
-            if !self.images.get(id).is_some_and(seen) {
+            if !self.images.get(id).is_some_and(|image| seen(image)) {
                 unknown.push(id.as_str());
             }
         }
@@ -107,9 +107,9 @@ impl World {
         let ids = by_id(&self.images, list, filters.exactly("image-id"));
         let named;
         // A look-up by name is frequent and must not walk a large world.
-        let candidates: Box<dyn Iterator<Item = &SimImage>> = match filters.exactly("name") {
+        let candidates: Box<dyn Iterator<Item = &Shared<SimImage>>> = match filters.exactly("name") {
             Some(names) if list.ids.is_empty() => {
-                let mut found: Vec<&SimImage> = names
+                let mut found: Vec<&Shared<SimImage>> = names
                     .iter()
                     .filter_map(|name| self.images.get(self.names.get(&Self::name_key(place, name))?))
                     .collect();

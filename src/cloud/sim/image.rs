@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::answer::Seen;
-use crate::domain::observed::{Image, ImageState, SharedTags};
+use crate::domain::observed::{Image, ImageState, Shared, SharedTags};
 use crate::domain::place::Place;
 
 /// An image of the world.
@@ -96,20 +96,19 @@ impl SimImage {
     }
 }
 
-impl From<Seen<SimImage, ImageState>> for Image {
-    fn from(seen: Seen<SimImage, ImageState>) -> Self {
-        let Seen { it, state } = seen;
+impl From<Seen<Shared<SimImage>, ImageState>> for Image {
+    fn from(Seen { it, state }: Seen<Shared<SimImage>, ImageState>) -> Self {
         Self {
-            snapshots: it.snapshots().map(str::to_owned).collect(),
-            id: it.id,
-            name: it.name,
-            owner: it.place.account,
+            id: it.id.clone(),
+            name: it.name.clone(),
+            owner: it.place.account.clone(),
             state,
             state_reason: SimImage::state_reason(state).map(|(code, message)| format!("{code}: {message}")),
             created: it.created,
-            source_instance: it.source_instance,
-            source_image: it.source_image,
-            tags: it.tags,
+            source_instance: it.source_instance.clone(),
+            source_image: it.source_image.clone(),
+            snapshots: it.snapshots().map(str::to_owned).collect(),
+            tags: it.tags.clone(),
         }
     }
 }

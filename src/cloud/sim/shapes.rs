@@ -8,7 +8,7 @@ use super::instance::SimInstance;
 use super::snapshot::SimSnapshot;
 use super::volume::SimVolume;
 use super::xml::Xml;
-use crate::domain::observed::{ImageState, InstanceState};
+use crate::domain::observed::{ImageState, InstanceState, Shared};
 
 fn at(time: DateTime<Utc>) -> String {
     time.format("%Y-%m-%dT%H:%M:%S.000Z").to_string()
@@ -113,7 +113,7 @@ pub(super) fn volume(xml: &mut Xml, it: &SimVolume) {
     xml.leaf("multiAttachEnabled", it.multi_attach);
 }
 
-pub(super) fn image(xml: &mut Xml, seen: &Seen<SimImage, ImageState>) {
+pub(super) fn image(xml: &mut Xml, seen: &Seen<Shared<SimImage>, ImageState>) {
     let it = &seen.it;
     xml.leaf("imageId", &it.id);
     xml.leaf("imageLocation", format!("{}/{}", it.place.account, it.name));

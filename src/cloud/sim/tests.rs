@@ -70,7 +70,7 @@ impl Rig {
 
     fn listed(&mut self, filters: &[(&str, &[&str])]) -> Vec<String> {
         match self.call(images(filters)).unwrap() {
-            Answer::Images(page) => page.items.into_iter().map(|i| i.it.id).collect(),
+            Answer::Images(page) => page.items.into_iter().map(|i| i.it.id.clone()).collect(),
             other => panic!("{other:?}"),
         }
     }

@@ -18,6 +18,7 @@ use super::rules;
 use super::snapshot::SimSnapshot;
 use super::trouble::Trouble;
 use super::volume::SimVolume;
+use crate::domain::observed::Shared;
 use crate::domain::place::Place;
 
 /// Who calls.
@@ -62,7 +63,7 @@ pub struct World {
     /// By id.
     pub volumes: BTreeMap<String, SimVolume>,
     /// By id, deregistered ones included.
-    pub images: BTreeMap<String, SimImage>,
+    pub images: BTreeMap<String, Shared<SimImage>>,
     /// By id; deleted ones are gone.
     pub snapshots: BTreeMap<String, SimSnapshot>,
     /// The script of faults, consumed in order.
@@ -257,6 +258,6 @@ impl World {
                 snapshot.users.insert(image.id.clone());
             }
         }
-        self.images.insert(image.id.clone(), image);
+        self.images.insert(image.id.clone(), image.into());
     }
 }

@@ -15,7 +15,7 @@ const SETTLE_MAX: Seconds = DAY;
 /// More images than this in a series is a slip: EC2 holds 50,000 in a region.
 const KEEP_MAX: u32 = 10_000;
 /// As many at once as CreateImage's token bucket holds many times over.
-const IN_FLIGHT_MAX: u32 = 1_000;
+const IN_FLIGHT_MAX: u32 = 100_000;
 /// A list in a file that people write.
 const LIST_MAX: usize = 1_000;
 /// Cron lines of one plan.

@@ -44,7 +44,7 @@ impl Account for Door {
             id: image.id.clone(),
             name: image.name.clone(),
             source_instance: image.source_instance.clone(),
-            tags: image.tags.clone().into(),
+            tags: (*image.tags).clone(),
             snapshots: image.snapshots().map(str::to_owned).collect(),
         });
         seen.collect()

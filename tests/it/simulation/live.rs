@@ -534,11 +534,11 @@ impl<'a> Scene<'a> {
                 continue;
             };
             let name = truth::name_of(&(plan.to_owned(), subject.id.clone(), due));
-            let seen = |i: &&SimImage| {
+            let seen = |i: &SimImage| {
                 let known = event.text("image").is_some() || i.visible < event.at - TimeDelta::minutes(2);
                 i.name == name && i.registered() && truth::ours(i).is_some() && !i.fails && known
             };
-            if let Some(image) = world.images.values().find(seen) {
+            if let Some(image) = world.images.values().find(|i| seen(i)) {
                 broken.push(
                     5,
                     format!("{} of {name} is there, and it is told to be {:?}", image.id, event.text("outcome")),

@@ -107,8 +107,8 @@ impl Deed {
         let now = rig.clock.now();
         let found = {
             let world = rig.world();
-            let of_us = |i: &&SimImage| i.registered() && i.visible(now) && truth::made_by_us(i).is_some();
-            let there: Vec<_> = world.images.values().filter(of_us).collect();
+            let of_us = |i: &SimImage| i.registered() && i.visible(now) && truth::made_by_us(i).is_some();
+            let there: Vec<_> = world.images.values().filter(|i| of_us(i)).collect();
             let nth = self.nth.checked_rem(there.len()).unwrap_or(0);
             there.get(nth).map(|i| (*i).clone())
         };

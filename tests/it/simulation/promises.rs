@@ -203,12 +203,12 @@ fn series(world: &World, now: DateTime<Utc>, broken: &mut Broken) {
 fn ownership(world: &World, broken: &mut Broken) {
     for call in world.calls.of("DeregisterImage") {
         let id = call.parameters.get("ImageId").map_or("", String::as_str);
-        if world.images.get(id).and_then(ours).is_none() {
+        if world.images.get(id).and_then(|i| ours(i)).is_none() {
             broken.push(3, format!("DeregisterImage of {id}, which is not ours"));
         }
     }
     let freed: BTreeSet<&str> =
-        world.images.values().filter(|i| !i.registered() && ours(i).is_some()).flat_map(SimImage::snapshots).collect();
+        world.images.values().filter(|i| !i.registered() && ours(i).is_some()).flat_map(|i| i.snapshots()).collect();
     for call in world.calls.of("DeleteSnapshot") {
         let id = call.parameters.get("SnapshotId").map_or("", String::as_str);
         if !freed.contains(id) {

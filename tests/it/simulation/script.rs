@@ -16,7 +16,6 @@ use stillframe::cloud::port::{
     Caller, CreateImage, Ec2, Effect, Fault, Identity, ImageQuery, InstanceQuery, Page, Read, SnapshotEnd,
 };
 use stillframe::cloud::sim::action::Action;
-use stillframe::cloud::sim::image::SimImage;
 use stillframe::cloud::sim::{SimCloud, world};
 use stillframe::domain::event::Event;
 use stillframe::domain::observed::{Image, Instance, InstanceStatus, Snapshot};
@@ -286,7 +285,7 @@ impl Ec2 for Scripted {
         if let Some(kind) = kind.filter(|kind| !kind.takes_effect()) {
             return kept(kind).await;
         }
-        let there = self.world.world().images.get(image).is_some_and(SimImage::registered);
+        let there = self.world.world().images.get(image).is_some_and(|i| i.registered());
         if self.script.leaves_snapshots.get() && there {
             let action = Action::DeregisterImage { image: image.into(), delete_snapshots: Some(false) };
             let now = self.clock.now();

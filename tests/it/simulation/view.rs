@@ -29,8 +29,8 @@ impl Rig {
     /// Registered images that CreateImage made of `instance`, the oldest first.
     pub fn images_of(&self, instance: &str) -> Vec<SimImage> {
         let world = self.world();
-        let of_it = |i: &&SimImage| i.registered() && i.source_instance.as_deref() == Some(instance);
-        let mut images: Vec<SimImage> = world.images.values().filter(of_it).cloned().collect();
+        let of_it = |i: &SimImage| i.registered() && i.source_instance.as_deref() == Some(instance);
+        let mut images: Vec<SimImage> = world.images.values().filter(|i| of_it(i)).map(|i| (**i).clone()).collect();
         images.sort_by(|a, b| (a.created, &a.name).cmp(&(b.created, &b.name)));
         images
     }

@@ -355,10 +355,10 @@ impl Watch {
     /// CreateImage is sent: no image of that name could be seen for long.
     pub fn looked(&self, world: &World, place: &Place, request: &CreateImage) {
         let seen = self.clock.now() - TimeDelta::seconds(30);
-        let there = |i: &&stillframe::cloud::sim::image::SimImage| {
+        let there = |i: &stillframe::cloud::sim::image::SimImage| {
             i.name == request.name && i.place == *place && i.registered() && i.visible < seen
         };
-        if let Some(image) = world.images.values().find(there) {
+        if let Some(image) = world.images.values().find(|i| there(i)) {
             self.breach(1, format!("CreateImage {} is sent, and {} is there to be seen", request.name, image.id));
         }
     }
@@ -534,7 +534,8 @@ impl Watch {
     pub fn removed(&self, world: &World, id: &str, known: &Known) {
         self.figures.borrow_mut().deletions += 1;
         self.removed.borrow_mut().insert(id.to_owned());
-        let (Some((run, plan)), Some(key)) = (&known.run, world.images.get(id).and_then(truth::made_by_us)) else {
+        let (Some((run, plan)), Some(key)) = (&known.run, world.images.get(id).and_then(|i| truth::made_by_us(i)))
+        else {
             return;
         };
         let mut deletions = self.deletions.borrow_mut();
@@ -549,10 +550,10 @@ impl Watch {
     pub async fn deletes(&self, world: &std::sync::Mutex<World>, journal: &Mortal, place: &Place, id: &str) {
         let images: Vec<_> = {
             let world = world.lock().expect("whole");
-            let of_it = |i: &&stillframe::cloud::sim::image::SimImage| {
+            let of_it = |i: &stillframe::cloud::sim::image::SimImage| {
                 !i.registered() && truth::made_by_us(i).is_some() && i.snapshots().any(|s| s == id)
             };
-            world.images.values().filter(of_it).map(|i| i.id.clone()).collect()
+            world.images.values().filter(|i| of_it(i)).map(|i| i.id.clone()).collect()
         };
         for image in &images {
             let events = journal.reader().events_about(&place.subject(image)).await.expect("readable");

@@ -115,7 +115,7 @@ async fn foreign_images_are_reported_once_in_few_transactions() {
         let mut copy = image.clone();
         copy.id = format!("ami-{n:017x}");
         copy.name = format!("my copy {n} of {DAEMON}");
-        rig.world().images.insert(copy.id.clone(), copy);
+        rig.world().images.insert(copy.id.clone(), copy.into());
     }
     let before = rig.journal.written();
     rig.run(mins(45)).await;
