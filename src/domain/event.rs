@@ -65,6 +65,8 @@ kinds! {
     RequestAccepted = "request.accepted",
     /// A run began.
     RunStarted = "run.started",
+    /// A run lay still for too long, or its machine slept: nothing more is rebooted in it.
+    RunLate = "run.late",
     /// A run ended.
     RunFinished = "run.finished",
     /// An instance was chosen.

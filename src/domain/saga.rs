@@ -109,6 +109,8 @@ pub struct RunState {
     pub decided: BTreeMap<Subject, (u32, BTreeSet<String>)>,
     /// What went wrong with the run as a whole (a region that could not be listed, ...), by step.
     pub mishaps: BTreeMap<String, String>,
+    /// Why nothing more may be rebooted in it: it lay still for too long.
+    pub late: Option<String>,
     /// Its end.
     pub finished: Option<Outcome>,
     /// The first event that this version does not understand.
@@ -140,6 +142,7 @@ impl RunState {
                     self.only = only.into_iter().flatten().filter_map(|v| v.as_str().map(str::to_owned)).collect();
                 }
                 Kind::TargetSelected => self.selected = true,
+                Kind::RunLate => self.late = event.text("reason").map(str::to_owned),
                 Kind::StepRefused | Kind::RetainStopped => {
                     self.mishaps.insert(event.draft.step.clone(), event.text("reason").unwrap_or_default().to_owned());
                 }

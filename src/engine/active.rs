@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use crate::clock::Clock;
 use crate::domain::event::Event;
 use crate::domain::place::Subject;
+use crate::domain::plan::Seconds;
 use crate::domain::saga::RunState;
 
 /// A run that is going on.
@@ -21,8 +22,10 @@ pub struct ActiveRun {
     pub state: RefCell<RunState>,
     /// One bell per target, rung at each of its events.
     bells: RefCell<BTreeMap<Subject, Rc<Notify>>>,
-    /// Why nothing more may be rebooted in it: it lay still for too long.
-    pub late: RefCell<Option<String>>,
+    /// How long it may lie still, as far as its own plan says.
+    pub(super) patience: Seconds,
+    /// That the machine slept for longer, once it is known.
+    pub(super) overslept: RefCell<Option<String>>,
     /// When this process took it up, by both clocks.
     taken_up: (DateTime<Utc>, Instant),
 }
@@ -30,12 +33,13 @@ pub struct ActiveRun {
 impl ActiveRun {
     /// A run with what is known of it.
     #[must_use]
-    pub fn new(plan: &str, state: RunState, clock: Clock) -> Self {
+    pub fn new(plan: &str, patience: Seconds, state: RunState, clock: Clock) -> Self {
         Self {
             plan: plan.to_owned(),
             state: RefCell::new(state),
             bells: RefCell::default(),
-            late: RefCell::default(),
+            patience,
+            overslept: RefCell::default(),
             taken_up: (clock.now(), clock.instant()),
         }
     }

@@ -157,7 +157,8 @@ impl Engine {
                 }
             }
         }
-        let stopped = self.of_this_life(Kind::DaemonStopped, json!({}));
+        let runs = self.shared.drained.take();
+        let stopped = self.of_this_life(Kind::DaemonStopped, json!({ "runs": runs }));
         // At the end anyway; what could not be written is said by `record`.
         let _ = self.shared.record(&[stopped]).await;
         Ok(())

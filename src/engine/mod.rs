@@ -8,6 +8,7 @@ mod headline;
 pub mod heartbeat;
 pub mod host;
 pub mod installation;
+mod late;
 pub mod machine;
 pub mod observe;
 pub mod ownership;

@@ -4,21 +4,19 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 use super::daemon::decided;
-use super::observe::LONGEST;
+use super::late;
 use super::run::Run;
 use super::shared::Shared;
 use super::steps::{RETURN, back};
 use crate::defect::{Defect, planted};
-use crate::domain::event::{Draft, Event, Kind, Occurrence, Outcome, Trigger};
-use crate::domain::naming::{parse_run_name, rfc3339};
+use crate::domain::event::{Draft, Event, Kind, Occurrence, Outcome};
+use crate::domain::naming::parse_run_name;
 use crate::domain::plan::Plan;
 use crate::domain::rollout::Down;
 use crate::domain::saga::{RunState, StepState};
-use crate::domain::schedule::ON_TIME;
 use crate::journal::Answer;
 
 /// So many of each plan's newest decisions are looked at, at start, for their events: only the last can lack it.
@@ -67,12 +65,20 @@ async fn go_on(
     occurrence: Occurrence,
     events: &[Event],
 ) -> Answer<Option<(Run, RunState)>> {
-    let state = RunState::fold(events);
+    let mut state = RunState::fold(events);
     if state.finished.is_some() {
         return Ok(None);
     }
-    let late = gap(shared, &plan, &occurrence, events).await?;
-    if let Some(why) = &late
+    if state.late.is_none()
+        && state.holds() // else all that it reboots is rebooted
+        && let Some(why) = late::gap(shared, &plan, &occurrence, events).await?
+    {
+        if state.selected {
+            shared.record(&[late::draft(&occurrence.run(), &why)]).await?;
+        }
+        state.late = Some(why);
+    }
+    if let Some(why) = &state.late
         && !state.selected
     {
         // Nothing was begun: it was missed, like one that was never decided.
@@ -81,10 +87,6 @@ async fn go_on(
         return Ok(None);
     }
     let run = Run::new(shared, plan, occurrence, state.clone(), requested(events));
-    if let Some(why) = &late {
-        tracing::warn!(event = "run.late", run = &*run.name, reason = %why);
-    }
-    *run.active.late.borrow_mut() = late;
     Ok(Some((run, state)))
 }
 
@@ -131,38 +133,6 @@ async fn unfinished(shared: &Rc<Shared>, occurrence: Occurrence) -> Answer<Optio
         return Ok(None);
     }
     go_on(shared, Rc::new(plan), occurrence, &events).await
-}
-
-/// Why nothing more may be rebooted in a run that lay still: nobody expects at noon what was missed at night.
-async fn gap(shared: &Shared, plan: &Plan, occurrence: &Occurrence, events: &[Event]) -> Answer<Option<String>> {
-    // The event of the decision may have been told only now.
-    let begun = events.iter().rfind(|e| e.draft.kind != Kind::OccurrenceDecided);
-    let last = begun.map_or(occurrence.decided_at, |e| e.at);
-    let stopped = shared.journal.reader().newest_of("", Kind::DaemonStopped.as_str()).await?;
-    let last = stopped.map_or(last, |event| last.max(event.at));
-    let allowed = still_at_most(shared, plan, occurrence);
-    let now = shared.clock.now();
-    Ok((now - last > allowed && !planted(Defect::LateRunGoesOn)).then(|| {
-        format!(
-            "the run lay still from {} to {}, longer than {} s: nothing more is rebooted in it",
-            rfc3339(last),
-            rfc3339(now),
-            allowed.num_seconds()
-        )
-    }))
-}
-
-/// How long a run may lie still and go on with reboots.
-pub(super) fn still_at_most(shared: &Shared, plan: &Plan, occurrence: &Occurrence) -> TimeDelta {
-    let catch_up = match occurrence.trigger {
-        Trigger::Schedule => plan.schedule.catch_up.unwrap_or(0).max(ON_TIME),
-        Trigger::Manual => ON_TIME,
-    };
-    // A run in good health writes nothing while it waits for an instance to come back: its own, or another plan's.
-    let others = shared.plans.borrow().values().map(|p| p.rollout.healthy_within).max().unwrap_or_default();
-    let within = plan.rollout.healthy_within.max(others);
-    let allowed = catch_up.max(within.saturating_add(LONGEST.as_secs()));
-    TimeDelta::seconds(i64::try_from(allowed).unwrap_or(i64::MAX / 1000))
 }
 
 /// Counts again who is down, and watches those for whom nobody else does.

@@ -9,7 +9,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use serde_json::json;
 
 use super::executor::{self, At};
-use super::recover::still_at_most;
+use super::late;
 use super::run::Run;
 use super::shared::{ActiveRun, Shared, Stop};
 use super::steps::{CHAIN, Target};
@@ -132,7 +132,7 @@ fn stuck(run: &Run) -> Option<String> {
 
 /// Why no further target of a run may be rebooted: asked before a target starts, and again right before the call.
 pub(super) fn closed(shared: &Shared, active: &ActiveRun, plan: &Plan, occurrence: &Occurrence) -> Option<String> {
-    if let Some(why) = shared.barred.borrow().clone().or_else(|| active.late.borrow().clone()) {
+    if let Some(why) = shared.barred.borrow().clone() {
         return Some(why);
     }
     if plan.rollout.on_unhealthy == OnUnhealthy::HaltPlan
@@ -147,15 +147,7 @@ pub(super) fn closed(shared: &Shared, active: &ActiveRun, plan: &Plan, occurrenc
     {
         return Some(format!("the window of {window} s after due is over"));
     }
-    // Nobody expects at noon what was begun at night.
-    let slept = active.slept(shared.clock);
-    (slept > still_at_most(shared, plan, occurrence) && !planted(Defect::LateRunGoesOn)).then(|| {
-        format!(
-            "this machine slept, or its clock was set forward, for {} s in the middle of the run: nothing more is \
-             rebooted in it",
-            slept.num_seconds()
-        )
-    })
+    late::late(shared, active)
 }
 
 /// The first instant after the window of an occurrence.

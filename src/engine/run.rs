@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::late::own_patience;
 use super::observe::{FIRST, longer};
 use super::shared::{ActiveRun, Shared, Stop};
 use super::{choose, retain, rollout};
@@ -48,7 +49,7 @@ impl Run {
     ) -> Self {
         let name: Rc<str> = occurrence.run().into();
         let only = if state.started { state.only.clone() } else { only };
-        let active = Rc::new(ActiveRun::new(&plan.name, state, shared.clock));
+        let active = Rc::new(ActiveRun::new(&plan.name, own_patience(&plan, &occurrence), state, shared.clock));
         shared.runs.borrow_mut().insert(name.to_string(), Rc::clone(&active));
         Self { shared: Rc::clone(shared), active, plan, occurrence: Rc::new(occurrence), name, only }
     }
@@ -56,7 +57,10 @@ impl Run {
     /// Runs to the end, or to the journal boundary at which it drains.
     pub async fn conduct(self) {
         // Draining leaves it unfinished in the journal, from where it goes on.
-        let _ = self.phases().await;
+        if self.phases().await.is_err() {
+            // What cannot be written now is found out again, unless the machine slept and the stop is written.
+            let _ = self.shared.record_lateness().await;
+        }
         self.shared.runs.borrow_mut().remove(&*self.name);
         self.shared.slots_changed.notify_waiters();
     }

@@ -1,5 +1,6 @@
 //! What all tasks of the engine share: clock, cloud, journal, slots, and the wish to stop.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -11,6 +12,7 @@ use chrono::{DateTime, Utc};
 use tokio::sync::{Notify, Semaphore, watch};
 
 pub use super::active::ActiveRun;
+use super::late;
 use super::observe::Observer;
 pub use super::unproven::Unproven;
 use crate::clock::Clock;
@@ -90,6 +92,8 @@ pub struct Shared {
     sick: Cell<bool>,
     fenced: Cell<bool>,
     drain: watch::Sender<bool>,
+    /// The runs that were going on when it began to drain.
+    pub(super) drained: RefCell<Vec<String>>,
     tasks: RefCell<Vec<Pin<Box<dyn Future<Output = ()>>>>>,
     tasks_added: Notify,
 }
@@ -134,6 +138,7 @@ impl Shared {
             sick: Cell::new(false),
             fenced: Cell::new(false),
             drain: watch::Sender::new(false),
+            drained: RefCell::default(),
             tasks: RefCell::default(),
             tasks_added: Notify::new(),
         }
@@ -195,7 +200,9 @@ impl Shared {
 
     /// Asks all tasks to stop at their next journal boundary.
     pub fn drain(&self) {
-        self.drain.send_replace(true);
+        if !self.drain.send_replace(true) {
+            *self.drained.borrow_mut() = self.runs.borrow().keys().cloned().collect();
+        }
         self.tasks_added.notify_one(); // the loop may have nothing else to wake up for
     }
 
@@ -232,7 +239,10 @@ impl Shared {
     /// # Errors
     /// The journal's.
     pub async fn record(&self, drafts: &[Draft]) -> Result<Vec<Event>, JournalError> {
-        let written = self.journal.append(self.clock.now(), drafts).await;
+        let late = late::untold(self);
+        let told = late.len();
+        let all = if late.is_empty() { Cow::Borrowed(drafts) } else { Cow::Owned([&late, drafts].concat()) };
+        let written = self.journal.append(self.clock.now(), &all).await;
         self.note(written.as_ref().err());
         let mut events = Vec::new();
         for entry in written? {
@@ -249,7 +259,18 @@ impl Shared {
             };
             events.push(event);
         }
-        Ok(events)
+        Ok(events.split_off(told))
+    }
+
+    /// Writes of the runs that are going on in which nothing more may be rebooted, as any other record does.
+    ///
+    /// # Errors
+    /// The journal's.
+    pub(super) async fn record_lateness(&self) -> Result<(), JournalError> {
+        if !late::untold(self).is_empty() {
+            self.record(&[]).await?;
+        }
+        Ok(())
     }
 
     /// Writes what was told of before the journal was lost: all or none, folded into no run, and told to nobody.

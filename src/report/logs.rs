@@ -35,7 +35,8 @@ pub fn level(event: &Event) -> Level {
         | Kind::StepUnknown
         | Kind::StepAbandoned
         | Kind::OccurrenceSkipped
-        | Kind::OccurrenceMissed => Level::WARN,
+        | Kind::OccurrenceMissed
+        | Kind::RunLate => Level::WARN,
         Kind::RetainDecided if event.text("verdict") == Some("foreign") => Level::WARN,
         Kind::RetainDecided if deletions(event) == 0 => Level::DEBUG,
         // Ten thousand targets are one line; what becomes of each is said.

@@ -43,6 +43,21 @@ impl Since {
     /// The time from `call` to `then`. What had passed when the call was first noticed (after a restart, mostly)
     /// counts as the wall clock told it.
     fn elapsed(&self, shared: &Shared, call: Call, then: Instant) -> Duration {
+        let (noticed, before) = self.noticed(shared, call);
+        match then.checked_duration_since(noticed) {
+            Some(after) => before + after,
+            None => before.saturating_sub(noticed - then),
+        }
+    }
+
+    /// The time from `call` to `then` as far as this process saw it pass: the clock may have been wrong before it began,
+    /// and a status check that is read too soon still tells of the time before the reboot.
+    fn seen(&self, shared: &Shared, call: Call, then: Instant) -> Duration {
+        then.saturating_duration_since(self.noticed(shared, call).0)
+    }
+
+    /// When the call was first noticed, and how long ago it was then, by the wall clock.
+    fn noticed(&self, shared: &Shared, call: Call) -> (Instant, Duration) {
         let mut known = self.0.borrow_mut();
         let (_, noticed, before) = match *known {
             Some(known) if known.0 == call.at => known,
@@ -52,10 +67,7 @@ impl Since {
                 (shared.clock.now() - call.at).to_std().unwrap_or_default(),
             )),
         };
-        match then.checked_duration_since(noticed) {
-            Some(after) => before + after,
-            None => before.saturating_sub(noticed - then),
-        }
+        (noticed, before)
     }
 }
 
@@ -94,6 +106,9 @@ pub fn watch_slot(shared: &Rc<Shared>, run: &str, subject: &Subject, settle: Dur
     shared.spawn(async move {
         let mut watch = sh.observer.status(&sh, &subject.place, &subject.id, Duration::ZERO);
         let since = Since::default();
+        if let Some(call) = call(&sh, &run, &subject) {
+            since.noticed(&sh, call);
+        }
         let mut call_at = call_after.map(|after| sh.clock.instant() + after);
         loop {
             let seen = async {
@@ -114,7 +129,7 @@ pub fn watch_slot(shared: &Rc<Shared>, run: &str, subject: &Subject, settle: Dur
             };
             if let (Seen::There(_, asked), Some(call)) = (&seen, call(&sh, &run, &subject))
                 && back(&seen) == Some("healthy")
-                && !(call.certain && since.elapsed(&sh, call, *asked) >= settle)
+                && !(call.certain && since.seen(&sh, call, *asked) >= settle)
             {
                 continue; // CreateImage may still be sent again
             }
@@ -195,7 +210,7 @@ impl Return {
         let back = back(seen);
         shown.late = elapsed >= self.within();
         shown.well = back.is_some();
-        let counts = call.certain && elapsed >= self.settled_after();
+        let counts = call.certain && shown.since.seen(shared, call, asked) >= self.settled_after();
         back.filter(|how| *how != "healthy" || counts)
     }
 
@@ -281,10 +296,8 @@ impl Step for Return {
         let mut shown = Shown::default();
         let mut begun = shared.clock.instant();
         let mut newest = self.call().at;
-        // After a restart part of it, or all, has passed.
-        let passed = shown.since.elapsed(shared, self.call(), begun);
-        let after = self.settled_after().saturating_sub(passed);
-        let mut watch = shared.observer.status(shared, &subject.place, &subject.id, after);
+        shown.since.noticed(shared, self.call());
+        let mut watch = shared.observer.status(shared, &subject.place, &subject.id, self.settled_after());
         let bell = active.bell(subject);
         loop {
             // Before looking, so that what changes meanwhile is not missed.

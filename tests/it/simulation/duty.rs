@@ -41,7 +41,7 @@ pub struct Of<'a> {
 pub struct Duty {
     /// Calls of CreateImage without an answer, by name.
     open: RefCell<BTreeMap<String, Instant>>,
-    /// Plans that halt, each with the instance for which it does, and since when.
+    /// Runs whose plan halts, each with the instance for which it does, and since when.
     halted: RefCell<BTreeMap<(String, String), Instant>>,
     /// When the daemon's own clock was moved last.
     moved: Cell<Option<Instant>>,
@@ -75,8 +75,8 @@ impl Duty {
     }
 
     pub fn hear(&self, event: &Event, now: Instant) {
-        let (Some((plan, _)), Some(subject)) = (parse_run_name(&event.draft.run), &event.draft.subject) else { return };
-        let key = (plan.to_owned(), subject.id.clone());
+        let Some(subject) = &event.draft.subject else { return };
+        let key = (event.draft.run.clone(), subject.id.clone());
         let halts = event.draft.data.get("halts").and_then(serde_json::Value::as_bool) == Some(true);
         match event.draft.kind {
             Kind::StepNeedsPerson if event.draft.step == "return" && halts => {
@@ -87,6 +87,19 @@ impl Duty {
             }
             _ => {}
         }
+    }
+
+    /// Whether a plan halts.
+    pub fn halts(&self) -> bool {
+        !self.halted.borrow().is_empty()
+    }
+
+    /// The slots that the journal holds open: of a process that dies right after a write nobody hears what it wrote.
+    pub fn open_slots(&self, open: &[Event]) {
+        let is_open = |(run, id): &(String, String)| {
+            open.iter().any(|e| e.draft.run == *run && e.draft.subject.as_ref().is_some_and(|s| s.id == *id))
+        };
+        self.halted.borrow_mut().retain(|key, _| is_open(key));
     }
 
     /// What is wrong with sending this now.
@@ -127,8 +140,8 @@ impl Duty {
         let plan = of.plan;
         let ill = |id: &str| world.instances.get(id).is_some_and(|i| i.condition(now) != ("ok", "ok"));
         let halted = self.halted.borrow();
-        let mut of_plan =
-            halted.iter().filter(|((name, id), at)| *name == plan.name && ill(id) && instant - **at > TURN);
+        let of_plan = |run: &str| parse_run_name(run).is_some_and(|(name, _)| name == plan.name);
+        let mut of_plan = halted.iter().filter(|((run, id), at)| of_plan(run) && ill(id) && instant - **at > TURN);
         let ((_, id), _) = of_plan.next().filter(|_| plan.rollout.on_unhealthy == OnUnhealthy::HaltPlan)?;
         Some(format!("{} reboots, and it halts for {id}", plan.name))
     }

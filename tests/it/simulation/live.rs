@@ -102,10 +102,11 @@ impl<'a> Scene<'a> {
         member.and_then(|m| m.id.clone()).unwrap_or_default()
     }
 
-    /// Time passes; a process that dies is started again.
-    async fn pass(&mut self, how_long: Duration) {
+    /// Time passes; a process that dies is started again. Whether none did.
+    async fn pass(&mut self, how_long: Duration) -> bool {
         let deaths = self.rig.run_through(how_long, secs(self.plot.down)).await;
         self.rig.watch.figures.borrow_mut().crashes += u64::from(deaths);
+        deaths == 0
     }
 
     /// A process is started after `away`.
@@ -342,8 +343,9 @@ impl<'a> Scene<'a> {
     async fn settle(&mut self, alarmed: bool) {
         for stretch in 0..STRETCHES {
             for _ in 0..STRETCH / 60 {
-                self.pass(secs(60)).await;
-                if self.rig.watch.is_broken() || self.quiet(alarmed).await {
+                // A process that has just begun has decided nothing yet.
+                let lived = self.pass(secs(60)).await;
+                if self.rig.watch.is_broken() || lived && self.quiet(alarmed).await {
                     return;
                 }
             }

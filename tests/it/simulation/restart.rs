@@ -2,6 +2,7 @@
 
 use chrono::TimeDelta;
 use stillframe::clock::Clock;
+use stillframe::cloud::sim::faults::{Fault, FaultKind};
 use stillframe::domain::event::{Event, Kind};
 use stillframe::engine::daemon::{Engine, Mode};
 use tokio::sync::mpsc;
@@ -93,6 +94,86 @@ async fn a_run_that_lay_still_finishes_what_it_began() {
             assert!(targets[&id(n)].starts_with("skipped: the run lay still"), "{targets:?}");
         }
     }
+}
+
+/// An answer is lost, and looked for; then the daemon is stopped for hours, or the machine sleeps. No restart that
+/// follows forgets it: CreateImage is not sent again.
+#[tokio::test(start_paused = true)]
+async fn a_run_that_lay_still_stays_late_over_restarts() {
+    for (asleep, crash) in [(false, false), (false, true), (true, false), (true, true)] {
+        let what = format!("asleep: {asleep}, crash: {crash}");
+        let mut rig = Rig::new(&fleet(2), vec![plan("web", "0 2 2 * *")]);
+        rig.fault(Fault::once("CreateImage", FaultKind::CutBefore));
+        rig.start();
+        rig.run(mins(2)).await;
+        if asleep {
+            rig.sleep(TimeDelta::hours(8));
+            rig.run(secs(10)).await;
+        } else {
+            rig.stop().await;
+            rig.run(mins(480)).await;
+            rig.start();
+            rig.run(mins(2)).await;
+        }
+        if crash {
+            rig.crash();
+        } else {
+            rig.stop().await;
+        }
+        rig.start();
+        rig.run(mins(40)).await;
+        rig.stop().await;
+        promises::hold(&rig).await;
+        assert_eq!(rig.all_reboots(), 0, "{what}\n{}", rig.story());
+        assert_eq!(rig.told(&Kind::RunLate).len(), 1, "{what}\n{}", rig.story());
+        let targets = rig.targets("web", "02:00");
+        assert!(targets[&id(1)].starts_with("failed: image: the answer was lost"), "{what}: {targets:?}");
+        assert!(targets[&id(2)].starts_with("skipped: "), "{what}: {targets:?}");
+    }
+}
+
+/// A process that stopped before it went on with a run does not hide how long that lay still.
+#[tokio::test(start_paused = true)]
+async fn a_process_that_took_up_nothing_is_no_sign_of_life() {
+    let mut rig = Rig::new(&fleet(2), vec![plan("web", "0 2 2 * *")]);
+    rig.fault(Fault::once("CreateImage", FaultKind::CutBefore));
+    rig.start();
+    rig.run(mins(2)).await;
+    rig.crash();
+    rig.run(mins(480)).await;
+    rig.start();
+    rig.shared().ask_machine();
+    rig.run(secs(30)).await;
+    rig.stop().await;
+    rig.start();
+    rig.run(mins(40)).await;
+    rig.stop().await;
+    promises::hold(&rig).await;
+    assert_eq!(rig.all_reboots(), 0, "{}", rig.story());
+}
+
+/// The clock was some minutes behind at the call, and is right after the restart: what the status checks read for a while
+/// after a reboot frees no slot all the same.
+#[tokio::test(start_paused = true)]
+async fn settle_does_not_pass_by_a_clock_that_is_set() {
+    let mut web = plan("web", "0 2 2 * *");
+    web.rollout.settle = 180;
+    let mut rig = Rig::new(&fleet_with(2, r#""reboot_seconds": 100, "stale_seconds": 60,"#, ""), vec![web]);
+    let behind = rig.clock.movable();
+    behind.move_by(TimeDelta::minutes(-4));
+    rig.own_clock = Some(behind);
+    rig.start();
+    rig.run(secs(265)).await;
+    assert_eq!(rig.all_reboots(), 1, "{}", rig.story());
+    rig.crash();
+    behind.move_by(TimeDelta::minutes(4));
+    rig.start();
+    rig.run(secs(30)).await;
+    assert!(rig.told(&Kind::SlotFreed).is_empty(), "{}", rig.story());
+    rig.run(mins(20)).await;
+    rig.stop().await;
+    promises::hold(&rig).await;
+    assert_eq!(rig.all_reboots(), 2, "{}", rig.story());
 }
 
 /// Somebody sets the clock back by an hour right after the call, or forward.

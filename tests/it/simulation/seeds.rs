@@ -31,12 +31,17 @@ const FOUND: &[(u64, &str)] = &[
     (452, "a request was answered, the journal failed before its event: told to nobody until a restart"),
     (661, "a skip of a request for a plan that is not in force was told to nobody after a crash"),
     (731, "a lost CreateImage of a stopped instance was sent again after a person had started it"),
+    (853, "a run that lay still for a day was stopped and started once more: it rebooted a day late"),
     (1220, "the plan was removed, the journal lost: who stayed down was not alarmed, and held its slot for ever"),
     (1258, "the same, with other plans waiting for that slot"),
     (1393, "AWS throttled for long: an instance was rebooted after the window"),
+    (1394, "the same as 853"),
+    (1517, "a process died right after it had freed a slot, and the watch did not hear of it"),
     (1770, "the machine slept while AWS throttled: an instance was rebooted a day late"),
     (1949, "the same as 1220"),
     (2150, "a request was answered, the journal failed before its run began: it began only after a restart"),
+    (2870, "the machine slept in a run, and was restarted before the run ended: it rebooted hours late"),
+    (3323, "the same as 2870"),
 ];
 
 /// One life, in a runtime and a simulated time of its own. A panic breaks promise 0.

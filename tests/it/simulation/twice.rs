@@ -163,7 +163,7 @@ impl Life {
             OwnMachine::NotEc2,
             Box::new(move |event| told.borrow_mut().push(event.clone())),
         ));
-        let active = Rc::new(ActiveRun::new("web", RunState::fold(found), clock));
+        let active = Rc::new(ActiveRun::new("web", 600, RunState::fold(found), clock));
         shared.runs.borrow_mut().insert(RUN.into(), Rc::clone(&active));
         let life = Self { shared, active, journaled };
         if let Some(Slot::Taken(since)) = life.target().known(|target| target.slot) {

@@ -298,6 +298,9 @@ impl Watch {
         }
         let run = truth::run_of(&plan, due);
         let reader = journal.reader();
+        if self.duty.halts() {
+            self.duty.open_slots(&reader.open_slots().await.expect("readable"));
+        }
         let events = reader.events_of(&run).await.expect("readable");
         let of_it = |e: &&Event| e.draft.subject.as_ref().is_some_and(|s| s.id == request.instance);
         let intent = events.iter().filter(of_it).any(|e| {
