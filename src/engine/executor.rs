@@ -249,8 +249,9 @@ async fn look_again(at: &At<'_>, step: &dyn Step, mut search: Search, intent: &V
                             let why = format!("the answer was lost, nothing of it appeared, and {why}");
                             return abandon(at, step, search.attempt, &why).await;
                         }
+                        Look::Found(result) => return adopt(at, step, search.attempt, result).await,
                         // The next look tells.
-                        Look::Found(_) | Look::Foreign(_) | Look::Moot(_) | Look::Unclear(_) => {}
+                        Look::Foreign(_) | Look::Moot(_) | Look::Unclear(_) => {}
                     },
                     Resend::GiveUp(why) => return abandon(at, step, search.attempt, &why).await,
                 }

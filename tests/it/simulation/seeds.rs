@@ -42,6 +42,7 @@ const FOUND: &[(u64, &str)] = &[
     (2150, "a request was answered, the journal failed before its run began: it began only after a restart"),
     (2870, "the machine slept in a run, and was restarted before the run ended: it rebooted hours late"),
     (3323, "the same as 2870"),
+    (4076, "the last process began just before the end, and the watch asked for what it had no time to decide"),
 ];
 
 /// One life, in a runtime and a simulated time of its own. A panic breaks promise 0.
