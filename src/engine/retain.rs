@@ -171,6 +171,7 @@ async fn in_place(run: &Run, place: &Place, listing: &Listing) -> Result<(), Sto
     } else {
         let ask = || in_use(&run.shared.cloud, place, &ids);
         match run.patiently("cannot tell which images are in use", ask).await? {
+            Ok(in_use) if in_use.is_empty() => first,
             Ok(in_use) => judge(&in_use),
             Err(fault) => {
                 stopped(run, place, &format!("cannot tell which images are in use in {place}: {fault}")).await?;
@@ -300,7 +301,9 @@ fn decided_of(run: &Run, place: &Place, series: &Series, list: &[Verdict]) -> Dr
         .iter()
         .map(|v| json!({ "image": v.image, "verdict": if v.delete { "delete" } else { "keep" }, "reasons": v.reasons }))
         .collect();
-    let draft = Draft::of(&run.name, &subject, Kind::RetainDecided, json!({ "verdicts": verdicts }));
+    // Not by `json!`, which would copy them all.
+    let data = Value::Object([("verdicts".to_owned(), Value::Array(verdicts))].into_iter().collect());
+    let draft = Draft::of(&run.name, &subject, Kind::RetainDecided, data);
     // Decided again after a restart, the verdicts may differ: each decision is a fact of its own.
     let attempt = run.active.state.borrow().decided.get(&subject).map_or(0, |(times, _)| *times) + 1;
     draft.at_step(series.role.as_str(), attempt)
