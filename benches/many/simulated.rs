@@ -72,6 +72,8 @@ pub fn plan(name: &str, cron: &str, word: &str) -> Plan {
         rollout: Rollout { max_in_flight: 1, settle: 180, healthy_within: 900, on_unhealthy: OnUnhealthy::HaltPlan },
         keep: Keep { last: 1, ..Keep::default() },
         tags: BTreeMap::from([("Team".into(), "web".into())]),
+        copies: Vec::new(),
+        share: None,
     }
 }
 

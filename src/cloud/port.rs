@@ -1,9 +1,17 @@
-//! The ports `Ec2` and `Identity`: one method is one API request in one [`Place`].
+//! The ports `Ec2`, `Distribution`, `Keys` and `Identity`: one method is one API request in one [`Place`].
 //!
 //! Reads end in a value or a [`Fault`]; effects end Done, Refused or Unknown. No port retries anything.
 
+mod distribution;
+mod keys;
+
+use std::fmt;
+
 use async_trait::async_trait;
 use chrono::TimeDelta;
+
+pub use self::distribution::{AllowedImages, Change, CopyImage, Distribution, DryRun};
+pub use self::keys::{CreateGrant, Grant, Keys};
 
 use super::classify::Class;
 use crate::domain::observed::{Image, Instance, InstanceStatus, Snapshot, Tags};
@@ -140,15 +148,42 @@ pub trait Ec2 {
     async fn delete_snapshot(&self, place: &Place, snapshot: &str) -> Effect<()>;
 }
 
+/// A role of another account, to be assumed for what is done there.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Role {
+    /// Twelve digits.
+    pub account: String,
+    /// The role's ARN.
+    pub arn: String,
+    /// What the role asks for; never shown.
+    pub external_id: Option<String>,
+    /// `stillframe-<daemon>`.
+    pub session: String,
+}
+
+impl fmt::Debug for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Role").field("account", &self.account).field("arn", &self.arn).finish_non_exhaustive()
+    }
+}
+
 /// Who we are (STS).
 #[async_trait(?Send)]
 pub trait Identity {
     /// GetCallerIdentity, in the home region.
     async fn whoami(&self) -> Read<Caller>;
+    /// GetCallerIdentity with the credentials that are used in `place`: a role is assumed for another account's.
+    async fn whoami_in(&self, _place: &Place) -> Read<Caller> {
+        Err(unbuilt())
+    }
     /// The SDK's own region, where a plan names none.
     fn home_region(&self) -> Option<String>;
     /// By how much this machine's clock was ahead of AWS's at the newest answer (negative: behind), where that shows.
     fn clock_ahead(&self) -> Option<TimeDelta> {
         None
     }
+}
+
+fn unbuilt() -> Fault {
+    Fault { class: Class::Final, code: "Unbuilt".into(), message: "not built".into(), request_id: None }
 }

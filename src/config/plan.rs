@@ -160,6 +160,8 @@ fn build(name: &str, sheet: &Sheet) -> Option<Plan> {
             let one = |(key, values): &TagEntry| Some((key.text.clone(), values.first()?.text.clone()));
             sheet.tags("tags").iter().filter_map(one).collect()
         },
+        copies: Vec::new(),
+        share: None,
     })
 }
 
@@ -200,6 +202,8 @@ pub(crate) mod tests {
             },
             keep: Keep { last: 3, ..Keep::default() },
             tags: BTreeMap::new(),
+            copies: Vec::new(),
+            share: None,
         };
         assert_eq!(plan, expected);
     }

@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows a clock, randomness, async or the SDK: `now` is always a parameter.
 
+pub mod copying;
 pub mod event;
 pub mod keep;
 pub mod machine;
@@ -15,3 +16,4 @@ pub mod rollout;
 pub mod saga;
 pub mod schedule;
 pub mod select;
+pub mod sharing;

@@ -105,6 +105,8 @@ pub struct Instance {
     pub volumes: Vec<String>,
     /// The image it was launched from.
     pub image: Option<String>,
+    /// Whether it bears product codes (AWS Marketplace): what is made of it cannot be copied by another account.
+    pub product_codes: bool,
     /// Its tags.
     pub tags: Tags,
 }
@@ -189,6 +191,10 @@ pub struct Image {
     pub source_image: Option<String>,
     /// The snapshots of its block device mapping.
     pub snapshots: Vec<String>,
+    /// Whether it bears product codes (AWS Marketplace).
+    pub product_codes: bool,
+    /// From when on it is hidden from other accounts (`DeprecationTime`).
+    pub deprecated: Option<DateTime<Utc>>,
     /// Its tags.
     pub tags: SharedTags,
 }
@@ -202,6 +208,17 @@ pub struct Snapshot {
     pub volume: Option<String>,
     /// pending, completed, error, recoverable, recovering.
     pub state: String,
+    /// The key that it is encrypted under (`KmsKeyId`), if it is.
+    pub key: Option<String>,
     /// Its tags.
     pub tags: Tags,
+}
+
+/// A volume as DescribeVolumes shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Volume {
+    /// `vol-...`
+    pub id: String,
+    /// The key that it is encrypted under (`KmsKeyId`), if it is.
+    pub key: Option<String>,
 }

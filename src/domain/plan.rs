@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::keep::Keep;
+use super::place::Place;
+use super::sharing::Grantee;
 
 /// Whole seconds: the unit of every duration in a plan.
 pub type Seconds = u64;
@@ -28,6 +30,12 @@ pub struct Plan {
     pub keep: Keep,
     /// The user's own tags for images and snapshots.
     pub tags: BTreeMap<String, String>,
+    /// Where the images are copied to. Left out where there is none, so that older revisions keep their hash.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub copies: Vec<CopyTo>,
+    /// Who may use them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share: Option<Share>,
 }
 
 /// When a plan is due. The texts of `cron` were parsed when the plan was checked.
@@ -109,4 +117,72 @@ pub struct Rollout {
     pub healthy_within: Seconds,
     /// What then.
     pub on_unhealthy: OnUnhealthy,
+}
+
+/// An account of `[accounts.NAME]`, as a plan names it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Account {
+    /// NAME.
+    pub name: String,
+    /// Twelve digits.
+    pub id: String,
+}
+
+/// `[[copy]]`: where each image is copied to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopyTo {
+    /// The destination's region.
+    pub region: String,
+    /// Another account; none: the same one.
+    pub account: Option<Account>,
+    /// A key of the destination.
+    pub kms_key: Option<String>,
+    /// A key of the source's place under which it is copied first, where its own cannot be lent.
+    pub via_key: Option<String>,
+    /// Which copies stay there; the plan's own rules where it says nothing.
+    pub keep: Keep,
+}
+
+impl CopyTo {
+    /// The destination in messages and step names: `dr/eu-west-1`, or `eu-west-1`.
+    #[must_use]
+    pub fn label(&self) -> String {
+        match &self.account {
+            Some(account) => format!("{}/{}", account.name, self.region),
+            None => self.region.clone(),
+        }
+    }
+
+    /// Where the copies are, of images of the account `own`.
+    #[must_use]
+    pub fn place(&self, own: &str) -> Place {
+        Place::new(self.account.as_ref().map_or(own, |account| &account.id), &self.region)
+    }
+}
+
+/// `[share]`: who may use the images and their copies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Share {
+    /// Twelve digits each.
+    pub accounts: BTreeSet<String>,
+    /// ARNs of organizations: they may launch.
+    pub organizations: BTreeSet<String>,
+    /// ARNs of organizational units: they may launch.
+    pub organizational_units: BTreeSet<String>,
+    /// Whether `accounts` may copy too, not only launch.
+    pub snapshots: bool,
+    /// An image is deprecated for this long before it is deleted.
+    pub grace: Seconds,
+    /// A key under which an image is copied first, where its own cannot be shared.
+    pub via_key: Option<String>,
+}
+
+impl Share {
+    /// All that may launch the images.
+    #[must_use]
+    pub fn grantees(&self) -> BTreeSet<Grantee> {
+        let accounts = self.accounts.iter().cloned().map(Grantee::Account);
+        let organizations = self.organizations.iter().cloned().map(Grantee::Organization);
+        accounts.chain(organizations).chain(self.organizational_units.iter().cloned().map(Grantee::Unit)).collect()
+    }
 }

@@ -62,7 +62,7 @@ impl Search {
 #[async_trait(?Send)]
 pub trait Step {
     /// Its name in the journal.
-    fn name(&self) -> &'static str;
+    fn name(&self) -> &str;
     /// The parameters of the effect, journaled before it is made.
     fn intent(&self) -> Value;
     /// Why the effect must not be made now, if it must not.

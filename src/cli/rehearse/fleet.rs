@@ -140,6 +140,7 @@ fn instance(id: &str, tags: &Tags) -> Instance {
         hibernation: false,
         volumes: Vec::new(),
         image: None,
+        product_codes: false,
         tags: tags.clone(),
     }
 }

@@ -17,6 +17,7 @@ pub(super) fn instance(from: &sdk::Instance) -> Read<Instance> {
         hibernation: from.hibernation_options().and_then(sdk::HibernationOptions::configured).unwrap_or(false),
         volumes: mappings.filter_map(|mapping| mapping.ebs()?.volume_id()).map(str::to_owned).collect(),
         image: from.image_id().map(str::to_owned),
+        product_codes: !from.product_codes().is_empty(),
         tags: tags(from.tags()),
         id,
     })
@@ -54,6 +55,8 @@ pub(super) fn image(from: &sdk::Image) -> Read<Image> {
         source_instance: some(from.source_instance_id()),
         source_image: some(from.source_image_id()),
         snapshots: mappings.filter_map(|mapping| mapping.ebs()?.snapshot_id()).map(str::to_owned).collect(),
+        product_codes: !from.product_codes().is_empty(),
+        deprecated: some(from.deprecation_time()).map(|text| date(&id, Some(&text))).transpose()?,
         tags: tags(from.tags()).into(),
         id,
     })
@@ -65,7 +68,8 @@ pub(super) fn snapshot(from: &sdk::Snapshot) -> Read<Snapshot> {
     let state = from.state().ok_or_else(|| answer_fault(format!("{id}: the answer holds no state")))?;
     // `vol-ffffffff` stands for "no volume that could be named" (copied snapshots; EC2 user guide).
     let volume = some(from.volume_id()).filter(|volume| volume != "vol-ffffffff");
-    Ok(Snapshot { volume, state: state.as_str().to_owned(), tags: tags(from.tags()), id })
+    let key = some(from.kms_key_id()).filter(|_| from.encrypted() == Some(true));
+    Ok(Snapshot { volume, state: state.as_str().to_owned(), key, tags: tags(from.tags()), id })
 }
 
 /// Our tags as the SDK's.

@@ -88,3 +88,6 @@ impl Identity for AwsCloud {
         self.ahead.get()
     }
 }
+
+impl crate::cloud::port::Distribution for AwsCloud {}
+impl crate::cloud::port::Keys for AwsCloud {}

@@ -31,6 +31,23 @@ pub enum Api {
     DeregisterImage,
     DeleteSnapshot,
     GetCallerIdentity,
+    CopyImage,
+    DescribeImageAttribute,
+    DescribeSnapshotAttribute,
+    ModifyImageAttribute,
+    ModifySnapshotAttribute,
+    CreateTags,
+    DeleteTags,
+    EnableImageDeprecation,
+    GetEbsDefaultKmsKeyId,
+    GetEbsEncryptionByDefault,
+    GetAllowedImagesSettings,
+    DryRun,
+    DescribeKey,
+    GetKeyPolicy,
+    ListGrants,
+    CreateGrant,
+    RevokeGrant,
 }
 
 impl Api {
@@ -47,6 +64,23 @@ impl Api {
             Self::DeregisterImage => "DeregisterImage",
             Self::DeleteSnapshot => "DeleteSnapshot",
             Self::GetCallerIdentity => "GetCallerIdentity",
+            Self::CopyImage => "CopyImage",
+            Self::DescribeImageAttribute => "DescribeImageAttribute",
+            Self::DescribeSnapshotAttribute => "DescribeSnapshotAttribute",
+            Self::ModifyImageAttribute => "ModifyImageAttribute",
+            Self::ModifySnapshotAttribute => "ModifySnapshotAttribute",
+            Self::CreateTags => "CreateTags",
+            Self::DeleteTags => "DeleteTags",
+            Self::EnableImageDeprecation => "EnableImageDeprecation",
+            Self::GetEbsDefaultKmsKeyId => "GetEbsDefaultKmsKeyId",
+            Self::GetEbsEncryptionByDefault => "GetEbsEncryptionByDefault",
+            Self::GetAllowedImagesSettings => "GetAllowedImagesSettings",
+            Self::DryRun => "DryRun",
+            Self::DescribeKey => "DescribeKey",
+            Self::GetKeyPolicy => "GetKeyPolicy",
+            Self::ListGrants => "ListGrants",
+            Self::CreateGrant => "CreateGrant",
+            Self::RevokeGrant => "RevokeGrant",
         }
     }
 
@@ -65,6 +99,22 @@ impl Api {
             Self::DeregisterImage | Self::DeleteSnapshot => (100.0, 5.0),
             // STS is not on that page (its quota is 600 per second); once a start is enough.
             Self::GetCallerIdentity => (50.0, 10.0),
+            // Rows of their own.
+            Self::CopyImage => (100.0, 1.0),
+            Self::ModifyImageAttribute | Self::ModifySnapshotAttribute => (100.0, 5.0),
+            Self::CreateTags | Self::DeleteTags => (100.0, 10.0),
+            // "Mutating".
+            Self::EnableImageDeprecation | Self::DryRun => (50.0, 5.0),
+            // "Non-mutating".
+            Self::DescribeImageAttribute
+            | Self::DescribeSnapshotAttribute
+            | Self::GetEbsDefaultKmsKeyId
+            | Self::GetEbsEncryptionByDefault
+            | Self::GetAllowedImagesSettings => (100.0, 20.0),
+            // KMS developer guide, "Request quotas": per second and account, without a burst beyond it; CreateGrant and
+            // ListGrants 100, RevokeGrant and GetKeyPolicy 30 at the least, DescribeKey 2,000.
+            Self::DescribeKey | Self::CreateGrant | Self::ListGrants => (50.0, 50.0),
+            Self::GetKeyPolicy | Self::RevokeGrant => (15.0, 15.0),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! as Unknown and is never sent twice. A list is complete or it is a fault.
 
 mod bucket;
+mod distribution;
 mod explain;
 mod skew;
 #[cfg(test)]
@@ -20,8 +21,8 @@ use self::explain::explain;
 use self::skew::Skew;
 use super::classify::Class;
 use super::port::{
-    Caller, CreateImage, Ec2, Effect, FILTER_VALUES_MAX, Fault, Identity, ImageQuery, InstanceQuery, Page, Read,
-    STATUS_IDS_MAX, SnapshotEnd,
+    Caller, CreateImage, Distribution, Ec2, Effect, FILTER_VALUES_MAX, Fault, Identity, ImageQuery, InstanceQuery,
+    Keys, Page, Read, STATUS_IDS_MAX, SnapshotEnd,
 };
 use crate::clock::Clock;
 use crate::defect::{Defect, planted};
@@ -52,9 +53,9 @@ const STATUS_ROUNDS: usize = 3;
 const WITHHELD: &str = "Withheld";
 
 /// All that a back end does.
-pub trait Backend: Ec2 + Identity {}
+pub trait Backend: Ec2 + Distribution + Keys + Identity {}
 
-impl<T: Ec2 + Identity + ?Sized> Backend for T {}
+impl<T: Ec2 + Distribution + Keys + Identity + ?Sized> Backend for T {}
 
 /// A back end held to its share of the API's rate.
 pub struct Governed {

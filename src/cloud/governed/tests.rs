@@ -72,6 +72,7 @@ fn instance(id: String) -> Instance {
         hibernation: false,
         volumes: Vec::new(),
         image: None,
+        product_codes: false,
         tags: BTreeMap::new(),
     }
 }
@@ -106,7 +107,7 @@ impl Ec2 for Scripted {
     }
     async fn snapshots(&self, _: &Place, ids: &[String], _: Option<&str>) -> Read<Page<Snapshot>> {
         let (ids, next) = self.play(format!("snapshots {}", ids.len())).await.map_err(|e| e.0)?;
-        let snapshot = |id| Snapshot { id, volume: None, state: "completed".into(), tags: BTreeMap::new() };
+        let snapshot = |id| Snapshot { id, volume: None, state: "completed".into(), key: None, tags: BTreeMap::new() };
         Ok(Page { items: ids.into_iter().map(snapshot).collect(), next })
     }
     async fn snapshots_tagged(&self, place: &Place, _: &str, _: &str, page: Option<&str>) -> Read<Page<Snapshot>> {
@@ -130,6 +131,9 @@ impl Ec2 for Scripted {
         }
     }
 }
+
+impl crate::cloud::port::Distribution for Scripted {}
+impl crate::cloud::port::Keys for Scripted {}
 
 #[async_trait(?Send)]
 impl Identity for Scripted {

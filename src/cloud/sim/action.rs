@@ -2,6 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
+
+use crate::domain::naming::rfc3339;
+use crate::domain::sharing::Grantee;
+
 /// `Filter.N`: all filters must match, each by any of its values (`*` and `?` are wildcards).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filter {
@@ -89,6 +94,8 @@ pub enum Action {
         description: Option<String>,
         copy_tags: Option<bool>,
         client_token: Option<String>,
+        encrypted: Option<bool>,
+        kms_key: Option<String>,
         tags: Vec<TagSpec>,
     },
     RegisterImage {
@@ -126,7 +133,62 @@ pub enum Action {
         max: u32,
         tags: Vec<TagSpec>,
     },
+    DescribeImageAttribute {
+        image: String,
+        attribute: String,
+    },
+    ModifyImageAttribute {
+        image: String,
+        /// `LaunchPermission.Add.N`.
+        add: Vec<Grantee>,
+        /// `LaunchPermission.Remove.N`.
+        remove: Vec<Grantee>,
+    },
+    DescribeSnapshotAttribute {
+        snapshot: String,
+        attribute: String,
+    },
+    ModifySnapshotAttribute {
+        snapshot: String,
+        /// `CreateVolumePermission.Add.N`.
+        add: Vec<Grantee>,
+        /// `CreateVolumePermission.Remove.N`.
+        remove: Vec<Grantee>,
+    },
+    EnableImageDeprecation {
+        image: String,
+        at: DateTime<Utc>,
+    },
+    GetEbsDefaultKmsKeyId,
+    GetEbsEncryptionByDefault,
+    GetAllowedImagesSettings,
     GetCallerIdentity,
+    AssumeRole {
+        role: String,
+        session: String,
+        external_id: Option<String>,
+    },
+    DescribeKey {
+        key: String,
+    },
+    GetKeyPolicy {
+        key: String,
+    },
+    ListGrants {
+        key: String,
+        max: Option<u32>,
+        marker: Option<String>,
+    },
+    CreateGrant {
+        key: String,
+        grantee: String,
+        operations: Vec<String>,
+        name: Option<String>,
+    },
+    RevokeGrant {
+        key: String,
+        grant: String,
+    },
 }
 
 impl Action {
@@ -151,14 +213,40 @@ impl Action {
             Self::RebootInstances { .. } => "RebootInstances",
             Self::TerminateInstances { .. } => "TerminateInstances",
             Self::RunInstances { .. } => "RunInstances",
+            Self::DescribeImageAttribute { .. } => "DescribeImageAttribute",
+            Self::ModifyImageAttribute { .. } => "ModifyImageAttribute",
+            Self::DescribeSnapshotAttribute { .. } => "DescribeSnapshotAttribute",
+            Self::ModifySnapshotAttribute { .. } => "ModifySnapshotAttribute",
+            Self::EnableImageDeprecation { .. } => "EnableImageDeprecation",
+            Self::GetEbsDefaultKmsKeyId => "GetEbsDefaultKmsKeyId",
+            Self::GetEbsEncryptionByDefault => "GetEbsEncryptionByDefault",
+            Self::GetAllowedImagesSettings => "GetAllowedImagesSettings",
             Self::GetCallerIdentity => "GetCallerIdentity",
+            Self::AssumeRole { .. } => "AssumeRole",
+            Self::DescribeKey { .. } => "DescribeKey",
+            Self::GetKeyPolicy { .. } => "GetKeyPolicy",
+            Self::ListGrants { .. } => "ListGrants",
+            Self::CreateGrant { .. } => "CreateGrant",
+            Self::RevokeGrant { .. } => "RevokeGrant",
         }
     }
 
     /// Whether it only reads.
     #[must_use]
     pub fn reads(&self) -> bool {
-        self.listing().is_some() || matches!(self, Self::GetCallerIdentity)
+        self.listing().is_some()
+            || matches!(
+                self,
+                Self::GetCallerIdentity
+                    | Self::DescribeImageAttribute { .. }
+                    | Self::DescribeSnapshotAttribute { .. }
+                    | Self::GetEbsDefaultKmsKeyId
+                    | Self::GetEbsEncryptionByDefault
+                    | Self::GetAllowedImagesSettings
+                    | Self::DescribeKey { .. }
+                    | Self::GetKeyPolicy { .. }
+                    | Self::ListGrants { .. }
+            )
     }
 
     /// What a list request lists by.
@@ -207,13 +295,25 @@ impl Action {
                 flat.option("DeleteAssociatedSnapshots", *delete_snapshots);
             }
             Self::DeleteSnapshot { snapshot } => flat.put("SnapshotId", snapshot),
-            Self::CopyImage { source_image, source_region, name, description, copy_tags, client_token, tags } => {
+            Self::CopyImage {
+                source_image,
+                source_region,
+                name,
+                description,
+                copy_tags,
+                client_token,
+                encrypted,
+                kms_key,
+                tags,
+            } => {
                 flat.put("SourceImageId", source_image);
                 flat.put("SourceRegion", source_region);
                 flat.put("Name", name);
                 flat.option("Description", description.as_ref());
                 flat.option("CopyImageTags", *copy_tags);
                 flat.option("ClientToken", client_token.as_ref());
+                flat.option("Encrypted", *encrypted);
+                flat.option("KmsKeyId", kms_key.as_ref());
                 flat.specs(tags);
             }
             Self::RegisterImage { name, description, root_device, mappings, tags } => {
@@ -247,7 +347,53 @@ impl Action {
                 flat.put("MaxCount", max);
                 flat.specs(tags);
             }
-            Self::GetCallerIdentity => {}
+            Self::DescribeImageAttribute { image, attribute } => {
+                flat.put("ImageId", image);
+                flat.put("Attribute", attribute);
+            }
+            Self::ModifyImageAttribute { image, add, remove } => {
+                flat.put("ImageId", image);
+                flat.grantees("LaunchPermission.Add", add);
+                flat.grantees("LaunchPermission.Remove", remove);
+            }
+            Self::DescribeSnapshotAttribute { snapshot, attribute } => {
+                flat.put("SnapshotId", snapshot);
+                flat.put("Attribute", attribute);
+            }
+            Self::ModifySnapshotAttribute { snapshot, add, remove } => {
+                flat.put("SnapshotId", snapshot);
+                flat.grantees("CreateVolumePermission.Add", add);
+                flat.grantees("CreateVolumePermission.Remove", remove);
+            }
+            Self::EnableImageDeprecation { image, at } => {
+                flat.put("ImageId", image);
+                flat.put("DeprecateAt", rfc3339(*at));
+            }
+            Self::AssumeRole { role, session, .. } => {
+                // The external id is a secret.
+                flat.put("RoleArn", role);
+                flat.put("RoleSessionName", session);
+            }
+            Self::DescribeKey { key } | Self::GetKeyPolicy { key } => flat.put("KeyId", key),
+            Self::ListGrants { key, max, marker } => {
+                flat.put("KeyId", key);
+                flat.option("Limit", *max);
+                flat.option("Marker", marker.as_ref());
+            }
+            Self::CreateGrant { key, grantee, operations, name } => {
+                flat.put("KeyId", key);
+                flat.put("GranteePrincipal", grantee);
+                flat.list("Operations", operations);
+                flat.option("Name", name.as_ref());
+            }
+            Self::RevokeGrant { key, grant } => {
+                flat.put("KeyId", key);
+                flat.put("GrantId", grant);
+            }
+            Self::GetEbsDefaultKmsKeyId
+            | Self::GetEbsEncryptionByDefault
+            | Self::GetAllowedImagesSettings
+            | Self::GetCallerIdentity => {}
         }
         flat.0
     }
@@ -278,6 +424,17 @@ impl Flat {
         for (n, (name, value)) in (1..).zip(tags) {
             self.put(format!("{key}.{n}.Key"), name);
             self.put(format!("{key}.{n}.Value"), value);
+        }
+    }
+
+    fn grantees(&mut self, key: &str, grantees: &[Grantee]) {
+        for (n, grantee) in (1..).zip(grantees) {
+            match grantee {
+                Grantee::Account(id) => self.put(format!("{key}.{n}.UserId"), id),
+                Grantee::Organization(arn) => self.put(format!("{key}.{n}.OrganizationArn"), arn),
+                Grantee::Unit(arn) => self.put(format!("{key}.{n}.OrganizationalUnitArn"), arn),
+                Grantee::Everyone => self.put(format!("{key}.{n}.Group"), "all"),
+            }
         }
     }
 

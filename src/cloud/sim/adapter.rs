@@ -306,3 +306,6 @@ impl Identity for SimCloud {
         Some(self.home.clone())
     }
 }
+
+impl crate::cloud::port::Distribution for SimCloud {}
+impl crate::cloud::port::Keys for SimCloud {}

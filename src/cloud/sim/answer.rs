@@ -1,9 +1,15 @@
 //! What the world answers: objects as they are at `now`, with their states worked out.
 
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+
 use crate::domain::observed::{ImageState, InstanceState, Shared};
+use crate::domain::sharing::Grantee;
 
 use super::image::SimImage;
 use super::instance::SimInstance;
+use super::key::{SimGrant, SimKey};
 use super::snapshot::SimSnapshot;
 use super::volume::SimVolume;
 
@@ -74,6 +80,31 @@ pub enum Answer {
     Launched(Vec<Seen<SimInstance, InstanceState>>),
     /// `return: true`.
     Done,
+    /// DescribeImageAttribute, DescribeSnapshotAttribute: of this object, these.
+    Permissions(String, BTreeSet<Grantee>),
+    /// GetEbsDefaultKmsKeyId.
+    DefaultKey(String),
+    /// GetEbsEncryptionByDefault.
+    EncryptionByDefault(bool),
+    /// GetAllowedImagesSettings: the state, and the providers of its criteria.
+    AllowedImages(&'static str, Vec<String>),
+    /// AssumeRole.
+    Session {
+        /// The access key id: it names the session.
+        key: String,
+        /// The assumed role's principal: `arn:aws:sts::ACCOUNT:assumed-role/ROLE/SESSION`.
+        arn: String,
+        /// When it expires.
+        expires: DateTime<Utc>,
+    },
+    /// DescribeKey.
+    Key(SimKey),
+    /// GetKeyPolicy.
+    KeyPolicy(String),
+    /// ListGrants, of the key with this ARN.
+    Grants(String, Page<SimGrant>),
+    /// CreateGrant: the grant's id.
+    Grant(String),
     /// GetCallerIdentity.
     Identity {
         /// Twelve digits.

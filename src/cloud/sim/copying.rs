@@ -21,7 +21,7 @@ impl World {
         place: &Place,
         action: &Action,
     ) -> Result<Answer, ApiError> {
-        let Action::CopyImage { source_image, source_region, name, description, copy_tags, client_token, tags } =
+        let Action::CopyImage { source_image, source_region, name, description, copy_tags, client_token, tags, .. } =
             action
         else {
             return Err(ApiError::internal());
@@ -72,6 +72,8 @@ impl World {
                 ready,
                 fails,
                 users: Default::default(),
+                key: None,
+                lent: Default::default(),
             };
             self.snapshots.insert(snapshot, made);
         }
@@ -176,5 +178,8 @@ fn blank(id: &str, place: &Place, name: &str, description: Option<&str>, tags: T
         rebooted: false,
         mappings: Vec::new(),
         client_token: None,
+        product_codes: false,
+        lent: Default::default(),
+        deprecated: None,
     }
 }

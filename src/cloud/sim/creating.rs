@@ -72,6 +72,8 @@ impl World {
                 ready,
                 fails,
                 users: Default::default(),
+                key: self.volumes.get(volume).and_then(|v| v.key.clone()),
+                lent: Default::default(),
             };
             self.snapshots.insert(snapshot.clone(), made);
             let snapshots = &self.snapshots;
@@ -99,6 +101,9 @@ impl World {
             rebooted,
             mappings,
             client_token: None,
+            product_codes: false,
+            lent: Default::default(),
+            deprecated: None,
         });
         Ok(Answer::Image(image))
     }

@@ -192,6 +192,7 @@ impl Fleet {
             volumes: Default::default(),
             images: Default::default(),
             snapshots: Default::default(),
+            keys: Default::default(),
             faults: Vec::new(),
             trouble: Trouble::of(self.trouble),
             names: Default::default(),
@@ -278,6 +279,7 @@ impl Fleet {
                     ebs_root: member.ebs_root,
                     hibernation: member.hibernation,
                     traits: Traits {
+                        product_codes: false,
                         reboot_seconds: member.reboot_seconds,
                         image_seconds: member.image_seconds,
                         never_healthy: member.never_healthy,

@@ -1,11 +1,14 @@
 //! One simulated image: its life as a function of `now`.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::answer::Seen;
 use crate::domain::observed::{Image, ImageState, Shared, SharedTags};
 use crate::domain::place::Place;
+use crate::domain::sharing::Grantee;
 
 /// An image of the world.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +49,15 @@ pub struct SimImage {
     pub mappings: Vec<(String, String, u32)>,
     /// The token of CopyImage.
     pub client_token: Option<String>,
+    /// Whether it bears product codes.
+    #[serde(default)]
+    pub product_codes: bool,
+    /// `launchPermission`.
+    #[serde(default)]
+    pub lent: BTreeSet<Grantee>,
+    /// `DeprecationTime`.
+    #[serde(default)]
+    pub deprecated: Option<DateTime<Utc>>,
 }
 
 impl SimImage {
@@ -108,6 +120,8 @@ impl From<Seen<Shared<SimImage>, ImageState>> for Image {
             source_instance: it.source_instance.clone(),
             source_image: it.source_image.clone(),
             snapshots: it.snapshots().map(str::to_owned).collect(),
+            product_codes: it.product_codes,
+            deprecated: it.deprecated,
             tags: it.tags.clone(),
         }
     }

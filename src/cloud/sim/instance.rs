@@ -20,6 +20,8 @@ pub struct Traits {
     pub never_healthy: bool,
     /// Its images end `failed`.
     pub image_fails: bool,
+    /// It bears product codes (AWS Marketplace).
+    pub product_codes: bool,
     /// For so long after a reboot begins its status checks read as before (EC2 user guide, "Status checks": they "are
     /// performed every minute").
     pub stale_seconds: f64,
@@ -157,6 +159,7 @@ impl From<Seen<SimInstance, InstanceState>> for Instance {
             hibernation: it.hibernation,
             volumes: it.volumes.into_iter().map(|(_, volume)| volume).collect(),
             image: it.image,
+            product_codes: it.traits.product_codes,
             tags: it.tags,
         }
     }

@@ -75,6 +75,8 @@ fn act(world: &World, step: &Step) -> Option<Action> {
             source_region: REGION.into(),
             name: name(n),
             description: None,
+            encrypted: None,
+            kms_key: None,
             copy_tags: None,
             client_token: None,
             tags: vec![],

@@ -66,6 +66,7 @@ impl World {
                 instance: id.clone(),
                 device: (*device).to_owned(),
                 recent: Vec::new(),
+                key: None,
             };
             self.volumes.insert(volume, made);
         }

@@ -25,6 +25,7 @@ pub mod image;
 pub mod instance;
 #[cfg(test)]
 mod invariants;
+pub mod key;
 mod life;
 pub mod people;
 pub mod query;

@@ -84,6 +84,8 @@ impl World {
                     source_region: place.region.clone(),
                     name: name.clone(),
                     description: None,
+                    encrypted: None,
+                    kms_key: None,
                     copy_tags: Some(true),
                     client_token: None,
                     tags: Vec::new(),

@@ -88,6 +88,8 @@ impl Query {
                 name: self.text("Name")?,
                 description: self.maybe("Description"),
                 copy_tags: self.flag("CopyImageTags")?,
+                encrypted: self.flag("Encrypted")?,
+                kms_key: self.maybe("KmsKeyId"),
                 client_token: self.maybe("ClientToken"),
                 tags: self.specs()?,
             },

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::answer::Seen;
 use crate::domain::observed::{Snapshot, Tags};
 use crate::domain::place::Place;
+use crate::domain::sharing::Grantee;
 
 /// The volume id that copied snapshots bear (API reference, CopySnapshot: "arbitrary volume ID", in fact this one).
 pub const COPIED_VOLUME: &str = "vol-ffffffff";
@@ -37,6 +38,12 @@ pub struct SimSnapshot {
     pub fails: bool,
     /// The registered images that need it.
     pub users: BTreeSet<String>,
+    /// The ARN of the key that it is encrypted under.
+    #[serde(default)]
+    pub key: Option<String>,
+    /// `createVolumePermission`.
+    #[serde(default)]
+    pub lent: BTreeSet<Grantee>,
 }
 
 impl SimSnapshot {
@@ -56,6 +63,6 @@ impl SimSnapshot {
 impl From<Seen<SimSnapshot, &'static str>> for Snapshot {
     fn from(seen: Seen<SimSnapshot, &'static str>) -> Self {
         let Seen { it, state } = seen;
-        Self { id: it.id, volume: Some(it.volume), state: state.into(), tags: it.tags }
+        Self { id: it.id, volume: Some(it.volume), state: state.into(), key: it.key, tags: it.tags }
     }
 }

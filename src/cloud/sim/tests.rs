@@ -365,6 +365,8 @@ fn a_copy_is_an_image_of_its_own() {
         source_region: REGION.into(),
         name: name.into(),
         description: None,
+        encrypted: None,
+        kms_key: None,
         copy_tags: Some(true),
         client_token: Some(token.into()),
         tags: vec![spec("image", &[("A", "mine")])],

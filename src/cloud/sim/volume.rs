@@ -27,4 +27,7 @@ pub struct SimVolume {
     pub device: String,
     /// The snapshots that were being made of it lately: the pending ones count against a quota.
     pub recent: Vec<String>,
+    /// The ARN of the key that it is encrypted under.
+    #[serde(default)]
+    pub key: Option<String>,
 }

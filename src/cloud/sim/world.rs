@@ -14,6 +14,7 @@ use super::faults::Fault;
 use super::ids;
 use super::image::SimImage;
 use super::instance::SimInstance;
+use super::key::SimKey;
 use super::rules;
 use super::snapshot::SimSnapshot;
 use super::trouble::Trouble;
@@ -26,13 +27,15 @@ use crate::domain::place::Place;
 pub struct Caller {
     /// Twelve digits.
     pub account: String,
+    /// The ARN of the role that was assumed, if one was.
+    pub role: Option<String>,
 }
 
 impl Caller {
     /// A caller of `account`.
     #[must_use]
     pub fn new(account: impl Into<String>) -> Self {
-        Self { account: account.into() }
+        Self { account: account.into(), role: None }
     }
 }
 
@@ -66,6 +69,9 @@ pub struct World {
     pub images: BTreeMap<String, Shared<SimImage>>,
     /// By id; deleted ones are gone.
     pub snapshots: BTreeMap<String, SimSnapshot>,
+    /// KMS keys, by ARN.
+    #[serde(default)]
+    pub keys: BTreeMap<String, SimKey>,
     /// The script of faults, consumed in order.
     pub faults: Vec<Fault>,
     /// What goes wrong by chance.
@@ -191,6 +197,20 @@ impl World {
             Action::RebootInstances { instances } => self.reboot_instances(now, place, instances),
             Action::TerminateInstances { instances } => self.terminate_instances(now, place, instances),
             Action::RunInstances { image, min, max, tags } => self.run_instances(now, place, image, *min, *max, tags),
+            Action::DescribeImageAttribute { .. }
+            | Action::ModifyImageAttribute { .. }
+            | Action::DescribeSnapshotAttribute { .. }
+            | Action::ModifySnapshotAttribute { .. }
+            | Action::EnableImageDeprecation { .. }
+            | Action::GetEbsDefaultKmsKeyId
+            | Action::GetEbsEncryptionByDefault
+            | Action::GetAllowedImagesSettings
+            | Action::AssumeRole { .. }
+            | Action::DescribeKey { .. }
+            | Action::GetKeyPolicy { .. }
+            | Action::ListGrants { .. }
+            | Action::CreateGrant { .. }
+            | Action::RevokeGrant { .. } => Err(ApiError::internal()),
             Action::GetCallerIdentity => Ok(Answer::Identity {
                 account: place.account.clone(),
                 arn: format!("arn:aws:iam::{}:user/simulated", place.account),

@@ -127,7 +127,16 @@ pub fn answer(action: &Action, answer: &Answer, request_id: &str) -> String {
                 reservation(xml, account, instances);
             }
             Answer::Done => xml.leaf("return", true),
-            Answer::Identity { .. } => {}
+            Answer::Identity { .. }
+            | Answer::Permissions(..)
+            | Answer::DefaultKey(_)
+            | Answer::EncryptionByDefault(_)
+            | Answer::AllowedImages(..)
+            | Answer::Session { .. }
+            | Answer::Key(_)
+            | Answer::KeyPolicy(_)
+            | Answer::Grants(..)
+            | Answer::Grant(_) => {}
         }
     });
     xml.0

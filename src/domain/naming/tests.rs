@@ -39,6 +39,8 @@ fn ours(role: Role) -> Image {
         source_instance: (role == Role::Image).then(|| INSTANCE.into()),
         source_image: marks.source.clone(),
         snapshots: vec!["snap-1".into()],
+        product_codes: false,
+        deprecated: None,
         tags: marks.tags(&Tags::new()).into(),
     }
 }

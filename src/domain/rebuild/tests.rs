@@ -31,6 +31,8 @@ fn evidence(plan: &str, instance: &str, minutes: i64, state: ImageState, consist
         source_instance: Some(instance.into()),
         source_image: None,
         snapshots: vec![],
+        product_codes: false,
+        deprecated: None,
         tags: Tags::new().into(),
     };
     Evidence { subject: Place::new("1", "r").subject(instance), image, marks }
@@ -113,6 +115,7 @@ fn a_snapshot_of_no_image_is_an_orphan_unless_its_image_is_only_pending() {
         id: id.into(),
         volume: None,
         state: "completed".into(),
+        key: None,
         tags: marks.tags(&Tags::new()),
     };
     let theirs =

@@ -30,6 +30,8 @@ pub(super) fn candidate(due: DateTime<Utc>, state: ImageState) -> Candidate {
         source_instance: Some(INSTANCE.into()),
         source_image: None,
         snapshots: vec![],
+        product_codes: false,
+        deprecated: None,
         tags: SharedTags::default(),
     };
     Candidate { image, marks }

@@ -85,6 +85,8 @@ pub fn to_come(marks: Marks) -> Candidate {
         source_instance: Some(marks.instance.clone()),
         source_image: None,
         snapshots: Vec::new(),
+        product_codes: false,
+        deprecated: None,
         tags: SharedTags::default(),
     };
     Candidate { image, marks }

@@ -16,6 +16,8 @@ fn plan(mode: Mode, select: Select) -> Plan {
         rollout: Rollout { max_in_flight: 1, settle: 180, healthy_within: 900, on_unhealthy: OnUnhealthy::HaltPlan },
         keep: Keep::default(),
         tags: BTreeMap::new(),
+        copies: Vec::new(),
+        share: None,
     }
 }
 
@@ -34,6 +36,7 @@ fn instance(tags: &str) -> Instance {
         hibernation: false,
         volumes: vec!["vol-1".into(), "vol-2".into()],
         image: None,
+        product_codes: false,
         tags: pairs.map(|(k, v)| (k.to_owned(), v.to_owned())).collect(),
     }
 }

@@ -263,7 +263,7 @@ impl Return {
 
 #[async_trait(?Send)]
 impl Step for Return {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         RETURN
     }
 

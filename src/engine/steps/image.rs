@@ -118,7 +118,7 @@ impl MakeImage {
 
 #[async_trait(?Send)]
 impl Step for MakeImage {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         IMAGE
     }
 

@@ -115,7 +115,7 @@ impl Remove {
 
 #[async_trait(?Send)]
 impl Step for Remove {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         RETAIN
     }
 

@@ -65,6 +65,8 @@ impl Account for Door {
             source_region: REGION.to_owned(),
             name: format!("my copy of {image}"),
             description: None,
+            encrypted: None,
+            kms_key: None,
             copy_tags: Some(true),
             client_token: None,
             tags: Vec::new(),

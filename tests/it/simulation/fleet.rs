@@ -67,5 +67,7 @@ pub fn plan(name: &str, cron: &str) -> Plan {
         rollout: Rollout { max_in_flight: 1, settle: 10, healthy_within: 120, on_unhealthy: OnUnhealthy::HaltPlan },
         keep: Keep { last: 2, ..Keep::default() },
         tags: BTreeMap::from([("Team".into(), "web".into())]),
+        copies: Vec::new(),
+        share: None,
     }
 }

@@ -210,6 +210,8 @@ async fn an_image_is_explained_over_its_life() {
         source_region: REGION.into(),
         name: "my copy".into(),
         description: None,
+        encrypted: None,
+        kms_key: None,
         copy_tags: Some(true),
         client_token: None,
         tags: Vec::new(),

@@ -136,6 +136,8 @@ impl Deed {
                 source_region: region.clone(),
                 name: format!("copy {free}"),
                 description: None,
+                encrypted: None,
+                kms_key: None,
                 copy_tags: Some(true),
                 client_token: None,
                 tags: Vec::new(),

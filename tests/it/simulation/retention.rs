@@ -23,6 +23,8 @@ fn copy(of: &SimImage, name: &str) -> Action {
         source_region: REGION.into(),
         name: name.into(),
         description: None,
+        encrypted: None,
+        kms_key: None,
         copy_tags: Some(true),
         client_token: None,
         tags: Vec::new(),

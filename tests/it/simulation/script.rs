@@ -316,6 +316,9 @@ impl Ec2 for Scripted {
     }
 }
 
+impl stillframe::cloud::port::Distribution for Scripted {}
+impl stillframe::cloud::port::Keys for Scripted {}
+
 #[async_trait(?Send)]
 impl Identity for Scripted {
     async fn whoami(&self) -> Read<Caller> {

@@ -28,6 +28,8 @@ fn plan() -> Plan {
         rollout: Rollout { max_in_flight: 2, settle: 180, healthy_within: 900, on_unhealthy: OnUnhealthy::HaltPlan },
         keep: Keep { last: 2, ..Keep::default() },
         tags: BTreeMap::new(),
+        copies: Vec::new(),
+        share: None,
     }
 }
 
