@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeArray, DeTable, DeValue};
 
 use super::broken;
 use super::check::{self, Complaint};
 use super::fields::{Field, Table};
 use super::kind::{Kind, Mishap, Value, show_key, type_of};
+use super::lists::TABLES_MAX;
 use super::problem::Problem;
 use super::sheet::{Found, Sheet};
 use super::source::Source;
@@ -72,12 +73,18 @@ impl Walker<'_> {
                 p.hint = Some("take it out; without it the plan does the rest".into());
                 self.bad(path, p);
             }
-            (Kind::Section(inner), DeValue::Table(table)) => {
+            (Kind::Section(inner) | Kind::Optional(inner), DeValue::Table(table)) => {
                 self.sheet.sections.insert(path.to_owned(), key.clone());
                 self.table(inner, path, Some(key), table);
             }
             (Kind::Named(inner), DeValue::Table(table)) => self.named(inner, path, table),
-            (Kind::Section(_) | Kind::Named(_), other) => {
+            (Kind::Tables(inner), DeValue::Array(list)) => self.tables(inner, path, key, list),
+            (Kind::Tables(_), other) => {
+                let mut p = self.source.problem(Some(key), path, format!("is {}, not a list of tables", type_of(other)));
+                p.hint = Some(format!("double brackets: [[{path}]]"));
+                self.bad(path, p);
+            }
+            (Kind::Section(_) | Kind::Optional(_) | Kind::Named(_), other) => {
                 let mut p = self.source.problem(Some(key), path, format!("is {}, not a table", type_of(other)));
                 let double = matches!(other, DeValue::Array(list) if list.iter().all(|v| v.get_ref().is_table()));
                 let name = if matches!(field.kind, Kind::Named(_)) { format!("{path}.NAME") } else { path.to_owned() };
@@ -134,6 +141,30 @@ impl Walker<'_> {
                     } else {
                         format!("write it as [{here}]")
                     });
+                    self.bad(&here, p);
+                }
+            }
+        }
+    }
+
+    /// `[[copy]]`: the n-th stands below `copy.n`, counted from 1.
+    fn tables(&mut self, inner: &'static Table, path: &str, key: Range<usize>, list: &DeArray<'_>) {
+        if list.len() > TABLES_MAX {
+            let mut p = self.source.problem(Some(key), path, format!("are {}", list.len()));
+            p.hint = Some(format!("write at most {TABLES_MAX}"));
+            return self.bad(path, p);
+        }
+        for (nth, entry) in list.iter().enumerate() {
+            let here = format!("{path}.{}", nth + 1);
+            match entry.get_ref() {
+                DeValue::Table(table) => {
+                    self.sheet.sections.insert(here.clone(), entry.span());
+                    self.table(inner, &here, Some(entry.span()), table);
+                }
+                other => {
+                    let what = format!("is {}, not a table", type_of(other));
+                    let mut p = self.source.problem(Some(entry.span()), &here, what);
+                    p.hint = Some(format!("double brackets: [[{path}]], with its keys below"));
                     self.bad(&here, p);
                 }
             }

@@ -1,6 +1,8 @@
 //! Whether an image can be copied or shared as a plan asks, and how: pure verdicts with reasons, the same for `check`,
 //! `preview` and the engine.
 
+pub mod lent;
+
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
