@@ -86,9 +86,7 @@ pub fn via_key(text: &str) -> Result<(), Complaint> {
 
 /// A UUID, or the id of a multi-Region key.
 fn key_id(text: &str) -> bool {
-    let hex = |part: &str, n: usize| {
-        part.len() == n && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-    };
+    let hex = |part: &str, n: usize| part.len() == n && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     if let Some(digits) = text.strip_prefix("mrk-") {
         return hex(digits, 32);
     }
@@ -225,7 +223,8 @@ mod tests {
             "arn:aws:organizations::111111111111:ou/o-abc/ou-abcd-12345678",
         );
         assert!(organization(org).is_ok() && organizational_unit(ou).is_ok());
-        for bad in [ou, "o-abc", "ou-abcd-12345678", "111111111111", "", "arn:aws:organizations::1:organization/o-abc"] {
+        for bad in [ou, "o-abc", "ou-abcd-12345678", "111111111111", "", "arn:aws:organizations::1:organization/o-abc"]
+        {
             assert!(organization(bad).is_err(), "{bad}");
         }
         for bad in [org, "ou-abcd-12345678", "arn:aws:organizations::111111111111:ou/ou-abcd-12345678"] {

@@ -118,7 +118,8 @@ fn needless_via(sheet: &Sheet, path: &str, told: &mut Told<'_>) {
 fn key_region(sheet: &Sheet, key: &str, regions: &[&str], made: &str, told: &mut Told<'_>) {
     let Some((_, region)) = sheet.text(key).and_then(key_home) else { return };
     if !regions.contains(&region) {
-        let what = format!("is a key in {region}, but {made} {}: KMS keys work in their own region only", regions.join(", "));
+        let what =
+            format!("is a key in {region}, but {made} {}: KMS keys work in their own region only", regions.join(", "));
         told.say(sheet.span(key), key, what, "name a key of that region; an alias is looked up there".into());
     }
 }
@@ -152,8 +153,9 @@ fn one_partition(sheet: &Sheet, accounts: Accounts<'_>, told: &mut Told<'_>) {
         if let Some((name, account)) = account
             && let Some(own) = arn_partition(&account.role_arn).filter(|own| *own != home)
         {
-            let what =
-                format!("the role of [accounts.{name}] is in the partition {own}, {first} in {home}: no image can be copied across");
+            let what = format!(
+                "the role of [accounts.{name}] is in the partition {own}, {first} in {home}: no image can be copied across"
+            );
             told.say(sheet.span(&key), &key, what, ways.into());
         }
     }
@@ -206,7 +208,9 @@ fn grantees(sheet: &Sheet, accounts: Accounts<'_>, told: &mut Told<'_>) {
     let key = if sheet.has("share") { "share" } else { "copy.1" };
     if all.len() > GRANTEES_MAX {
         let what = format!("lets in {} accounts, organizations and units, with those that are copied to", all.len());
-        let hint = format!("name at most {GRANTEES_MAX}; an organization or an organizational unit stands for all its accounts");
+        let hint = format!(
+            "name at most {GRANTEES_MAX}; an organization or an organizational unit stands for all its accounts"
+        );
         told.say(sheet.span(key), key, what, hint);
     } else if pack(&all).len() > LENT_TAGS_MAX {
         let what = "the ids of all that are let in do not fit into the tags that remember them".to_owned();

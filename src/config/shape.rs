@@ -80,7 +80,8 @@ impl Walker<'_> {
             (Kind::Named(inner), DeValue::Table(table)) => self.named(inner, path, table),
             (Kind::Tables(inner), DeValue::Array(list)) => self.tables(inner, path, key, list),
             (Kind::Tables(_), other) => {
-                let mut p = self.source.problem(Some(key), path, format!("is {}, not a list of tables", type_of(other)));
+                let mut p =
+                    self.source.problem(Some(key), path, format!("is {}, not a list of tables", type_of(other)));
                 p.hint = Some(format!("double brackets: [[{path}]]"));
                 self.bad(path, p);
             }
@@ -206,15 +207,28 @@ impl Walker<'_> {
         let mut p = self.source.problem(Some(key.span()), &here, what);
         let near = nearest(given, spec.fields.iter().map(|field| field.key));
         let homes = homes(self.root, given);
-        let on_top = !path.is_empty() && self.root.field(given).is_some();
+        let on_top = self.root.field(given).filter(|_| !path.is_empty());
+        let inside = spec
+            .fields
+            .iter()
+            .find(|field| !path.is_empty() && field.kind.table().is_some_and(|inner| inner.field(given).is_some()));
+        // `regions` in [[copy]], `account` in [share]: one letter is nearer than the same word elsewhere.
+        let plural = near.filter(|near| near.trim_end_matches('s') == given.trim_end_matches('s'));
         p.hint = match (near, &homes[..]) {
-            (None, _) if on_top && !matches!(self.root.field(given).map(|f| f.kind), Some(Kind::Text(_))) => {
-                Some(format!("it stands on its own: [{given}]"))
+            _ if inside.is_some() => {
+                inside.map(|field| format!("it belongs in a table: `{} = {{ {given} = ... }}`", field.key))
+            }
+            _ if plural.is_some() => plural.map(|near| format!("did you mean `{near}`?")),
+            (None, _) if on_top.is_some_and(|field| !matches!(field.kind, Kind::Text(_))) => {
+                on_top.map(|field| format!("it stands on its own: {}", header(field)))
             }
             // The right word in the wrong place is surer than a word that is merely alike.
-            (_, [home]) => Some(format!("it belongs in [{home}]")),
+            (_, [home]) => Some(format!("it belongs in {}", header(home))),
             (Some(near), _) => Some(format!("did you mean `{near}`?")),
-            (None, [_, ..]) => Some(format!("it belongs in [{}]", homes.join("] or ["))),
+            (None, [_, ..]) => Some(format!(
+                "it belongs in {}",
+                homes.iter().map(|home| header(home)).collect::<Vec<_>>().join(" or ")
+            )),
             (None, []) => Some("take it out, or write one of those".into()),
         };
         p.expected = Some(format!("one of {}", list(spec)));
@@ -223,13 +237,13 @@ impl Walker<'_> {
             line.text.truncate(line.marked.end);
             line.text.push_str(" ...");
         }
-        if on_top {
+        if on_top.is_some() {
             self.meant.insert(given.to_string());
             self.sheet.bad.insert(given.to_string());
         }
         for home in &homes {
-            self.meant.insert(join(home, given));
-            self.sheet.bad.insert(join(home, given));
+            self.meant.insert(join(home.key, given));
+            self.sheet.bad.insert(join(home.key, given));
         }
         if let Some(near) = near {
             self.meant.insert(join(path, near));
@@ -287,9 +301,16 @@ fn plain(value: &DeValue<'_>) -> Option<String> {
 }
 
 /// The sections of `root` that have a key called `key`.
-fn homes(root: &'static Table, key: &str) -> Vec<&'static str> {
-    let has = |field: &&Field| matches!(field.kind, Kind::Section(inner) if inner.field(key).is_some());
-    root.fields.iter().filter(has).map(|field| field.key).collect()
+fn homes(root: &'static Table, key: &str) -> Vec<&'static Field> {
+    let has = |field: &&Field| {
+        !matches!(field.kind, Kind::Named(_)) && field.kind.table().is_some_and(|inner| inner.field(key).is_some())
+    };
+    root.fields.iter().filter(has).collect()
+}
+
+/// The line above the keys of a section.
+fn header(field: &Field) -> String {
+    if matches!(field.kind, Kind::Tables(_)) { format!("[[{}]]", field.key) } else { format!("[{}]", field.key) }
 }
 
 fn list(spec: &Table) -> String {

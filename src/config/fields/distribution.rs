@@ -22,7 +22,12 @@ pub(super) static COPY: Table = Table {
     fields: &[
         like(
             REGION,
-            required("region", Kind::Text(check::region), "a region such as \"eu-west-1\"", "where the copies are made"),
+            required(
+                "region",
+                Kind::Text(check::region),
+                "a region such as \"eu-west-1\"",
+                "where the copies are made",
+            ),
         ),
         like(
             "^[a-z0-9_-]{1,40}$",
