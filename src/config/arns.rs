@@ -2,6 +2,7 @@
 
 use super::aws::account_id;
 use super::check::{Complaint, complain};
+use crate::domain::place;
 
 /// The key that EBS encrypts with where nothing else is said: AWS's own, it can be used in its account only.
 pub const EBS_ALIAS: &str = "alias/aws/ebs";
@@ -30,7 +31,8 @@ pub fn kms_key(text: &str) -> Result<(), Complaint> {
     let bare = match key_home(text) {
         Some((account, region)) => {
             let partition = arn_partition(text).unwrap_or_default();
-            if !PARTITIONS.contains(&partition) || account_id(account).is_err() || super::aws::region(region).is_err() {
+            let right = PARTITIONS.contains(&partition) && partition == place::partition(region);
+            if !right || account_id(account).is_err() || super::aws::region(region).is_err() {
                 let hint = "copy the ARN anew: arn:aws:kms:REGION:ACCOUNT:key/ID, or ...:alias/NAME";
                 return complain(what, Some(hint.into()));
             }

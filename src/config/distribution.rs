@@ -159,13 +159,6 @@ fn one_partition(sheet: &Sheet, accounts: Accounts<'_>, told: &mut Told<'_>) {
             told.say(sheet.span(&key), &key, what, ways.into());
         }
     }
-    let keys = copies.iter().flat_map(|path| [format!("{path}.kms_key"), format!("{path}.via_key")]);
-    for key in keys.chain(["share.via_key".into()]) {
-        if let Some(own) = sheet.text(&key).and_then(arn_partition).filter(|own| *own != home) {
-            let what = format!("is a key in the partition {own}, but {first} is in {home}");
-            told.say(sheet.span(&key), &key, what, ways.into());
-        }
-    }
     for key in ["share.organizations", "share.organizational_units"] {
         for item in sheet.texts(key) {
             if let Some(own) = arn_partition(&item.text).filter(|own| *own != home) {

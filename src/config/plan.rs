@@ -11,6 +11,7 @@ use super::shape;
 use super::sheet::Sheet;
 use super::source::Source;
 use crate::domain::copying::lent::LENT_TAGS_MAX;
+use crate::domain::copying::names::COPY_SUFFIX;
 use crate::domain::keep::Keep;
 use crate::domain::naming::{NAME_MAX, TAGS_MAX};
 use crate::domain::plan::{Consistency, Mode, OnUnhealthy, Plan, Rollout, Schedule, Seconds, Select};
@@ -26,9 +27,10 @@ const INSTANCE_ID_MAX: usize = 19;
 /// `20261120T023000Z`.
 const COMPACT_LEN: usize = 16;
 
-// `stillframe/<daemon>/<plan>/<instance>/<due>` always fits into the name of an image.
+// `stillframe/<daemon>/<plan>/<instance>/<due>` always fits into the name of an image, and so does that of its copies.
 const _: () = assert!(
-    "stillframe".len() + DAEMON_NAME_MAX + PLAN_NAME_MAX + INSTANCE_ID_MAX + COMPACT_LEN + "////".len() <= NAME_MAX
+    "stillframe".len() + DAEMON_NAME_MAX + PLAN_NAME_MAX + INSTANCE_ID_MAX + COMPACT_LEN + "////".len() + COPY_SUFFIX
+        <= NAME_MAX
 );
 
 /// A plan without errors, and where each of its keys stands.

@@ -95,6 +95,9 @@ impl Walker<'_> {
                     (Kind::Section(Table { some: [first, ..], .. }), DeValue::Integer(n)) => {
                         format!("write it as [{name}] with `{first} = {n}` below it")
                     }
+                    (Kind::Optional(Table { some: [first, ..], .. }), _) if path.contains('.') => {
+                        format!("write it as `{} = {{ {first} = ... }}`", field.key)
+                    }
                     _ => format!("write it as [{name}]"),
                 });
                 self.bad(path, p);

@@ -167,7 +167,7 @@ fn the_environment() {
                 ],
             ),
         ),
-        ("half an account", said(&files, &[("STILLFRAME_ACCOUNTS__DR__ID", "222222222222")])),
+        ("half an account", said(&files, &[("STILLFRAME_ACCOUNTS__BACKUP__ID", "222222222222")])),
     ];
     golden("environment", &table(&rows));
 }
