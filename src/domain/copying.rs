@@ -1,9 +1,22 @@
 //! Whether an image can be copied or shared as a plan asks, and how: pure verdicts with reasons, the same for `check`,
 //! `preview` and the engine.
 
+mod copy;
+mod disks;
+mod keys;
+pub mod lent;
+pub mod names;
+pub mod outcome;
+pub mod policy;
+mod share;
+pub mod statement;
+
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
+
+pub use copy::copy;
+pub use share::{ShareVerdict, share};
 
 /// A KMS key as DescribeKey shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
