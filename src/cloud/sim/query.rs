@@ -64,6 +64,7 @@ impl Query {
             "DescribeImages" => Action::DescribeImages {
                 list: self.listing("ImageId")?,
                 owners: self.list("Owner"),
+                executable_by: self.list("ExecutableBy"),
                 include_disabled: self.flag("IncludeDisabled")?,
                 include_deprecated: self.flag("IncludeDeprecated")?,
             },
@@ -232,13 +233,15 @@ mod tests {
 
     fn action() -> impl Strategy<Value = Action> {
         let flag = || prop::option::of(any::<bool>());
+        let words = || prop::collection::vec("[a-z]{1,4}", 0..3);
         prop_oneof![
             listing().prop_map(Action::DescribeInstances),
             (listing(), flag()).prop_map(|(list, include_all)| Action::DescribeInstanceStatus { list, include_all }),
-            (listing(), prop::collection::vec("[a-z]{1,4}", 0..3), flag(), flag()).prop_map(
-                |(list, owners, include_disabled, include_deprecated)| Action::DescribeImages {
+            (listing(), words(), words(), flag(), flag()).prop_map(
+                |(list, owners, executable_by, include_disabled, include_deprecated)| Action::DescribeImages {
                     list,
                     owners,
+                    executable_by,
                     include_disabled,
                     include_deprecated
                 }

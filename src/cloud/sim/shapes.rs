@@ -141,7 +141,7 @@ pub(super) fn image(xml: &mut Xml, seen: &Seen<Shared<SimImage>, ImageState>) {
     xml.leaf("hypervisor", "xen");
     xml.leaf("enaSupport", true);
     xml.tags(&it.tags);
-    if let Some((code, message)) = SimImage::state_reason(seen.state) {
+    if let Some((code, message)) = it.state_reason(seen.state) {
         xml.node("stateReason", |xml| {
             xml.leaf("code", code);
             xml.leaf("message", message);
