@@ -218,7 +218,8 @@ pub(super) async fn cloud(
             };
             let dir = &settings.daemon.state_dir;
             let sim = open(dir, &fleet, clock);
-            Rc::new(sim.map_err(|e| format!("cannot open the simulated world in {}: {e}", dir.display()))?)
+            let sim = sim.map_err(|e| format!("cannot open the simulated world in {}: {e}", dir.display()))?;
+            Rc::new(sim.with_roles(roles(settings)))
         }
     };
     Ok(Governed::new(back, clock, settings.cloud.api_share))

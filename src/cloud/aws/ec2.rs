@@ -156,9 +156,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use aws_sdk_ec2::config::interceptors::BeforeTransmitInterceptorContextRef;
-    use aws_sdk_ec2::config::{
-        BehaviorVersion, Config, ConfigBag, Credentials, Intercept, Region, RuntimeComponents,
-    };
+    use aws_sdk_ec2::config::{BehaviorVersion, Config, ConfigBag, Credentials, Intercept, Region, RuntimeComponents};
     use aws_sdk_ec2::error::BoxError;
 
     use super::*;

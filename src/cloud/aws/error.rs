@@ -77,10 +77,9 @@ fn not_assumed(role: &str, error: &SdkError<AssumeRoleError>) -> Fault {
     let (class, message) = match said.class {
         // STS's own words name both, and the advice that follows reads them.
         Class::Denied if said.message.contains(role) => (Class::Denied, said.message),
-        Class::Denied => (
-            Class::Denied,
-            format!("not authorized to perform: sts:AssumeRole on resource: {role} ({})", said.message),
-        ),
+        Class::Denied => {
+            (Class::Denied, format!("not authorized to perform: sts:AssumeRole on resource: {role} ({})", said.message))
+        }
         // Whatever became of AssumeRole, the request itself took no effect.
         Class::Transient => (Class::NeverSent, format!("cannot assume {role}: {}", said.message)),
         class => (class, format!("cannot assume {role}: {}", said.message)),
