@@ -169,6 +169,7 @@ fn blank(id: &str, place: &Place, name: &str, description: Option<&str>, tags: T
         visible: now,
         ready: now,
         fails: false,
+        reason: None,
         disabled: false,
         deregistered: None,
         forgotten: None,

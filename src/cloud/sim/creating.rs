@@ -92,6 +92,7 @@ impl World {
             visible,
             ready,
             fails,
+            reason: None,
             disabled: false,
             deregistered: None,
             forgotten: None,

@@ -25,6 +25,7 @@ pub mod image;
 pub mod instance;
 #[cfg(test)]
 mod invariants;
+mod json;
 pub mod key;
 mod life;
 pub mod people;
@@ -32,6 +33,7 @@ pub mod query;
 pub mod rules;
 pub mod save;
 mod serve;
+mod session;
 mod shapes;
 pub mod snapshot;
 mod tagging;

@@ -29,13 +29,33 @@ pub struct Caller {
     pub account: String,
     /// The ARN of the role that was assumed, if one was.
     pub role: Option<String>,
+    /// The name of its session.
+    pub session: String,
 }
 
 impl Caller {
     /// A caller of `account`.
     #[must_use]
     pub fn new(account: impl Into<String>) -> Self {
-        Self { account: account.into(), role: None }
+        Self { account: account.into(), role: None, session: String::new() }
+    }
+
+    /// A session of a role of `account`.
+    #[must_use]
+    pub fn assumed(account: &str, role: &str, session: &str) -> Self {
+        Self { account: account.into(), role: Some(role.into()), session: session.into() }
+    }
+
+    /// Who it is, as policies and error messages name it.
+    #[must_use]
+    pub fn arn(&self) -> String {
+        match &self.role {
+            None => format!("arn:aws:iam::{}:user/simulated", self.account),
+            Some(role) => {
+                let name = role.rsplit('/').next().unwrap_or_default();
+                format!("arn:aws:sts::{}:assumed-role/{name}/{}", self.account, self.session)
+            }
+        }
     }
 }
 
