@@ -11,7 +11,10 @@ use super::observed::Tags;
 /// The tag of an image or a snapshot that names whom we have let in: account ids, `o-...`, `ou-...`, with a space between.
 /// What does not fit goes on in `stillframe:lent.2`, and so on.
 pub const LENT_TAG: &str = "stillframe:lent";
-/// So many tags hold it at the most.
+/// At most so many accounts, organizations and units of one plan, its copies' accounts among them: they fit into
+/// [`LENT_TAGS_MAX`] tags, and stay well below the 1,000 that EC2 allows for an image.
+pub const GRANTEES_MAX: usize = 60;
+/// At most so many of the 50 tags of an image hold it.
 pub const LENT_TAGS_MAX: usize = 5;
 /// Characters of a tag's value (EC2 user guide, "Tag restrictions").
 const VALUE_MAX: usize = 256;

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::shared::Shared;
 use crate::cloud::classify::Class;
 use crate::cloud::port::{Change, CreateGrant, Effect, Fault, ImageQuery, Read};
-use crate::domain::copying;
+use crate::domain::copying::{names, policy};
 use crate::domain::observed::{Image, ImageState, Tags};
 use crate::domain::place::{Place, Subject};
 use crate::domain::plan::Share;
@@ -239,7 +239,7 @@ pub(super) async fn distance(
     parts.push(Part { id: image.id.clone(), snapshot: false, tags: (*image.tags).clone(), gap });
     let (mut grant, mut revoke) = (Vec::new(), Vec::new());
     for (key, who) in &wanted.keys {
-        let name = |grantee: &str| copying::grant_name(&shared.daemon, plan, key, grantee);
+        let name = |grantee: &str| names::grant_name(&shared.daemon, plan, key, grantee);
         let ours: Vec<_> = cloud
             .grants(place, key)
             .await?
@@ -249,11 +249,13 @@ pub(super) async fn distance(
         let missing: Vec<&String> = who.iter().filter(|who| !ours.iter().any(|g| g.grantee == **who)).collect();
         if !missing.is_empty() {
             // Where the policy allows it already no grant is needed; where it cannot be read, one does no harm.
-            let policy = cloud.key_policy(place, key).await.unwrap_or_default();
+            let text = cloud.key_policy(place, key).await.unwrap_or_default();
             for who in missing {
                 let account = who.split(':').nth(4).unwrap_or_default();
-                let operations = copying::operations(&copying::COPYING);
-                if !copying::policy_allows(&policy, who, account, &operations) {
+                // An account launches, and Auto Scaling encrypts for it; a role only copies.
+                let root = who.ends_with(":root");
+                let operations = policy::operations(if root { &policy::LAUNCHING } else { &policy::COPYING });
+                if !policy::policy_allows(&text, who, account, &operations) {
                     grant.push(CreateGrant { key: key.clone(), grantee: who.clone(), operations, name: name(who) });
                 }
             }

@@ -6,7 +6,6 @@ mod owed;
 mod share;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
 
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
@@ -140,13 +139,13 @@ async fn conduct(run: &Run, facts: &Facts, traveller: Traveller, legs: Vec<&Leg>
     }
     drop(ways);
     end?;
-    share::share(run, facts, &traveller).await?;
-    remove_temporary(run, &traveller).await
+    let shared = share::share(run, facts, &traveller).await?;
+    remove_temporary(run, &traveller, shared.as_deref()).await
 }
 
 /// Removes the copies in the source's own place that were made only to be copied from.
-async fn remove_temporary(run: &Run, traveller: &Traveller) -> Result<(), Stop> {
-    let kept = share_in_force(run).and_then(|share| share.via_key).map(|key| format!("{VIA}{key}"));
+async fn remove_temporary(run: &Run, traveller: &Traveller, shared: Option<&str>) -> Result<(), Stop> {
+    let kept = shared.map(|key| format!("{VIA}{key}"));
     let made: Vec<String> = {
         let state = run.active.state.borrow();
         let steps = state.others.get(&traveller.subject).into_iter().flatten();

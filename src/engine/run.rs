@@ -85,7 +85,7 @@ impl Run {
             self.active.progress.notify_waiters();
             end
         };
-        let (rolled_out, distributed) = futures_util::join!(rollout, distribute::distribute(self));
+        let (rolled_out, distributed) = tokio::join!(biased; rollout, distribute::distribute(self));
         rolled_out?;
         distributed?;
         // What a run had deleted before its journal was lost is not known: the next one deletes, under its own limit.

@@ -21,16 +21,20 @@ use crate::engine::shared::Stop;
 use crate::engine::steps::permit::{For, Permit};
 
 /// Shares one image of the run, or its copy under a key that can be shared.
-pub(super) async fn share(run: &Run, facts: &Facts, traveller: &Traveller) -> Result<(), Stop> {
-    let Some(share) = share_in_force(run) else { return Ok(()) };
+/// Answers that key.
+pub(super) async fn share(run: &Run, facts: &Facts, traveller: &Traveller) -> Result<Option<String>, Stop> {
+    let Some(share) = share_in_force(run) else { return Ok(None) };
     let subject = &traveller.subject;
     match judge(run, facts, &subject.place, &traveller.image, &share, true).await? {
-        Err(why) => refuse_share(run, subject, &why).await,
-        Ok((None, keys)) => bring(run, subject, Some(share), keys).await,
-        Ok((Some(key), _)) => match via(run, traveller, &key).await? {
-            Err(why) => refuse_share(run, subject, &why).await,
-            Ok(copy) => share_copy(run, facts, &subject.place.subject(&copy)).await,
-        },
+        Err(why) => refuse_share(run, subject, &why).await.map(|()| None),
+        Ok((None, keys)) => bring(run, subject, Some(share), keys).await.map(|()| None),
+        Ok((Some(key), _)) => {
+            match via(run, traveller, &key).await? {
+                Err(why) => refuse_share(run, subject, &why).await?,
+                Ok(copy) => share_copy(run, facts, &subject.place.subject(&copy)).await?,
+            }
+            Ok(Some(key))
+        }
     }
 }
 
@@ -142,7 +146,7 @@ async fn take_back(run: &Run, image: &Subject, lent: bool, seen: &Image, facts: 
     }
     let read = || facts.of_image(&run.shared.cloud, &image.place, seen);
     let keys = match patiently(run, read).await? {
-        Ok(source) => copying::customer_keys(&source),
+        Ok(source) => source.customer_keys(),
         Err(why) => return refuse_share(run, image, &why).await,
     };
     bring(run, image, None, keys).await

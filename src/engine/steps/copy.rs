@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::pending::Pending;
 use crate::cloud::classify::Class;
 use crate::cloud::port::{CopyImage, Effect, Fault, ImageQuery};
-use crate::domain::copying;
+use crate::domain::copying::names;
 use crate::domain::event::{Draft, Event, Kind};
 use crate::domain::naming::{self, Marks, Ownership};
 use crate::domain::observed::{Image, ImageState, Tags};
@@ -86,7 +86,7 @@ impl MakeCopy {
     fn copy_name(&self, attempt: u32) -> String {
         // A name that a failed copy holds is free only when that one is gone.
         let again = (attempt > 1).then(|| format!("{}#{attempt}", self.key.as_deref().unwrap_or_default()));
-        copying::copy_name(&self.source_name(), &self.to, again.as_deref().or(self.key.as_deref()))
+        names::copy_name(&self.source_name(), &self.to, again.as_deref().or(self.key.as_deref()))
     }
 
     /// Whether `image` is a copy of this recovery point that serves. In the source's own place each key has its own.
@@ -143,7 +143,7 @@ impl Step for MakeCopy {
             "from_region": self.from.place.region,
             "name": self.copy_name(self.attempt),
             "description": format!("stillframe {} of {}, copied from {}", self.run, self.marks.instance, self.from.id),
-            "token": copying::token(&self.subject.place, &self.source_name(), &self.to, self.attempt),
+            "token": names::token(&self.subject.place, &self.source_name(), &self.to, self.attempt),
             "kms_key": self.key,
             "tags": marks.tags(&self.tags),
         })
