@@ -166,7 +166,8 @@ fn distribution() -> Story {
         s.of(100, &instance(n), Kind::TargetFinished, "", done);
     }
     let (dr, near) = ("dr/eu-west-1", "eu-central-2");
-    let there = |n| json!({ "outcome": "done", "image": image(n), "elapsed_ms": 600_000 });
+    let there = |copy: &str| json!({ "outcome": "done", "image": copy, "elapsed_ms": 600_000 });
+    let copied = |n, label: &str| image(if label == dr { n + 20 } else { n + 40 });
     for (n, label) in [(21, dr), (22, dr), (21, near), (9, near)] {
         let step = |kind: &str| format!("{kind}:{label}");
         if label == dr {
@@ -182,8 +183,8 @@ fn distribution() -> Story {
                           not perform ec2:CopyImage on arn:aws:ec2:eu-west-1::image/*";
             s.of(104, &image(n), Kind::StepRefused, &step("copy"), json!({ "reason": denied, "class": "denied" }));
         } else {
-            s.of(104, &image(n), Kind::StepDone, &step("copy"), json!({ "image": image(n + 20) }));
-            s.of(700, &image(n), Kind::StepObserved, &step("copy"), there(n + 20));
+            s.of(104, &image(n), Kind::StepDone, &step("copy"), json!({ "image": copied(n, label) }));
+            s.of(700, &image(n), Kind::StepObserved, &step("copy"), there(&copied(n, label)));
         }
         if label == dr {
             s.of(701, &image(n), Kind::StepIntent, &step("reclaim"), json!({}));
