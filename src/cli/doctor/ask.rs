@@ -25,6 +25,10 @@ const ANYWHERE: &str = "us-east-1";
 const NO_IMAGE: &str = "ami-00000000000000000";
 const NO_SNAPSHOT: &str = "snap-00000000000000000";
 
+/// What policies often allow only for objects with our tag.
+const LIMITED: [&str; 5] =
+    ["DeregisterImage", "DeleteSnapshot", "ModifyImageAttribute", "ModifySnapshotAttribute", "EnableImageDeprecation"];
+
 /// What a place has to try calls on.
 #[derive(Debug, Clone, Default)]
 struct Seen {
@@ -240,11 +244,11 @@ impl Asker<'_> {
         let (image, snapshot) = seen.ids();
         if needs.changes_images() {
             let answer = self.cloud.image_permissions(self.place, image).await;
-            self.on("DescribeImageAttribute", image, &answer);
+            self.on("DescribeImageAttribute", image, &answer, true);
         }
         if needs.changes_snapshots() {
             let answer = self.cloud.snapshot_permissions(self.place, snapshot).await;
-            self.on("DescribeSnapshotAttribute", snapshot, &answer);
+            self.on("DescribeSnapshotAttribute", snapshot, &answer, true);
         }
     }
 
@@ -278,7 +282,8 @@ impl Asker<'_> {
         tries.push((DryRun::DeleteSnapshot { snapshot: snapshot.clone() }, snapshot));
         for (request, about) in tries {
             let answer = self.cloud.try_out(self.place, &request).await;
-            self.on(request.api(), &about, &answer);
+            let whole = request.api() != "CreateTags" || needs.changes_images();
+            self.on(request.api(), &about, &answer, whole);
         }
         if !needs.images.is_empty() && seen.instance.is_none() {
             let mut row = row("CreateImage", "-", &Ok(()), self.principal);
@@ -289,26 +294,31 @@ impl Asker<'_> {
     }
 
     /// An answer about an object, which may be made up.
-    fn on<T>(&mut self, call: &str, about: &str, answer: &Read<T>) {
+    fn on<T>(&mut self, call: &str, about: &str, answer: &Read<T>, whole: bool) {
         let mut row = row(call, about, answer, self.principal);
-        if about == NO_IMAGE || about == NO_SNAPSHOT {
-            let what = if about == NO_IMAGE { "image" } else { "snapshot" };
-            row.about = format!("no {what} yet");
-            match row.outcome {
-                Answer::Denied => {
-                    row.reason += &format!(
-                        ". It was tried on {about}, since there is no {what} of ours here yet: a policy that is limited \
-                         to what bears the tag {TAG_PREFIX}daemon says so too, and is right"
-                    );
-                }
-                Answer::Unknown if row.answered => {
-                    row.reason =
-                        format!("not denied outright; a sure answer needs {what}s of ours, and there are none yet");
-                }
-                _ => {}
+        let made_up = about == NO_IMAGE || about == NO_SNAPSHOT;
+        if made_up {
+            row.about = if about == NO_IMAGE { "no image yet" } else { "no snapshot yet" }.to_owned();
+        }
+        match row.outcome {
+            Answer::Denied if !whole => {
+                row.outcome = Answer::Unknown;
+                row.reason += ". That is right if the policy allows it for what CreateImage and CopyImage make \
+                               (ec2:CreateAction)";
             }
-        } else if row.outcome == Answer::Unknown && row.answered {
-            row.reason = format!("not denied outright: {}", row.reason);
+            // A policy that is limited to a tag denies what bears none.
+            Answer::Denied if made_up && LIMITED.contains(&call) => {
+                row.outcome = Answer::Unknown;
+                row.reason += &format!(
+                    ". It was tried on {about}, since nothing of ours is here yet: that is right if the policy allows it \
+                     for what bears the tag {TAG_PREFIX}daemon"
+                );
+            }
+            Answer::Unknown if row.answered && made_up => {
+                row.reason = "not denied outright; a sure answer needs an image of ours here".into();
+            }
+            Answer::Unknown if row.answered => row.reason = format!("not denied outright: {}", row.reason),
+            _ => {}
         }
         self.push(row);
     }
