@@ -176,6 +176,7 @@ pub async fn open(
         own,
         listener,
     ));
+    shared.set_roles(settings.accounts.values().map(|account| (account.id.clone(), account.role_arn.clone())));
     shared.rebuild.set(known);
     shared.visible_within.set(Duration::from_secs(settings.cloud.visible_within));
     shared.took_over.set(take_over);

@@ -17,6 +17,7 @@ pub mod machine;
 pub mod observe;
 pub mod ownership;
 pub mod plans;
+pub mod preflight;
 mod rebuild;
 mod recover;
 mod requests;
