@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use chrono_tz::{TZ_VARIANTS, Tz};
 
+pub use super::arns::{kms_key, organization, organizational_unit, shared_account, via_key};
 pub use super::aws::{
     account_id, external_id, instance_id, own_instance, region, role_account, role_arn, unknown_region,
 };

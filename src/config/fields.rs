@@ -1,5 +1,6 @@
 //! The one list of all keys: what each holds, its default, and what it is for.
 
+mod distribution;
 mod plan;
 mod settings;
 
@@ -72,6 +73,16 @@ const fn section(key: &'static str, table: &'static Table, doc: &'static str) ->
     field(key, Kind::Section(table), "a table", doc)
 }
 
+/// A table that may be left out, whatever must be in it where it is there.
+const fn optional(key: &'static str, table: &'static Table, doc: &'static str) -> Field {
+    field(key, Kind::Optional(table), "a table", doc)
+}
+
+/// Tables of one name, in double brackets.
+const fn tables(key: &'static str, table: &'static Table, doc: &'static str) -> Field {
+    field(key, Kind::Tables(table), "tables in double brackets", doc)
+}
+
 /// A key of the contract that is not built yet.
 const fn not_yet(key: &'static str) -> Field {
     field(key, Kind::NotYet, "nothing yet", "not supported by this version")
@@ -84,7 +95,7 @@ mod tests {
     fn walk(table: &'static Table, see: &mut impl FnMut(&'static Field)) {
         for field in table.fields {
             see(field);
-            if let Kind::Section(inner) | Kind::Named(inner) = field.kind {
+            if let Some(inner) = field.kind.table() {
                 walk(inner, see);
             }
         }

@@ -62,6 +62,10 @@ pub enum Kind {
     Section(&'static Table),
     /// Tables of its own, each under a free name.
     Named(&'static Table),
+    /// A table of its own that may be left out, even where there is something that must be in it.
+    Optional(&'static Table),
+    /// Any number of tables, in double brackets.
+    Tables(&'static Table),
     /// Of the contract, but not built yet.
     NotYet,
 }
@@ -162,6 +166,15 @@ impl Kind {
         }
     }
 
+    /// The table that it holds, or holds some of.
+    #[must_use]
+    pub fn table(self) -> Option<&'static Table> {
+        match self {
+            Self::Section(table) | Self::Named(table) | Self::Optional(table) | Self::Tables(table) => Some(table),
+            _ => None,
+        }
+    }
+
     /// What a value of this kind is called.
     #[must_use]
     pub fn noun(self) -> &'static str {
@@ -172,7 +185,13 @@ impl Kind {
             Self::Flag => "true or false",
             Self::Count { .. } => "a whole number",
             Self::Share => "a number",
-            Self::TagSets { .. } | Self::Tags | Self::Section(_) | Self::Named(_) | Self::NotYet => "a table",
+            Self::Tables(_) => "a list of tables",
+            Self::TagSets { .. }
+            | Self::Tags
+            | Self::Section(_)
+            | Self::Named(_)
+            | Self::Optional(_)
+            | Self::NotYet => "a table",
         }
     }
 

@@ -13,6 +13,9 @@ pub(super) const TAG_VALUES_MAX: usize = 200;
 /// EC2 takes at most 50 tags per resource; no instance can match more keys.
 pub(super) const TAG_KEYS_MAX: usize = 50;
 
+/// A plan is copied to each region of an account once; AWS has some forty.
+pub(super) const TABLES_MAX: usize = 200;
+
 /// A list of texts without repetitions.
 pub(super) fn texts(
     whole: Range<usize>,

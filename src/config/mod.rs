@@ -4,9 +4,11 @@
 //! `plan` and `installation` check what no single key can tell and build the types that cannot hold nonsense; `odd`
 //! warns of what is legal but will surprise.
 
+mod arns;
 mod aws;
 mod broken;
 mod check;
+mod distribution;
 mod duration;
 pub mod fields;
 mod installation;
@@ -37,6 +39,7 @@ pub use problem::{Problem, Problems, Severity, SourceLine};
 pub use secret::Secret;
 
 use crate::domain::plan::Plan;
+use distribution::Accounts;
 use plan::Checked;
 use source::Source;
 
@@ -82,7 +85,8 @@ pub fn load_what_is_good(dir: &Path, env: impl Iterator<Item = (String, String)>
         ]));
     }
     let settings = settings::load(dir, &env, &mut problems);
-    let checked = load_plans(&dir.join("plans.d"), &mut problems);
+    let accounts = settings.as_ref().map(|settings| &settings.accounts);
+    let checked = load_plans(&dir.join("plans.d"), accounts, &mut problems);
     odd::warn(&checked, settings.as_ref(), &env, &mut problems);
     let plans = checked.into_iter().map(|checked| checked.plan).collect();
     let problems = Problems::new(problems);
@@ -92,7 +96,7 @@ pub fn load_what_is_good(dir: &Path, env: impl Iterator<Item = (String, String)>
     }
 }
 
-fn load_plans(dir: &Path, problems: &mut Vec<Problem>) -> Vec<Checked> {
+fn load_plans(dir: &Path, accounts: Accounts<'_>, problems: &mut Vec<Problem>) -> Vec<Checked> {
     let shown = dir.display().to_string();
     let entries = match std::fs::read_dir(dir).and_then(Iterator::collect::<Result<Vec<_>, _>>) {
         Ok(entries) => entries,
@@ -125,7 +129,7 @@ fn load_plans(dir: &Path, problems: &mut Vec<Problem>) -> Vec<Checked> {
             continue;
         }
         seen += 1;
-        plans.extend(load_plan(path, problems));
+        plans.extend(load_plan(path, accounts, problems));
     }
     if seen == 0 {
         let none = Problem::of_file(shown, "holds no plan: nothing will be imaged");
@@ -143,7 +147,7 @@ fn rename(hint: &str) -> String {
     }
 }
 
-fn load_plan(path: &Path, problems: &mut Vec<Problem>) -> Option<Checked> {
+fn load_plan(path: &Path, accounts: Accounts<'_>, problems: &mut Vec<Problem>) -> Option<Checked> {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let named = check::plan_name(&stem);
     if let Err(complaint) = &named {
@@ -155,7 +159,7 @@ fn load_plan(path: &Path, problems: &mut Vec<Problem>) -> Option<Checked> {
         });
     }
     match Source::read(path) {
-        Ok(source) => plan::check(&stem, source, problems).filter(|_| named.is_ok()),
+        Ok(source) => plan::check(&stem, source, accounts, problems).filter(|_| named.is_ok()),
         Err(problem) => {
             problems.push(*problem);
             None

@@ -3,29 +3,34 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::check::{DAEMON_NAME_MAX, PLAN_NAME_MAX, show_duration};
+use super::distribution::{self, Accounts};
 use super::fields::PLAN;
 use super::kind::{Kind, TagEntry};
 use super::problem::Problem;
 use super::shape;
 use super::sheet::Sheet;
 use super::source::Source;
+use crate::domain::copying::names::COPY_SUFFIX;
 use crate::domain::keep::Keep;
 use crate::domain::naming::{NAME_MAX, TAGS_MAX};
 use crate::domain::plan::{Consistency, Mode, OnUnhealthy, Plan, Rollout, Schedule, Seconds, Select};
+use crate::domain::sharing::LENT_TAGS_MAX;
 
 /// The time to become healthy that is proposed at least, in seconds: the default.
 const ENOUGH: Seconds = 15 * 60;
 
-/// `daemon`, `installation`, `plan`, `due`, `instance`, `run`, `role`, `source`, `consistency`, `schema`, and `Name`.
-const OWN_TAGS: usize = 11;
+/// `daemon`, `installation`, `plan`, `due`, `instance`, `run`, `role`, `source`, `consistency`, `schema`, those that
+/// remember whom an image was lent to, and `Name`.
+const OWN_TAGS: usize = 11 + LENT_TAGS_MAX;
 /// The longest instance id: `i-` and 17 digits.
 const INSTANCE_ID_MAX: usize = 19;
 /// `20261120T023000Z`.
 const COMPACT_LEN: usize = 16;
 
-// `stillframe/<daemon>/<plan>/<instance>/<due>` always fits into the name of an image.
+// `stillframe/<daemon>/<plan>/<instance>/<due>` always fits into the name of an image, and so does that of its copies.
 const _: () = assert!(
-    "stillframe".len() + DAEMON_NAME_MAX + PLAN_NAME_MAX + INSTANCE_ID_MAX + COMPACT_LEN + "////".len() <= NAME_MAX
+    "stillframe".len() + DAEMON_NAME_MAX + PLAN_NAME_MAX + INSTANCE_ID_MAX + COMPACT_LEN + "////".len() + COPY_SUFFIX
+        <= NAME_MAX
 );
 
 /// A plan without errors, and where each of its keys stands.
@@ -40,11 +45,17 @@ pub struct Checked {
 }
 
 /// Reads and checks one plan, called `name`. Nothing if it has an error.
-pub fn check(name: &str, source: Source, problems: &mut Vec<Problem>) -> Option<Checked> {
+pub(super) fn check(
+    name: &str,
+    source: Source,
+    accounts: Accounts<'_>,
+    problems: &mut Vec<Problem>,
+) -> Option<Checked> {
     let mut found = Vec::new();
     let sheet = shape::read(&source, &PLAN, true, &mut found);
     across(&sheet, &source, &mut found);
-    let plan = if found.is_empty() { build(name, &sheet) } else { None };
+    distribution::across(&sheet, &source, accounts, &mut found);
+    let plan = if found.is_empty() { build(name, &sheet, accounts) } else { None };
     problems.append(&mut found);
     plan.map(|plan| Checked { plan, sheet, source })
 }
@@ -107,12 +118,13 @@ fn across(sheet: &Sheet, source: &Source, problems: &mut Vec<Problem>) {
     }
 }
 
-fn build(name: &str, sheet: &Sheet) -> Option<Plan> {
+fn build(name: &str, sheet: &Sheet, accounts: Accounts<'_>) -> Option<Plan> {
     let texts = |path: &str| -> Vec<String> { sheet.texts(path).iter().map(|item| item.text.clone()).collect() };
     let sets = |entries: &[TagEntry]| -> BTreeMap<String, BTreeSet<String>> {
         let set = |(key, values): &TagEntry| (key.text.clone(), values.iter().map(|v| v.text.clone()).collect());
         entries.iter().map(set).collect()
     };
+    let kept = keep(sheet, "keep");
     Some(Plan {
         name: name.to_owned(),
         description: sheet.text("description").map(str::to_owned),
@@ -145,24 +157,30 @@ fn build(name: &str, sheet: &Sheet) -> Option<Plan> {
                 _ => OnUnhealthy::HaltPlan,
             },
         },
-        keep: Keep {
-            last: sheet.count("keep.last"),
-            within: sheet.seconds("keep.within"),
-            hourly: sheet.count("keep.hourly"),
-            daily: sheet.count("keep.daily"),
-            weekly: sheet.count("keep.weekly"),
-            monthly: sheet.count("keep.monthly"),
-            yearly: sheet.count("keep.yearly"),
-            min: sheet.count("keep.min"),
-            max_deletions: sheet.count("keep.max_deletions"),
-        },
+        copies: distribution::copies(sheet, &kept, accounts)?,
+        share: distribution::shared(sheet),
+        keep: kept,
         tags: {
             let one = |(key, values): &TagEntry| Some((key.text.clone(), values.first()?.text.clone()));
             sheet.tags("tags").iter().filter_map(one).collect()
         },
-        copies: Vec::new(),
-        share: None,
     })
+}
+
+/// The keep rules below `path`.
+pub(super) fn keep(sheet: &Sheet, path: &str) -> Keep {
+    let count = |rule: &str| sheet.count(&format!("{path}.{rule}"));
+    Keep {
+        last: count("last"),
+        within: sheet.seconds(&format!("{path}.within")),
+        hourly: count("hourly"),
+        daily: count("daily"),
+        weekly: count("weekly"),
+        monthly: count("monthly"),
+        yearly: count("yearly"),
+        min: count("min"),
+        max_deletions: count("max_deletions"),
+    }
 }
 
 #[cfg(test)]
@@ -174,7 +192,7 @@ pub(crate) mod tests {
     pub(crate) fn parse(text: &str) -> Result<Plan, Problems> {
         let source = Source { file: "web.toml".into(), text: text.into() };
         let mut problems = Vec::new();
-        check("web", source, &mut problems).map(|checked| checked.plan).ok_or_else(|| Problems::new(problems))
+        check("web", source, None, &mut problems).map(|checked| checked.plan).ok_or_else(|| Problems::new(problems))
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json, json};
 use super::check::{TAG_KEY_MAX, TAG_VALUE_MAX};
 use super::fields::{Field, PLAN, SETTINGS, Table};
 use super::kind::{Kind, Value};
-use super::lists::{TAG_KEYS_MAX, TAG_VALUES_MAX};
+use super::lists::{TABLES_MAX, TAG_KEYS_MAX, TAG_VALUES_MAX};
 
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 /// A key that begins like AWS's own or ours, in any case.
@@ -74,10 +74,10 @@ fn says_something(field: &Field) -> Json {
 
 fn property(field: &'static Field, complete: bool) -> Json {
     let mut schema = match field.kind {
-        Kind::Section(inner) => object(inner, complete),
+        Kind::Section(inner) | Kind::Optional(inner) => object(inner, complete),
         kind => of_kind(kind, field, complete),
     };
-    let plain = matches!(field.kind, Kind::Section(_) | Kind::Flag);
+    let plain = matches!(field.kind, Kind::Section(_) | Kind::Optional(_) | Kind::Tables(_) | Kind::Flag);
     let description = if plain { field.doc.to_owned() } else { format!("{} ({})", field.doc, field.form) };
     schema.insert("description".into(), json!(description));
     if let Some(default) = field.default {
@@ -133,7 +133,8 @@ fn of_kind(kind: Kind, field: &Field, complete: bool) -> Map<String, Json> {
             "propertyNames": { "pattern": "^[a-z0-9_-]{1,40}$" },
             "additionalProperties": object(inner, complete),
         }),
-        Kind::Section(_) | Kind::NotYet => json!({}),
+        Kind::Tables(inner) => json!({ "type": "array", "items": object(inner, complete), "maxItems": TABLES_MAX }),
+        Kind::Section(_) | Kind::Optional(_) | Kind::NotYet => json!({}),
     };
     match schema {
         Json::Object(schema) => schema,

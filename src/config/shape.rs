@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeArray, DeTable, DeValue};
 
 use super::broken;
 use super::check::{self, Complaint};
 use super::fields::{Field, Table};
 use super::kind::{Kind, Mishap, Value, show_key, type_of};
+use super::lists::TABLES_MAX;
 use super::problem::Problem;
 use super::sheet::{Found, Sheet};
 use super::source::Source;
@@ -72,12 +73,19 @@ impl Walker<'_> {
                 p.hint = Some("take it out; without it the plan does the rest".into());
                 self.bad(path, p);
             }
-            (Kind::Section(inner), DeValue::Table(table)) => {
+            (Kind::Section(inner) | Kind::Optional(inner), DeValue::Table(table)) => {
                 self.sheet.sections.insert(path.to_owned(), key.clone());
                 self.table(inner, path, Some(key), table);
             }
             (Kind::Named(inner), DeValue::Table(table)) => self.named(inner, path, table),
-            (Kind::Section(_) | Kind::Named(_), other) => {
+            (Kind::Tables(inner), DeValue::Array(list)) => self.tables(inner, path, key, list),
+            (Kind::Tables(_), other) => {
+                let mut p =
+                    self.source.problem(Some(key), path, format!("is {}, not a list of tables", type_of(other)));
+                p.hint = Some(format!("double brackets: [[{path}]]"));
+                self.bad(path, p);
+            }
+            (Kind::Section(_) | Kind::Optional(_) | Kind::Named(_), other) => {
                 let mut p = self.source.problem(Some(key), path, format!("is {}, not a table", type_of(other)));
                 let double = matches!(other, DeValue::Array(list) if list.iter().all(|v| v.get_ref().is_table()));
                 let name = if matches!(field.kind, Kind::Named(_)) { format!("{path}.NAME") } else { path.to_owned() };
@@ -86,6 +94,9 @@ impl Walker<'_> {
                     // `keep = 7`: the first of the keys that it cannot do without.
                     (Kind::Section(Table { some: [first, ..], .. }), DeValue::Integer(n)) => {
                         format!("write it as [{name}] with `{first} = {n}` below it")
+                    }
+                    (Kind::Optional(Table { some: [first, ..], .. }), _) if path.contains('.') => {
+                        format!("write it as `{} = {{ {first} = ... }}`", field.key)
                     }
                     _ => format!("write it as [{name}]"),
                 });
@@ -140,6 +151,30 @@ impl Walker<'_> {
         }
     }
 
+    /// `[[copy]]`: the n-th stands below `copy.n`, counted from 1.
+    fn tables(&mut self, inner: &'static Table, path: &str, key: Range<usize>, list: &DeArray<'_>) {
+        if list.len() > TABLES_MAX {
+            let mut p = self.source.problem(Some(key), path, format!("are {}", list.len()));
+            p.hint = Some(format!("write at most {TABLES_MAX}"));
+            return self.bad(path, p);
+        }
+        for (nth, entry) in list.iter().enumerate() {
+            let here = format!("{path}.{}", nth + 1);
+            match entry.get_ref() {
+                DeValue::Table(table) => {
+                    self.sheet.sections.insert(here.clone(), entry.span());
+                    self.table(inner, &here, Some(entry.span()), table);
+                }
+                other => {
+                    let what = format!("is {}, not a table", type_of(other));
+                    let mut p = self.source.problem(Some(entry.span()), &here, what);
+                    p.hint = Some(format!("double brackets: [[{path}]], with its keys below"));
+                    self.bad(&here, p);
+                }
+            }
+        }
+    }
+
     fn mishap(&mut self, field: &'static Field, path: &str, mishap: Mishap) {
         let key = mishap.within.as_deref().map_or_else(|| path.to_owned(), |within| join(path, within));
         let span = self.narrow(mishap.span, mishap.complaint.part);
@@ -175,15 +210,28 @@ impl Walker<'_> {
         let mut p = self.source.problem(Some(key.span()), &here, what);
         let near = nearest(given, spec.fields.iter().map(|field| field.key));
         let homes = homes(self.root, given);
-        let on_top = !path.is_empty() && self.root.field(given).is_some();
+        let on_top = self.root.field(given).filter(|_| !path.is_empty());
+        let inside = spec
+            .fields
+            .iter()
+            .find(|field| !path.is_empty() && field.kind.table().is_some_and(|inner| inner.field(given).is_some()));
+        // `regions` in [[copy]], `account` in [share]: one letter is nearer than the same word elsewhere.
+        let plural = near.filter(|near| near.trim_end_matches('s') == given.trim_end_matches('s'));
         p.hint = match (near, &homes[..]) {
-            (None, _) if on_top && !matches!(self.root.field(given).map(|f| f.kind), Some(Kind::Text(_))) => {
-                Some(format!("it stands on its own: [{given}]"))
+            _ if inside.is_some() => {
+                inside.map(|field| format!("it belongs in a table: `{} = {{ {given} = ... }}`", field.key))
+            }
+            _ if plural.is_some() => plural.map(|near| format!("did you mean `{near}`?")),
+            (None, _) if on_top.is_some_and(|field| !matches!(field.kind, Kind::Text(_))) => {
+                on_top.map(|field| format!("it stands on its own: {}", header(field)))
             }
             // The right word in the wrong place is surer than a word that is merely alike.
-            (_, [home]) => Some(format!("it belongs in [{home}]")),
+            (_, [home]) => Some(format!("it belongs in {}", header(home))),
             (Some(near), _) => Some(format!("did you mean `{near}`?")),
-            (None, [_, ..]) => Some(format!("it belongs in [{}]", homes.join("] or ["))),
+            (None, [_, ..]) => Some(format!(
+                "it belongs in {}",
+                homes.iter().map(|home| header(home)).collect::<Vec<_>>().join(" or ")
+            )),
             (None, []) => Some("take it out, or write one of those".into()),
         };
         p.expected = Some(format!("one of {}", list(spec)));
@@ -192,13 +240,13 @@ impl Walker<'_> {
             line.text.truncate(line.marked.end);
             line.text.push_str(" ...");
         }
-        if on_top {
+        if on_top.is_some() {
             self.meant.insert(given.to_string());
             self.sheet.bad.insert(given.to_string());
         }
         for home in &homes {
-            self.meant.insert(join(home, given));
-            self.sheet.bad.insert(join(home, given));
+            self.meant.insert(join(home.key, given));
+            self.sheet.bad.insert(join(home.key, given));
         }
         if let Some(near) = near {
             self.meant.insert(join(path, near));
@@ -256,9 +304,16 @@ fn plain(value: &DeValue<'_>) -> Option<String> {
 }
 
 /// The sections of `root` that have a key called `key`.
-fn homes(root: &'static Table, key: &str) -> Vec<&'static str> {
-    let has = |field: &&Field| matches!(field.kind, Kind::Section(inner) if inner.field(key).is_some());
-    root.fields.iter().filter(has).map(|field| field.key).collect()
+fn homes(root: &'static Table, key: &str) -> Vec<&'static Field> {
+    let has = |field: &&Field| {
+        !matches!(field.kind, Kind::Named(_)) && field.kind.table().is_some_and(|inner| inner.field(key).is_some())
+    };
+    root.fields.iter().filter(has).collect()
+}
+
+/// The line above the keys of a section.
+fn header(field: &Field) -> String {
+    if matches!(field.kind, Kind::Tables(_)) { format!("[[{}]]", field.key) } else { format!("[{}]", field.key) }
 }
 
 fn list(spec: &Table) -> String {

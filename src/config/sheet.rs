@@ -129,6 +129,17 @@ impl Sheet {
         self.found.insert(path.to_owned(), Found { value, span, plain: None });
     }
 
+    /// The paths of the tables in double brackets called `path`, in the order of the file.
+    pub fn tables(&self, path: &str) -> Vec<String> {
+        let nth = |n: usize| Some(format!("{path}.{n}")).filter(|path| self.sections.contains_key(path));
+        (1..).map_while(nth).collect()
+    }
+
+    /// Whether the file has this section.
+    pub fn has(&self, path: &str) -> bool {
+        self.sections.contains_key(path)
+    }
+
     /// The free names below `path` (`accounts`), sorted.
     pub fn names(&self, path: &str) -> Vec<String> {
         let mut names = BTreeSet::new();

@@ -1,9 +1,21 @@
 //! Whether an image can be copied or shared as a plan asks, and how: pure verdicts with reasons, the same for `check`,
 //! `preview` and the engine.
 
+mod copy;
+mod disks;
+mod keys;
+pub mod names;
+pub mod outcome;
+pub mod policy;
+mod share;
+pub mod statement;
+
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
+
+pub use copy::copy;
+pub use share::{ShareVerdict, share};
 
 /// A KMS key as DescribeKey shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +68,18 @@ pub struct Source {
     pub disks: Vec<Disk>,
     /// Whether it bears product codes (AWS Marketplace).
     pub product_codes: bool,
+}
+
+impl Source {
+    /// The ARNs of its keys that can be lent, as far as they could be described.
+    #[must_use]
+    pub fn customer_keys(&self) -> BTreeSet<String> {
+        let key = |disk: &Disk| match &disk.encryption {
+            Encryption::Key(key) if !key.aws_managed => Some(key.arn.clone()),
+            _ => None,
+        };
+        self.disks.iter().filter_map(key).collect()
+    }
 }
 
 /// A key that a plan or a default names: described, or why it could not be.

@@ -1,6 +1,7 @@
 //! All tests that need more than one module, in one binary: it is linked once.
 
 mod contract;
+mod copying;
 mod door;
 mod golden;
 mod imports;

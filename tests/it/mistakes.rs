@@ -1,5 +1,6 @@
 //! What a person reads after a mistake in the configuration: golden files, and that no bytes make it panic.
 
+mod distribution;
 mod odd;
 pub mod plans;
 
@@ -18,7 +19,15 @@ use crate::support::site::Site;
 /// A user who owns nothing.
 const NOBODY: u32 = 65_534;
 
-const SETTINGS: &str = "[daemon]\nname = \"prod\"\n";
+const SETTINGS: &str = "[daemon]
+name = \"prod\"
+[accounts.dr]
+id = \"222222222222\"
+role_arn = \"arn:aws:iam::222222222222:role/stillframe\"
+[accounts.cn]
+id = \"444444444444\"
+role_arn = \"arn:aws-cn:iam::444444444444:role/stillframe\"
+";
 
 /// All that is said about these files, with the directory's name taken out; "ok" and the warnings if it loads.
 fn said(files: &[(&str, &[u8])], env: &[(&str, &str)]) -> String {
@@ -158,7 +167,7 @@ fn the_environment() {
                 ],
             ),
         ),
-        ("half an account", said(&files, &[("STILLFRAME_ACCOUNTS__DR__ID", "222222222222")])),
+        ("half an account", said(&files, &[("STILLFRAME_ACCOUNTS__BACKUP__ID", "222222222222")])),
     ];
     golden("environment", &table(&rows));
 }

@@ -196,7 +196,7 @@ async fn judge(
         return Ok(()); // it went while we looked
     };
     let candidates = &listing.series[series];
-    let s = Situation { now: ask.now, zone: plan.schedule.timezone, in_use: &in_use, busy: &busy };
+    let s = Situation { now: ask.now, zone: plan.schedule.timezone, in_use: &in_use, busy: &busy, grace: None };
     let held = standing_of(&plan.keep, candidates, &s, &image.id);
     let reasons = if held.is_empty() {
         verdict.reasons.iter().map(|reason| Hold { reason: reason.clone(), until: None }).collect()

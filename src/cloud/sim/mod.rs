@@ -27,6 +27,7 @@ pub mod image;
 pub mod instance;
 #[cfg(test)]
 mod invariants;
+mod json;
 pub mod key;
 pub mod keyring;
 mod kms;
@@ -38,6 +39,7 @@ pub mod query;
 pub mod rules;
 pub mod save;
 mod serve;
+mod session;
 mod shapes;
 pub mod snapshot;
 pub mod sts;

@@ -1,6 +1,7 @@
 //! The keys of a plan.
 
-use super::{DURATION, Field, Table, field, like, not_yet, required, section, with};
+use super::distribution::{COPY, SHARE};
+use super::{DURATION, Field, Table, field, like, not_yet, optional, required, section, tables, with};
 use crate::config::check;
 use crate::config::kind::Kind;
 use crate::domain::plan::Seconds;
@@ -9,7 +10,7 @@ const DAY: Seconds = 86_400;
 /// Schedules are missed, and reboots wait, for days at most.
 const LATE_MAX: Seconds = 31 * DAY;
 /// No rule looks back further than ten years.
-const WITHIN_MAX: Seconds = 3660 * DAY;
+pub(super) const WITHIN_MAX: Seconds = 3660 * DAY;
 /// An instance that needs longer to settle is better watched than waited for.
 const SETTLE_MAX: Seconds = DAY;
 /// More images than this in a series is a slip: EC2 holds 50,000 in a region.
@@ -17,21 +18,21 @@ const KEEP_MAX: u32 = 10_000;
 /// As many at once as CreateImage's token bucket holds many times over.
 const IN_FLIGHT_MAX: u32 = 100_000;
 /// A list in a file that people write.
-const LIST_MAX: usize = 1_000;
+pub(super) const LIST_MAX: usize = 1_000;
 /// Cron lines of one plan.
 const CRON_MAX: usize = 100;
 
 const DURATION_OR_OFF: &str = "a duration such as \"90s\", \"15m\", \"2h\" or \"7d\", or \"off\"";
 const NUMBER: &str = "a whole number, 0 or more";
 const NUMBER_1: &str = "a whole number, 1 or more";
-const TRUE_FALSE: &str = "true or false";
+pub(super) const TRUE_FALSE: &str = "true or false";
 const SELECTOR: &str = "tag keys with a value or a list of values, such as { Backup = \"nightly\" }";
 
 /// One line, without control characters.
 const DESCRIPTION: &str = "^[^\\u0000-\\u001f\\u007f-\\u009f]{0,255}$";
 const CRON: &str = "^\\s*[^\\s@(]+(\\s+\\S+){4,5}\\s*$";
 const TIMEZONE: &str = "^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$";
-const REGION: &str = "^[a-z]{2,}(-[a-z]{2,}){1,2}-[0-9]{1,2}$";
+pub(super) const REGION: &str = "^[a-z]{2,}(-[a-z]{2,}){1,2}-[0-9]{1,2}$";
 const INSTANCE: &str = "^i-([0-9a-f]{8}|[0-9a-f]{17})$";
 
 /// plans.d/*.toml.
@@ -44,8 +45,8 @@ pub static PLAN: Table = Table {
         section("consistency", &CONSISTENCY, "how an image becomes consistent"),
         section("rollout", &ROLLOUT, "at what pace"),
         section("keep", &KEEP, "which images stay"),
-        not_yet("copy"),
-        not_yet("share"),
+        tables("copy", &COPY, "where each image is copied to"),
+        optional("share", &SHARE, "who may use the images and their copies"),
         field("tags", Kind::Tags, "keys with a value each, such as Team = \"web\"", "tags for images and snapshots"),
     ],
 };
@@ -202,7 +203,7 @@ const fn keep(key: &'static str, doc: &'static str) -> Field {
     with("0", field(key, Kind::Count { min: 0, max: KEEP_MAX }, NUMBER, doc))
 }
 
-static KEEP: Table = Table {
+pub(super) static KEEP: Table = Table {
     some: &["last", "within", "hourly", "daily", "weekly", "monthly", "yearly"],
     fields: &[
         keep("last", "the newest this many"),

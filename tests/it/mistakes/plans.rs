@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use super::distribution;
+
 /// A good plan; each mistake replaces a part of it.
 pub const PLAN: &str = r#"description = "Web tier"
 
@@ -41,8 +43,8 @@ Team = "web"
 pub struct Mistake {
     /// What a person would call it.
     pub title: &'static str,
-    from: &'static str,
-    to: String,
+    pub(super) from: &'static str,
+    pub(super) to: String,
 }
 
 impl Mistake {
@@ -70,6 +72,8 @@ pub fn groups() -> Vec<(&'static str, Vec<Mistake>)> {
         ("selections", selections()),
         ("numbers_and_words", numbers_and_words()),
         ("tags", tags()),
+        ("copies", distribution::copies()),
+        ("shares", distribution::shares()),
     ]
 }
 
@@ -94,8 +98,6 @@ fn keys() -> Vec<Mistake> {
 
 fn not_built_yet() -> Vec<Mistake> {
     rows([
-        ("copy", "[tags]\n", "[[copy]]\nregion = \"eu-west-1\"\n[tags]\n"),
-        ("share", "[tags]\n", "[share]\naccounts = [\"333333333333\"]\n[tags]\n"),
         ("stop", "mode = \"reboot\"", "mode = \"stop\""),
         ("halt-group", "\"halt-plan\"", "\"halt-group\""),
         ("groups", "max_in_flight = 1", "max_in_flight = 1\ngroup_by = \"tag:Cluster\"\nmax_per_group = 1"),
