@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::json;
 use stillframe::cloud::port::Role;
 use stillframe::cloud::sim::action::Action;
 use stillframe::domain::event::Kind;
@@ -60,9 +59,8 @@ pub fn share(accounts: &[&str]) -> Share {
 
 /// `n` instances under `key`, the role and the keys of both accounts.
 pub fn world(n: u32, key: &str, more: &str) -> String {
-    let member = |i: u32| {
-        format!(r#"{{ "id": "{}", "kms_key": "{key}", "volumes": 2, "tags": {{ "Backup": "yes" }} }}"#, id(i))
-    };
+    let member =
+        |i: u32| format!(r#"{{ "id": "{}", "kms_key": "{key}", "volumes": 2, "tags": {{ "Backup": "yes" }} }}"#, id(i));
     let members: Vec<String> = (1..=n).map(member).collect();
     let members = members.join(",").replace(r#""kms_key": "","#, "");
     format!(
@@ -105,7 +103,9 @@ pub fn lent(rig: &Rig) -> Vec<String> {
     let mut lent = Vec::new();
     for image in world.images.values().filter(|i| i.registered()) {
         lent.extend(image.lent.iter().map(|who| format!("{} to {who}", image.id)));
-        lent.extend(image.tags.keys().filter(|k| k.starts_with("stillframe:lent")).map(|k| format!("{}: {k}", image.id)));
+        lent.extend(
+            image.tags.keys().filter(|k| k.starts_with("stillframe:lent")).map(|k| format!("{}: {k}", image.id)),
+        );
     }
     for snapshot in world.snapshots.values() {
         lent.extend(snapshot.lent.iter().map(|who| format!("{} to {who}", snapshot.id)));
@@ -193,12 +193,12 @@ async fn a_share_outlives_the_copy_to_the_same_account() {
     rig.plans[0].schedule.cron = vec!["0,40 2 * * *".into()];
     rig.plans[0].share = Some(share(&[DR, FRIEND]));
     rig.start();
-    rig.run(mins(1)).await;
-    let image = rig.images_of(&id(1))[0].clone();
+    rig.run(mins(3)).await;
+    let image = rig.images_of(&id(1))[0].id.clone();
     let stranger = Grantee::Account("444444444444".into());
     let gave = Action::ModifyImageAttribute { image: image.clone(), add: vec![stranger.clone()], remove: vec![] };
     rig.act(&gave);
-    rig.run(mins(79)).await;
+    rig.run(mins(77)).await;
     rig.stop().await;
     promises::hold(&rig).await;
     assert_eq!(ended(&rig).iter().filter(|(o, _)| o == "done").count(), 2, "{}", rig.story());
@@ -218,11 +218,13 @@ async fn a_share_outlives_the_copy_to_the_same_account() {
 /// A destination that fails alone; the next run makes up for it, and the source stays until then.
 #[tokio::test(start_paused = true)]
 async fn a_destination_fails_alone_and_is_made_up_for() {
-    let mut rig = rig_of(1, "alias/own", vec![across(), CopyTo { kms_key: Some("alias/own".into()), ..copy_to(AWAY, None) }]);
+    let mut rig =
+        rig_of(1, "alias/own", vec![across(), CopyTo { kms_key: Some("alias/own".into()), ..copy_to(AWAY, None) }]);
     rig.plans[0].schedule.cron = vec!["0,30 2 * * *".into(), "0 3 * * *".into()];
     rig.plans[0].keep = Keep { last: 1, ..Keep::default() };
     rig.plans[0].copies[0].keep = Keep { last: 3, ..Keep::default() };
-    let backup = rig.world().keys.values().find(|k| k.place.account == DR && !k.aws_managed).expect("there").arn.clone();
+    let backup =
+        rig.world().keys.values().find(|k| k.place.account == DR && !k.aws_managed).expect("there").arn.clone();
     let set = |rig: &Rig, state: &str| rig.world().keys.get_mut(&backup).expect("there").state = state.into();
     set(&rig, "Disabled");
     rig.start();
@@ -231,7 +233,10 @@ async fn a_destination_fails_alone_and_is_made_up_for() {
     assert_eq!(ends.len(), 2, "{}", rig.story());
     for (outcome, reason) in &ends {
         assert_eq!(outcome, "failed");
-        assert!(reason.starts_with("copy:dr/eu-west-1: 1 of 1 images have no copy in dr/eu-west-1"), "{reason}");
+        assert!(
+            reason.starts_with("copy:dr/eu-west-1: ") && reason.contains("have no copy in dr/eu-west-1"),
+            "{reason}"
+        );
         assert!(reason.contains("aws kms enable-key"), "{reason}");
     }
     assert_eq!(images_in(&rig, ACCOUNT, AWAY).len(), 2, "the other destination is served\n{}", rig.story());
@@ -272,5 +277,4 @@ async fn after_every_record_of_the_chain() {
             assert_eq!(lent(&rig), Vec::<String>::new(), "{what}\n{}", rig.story());
         }
     }
-    let _ = json!({});
 }
