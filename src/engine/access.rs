@@ -74,6 +74,11 @@ impl Distance {
         self.parts.iter().all(|part| part.gap.is_closed()) && self.grant.is_empty() && self.revoke.is_empty()
     }
 
+    /// The images and snapshots to which somebody is let in.
+    pub fn added(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().filter(|part| !part.gap.add.is_empty()).map(|part| part.id.as_str())
+    }
+
     /// Only what is missing: nothing is taken back.
     #[must_use]
     pub fn adding(mut self) -> Self {

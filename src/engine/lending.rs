@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use tokio::sync::{Mutex, Semaphore};
 
@@ -19,7 +20,7 @@ const COPIES: usize = 50;
 #[derive(Default)]
 pub struct Lending {
     roles: RefCell<BTreeMap<String, String>>,
-    copies: RefCell<BTreeMap<Place, Rc<Semaphore>>>,
+    copies: RefCell<BTreeMap<Place, Arc<Semaphore>>>,
     locks: RefCell<BTreeMap<String, Rc<Mutex<()>>>>,
     opening: RefCell<Vec<Rc<Purpose>>>,
     lent: RefCell<BTreeMap<String, BTreeSet<String>>>,
@@ -51,9 +52,9 @@ impl Shared {
     }
 
     /// Who copies to a place just now.
-    pub(super) fn copies(&self, place: &Place) -> Rc<Semaphore> {
+    pub(super) fn copies(&self, place: &Place) -> Arc<Semaphore> {
         let mut copies = self.lending.copies.borrow_mut();
-        Rc::clone(copies.entry(place.clone()).or_insert_with(|| Rc::new(Semaphore::new(COPIES))))
+        Arc::clone(copies.entry(place.clone()).or_insert_with(|| Arc::new(Semaphore::new(COPIES))))
     }
 
     /// The lock of this name. Those that nobody holds are forgotten.
@@ -79,6 +80,11 @@ impl Shared {
     pub(super) fn lent(&self, id: &str, mut told: BTreeSet<String>) -> BTreeSet<String> {
         told.extend(self.lending.lent.borrow().get(id).into_iter().flatten().cloned());
         told
+    }
+
+    /// That somebody was let in to an image or a snapshot, as the journal says.
+    pub(super) fn note_lent_too(&self, id: &str, account: &str) {
+        self.lending.lent.borrow_mut().entry(id.to_owned()).or_default().insert(account.to_owned());
     }
 
     /// That the tag of an image or a snapshot is being written.
