@@ -19,7 +19,7 @@ pub fn token(role: &str, session: &str, expires: DateTime<Utc>) -> String {
 /// Whose session a token is.
 ///
 /// # Errors
-/// It is none of this world's, or has expired: EC2 says so in one way, the others in another, which `api` decides.
+/// It is none of this world's, or has expired: each service says so in its own way, which `api` decides.
 pub fn caller(now: DateTime<Utc>, token: &str, api: &str) -> Result<Caller, ApiError> {
     let read = || {
         let mut parts = token.splitn(4, '/');
@@ -28,7 +28,7 @@ pub fn caller(now: DateTime<Utc>, token: &str, api: &str) -> Result<Caller, ApiE
         let (session, role) = (parts.next()?, parts.next()?);
         Some((expires, Caller::assumed(role.split(':').nth(4)?, role, session)))
     };
-    let (expires, caller) = read().ok_or_else(ApiError::bad_key)?;
+    let (expires, caller) = read().ok_or_else(|| ApiError::bad_key(api))?;
     if expires <= now { Err(ApiError::expired(api)) } else { Ok(caller) }
 }
 
