@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use super::arns::{arn_partition, key_home};
+use super::arns::{EBS_ALIAS, arn_partition, key_home};
 use super::installation;
 use super::plan::keep;
 use super::problem::Problem;
@@ -68,6 +68,7 @@ pub(super) fn across(sheet: &Sheet, source: &Source, accounts: Accounts<'_>, pro
     one_partition(sheet, accounts, &mut told);
     if sheet.has("share") {
         share(sheet, &mut told);
+        shared_copies(sheet, accounts, &mut told);
     }
     grantees(sheet, accounts, &mut told);
 }
@@ -186,6 +187,25 @@ fn share(sheet: &Sheet, told: &mut Told<'_>) {
         regions.extend(copies.iter().map(String::as_str));
         regions.dedup();
         key_region(sheet, "share.via_key", &regions, "the images and their copies are in", told);
+    }
+}
+
+/// Copies are shared as their images are, and what is under AWS's own key can be lent to nobody.
+fn shared_copies(sheet: &Sheet, accounts: Accounts<'_>, told: &mut Told<'_>) {
+    if sheet.text("share.via_key").is_some() || !sheet.sound(&["share", "copy"]) {
+        return;
+    }
+    let members = sheet.says("share.organizations") || sheet.says("share.organizational_units");
+    for path in sheet.tables("copy") {
+        let key = format!("{path}.kms_key");
+        let own = sheet.text(&format!("{path}.account")).and_then(|name| Some(&accounts?.get(name)?.id));
+        let others = members || sheet.texts("share.accounts").iter().any(|item| Some(&item.text) != own);
+        if others && sheet.text(&key).is_some_and(|key| key.ends_with(EBS_ALIAS)) {
+            let what = "is a key that AWS manages: what is encrypted under it can be shared with no other account, and \
+                        [share] is for the copies too";
+            let hint = "name a key of your own, or write `via_key = \"alias/...\"` in [share], a key of your own there";
+            told.say(sheet.span(&key), &key, what.into(), hint.into());
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-pub use copy::copy;
+pub use copy::{as_source, copy};
 pub use share::{ShareVerdict, share};
 
 /// A KMS key as DescribeKey shows it.

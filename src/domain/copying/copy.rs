@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::disks::{self, Found};
-use super::{Destination, Source, Verdict, Way, keys};
+use super::{Destination, Disk, Encryption, Key, Source, Verdict, Way, keys};
 use crate::domain::place::partition;
 
 /// Whether `source` can be copied to `to`, and how.
@@ -48,6 +48,31 @@ pub fn copy(source: &Source, to: &Destination) -> Verdict {
         lend: !own,
         keys: if own { BTreeSet::new() } else { lent.keys },
     })
+}
+
+/// What a copy made in this way will be, as a source of its own: so that it is known before anything is rebooted whether
+/// the copy can be shared.
+#[must_use]
+pub fn as_source(source: &Source, to: &Destination, way: &Way) -> Source {
+    let encryption = match (&to.key, &way.kms_key) {
+        (_, None) => Encryption::None,
+        (Some((_, Ok(key))), Some(_)) => Encryption::Key(key.clone()),
+        // Only a key of one's own or AWS's can be the default, and EC2 names AWS's by its alias.
+        (_, Some(key)) => Encryption::Key(Key {
+            arn: key.clone(),
+            aws_managed: key.ends_with("alias/aws/ebs"),
+            state: "Enabled".into(),
+            symmetric: true,
+        }),
+    };
+    let disks = source.disks.iter().map(|disk| Disk { id: disk.id.clone(), encryption: encryption.clone() });
+    Source {
+        id: format!("the copy of {} in {}", source.id, label(to)),
+        account: to.account.clone(),
+        region: to.region.clone(),
+        disks: disks.collect(),
+        product_codes: source.product_codes,
+    }
 }
 
 /// The destination in messages: `dr/eu-west-1`, or `eu-west-1`.

@@ -6,11 +6,25 @@ use serde_json::{Value, json};
 use super::policy::{COPYING, LAUNCHING};
 use crate::domain::sharing::Grantee;
 
-/// The trust policy of a role of `[accounts.NAME]`: who may assume it. `caller` is the ARN of the role or user that
-/// stillframe runs as; the external id is a secret, so that only its place is shown.
+/// The principal that policies name: of a session, as GetCallerIdentity shows it, the role. A path before the role's name
+/// does not show in a session and must be added by hand.
+#[must_use]
+pub fn principal(caller: &str) -> String {
+    let parts: Vec<&str> = caller.splitn(6, ':').collect();
+    match parts[..] {
+        ["arn", partition, "sts", "", account, session] => match session.split('/').collect::<Vec<_>>()[..] {
+            ["assumed-role", role, _] => format!("arn:{partition}:iam::{account}:role/{role}"),
+            _ => caller.to_owned(),
+        },
+        _ => caller.to_owned(),
+    }
+}
+
+/// The trust policy of a role of `[accounts.NAME]`: who may assume it. `caller` is the ARN of what stillframe runs as; the external id is a secret, so that only its place is shown.
 #[must_use]
 pub fn trust_policy(caller: &str, name: &str, external_id: bool) -> String {
-    let mut statement = json!({ "Effect": "Allow", "Principal": { "AWS": caller }, "Action": "sts:AssumeRole" });
+    let mut statement =
+        json!({ "Effect": "Allow", "Principal": { "AWS": principal(caller) }, "Action": "sts:AssumeRole" });
     if external_id {
         let place = format!("<accounts.{name}.external_id of stillframe.toml>");
         statement["Condition"] = json!({ "StringEquals": { "sts:ExternalId": place } });
@@ -24,17 +38,19 @@ pub fn identity(actions: &[&str], resource: &str) -> String {
     text(&json!({ "Effect": "Allow", "Action": actions, "Resource": resource }))
 }
 
-/// The statements of a key's policy by which `principal`, a role or an account's root, may copy what is under it.
+/// The statements of a key's policy by which `user`, a role or an account's root, may copy what is under it.
 #[must_use]
-pub fn of_copier(principal: &str) -> Vec<String> {
-    of_user(&json!({ "AWS": principal }), &Value::Null, &COPYING)
+pub fn of_copier(user: &str) -> Vec<String> {
+    of_user(&json!({ "AWS": principal(user) }), &Value::Null, &COPYING)
 }
 
 /// The statements of a key's policy by which `caller` may lend it: stillframe in the source's account.
 #[must_use]
 pub fn of_lender(caller: &str) -> Vec<String> {
     let actions = ["CreateGrant", "DescribeKey", "GetKeyPolicy", "ListGrants", "RevokeGrant"].map(kms);
-    vec![text(&json!({ "Effect": "Allow", "Principal": { "AWS": caller }, "Action": actions, "Resource": "*" }))]
+    vec![text(
+        &json!({ "Effect": "Allow", "Principal": { "AWS": principal(caller) }, "Action": actions, "Resource": "*" }),
+    )]
 }
 
 /// The statements of a key's policy by which all accounts of an organization or a unit may launch from images under it;
