@@ -5,6 +5,7 @@ mod copy;
 mod disks;
 mod keys;
 pub mod lent;
+mod members;
 pub mod names;
 pub mod outcome;
 pub mod policy;
@@ -15,7 +16,9 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-pub use copy::{as_source, copy};
+pub use copy::{as_source, copy, hidden};
+pub use members::policy_allows_members;
+pub use policy::policy_allows;
 pub use share::{ShareVerdict, share};
 
 /// A KMS key as DescribeKey shows it.

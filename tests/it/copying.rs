@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use stillframe::domain::copying::outcome::{Kind, Parameters, outcome};
 use stillframe::domain::copying::statement;
 use stillframe::domain::copying::{
-    Described, Destination, Disk, Encryption, Key, ShareVerdict, Source, Verdict, copy, share,
+    Described, Destination, Disk, Encryption, Key, ShareVerdict, Source, Verdict, as_source, copy, hidden, share,
 };
 use stillframe::domain::plan::Share;
 use stillframe::domain::sharing::Grantee;
@@ -322,6 +322,57 @@ fn verdicts_on_shares() {
     golden("verdicts_on_shares", &all);
 }
 
+/// The copy is shared as its image is: whether it can be is known before it is there.
+#[test]
+fn shares_of_copies_are_foreseen() {
+    let wanted = Share {
+        accounts: ["333333333333".to_owned(), DR.to_owned()].into(),
+        organizations: BTreeSet::new(),
+        organizational_units: BTreeSet::new(),
+        snapshots: true,
+        grace: 7 * 86_400,
+        via_key: None,
+    };
+    let there = ("alias/share".to_owned(), Ok(key("share", DR, "eu-west-1")));
+    let to_dr = || to(Some(DR));
+    let own_default = Destination { default_key: Some(Ok(key("default", DR, "eu-west-1").arn)), ..to_dr() };
+    let with_key = Destination { key: Some(backup_key(Some(DR))), ..to_dr() };
+    let unknown = Destination { default_key: None, ..to_dr() };
+    let rows = [
+        ("unencrypted", Encryption::None, to_dr(), false, None),
+        ("unencrypted, where all is encrypted by default", Encryption::None, to_dr(), true, None),
+        ("the same under a key of its own", Encryption::None, own_default.clone(), true, None),
+        ("the same, nobody knows under which", Encryption::None, unknown, true, None),
+        ("under the default key, AWS's", mine("a"), to_dr(), false, None),
+        ("the same with a key on the way", mine("a"), to_dr(), false, Some(&there)),
+        ("under the default key, its own", mine("a"), own_default, false, None),
+        ("under kms_key", mine("a"), with_key, true, None),
+    ];
+    let all = rows.iter().fold(String::new(), |all, (title, disk, to, by_default, via)| {
+        let source = source(std::slice::from_ref(disk));
+        let Verdict::Go(way) = copy(&source, to) else { panic!("{title}: no copy to share") };
+        let verdict = share(&as_source(&source, to, &way, *by_default), &wanted, *via);
+        format!("{all}## {title}\n{}\n\n", shown_share(&verdict))
+    });
+    golden("shares_of_copies", &all);
+}
+
+#[test]
+fn allowed_images_of_the_destination() {
+    let (source, dr) = (source(&[]), to(Some(DR)));
+    let set = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<BTreeSet<_>>();
+    for fine in [&[][..], &[OWN], &["amazon", OWN]] {
+        assert_eq!(hidden(&source, &dr, &set(fine)), None, "{fine:?}");
+    }
+    assert_eq!(hidden(&source, &to(None), &set(&["amazon"])), None);
+    let why = hidden(&source, &dr, &set(&["amazon", "aws-marketplace"])).expect("hidden");
+    assert_eq!(
+        why,
+        "the Allowed AMIs setting of dr/eu-west-1 hides ami-1 from it: it allows images of amazon, aws-marketplace only; \
+         add 111111111111 to ImageProviders there, with `aws ec2 replace-image-criteria-in-allowed-images-settings`"
+    );
+}
+
 #[test]
 fn policies_to_paste() {
     let role = "arn:aws:iam::222222222222:role/stillframe";
@@ -329,6 +380,7 @@ fn policies_to_paste() {
     let many = |statements: Vec<String>| statements.join("\n");
     let rows = [
         ("the trust policy of the role", statement::trust_policy(caller, "dr", false)),
+        ("of a session", statement::trust_policy("arn:aws:sts::111111111111:assumed-role/daemon/i-1", "dr", false)),
         ("with an external id", statement::trust_policy(caller, "dr", true)),
         ("of an identity", statement::identity(&["ec2:CopyImage", "ec2:CreateTags"], "*")),
         ("of a key, for who copies", many(statement::of_copier(role))),
