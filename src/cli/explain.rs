@@ -80,6 +80,7 @@ async fn explain(args: &ExplainArgs, loaded: &Loaded) -> Result<ExplainDocument,
         daemon: &settings.daemon.name,
         plans: &loaded.plans,
         regions: &regions.into_iter().collect::<Vec<_>>(),
+        only: args.region.as_deref(),
         now: Clock::Wall.now_secs(),
     };
     let mut document = loop {

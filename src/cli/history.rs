@@ -100,7 +100,13 @@ impl Filter {
         let other = |s: &Subject| s.id.starts_with("i-") && s.id != *instance;
         let own: Vec<Event> = events.into_iter().filter(|e| !e.draft.subject.as_ref().is_some_and(other)).collect();
         // Its series is what the verdicts speak of; other images and their snapshots are other instances'.
-        let named: BTreeSet<String> = RunDocument::verdicts_of(&own).into_iter().map(|v| v.image).collect();
+        let mut named: BTreeSet<String> = RunDocument::verdicts_of(&own).into_iter().map(|v| v.image).collect();
+        // So is the image that was made of it, with its copies.
+        let made = own.iter().filter(|e| e.draft.subject.as_ref().is_some_and(|s| s.id == *instance));
+        named.extend(made.filter_map(|e| e.text("image")).map(str::to_owned));
+        let copies = own.iter().filter(|e| e.draft.subject.as_ref().is_some_and(|s| named.contains(&s.id)));
+        let copies: Vec<String> = copies.filter_map(|e| e.text("image")).map(str::to_owned).collect();
+        named.extend(copies);
         let intents = own.iter().filter(|e| e.draft.subject.as_ref().is_some_and(|s| named.contains(&s.id)));
         let listed = intents.filter_map(|e| e.draft.data.get("snapshots")?.as_array().cloned()).flatten();
         let mut kept: BTreeSet<String> = listed.filter_map(|s| s.as_str().map(str::to_owned)).collect();

@@ -5,6 +5,7 @@
 
 pub mod backup;
 pub mod check;
+pub mod doctor;
 pub mod explain;
 mod going_on;
 pub mod history;
@@ -60,6 +61,8 @@ pub enum Command {
     History(history::HistoryArgs),
     /// Run the plans on a simulated fleet over months of simulated time, and show what they would do; touches nothing
     Rehearse(rehearse::RehearseArgs),
+    /// Try each call that the plans need, in each account and region, and say what is denied; changes nothing
+    Doctor(doctor::DoctorArgs),
     /// Print the JSON Schema of a plan, for editors
     Schema(schema::SchemaArgs),
     /// A simulated EC2 behind an HTTP endpoint on this machine, for trying things out
@@ -78,6 +81,7 @@ pub fn dispatch(cli: Cli) -> u8 {
         Command::Explain(args) => explain::run(&args),
         Command::History(args) => history::run(&args),
         Command::Rehearse(args) => rehearse::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Sim(args) => match sim::run(args) {
             Ok(()) => DONE,

@@ -140,7 +140,13 @@ fn rehearse(
     begin: DateTime<Utc>,
 ) -> Result<crate::report::rehearsal::RehearsalDocument, String> {
     let settings = &loaded.settings;
-    let found = find(args, loaded)?;
+    let mut found = find(args, loaded)?;
+    // What a fleet's file says nothing of is there for copies all the same.
+    for region in fleet::destinations(&loaded.plans) {
+        if !found.fleet.regions.contains(&region) {
+            found.fleet.regions.push(region);
+        }
+    }
     let fleet = Fleet {
         trouble: args.faults.unwrap_or(found.fleet.trouble),
         seed: args.seed.unwrap_or(found.fleet.seed),

@@ -12,8 +12,9 @@ use tokio::sync::oneshot;
 use crate::clock::Clock;
 use crate::cloud::aws::AwsCloud;
 use crate::cloud::governed::{Backend as CloudBackend, Governed};
+use crate::cloud::port::Role;
 use crate::cloud::sim::{Fleet, SimCloud};
-use crate::config::{Backend, DaemonInstance, Loaded, LogFormat, Settings};
+use crate::config::{Account, Backend, DaemonInstance, Loaded, LogFormat, Settings};
 use crate::domain::machine::OwnMachine;
 use crate::engine::installation::{self, InstallationFile, Verdict};
 use crate::engine::machine::MachineProbe;
@@ -175,6 +176,7 @@ pub async fn open(
         own,
         listener,
     ));
+    shared.set_roles(settings.accounts.values().map(|account| (account.id.clone(), account.role_arn.clone())));
     shared.rebuild.set(known);
     shared.visible_within.set(Duration::from_secs(settings.cloud.visible_within));
     shared.took_over.set(take_over);
@@ -207,7 +209,7 @@ pub(super) async fn cloud(
     open: OpenSim,
 ) -> Result<Governed, String> {
     let back: Rc<dyn CloudBackend> = match settings.cloud.backend {
-        Backend::Aws => Rc::new(AwsCloud::connect().await),
+        Backend::Aws => Rc::new(AwsCloud::connect(roles(settings)).await),
         Backend::Sim => {
             let path = config_dir.join(FLEET);
             let fleet = match std::fs::read_to_string(&path) {
@@ -217,10 +219,22 @@ pub(super) async fn cloud(
             };
             let dir = &settings.daemon.state_dir;
             let sim = open(dir, &fleet, clock);
-            Rc::new(sim.map_err(|e| format!("cannot open the simulated world in {}: {e}", dir.display()))?)
+            let sim = sim.map_err(|e| format!("cannot open the simulated world in {}: {e}", dir.display()))?;
+            Rc::new(sim.with_roles(roles(settings)))
         }
     };
     Ok(Governed::new(back, clock, settings.cloud.api_share))
+}
+
+/// The roles that `[accounts]` names, each to be assumed in a session that bears the daemon's name.
+pub(super) fn roles(settings: &Settings) -> Vec<Role> {
+    let role = |account: &Account| Role {
+        account: account.id.clone(),
+        arn: account.role_arn.clone(),
+        external_id: account.external_id.as_ref().map(|id| id.reveal().to_owned()),
+        session: format!("stillframe-{}", settings.daemon.name),
+    };
+    settings.accounts.values().map(role).collect()
 }
 
 impl Opened {

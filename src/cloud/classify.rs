@@ -1,6 +1,6 @@
 //! What an error code means for the caller. One table for every back end.
 //!
-//! Codes: EC2 API error-codes page; the split is a judgement except where AWS says so (throttles and 5xx
+//! Codes: EC2 API error-codes page, and the errors of each operation in the KMS and STS API references; the split is a judgement except where AWS says so (throttles and 5xx
 //! may be retried, other 4xx must be revised).
 
 /// What a caller can do about a fault.
@@ -20,6 +20,8 @@ pub enum Class {
     NotFound,
     /// The name is taken: adopt what bears it if it is ours.
     DuplicateName,
+    /// The client token was used with other parameters.
+    TokenMismatch,
     /// Another image needs the snapshot.
     InUse,
     /// IAM, or an account's policy, says no.
@@ -44,6 +46,7 @@ impl Class {
             Self::WrongState => "wrong_state",
             Self::NotFound => "not_found",
             Self::DuplicateName => "duplicate_name",
+            Self::TokenMismatch => "token_mismatch",
             Self::InUse => "in_use",
             Self::Denied => "denied",
             Self::Credentials => "credentials",
@@ -81,14 +84,24 @@ pub fn classify(status: u16, code: &str, message: &str) -> Class {
         | "ConcurrentSnapshotLimitExceeded"
         | "PendingSnapshotLimitExceeded"
         | "SnapshotCreationPerVolumeRateExceeded" => Class::Busy,
-        "IncorrectState" | "IncorrectInstanceState" => Class::WrongState,
+        // A key that is disabled, or waits for its deletion or its material: a person can mend that.
+        "IncorrectState" | "IncorrectInstanceState" | "DisabledException" | "KMSInvalidStateException" => {
+            Class::WrongState
+        }
         // CreateImage on an instance that is just stopping or starting.
         "InvalidParameterValue" if message.contains("is not in state") => Class::WrongState,
         "InvalidAMIID.NotFound"
         | "InvalidAMIID.Unavailable"
         | "InvalidSnapshot.NotFound"
-        | "InvalidInstanceID.NotFound" => Class::NotFound,
+        | "InvalidVolume.NotFound"
+        | "InvalidInstanceID.NotFound"
+        // KMS: a key, an alias or a grant.
+        | "NotFoundException"
+        | "InvalidGrantIdException" => Class::NotFound,
         "InvalidAMIName.Duplicate" => Class::DuplicateName,
+        "IdempotentParameterMismatch" => Class::TokenMismatch,
+        // "Encrypted snapshots with EBS default key cannot be shared": a rule of EC2's, which no policy changes.
+        "OperationNotPermitted" if message.contains("be shared") => Class::Final,
         "InvalidSnapshot.InUse" => Class::InUse,
         "UnauthorizedOperation"
         | "OperationNotPermitted"
@@ -103,8 +116,15 @@ pub fn classify(status: u16, code: &str, message: &str) -> Class {
         | "MissingAuthenticationToken"
         | "UnrecognizedClientException" => Class::Credentials,
         "ExpiredToken" | "ExpiredTokenException" | "RequestExpired" | "RequestTimeTooSkewed" => Class::Expired,
-        "InternalError" | "InternalFailure" | "ServerInternal" | "ServiceUnavailable" | "Unavailable"
-        | "RetryableError" => Class::Transient,
+        "InternalError"
+        | "InternalFailure"
+        | "ServerInternal"
+        | "ServiceUnavailable"
+        | "Unavailable"
+        | "RetryableError"
+        | "DependencyTimeoutException"
+        | "KMSInternalException"
+        | "KeyUnavailableException" => Class::Transient,
         _ if status >= 500 => Class::Transient,
         _ => Class::Final,
     }
@@ -131,6 +151,23 @@ mod tests {
             (401, "AuthFailure", "", Class::Credentials),
             (400, "InvalidSnapshot.InUse", "", Class::InUse),
             (400, "ResourceLimitExceeded", "", Class::Busy),
+            (400, "IdempotentParameterMismatch", "", Class::TokenMismatch),
+            (400, "OperationNotPermitted", "Encrypted snapshots with EBS default key cannot be shared", Class::Final),
+            (400, "OperationNotPermitted", "The operation is not permitted", Class::Denied),
+            (400, "InvalidParameter", "Snapshots encrypted with the AWS Managed CMK can't be shared", Class::Final),
+            (412, "DryRunOperation", "", Class::Final),
+            (400, "NotFoundException", "", Class::NotFound),
+            (400, "InvalidGrantIdException", "", Class::NotFound),
+            (400, "DisabledException", "", Class::WrongState),
+            (400, "KMSInvalidStateException", "", Class::WrongState),
+            (400, "AccessDeniedException", "", Class::Denied),
+            (403, "AccessDenied", "", Class::Denied),
+            (400, "InvalidArnException", "", Class::Final),
+            (400, "LimitExceededException", "", Class::Final),
+            (503, "DependencyTimeoutException", "", Class::Transient),
+            (500, "KMSInternalException", "", Class::Transient),
+            (500, "KeyUnavailableException", "", Class::Transient),
+            (403, "ExpiredTokenException", "", Class::Expired),
             (400, "ResourceLimitExceeded", "You have reached your quota of 50000 for the number of", Class::Final),
         ];
         for (status, code, message, class) in table {

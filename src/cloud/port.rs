@@ -173,17 +173,11 @@ pub trait Identity {
     /// GetCallerIdentity, in the home region.
     async fn whoami(&self) -> Read<Caller>;
     /// GetCallerIdentity with the credentials that are used in `place`: a role is assumed for another account's.
-    async fn whoami_in(&self, _place: &Place) -> Read<Caller> {
-        Err(unbuilt())
-    }
+    async fn whoami_in(&self, place: &Place) -> Read<Caller>;
     /// The SDK's own region, where a plan names none.
     fn home_region(&self) -> Option<String>;
     /// By how much this machine's clock was ahead of AWS's at the newest answer (negative: behind), where that shows.
     fn clock_ahead(&self) -> Option<TimeDelta> {
         None
     }
-}
-
-fn unbuilt() -> Fault {
-    Fault { class: Class::Final, code: "Unbuilt".into(), message: "not built".into(), request_id: None }
 }

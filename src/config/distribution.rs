@@ -11,11 +11,11 @@ use super::problem::Problem;
 use super::sheet::Sheet;
 use super::source::Source;
 use super::suggest::did_you_mean;
-use crate::domain::copying::lent::{GRANTEES_MAX, LENT_TAGS_MAX, pack};
 use crate::domain::keep::Keep;
 use crate::domain::place::partition;
 use crate::domain::plan::{Account, CopyTo, Share};
 use crate::domain::sharing::Grantee;
+use crate::domain::sharing::{GRANTEES_MAX, LENT_TAGS_MAX, lent_tags};
 
 /// `[accounts]` of stillframe.toml; nothing if that could not be read, which is told of itself.
 pub(super) type Accounts<'a> = Option<&'a BTreeMap<String, installation::Account>>;
@@ -225,7 +225,7 @@ fn grantees(sheet: &Sheet, accounts: Accounts<'_>, told: &mut Told<'_>) {
             "name at most {GRANTEES_MAX}; an organization or an organizational unit stands for all its accounts"
         );
         told.say(sheet.span(key), key, what, hint);
-    } else if pack(&all).len() > LENT_TAGS_MAX {
+    } else if lent_tags(&all.iter().map(|g| g.short().to_owned()).collect()).len() > LENT_TAGS_MAX {
         let what = "the ids of all that are let in do not fit into the tags that remember them".to_owned();
         told.say(sheet.span(key), key, what, "name fewer organizational units, or the one above them".into());
     }

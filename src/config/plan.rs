@@ -10,11 +10,11 @@ use super::problem::Problem;
 use super::shape;
 use super::sheet::Sheet;
 use super::source::Source;
-use crate::domain::copying::lent::LENT_TAGS_MAX;
 use crate::domain::copying::names::COPY_SUFFIX;
 use crate::domain::keep::Keep;
 use crate::domain::naming::{NAME_MAX, TAGS_MAX};
 use crate::domain::plan::{Consistency, Mode, OnUnhealthy, Plan, Rollout, Schedule, Seconds, Select};
+use crate::domain::sharing::LENT_TAGS_MAX;
 
 /// The time to become healthy that is proposed at least, in seconds: the default.
 const ENOUGH: Seconds = 15 * 60;

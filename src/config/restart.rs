@@ -4,7 +4,7 @@ use super::Settings;
 
 impl Settings {
     /// The keys that differ in `new` and take a restart: what is open (state directory, cloud) or bears our name.
-    /// `daemon.drain_deadline`, `log.level` and `[accounts]` apply at once.
+    /// `daemon.drain_deadline` and `log.level` apply at once.
     #[must_use]
     pub fn needs_restart(&self, new: &Self) -> Vec<&'static str> {
         let differs = [
@@ -15,6 +15,7 @@ impl Settings {
             ("cloud.api_share", self.cloud.api_share.to_bits() != new.cloud.api_share.to_bits()),
             ("cloud.visible_within", self.cloud.visible_within != new.cloud.visible_within),
             ("log.format", self.log.format != new.log.format),
+            ("accounts", self.accounts != new.accounts),
             ("http.listen", self.http.listen != new.http.listen),
         ];
         differs.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()

@@ -4,7 +4,6 @@
 mod copy;
 mod disks;
 mod keys;
-pub mod lent;
 mod members;
 pub mod names;
 pub mod outcome;
@@ -72,6 +71,18 @@ pub struct Source {
     pub disks: Vec<Disk>,
     /// Whether it bears product codes (AWS Marketplace).
     pub product_codes: bool,
+}
+
+impl Source {
+    /// The ARNs of its keys that can be lent, as far as they could be described.
+    #[must_use]
+    pub fn customer_keys(&self) -> BTreeSet<String> {
+        let key = |disk: &Disk| match &disk.encryption {
+            Encryption::Key(key) if !key.aws_managed => Some(key.arn.clone()),
+            _ => None,
+        };
+        self.disks.iter().filter_map(key).collect()
+    }
 }
 
 /// A key that a plan or a default names: described, or why it could not be.

@@ -93,6 +93,12 @@ kinds! {
     SlotTaken = "slot.taken",
     /// An instance counts as back (or can never be).
     SlotFreed = "slot.freed",
+    /// Another account was let in, for a copy that it makes or by `[share]`.
+    LoanGiven = "loan.given",
+    /// What was lent was taken back.
+    LoanReturned = "loan.returned",
+    /// Somebody else may use an image of ours, and not through us: said once, left alone.
+    LoanForeign = "loan.foreign",
     /// What retention decided for a series.
     RetainDecided = "retain.decided",
     /// Retention left a place alone.

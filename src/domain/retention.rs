@@ -3,6 +3,7 @@
 //! Deletion needs unanimity: no rule keeps the image, and nothing protects it. Nothing here reads `now` but to
 //! refuse dates in the future and to let half-made images rest, so that nothing ages out when backups stop.
 
+mod owed;
 #[cfg(test)]
 mod properties;
 mod rules;
@@ -11,18 +12,20 @@ mod tests;
 mod until;
 mod why;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
+pub use self::owed::owed;
 pub use self::until::{LEAVES_MAX, is_to_come, leaves_at, standing_of, to_come};
 pub use self::why::Why;
 use super::keep::Keep;
 use super::naming::{DUE_TOLERANCE, HOLD_TAG, Marks, Role, rfc3339};
 use super::observed::{Image, ImageState};
 use super::place::Place;
+use super::plan::Seconds;
 
 /// A half-made image rests this long before it is deleted, so that a person can read why it failed.
 pub const HALF_MADE_REST: chrono::Duration = chrono::Duration::days(1);
@@ -66,6 +69,18 @@ pub struct Situation<'a> {
     pub in_use: &'a BTreeMap<String, String>,
     /// Images that something still works with, each with what.
     pub busy: &'a BTreeMap<String, String>,
+    /// What becomes of images that other accounts may use, before they go.
+    pub grace: Option<Grace<'a>>,
+}
+
+/// Other accounts may use these images, and nobody can see whether they do: they are deprecated for a while before they
+/// are deleted.
+#[derive(Debug, Clone, Copy)]
+pub struct Grace<'a> {
+    /// For how long.
+    pub lasts: Seconds,
+    /// The images.
+    pub shared: &'a BTreeSet<String>,
 }
 
 /// The decision on one image.
@@ -77,6 +92,8 @@ pub struct Verdict {
     pub name: String,
     /// Whether it is deleted now.
     pub delete: bool,
+    /// Whether it is deprecated now, to be deleted when its grace is over.
+    pub deprecate: bool,
     /// Why, in an operator's words; never empty.
     pub reasons: Vec<String>,
 }
@@ -98,7 +115,7 @@ enum Standing {
 pub fn decide(keep: &Keep, candidates: &[Candidate], s: &Situation<'_>) -> Vec<Verdict> {
     let (sorted, standings, reasons) = weigh(keep, candidates, s);
     let reasons = reasons.iter().map(|own| own.iter().map(ToString::to_string).collect()).collect();
-    conclude(keep, &sorted, &standings, reasons)
+    conclude(keep, &sorted, &standings, reasons, s)
 }
 
 /// All that speaks for each candidate: sorted by `due`, the newest first.
@@ -195,13 +212,36 @@ fn half_made(image: &Image) -> String {
     }
 }
 
+/// Whether an image that other accounts may use is to be deprecated now, and why it does not go yet.
+fn in_grace(image: &Image, lasts: Seconds, now: DateTime<Utc>) -> (bool, Option<String>) {
+    let lasts =
+        chrono::TimeDelta::try_seconds(i64::try_from(lasts).unwrap_or(i64::MAX)).unwrap_or(chrono::TimeDelta::MAX);
+    match image.deprecated {
+        None => (true, Some(format!("shared: deprecated first, it goes {} d later", lasts.num_days()))),
+        Some(at) => match at.checked_add_signed(lasts).filter(|over| *over <= now) {
+            Some(_) => (false, None),
+            None => {
+                (false, Some(format!("shared: deprecated since {}, it goes {} d later", rfc3339(at), lasts.num_days())))
+            }
+        },
+    }
+}
+
 /// What nothing keeps goes, the oldest first, at most `max_deletions` of them.
-fn conclude(keep: &Keep, sorted: &[&Candidate], standings: &[Standing], reasons: Vec<Vec<String>>) -> Vec<Verdict> {
+fn conclude(
+    keep: &Keep,
+    sorted: &[&Candidate],
+    standings: &[Standing],
+    reasons: Vec<Vec<String>>,
+    s: &Situation<'_>,
+) -> Vec<Verdict> {
     let mut left = keep.max_deletions;
     let mut verdicts: Vec<Verdict> = Vec::with_capacity(sorted.len());
     for ((c, standing), mut reasons) in sorted.iter().zip(standings).zip(reasons).rev() {
         let unwanted = reasons.is_empty();
-        let delete = unwanted && left > 0;
+        let grace = s.grace.filter(|grace| unwanted && grace.shared.contains(&c.image.id));
+        let (deprecate, waits) = grace.map_or((false, None), |grace| in_grace(&c.image, grace.lasts, s.now));
+        let delete = unwanted && waits.is_none() && left > 0;
         if unwanted {
             reasons.push(match standing {
                 Standing::HalfMade => format!("{}, older than a day", half_made(&c.image)),
@@ -210,10 +250,12 @@ fn conclude(keep: &Keep, sorted: &[&Candidate], standings: &[Standing], reasons:
         }
         if delete {
             left -= 1;
+        } else if let Some(waits) = waits {
+            reasons.push(waits);
         } else if unwanted {
             reasons.push(format!("would go; max_deletions ({}) reached: next run", keep.max_deletions));
         }
-        verdicts.push(Verdict { image: c.image.id.clone(), name: c.image.name.clone(), delete, reasons });
+        verdicts.push(Verdict { image: c.image.id.clone(), name: c.image.name.clone(), delete, deprecate, reasons });
     }
     verdicts.reverse();
     verdicts

@@ -198,11 +198,17 @@ impl RunState {
             self.targets.values().filter(|t| t.finished.as_ref().is_some_and(|(o, _)| *o == wanted)).count()
         };
         let (done, failed) = (ends(Outcome::Done), ends(Outcome::Failed));
-        let left = self.others.values().flat_map(BTreeMap::values).filter(|s| matches!(s.phase, Phase::Bad(_))).count();
+        let bad = |retains: bool| {
+            let steps = self.others.values().flatten();
+            steps.filter(|(name, s)| (*name == "retain") == retains && matches!(s.phase, Phase::Bad(_))).count()
+        };
+        let (left, undistributed) = (bad(true), bad(false));
         if failed > 0 {
             (Outcome::Failed, format!("{failed} of {} targets failed", self.targets.len()))
         } else if left > 0 {
             (Outcome::Failed, format!("retention: {left} images or snapshots could not be removed"))
+        } else if undistributed > 0 {
+            (Outcome::Failed, format!("{undistributed} steps of copying and sharing failed"))
         } else if self.targets.is_empty() && self.skipped.is_empty() {
             (Outcome::Skipped, "the plan selects no instance".into())
         } else if done == 0 {

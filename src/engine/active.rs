@@ -1,6 +1,6 @@
 //! A run that is going on: the fold of its events, and one bell per target.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
-use crate::domain::event::Event;
+use crate::domain::event::{Event, Kind};
 use crate::domain::place::Subject;
 use crate::domain::plan::Seconds;
 use crate::domain::saga::RunState;
@@ -26,6 +26,10 @@ pub struct ActiveRun {
     pub(super) patience: Seconds,
     /// That the machine slept for longer, once it is known.
     pub(super) overslept: RefCell<Option<String>>,
+    /// Rung when a target ends, and when all have.
+    pub(super) progress: Notify,
+    /// Whether all targets have ended.
+    pub(super) rolled_out: Cell<bool>,
     /// When this process took it up, by both clocks.
     taken_up: (DateTime<Utc>, Instant),
 }
@@ -40,6 +44,8 @@ impl ActiveRun {
             bells: RefCell::default(),
             patience,
             overslept: RefCell::default(),
+            progress: Notify::new(),
+            rolled_out: Cell::new(false),
             taken_up: (clock.now(), clock.instant()),
         }
     }
@@ -60,6 +66,9 @@ impl ActiveRun {
     /// Folds an event in, and rings the bell of its subject.
     pub(super) fn apply(&self, event: &Event) {
         self.state.borrow_mut().apply(event);
+        if event.draft.kind == Kind::TargetFinished {
+            self.progress.notify_waiters();
+        }
         if let Some(bell) = event.draft.subject.as_ref().and_then(|s| self.bells.borrow().get(s).cloned()) {
             bell.notify_waiters();
         }

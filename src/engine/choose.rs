@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
+use super::facts;
+use super::preflight::preflight;
 use super::run::Run;
 use super::shared::Stop;
 use crate::cloud::governed::Governed;
@@ -80,7 +82,7 @@ pub(super) async fn select(run: &Run, places: &[Place]) -> Result<(), Stop> {
                     complete = false;
                     break;
                 }
-                Ok(None) => drafts.extend(drafts_of(run, place, &found, &mut seen)),
+                Ok(None) => drafts.extend(drafts_of(run, place, &found, &mut seen).await?),
             },
         }
     }
@@ -182,15 +184,22 @@ pub fn judge(
     asked.map(|instance| (instance.id.clone(), select::choose(plan, instance, &facts))).collect()
 }
 
-fn drafts_of(run: &Run, place: &Place, found: &Found, seen: &mut BTreeSet<String>) -> Vec<Draft> {
-    let imaging = run.shared.imaging(&run.plan.name);
-    let own = run.shared.own_machine.borrow();
-    let own = if planted(Defect::OwnMachineTaken) { &OwnMachine::NotEc2 } else { &*own };
-    let choices = judge(&run.plan, &run.only, found, own, &imaging);
+async fn drafts_of(run: &Run, place: &Place, found: &Found, seen: &mut BTreeSet<String>) -> Result<Vec<Draft>, Stop> {
+    let choices = {
+        let imaging = run.shared.imaging(&run.plan.name);
+        let own = run.shared.own_machine.borrow();
+        let own = if planted(Defect::OwnMachineTaken) { &OwnMachine::NotEc2 } else { &*own };
+        judge(&run.plan, &run.only, found, own, &imaging)
+    };
+    let impossible = impossible(run, place, found, &choices).await?;
     let draft = |(id, choice): (String, Choice)| {
         let subject = place.subject(&id);
         seen.insert(id);
         match choice {
+            Choice::Target { .. } if impossible.contains_key(&subject.id) => {
+                let data = json!({ "outcome": "skipped", "reason": impossible[&subject.id], "class": "impossible" });
+                Draft::of(&run.name, &subject, Kind::TargetSkipped, data)
+            }
             Choice::Target { reboots } => {
                 Draft::of(&run.name, &subject, Kind::TargetSelected, json!({ "reboots": reboots }))
             }
@@ -200,7 +209,33 @@ fn drafts_of(run: &Run, place: &Place, found: &Found, seen: &mut BTreeSet<String
             }
         }
     };
-    choices.into_iter().map(draft).collect()
+    Ok(choices.into_iter().map(draft).collect())
+}
+
+/// The targets that cannot be copied or shared as the plan wants, each with why: nothing is rebooted for them. A look-up
+/// that fails refuses nothing: the copy itself will tell.
+async fn impossible(
+    run: &Run,
+    place: &Place,
+    found: &Found,
+    choices: &[(String, Choice)],
+) -> Result<BTreeMap<String, String>, Stop> {
+    let targets = choices.iter().filter(|(_, choice)| matches!(choice, Choice::Target { .. }));
+    let instances: Vec<&Instance> = targets.filter_map(|(id, _)| found.instances.get(id)).collect();
+    let facts = facts::Facts::default();
+    let look = || preflight(&run.shared.cloud, &facts, &run.plan, place, &instances);
+    let foreseen = run.patiently("cannot look up what copies depend on", look).await?.unwrap_or_default();
+    let never: BTreeMap<String, String> =
+        foreseen.into_iter().filter_map(|f| f.never().map(|why| (f.instance, why))).collect();
+    if let Some((instance, why)) = never.iter().next() {
+        let count = never.len();
+        let others = if count == 1 { String::new() } else { format!(" and {} more", count - 1) };
+        let why = format!(
+            "{instance}{others}: not imaged, nothing is rebooted for what cannot be done: {why}. Or take it out of the              plan with the tag stillframe:skip"
+        );
+        run.mishap("distribute", &why).await?;
+    }
+    Ok(never)
 }
 
 fn not_found(run: &Run, place: &Place, seen: &BTreeSet<String>) -> Vec<Draft> {

@@ -7,6 +7,7 @@ use tokio::sync::SemaphorePermit;
 
 use super::observe::{FIRST, longer};
 use super::shared::{Shared, Stop};
+use super::step::PATIENCE;
 pub use super::step::{Look, Resend, Search, Step};
 use crate::cloud::classify::Class;
 use crate::cloud::port::{Effect, Fault};
@@ -14,9 +15,6 @@ use crate::defect::{Defect, planted};
 use crate::domain::event::{Draft, Event, Kind};
 use crate::domain::place::Subject;
 use crate::domain::saga::{Phase, Slot, StepState};
-
-/// How long refusals that may pass, and look-ups that fail, are borne before a step that has had no effect ends.
-const PATIENCE: Duration = Duration::from_secs(900);
 
 /// A lost answer that cannot even be looked for is alarmed after this long.
 const ALARM: Duration = Duration::from_secs(600);
@@ -70,7 +68,7 @@ async fn begin(at: &At<'_>, step: &dyn Step, number: u32) -> Result<bool, Stop> 
         }
         // Few at a time between looking and the answer: what waits for its turn here has no intent yet, and a stop
         // or a crash costs it nothing.
-        let calls = at.shared.calls(&at.subject.place);
+        let calls = at.shared.calls(step.place().unwrap_or(&at.subject.place));
         let turn = if step.calls() { at.shared.unless_drained(calls.acquire()).await?.ok() } else { None };
         let look = async { if planted(Defect::NoLook) { Look::Absent } else { step.look(&intent, false).await } };
         match at.shared.unless_drained(look).await? {
@@ -149,10 +147,10 @@ async fn attempt(
                 at.shared.record_result(&[at.draft(step, number, Kind::StepDone, data)]).await?;
                 return Ok(Answered::Ended(true));
             }
-            Effect::Refused(fault) if fault.class == Class::DuplicateName => {
+            Effect::Refused(fault) if matches!(fault.class, Class::DuplicateName | Class::TokenMismatch) => {
                 return Ok(Answered::Lost(Search::new(number, true, !clean)));
             }
-            Effect::Refused(fault) if step.passes(&fault) && waited < PATIENCE => {
+            Effect::Refused(fault) if step.passes(&fault) && waited < step.patience(&fault) => {
                 drop(turn.take());
                 tracing::info!(
                     event = "step.waiting", run = at.run, instance = %at.subject.id, step = step.name(),
@@ -253,6 +251,12 @@ async fn look_again(at: &At<'_>, step: &dyn Step, mut search: Search, intent: &V
                         // The next look tells.
                         Look::Foreign(_) | Look::Moot(_) | Look::Unclear(_) => {}
                     },
+                    Resend::Anew(why) => {
+                        let data = json!({ "reason": why, "again": true, "ended": true });
+                        let refused = at.draft(step, search.attempt, Kind::StepRefused, data);
+                        at.shared.record_result(&[refused]).await?;
+                        return Ok(false);
+                    }
                     Resend::GiveUp(why) => return abandon(at, step, search.attempt, &why).await,
                 }
             }

@@ -4,34 +4,41 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::stream::{self, StreamExt as _};
 use serde_json::{Value, json};
 
+use super::distribute;
 use super::executor::{self, At};
 use super::run::Run;
 use super::shared::Stop;
 use super::steps::RETAIN;
 use super::steps::retain::{Remove, delete_snapshot, end_snapshot};
+use crate::cloud::classify::Class;
 use crate::cloud::governed::Governed;
-use crate::cloud::port::{ImageQuery, InstanceQuery, Read};
+use crate::cloud::port::{Effect, ImageQuery, InstanceQuery, Read};
 use crate::defect::{self, Defect, planted};
 use crate::domain::event::{Draft, Kind};
+use crate::domain::keep::Keep;
 use crate::domain::naming::{self, Ownership, Role, TAG_PREFIX, parse_run_name};
 use crate::domain::observed::ImageState;
 use crate::domain::place::{Place, Subject};
-use crate::domain::plan::Plan;
-use crate::domain::retention::{Candidate, Series, Situation, Verdict, decide};
+use crate::domain::plan::{CopyTo, Plan, Seconds};
+use crate::domain::retention::{Candidate, Grace, Series, Situation, Verdict, decide};
 use crate::domain::saga::{Phase, RunState, StepState};
+use crate::domain::sharing;
 
 /// Removals under way at once in one place: enough to fill the API's rate at its usual latency.
 const REMOVALS: usize = 16;
+
+/// How long a shared image is deprecated before it goes, where no plan says.
+const GRACE: Seconds = 7 * 86_400;
 
 /// Why the images of a plan that is gone stay.
 pub const NO_PLAN: &str = "its plan is not in the configuration any more";
 
 /// Where images that are not ours are journaled: they belong to no run, and are reported once.
-const FOREIGN: &str = "foreign";
+pub(super) const FOREIGN: &str = "foreign";
 
 /// All series of a plan in one place, and what is not ours.
 #[derive(Debug, Clone, Default)]
@@ -51,6 +58,17 @@ pub struct Rules<'a> {
     pub today: Option<&'a Plan>,
 }
 
+/// The rules of a series: those of the destination for copies.
+fn keep_of<'a>(plan: &'a Plan, series: &Series) -> &'a Keep {
+    let there = |copy: &&CopyTo| {
+        copy.region == series.place.region && copy.account.as_ref().is_none_or(|a| a.id == series.place.account)
+    };
+    let copy = plan.copies.iter().filter(|_| series.role == Role::Copy);
+    // Another account by its id, before the own one by its region alone.
+    let best = copy.filter(there).max_by_key(|copy| copy.account.is_some());
+    best.map_or(&plan.keep, |copy| &copy.keep)
+}
+
 /// The verdicts of each series.
 pub type Verdicts<'a> = Vec<(&'a Series, Vec<Verdict>)>;
 
@@ -60,25 +78,55 @@ pub(super) async fn retain(run: &Run, places: &[Place]) -> Result<(), Stop> {
         return Ok(());
     }
     finish_leftovers(run).await?;
-    for place in places {
-        match run
-            .patiently("cannot list our images", || list(&run.shared.cloud, &run.shared.daemon, &run.plan.name, place))
-            .await?
-        {
-            Ok(listing) => in_place(run, place, &listing).await?,
+    let Some(own) = places.first().map(|place| place.account.clone()) else { return Ok(()) };
+    let mut listings = Vec::new();
+    for place in all_places(run, places, &own) {
+        let ask = || list(&run.shared.cloud, &run.shared.daemon, &run.plan.name, &place);
+        match run.patiently("cannot list our images", ask).await? {
+            Ok(listing) => listings.push((place, listing)),
+            // A destination in which nothing can be done is said by its copies.
+            Err(_) if said(run, &place, &own) => finish_begun(run, &place, &BTreeSet::new()).await?,
             Err(fault) => {
                 let why = format!("cannot list our images in {place} completely: {fault}");
-                stopped(run, place, &why).await?;
-                finish_begun(run, place, &BTreeSet::new()).await?;
+                stopped(run, &place, &why).await?;
+                finish_begun(run, &place, &BTreeSet::new()).await?;
             }
         }
+    }
+    distribute::drift(run, &listings).await?;
+    let today = run.shared.plans.borrow().get(&run.plan.name).cloned();
+    let mut owed = BTreeMap::new();
+    for plan in [Some(&*run.plan), today.as_deref()].into_iter().flatten() {
+        owed.extend(distribute::owed_in(&run.shared, plan, &own, places, &listings).await);
+    }
+    for (place, listing) in &listings {
+        in_place(run, place, listing, &owed).await?;
     }
     Ok(())
 }
 
+/// Where the plan selects, and where it copies to.
+fn all_places(run: &Run, places: &[Place], own: &str) -> Vec<Place> {
+    let mut all = places.to_vec();
+    for place in run.plan.copies.iter().map(|copy| copy.place(own)) {
+        if !all.contains(&place) {
+            all.push(place);
+        }
+    }
+    all
+}
+
+/// Whether a copy has told already that nothing can be done in a destination.
+fn said(run: &Run, place: &Place, own: &str) -> bool {
+    let state = run.active.state.borrow();
+    let mut there = run.plan.copies.iter().filter(|copy| copy.place(own) == *place);
+    there.any(|copy| state.mishaps.contains_key(&format!("copy:{}", copy.label())))
+}
+
 /// A place is left alone in this run; said once in it.
 async fn stopped(run: &Run, place: &Place, why: &str) -> Result<(), Stop> {
-    let step = format!("{RETAIN}:{}", place.region);
+    let own = run.shared.caller.borrow().as_ref().is_none_or(|caller| caller.account == place.account);
+    let step = if own { format!("{RETAIN}:{}", place.region) } else { format!("{RETAIN}:{place}") };
     if run.active.state.borrow().mishaps.contains_key(&step) {
         return Ok(());
     }
@@ -104,7 +152,8 @@ async fn finish_leftovers(run: &Run) -> Result<(), Stop> {
         let Some(subject) = event.draft.subject.clone().filter(|_| of_this_plan && event.draft.run != *run.name) else {
             continue;
         };
-        if Some(&subject.place.account) != account.as_ref() {
+        let known = run.shared.role_of(&subject.place.account).is_some();
+        if !known && Some(&subject.place.account) != account.as_ref() {
             continue; // these credentials would find nothing, which proves nothing
         }
         if step_of(run, &subject).is_some_and(|s| s.ended()) {
@@ -158,9 +207,10 @@ pub async fn list(cloud: &Governed, daemon: &str, plan: &str, place: &Place) -> 
     Ok(Listing { series: images.chain(copies.into_iter().map(series(Role::Copy))).collect(), foreign })
 }
 
-async fn in_place(run: &Run, place: &Place, listing: &Listing) -> Result<(), Stop> {
+async fn in_place(run: &Run, place: &Place, listing: &Listing, owed: &BTreeMap<String, String>) -> Result<(), Stop> {
     report_foreign(run, place, &listing.foreign).await?;
-    let busy = busy(run, place);
+    let mut busy = busy(run, place);
+    busy.extend(owed.iter().map(|(image, why)| (image.clone(), why.clone())));
     let today = run.shared.plans.borrow().get(&run.plan.name).cloned();
     let rules = Rules { plan: &run.plan, today: today.as_deref() };
     let judge = |in_use: &BTreeMap<String, String>| verdicts(rules, run.shared.clock.now(), listing, &busy, in_use);
@@ -204,6 +254,9 @@ async fn in_place(run: &Run, place: &Place, listing: &Listing) -> Result<(), Sto
         }
     }
     run.shared.record_many(&decisions).await?;
+    for verdict in second.iter().flat_map(|(_, list)| list).filter(|v| v.deprecate) {
+        deprecate(run, &place.subject(&verdict.image)).await?;
+    }
     finish_begun(run, place, &remove.keys().cloned().collect()).await?;
     let mut removals = stream::iter(&remove)
         .map(|(image, (verdict, candidate))| async move {
@@ -241,22 +294,27 @@ pub fn verdicts<'a>(
     busy: &BTreeMap<String, String>,
     in_use: &BTreeMap<String, String>,
 ) -> Verdicts<'a> {
-    let situation = Situation { now, zone: rules.plan.schedule.timezone, in_use, busy };
-    let both = |list: &Vec<Candidate>| {
-        let mut verdicts = decide(&defect::keep(&rules.plan.keep), list, &situation);
+    let lent = |c: &&Candidate| !sharing::lent(&c.image.tags).is_empty();
+    let shared: BTreeSet<String> = listing.series.values().flatten().filter(lent).map(|c| c.image.id.clone()).collect();
+    let share = |plan: &Plan| plan.share.as_ref().map(|share| share.grace);
+    let lasts = rules.today.and_then(share).or_else(|| share(rules.plan)).unwrap_or(GRACE);
+    let grace = (!shared.is_empty()).then_some(Grace { lasts, shared: &shared });
+    let situation = Situation { now, zone: rules.plan.schedule.timezone, in_use, busy, grace };
+    let both = |series: &Series, list: &Vec<Candidate>| {
+        let mut verdicts = decide(&defect::keep(keep_of(rules.plan, series)), list, &situation);
         match rules.today {
-            Some(plan) if plan.keep == rules.plan.keep => {}
-            Some(plan) => unanimous(&mut verdicts, &decide(&defect::keep(&plan.keep), list, &situation)),
+            Some(plan) if keep_of(plan, series) == keep_of(rules.plan, series) => {}
+            Some(plan) => unanimous(&mut verdicts, &decide(&defect::keep(keep_of(plan, series)), list, &situation)),
             None => keep_all(&mut verdicts, NO_PLAN),
         }
         verdicts
     };
-    listing.series.iter().map(|(series, list)| (series, both(list))).collect()
+    listing.series.iter().map(|(series, list)| (series, both(series, list))).collect()
 }
 
 /// A run that goes on is of the revision that it began with, but what a person has decided to keep since is kept.
 fn unanimous(verdicts: &mut [Verdict], today: &[Verdict]) {
-    for verdict in verdicts.iter_mut().filter(|v| v.delete) {
+    for verdict in verdicts.iter_mut().filter(|v| v.delete || v.deprecate) {
         if let Some(kept) = today.iter().find(|t| t.image == verdict.image && !t.delete) {
             *verdict = kept.clone();
         }
@@ -264,8 +322,8 @@ fn unanimous(verdicts: &mut [Verdict], today: &[Verdict]) {
 }
 
 fn keep_all(verdicts: &mut [Verdict], why: &str) {
-    for verdict in verdicts.iter_mut().filter(|v| v.delete) {
-        verdict.delete = false;
+    for verdict in verdicts.iter_mut().filter(|v| v.delete || v.deprecate) {
+        (verdict.delete, verdict.deprecate) = (false, false);
         verdict.reasons = vec![why.to_owned()];
     }
 }
@@ -280,8 +338,17 @@ fn busy(run: &Run, place: &Place) -> BTreeMap<String, String> {
 #[must_use]
 pub fn busy_in(name: &str, run: &RunState, place: &Place) -> Vec<(String, String)> {
     let open = run.targets.iter().filter(|(subject, target)| subject.place == *place && target.finished.is_none());
-    open.filter_map(|(_, target)| Some((target.image()?.to_owned(), format!("{name} is not finished with it"))))
-        .collect()
+    let targets = open.filter_map(|(_, target)| target.image());
+    // What is copied, and what copies there are on the way.
+    let moving = |(subject, steps): (&Subject, &BTreeMap<String, StepState>)| {
+        let open = steps.iter().filter(|(step, state)| distribute::is_ours(step) && !state.ended());
+        let made = open.clone().filter_map(|(_, state)| state.result.get("image")?.as_str().map(str::to_owned));
+        let own = open.clone().next().filter(|_| subject.place == *place).map(|_| subject.id.clone());
+        made.chain(own).collect::<Vec<_>>()
+    };
+    let moving = run.others.iter().flat_map(moving);
+    let busy = targets.map(str::to_owned).chain(moving);
+    busy.map(|image| (image, format!("{name} is not finished with it"))).collect()
 }
 
 /// Which of these images an instance of ours runs from, each with that instance.
@@ -369,6 +436,49 @@ async fn finish_one(run: &Run, subject: &Subject, step: StepState) -> Result<(),
         }
     };
     run.record(Draft::of(&run.name, subject, kind, data).at_step(RETAIN, step.attempt)).await
+}
+
+/// Hides an image from other accounts, so that they stop using it before it goes. Done twice it is done once.
+async fn deprecate(run: &Run, subject: &Subject) -> Result<(), Stop> {
+    // EC2 rounds to the minute, and refuses what is past.
+    let at = run.shared.clock.now() + TimeDelta::minutes(2);
+    let (kind, data) = match run.shared.cloud.deprecate_image(&subject.place, &subject.id, at).await {
+        Effect::Done { .. } => (Kind::StepDone, json!({ "image": subject.id, "at": at.to_rfc3339() })),
+        // The next run finds out whether it is, and tries again.
+        Effect::Unknown(_) => return Ok(()),
+        Effect::Refused(fault) if fault.class == Class::NotFound || fault.class.passes() => return Ok(()),
+        Effect::Refused(fault) => {
+            let why = format!("a shared image cannot be deprecated, so it is not deleted either: {fault}");
+            (Kind::StepNeedsPerson, json!({ "outcome": "failed", "reason": why }))
+        }
+    };
+    run.record(Draft::of(&run.name, subject, kind, data).at_step("deprecate", 1)).await
+}
+
+/// Removes an image of ours that is needed no more, whatever the rules say.
+pub(super) async fn remove(run: &Run, subject: &Subject, why: &str) -> Result<(), Stop> {
+    let known = step_of(run, subject);
+    if known.as_ref().is_some_and(StepState::ended) {
+        return Ok(());
+    }
+    let parameters = match &known {
+        Some(step) => step.intent.clone(),
+        None => {
+            let query = ImageQuery::Ids(vec![subject.id.clone()]);
+            let ask = || run.shared.cloud.images(&subject.place, &query);
+            match run.patiently("cannot look for an image", ask).await? {
+                Ok(list) => match list.into_iter().find(|i| i.state != ImageState::Deregistered) {
+                    Some(i) => json!({ "image": i.id, "name": i.name, "snapshots": i.snapshots, "reason": why }),
+                    None => return Ok(()),
+                },
+                Err(fault) => {
+                    let why = format!("{} is needed no more, and cannot be looked for: {fault}", subject.id);
+                    return run.mishap(&format!("{RETAIN}:{}", subject.id), &why).await;
+                }
+            }
+        }
+    };
+    drive(run, subject, parameters, known).await
 }
 
 async fn drive(run: &Run, subject: &Subject, parameters: Value, known: Option<StepState>) -> Result<(), Stop> {

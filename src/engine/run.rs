@@ -7,15 +7,16 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::access::COPY;
 use super::late::own_patience;
 use super::observe::{FIRST, longer};
 use super::shared::{ActiveRun, Shared, Stop};
-use super::{choose, retain, rollout};
+use super::{choose, distribute, retain, rollout};
 use crate::cloud::port::{Caller, Read};
 use crate::domain::event::{Draft, Kind, Occurrence};
 use crate::domain::place::Place;
 use crate::domain::plan::Plan;
-use crate::domain::saga::{RunState, StepState};
+use crate::domain::saga::{Phase, RunState, StepState};
 
 /// How long reads that fail are tried again before the run goes on without them, and says so.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -78,7 +79,15 @@ impl Run {
             choose::select(self, &places).await?;
         }
         // Targets know their own place: what was begun goes on, also while the account cannot be asked for.
-        rollout::rollout(self).await?;
+        let rollout = async {
+            let end = rollout::rollout(self).await;
+            self.active.rolled_out.set(true);
+            self.active.progress.notify_waiters();
+            end
+        };
+        let (rolled_out, distributed) = tokio::join!(biased; rollout, distribute::distribute(self));
+        rolled_out?;
+        distributed?;
         // What a run had deleted before its journal was lost is not known: the next one deletes, under its own limit.
         let rebuilt = self.active.state.borrow().rebuilt;
         if !rebuilt && let Some(places) = self.places().await? {
@@ -102,12 +111,18 @@ impl Run {
             state.targets.values().filter(|t| t.finished.as_ref().is_some_and(|(o, _)| *o == wanted)).count()
         };
         let gone = |steps: &BTreeMap<String, StepState>| steps.values().any(|s| !s.result.is_null());
+        let copies = |wanted: fn(&Phase) -> bool| {
+            let steps = state.others.values().flatten();
+            steps.filter(|(name, step)| name.starts_with(COPY) && wanted(&step.phase)).count()
+        };
         let deleted = state.others.iter().filter(|(s, steps)| s.id.starts_with("ami-") && gone(steps)).count();
         json!({
             "done": count(Outcome::Done),
             "failed": count(Outcome::Failed),
             "skipped": count(Outcome::Skipped) + state.skipped.len(),
             "deleted": deleted,
+            "copied": copies(|phase| *phase == Phase::Good),
+            "copies_failed": copies(|phase| matches!(phase, Phase::Bad(_) | Phase::Left(_))),
         })
     }
 
@@ -149,7 +164,7 @@ impl Run {
     }
 
     /// The places of the plan, or nothing (and a mishap) if our account or region cannot be known.
-    async fn places(&self) -> Result<Option<Vec<Place>>, Stop> {
+    pub(super) async fn places(&self) -> Result<Option<Vec<Place>>, Stop> {
         if ["account", "region"].iter().any(|step| self.active.state.borrow().mishaps.contains_key(*step)) {
             return Ok(None); // said already
         }

@@ -13,6 +13,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 
 pub use super::active::ActiveRun;
 use super::late;
+use super::lending::Lending;
 use super::observe::Observer;
 pub use super::unproven::Unproven;
 use crate::clock::Clock;
@@ -78,6 +79,8 @@ pub struct Shared {
     /// Our account, once known.
     pub caller: RefCell<Option<Caller>>,
     calls: RefCell<BTreeMap<Place, Rc<Semaphore>>>,
+    /// What copies and shares of different runs must know of each other.
+    pub(super) lending: Lending,
     /// Why nothing may be begun (another installation works under our name).
     pub barred: RefCell<Option<String>>,
     /// Whether a journal without a past has lost it: it is rebuilt before anything is decided.
@@ -129,6 +132,7 @@ impl Shared {
             plans: RefCell::default(),
             caller: RefCell::default(),
             calls: RefCell::default(),
+            lending: Lending::default(),
             barred: RefCell::default(),
             rebuild: Cell::new(false),
             visible_within: Cell::new(Duration::ZERO),

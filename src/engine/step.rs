@@ -7,6 +7,10 @@ use serde_json::Value;
 
 use super::shared::Stop;
 use crate::cloud::port::{Effect, Fault};
+use crate::domain::place::Place;
+
+/// How long refusals that may pass, and look-ups that fail, are borne before a step that has had no effect ends.
+pub(super) const PATIENCE: Duration = Duration::from_secs(900);
 
 /// What looking for a step's effect found.
 #[derive(Debug)]
@@ -32,6 +36,8 @@ pub enum Resend {
     LookAgain,
     /// The effect certainly was not made: make it, once more.
     Send,
+    /// What was asked for can never be made so, for this reason: it is begun anew, with another intent.
+    Anew(String),
     /// Neither: the step ends for this reason.
     GiveUp(String),
 }
@@ -45,7 +51,7 @@ pub struct Search {
     pub waited: Duration,
     /// Looks that certainly found nothing.
     pub empty: u32,
-    /// Whether AWS said that the name is taken: then it was not made by this attempt.
+    /// Whether AWS said that the name, or the token, is taken: then it was not made by this attempt.
     pub name_taken: bool,
     /// Whether an attempt before this one may have been made as well.
     pub resent: bool,
@@ -71,6 +77,10 @@ pub trait Step {
     fn takes_down(&self) -> bool {
         false
     }
+    /// Where its effect is made, if not where its subject is.
+    fn place(&self) -> Option<&Place> {
+        None
+    }
     /// Whether it waits for its turn to call. What calls nothing never waits behind what does.
     fn calls(&self) -> bool {
         true
@@ -82,6 +92,10 @@ pub trait Step {
     /// Whether a refusal may pass by itself, so that the effect is tried again.
     fn passes(&self, fault: &Fault) -> bool {
         fault.class.passes()
+    }
+    /// How long refusals that may pass are borne.
+    fn patience(&self, _fault: &Fault) -> Duration {
+        PATIENCE
     }
     /// What to do while its answer is unknown.
     fn resend(&self, search: &Search) -> Resend;

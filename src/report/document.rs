@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::copies::{CopyDocument, Distributed, distributed};
 use super::table::{Cell, Paint, Table, Tone};
 use crate::domain::event::{Decision, Event, Kind, Occurrence, Outcome};
 use crate::domain::naming::rfc3339;
@@ -29,6 +30,28 @@ pub struct TargetDocument {
     pub reason: String,
     /// `ami-...`, once known.
     pub image: Option<String>,
+    /// Its copies; left out where there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub copies: Vec<CopyDocument>,
+    /// Whom the image is shared with; left out where with nobody.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub shared: Vec<String>,
+    /// Why it is not shared as the plan wants.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_shared: Option<String>,
+}
+
+/// Copies of an image that an earlier run made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ResumedDocument {
+    /// Twelve digits.
+    pub account: String,
+    /// The region.
+    pub region: String,
+    /// The image.
+    pub image: String,
+    /// Its copies that this run worked on.
+    pub copies: Vec<CopyDocument>,
 }
 
 /// What retention decided of one image.
@@ -76,6 +99,9 @@ pub struct RunDocument {
     pub reason: String,
     /// Every instance that the plan named.
     pub targets: Vec<TargetDocument>,
+    /// Copies of older images that were still owed; left out where there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub resumed: Vec<ResumedDocument>,
     /// Every image of the series that the run looked at.
     pub retention: Vec<VerdictDocument>,
     /// Snapshots of deleted images that AWS would not delete.
@@ -109,6 +135,7 @@ impl RunDocument {
             trigger: occurrence.trigger.as_str(),
             outcome: outcome.as_str(),
             reason,
+            resumed: resumed(&state),
             targets: targets(&state),
             retention: verdicts(events),
             snapshots: left(events),
@@ -171,6 +198,16 @@ impl RunDocument {
             let image = t.image.as_deref().unwrap_or("-");
             let (instance, region) = ((&*t.instance).into(), (&*t.region).into());
             table.row([instance, region, Cell::word(t.outcome), image.into(), (&*t.reason).into()]);
+            copy_rows(&mut table, "  copy", &t.copies);
+            if !t.shared.is_empty() {
+                table.row(["  shared".into(), "".into(), Cell::word("done"), "".into(), with(&t.shared).into()]);
+            }
+            if let Some(why) = &t.not_shared {
+                table.row(["  share".into(), "".into(), Cell::word("failed"), "".into(), (&**why).into()]);
+            }
+        }
+        for older in &self.resumed {
+            copy_rows(&mut table, &format!("copy of {}", older.image), &older.copies);
         }
         text += &table.text(paint);
         for v in self.retention.iter().filter(|v| v.verdict == "delete") {
@@ -190,6 +227,22 @@ impl RunDocument {
         }
         text
     }
+}
+
+fn copy_rows(table: &mut Table, first: &str, copies: &[CopyDocument]) {
+    for copy in copies {
+        let image = copy.image.as_deref().unwrap_or("-");
+        let mut reason = copy.reason.clone();
+        if !copy.shared.is_empty() {
+            reason += if reason.is_empty() { "shared " } else { "; shared " };
+            reason += &with(&copy.shared);
+        }
+        table.row([first.into(), (&*copy.destination).into(), Cell::word(copy.outcome), image.into(), reason.into()]);
+    }
+}
+
+fn with(shared: &[String]) -> String {
+    format!("with {}", shared.join(", "))
 }
 
 /// The document of `history`: one line of JSON.
@@ -213,13 +266,18 @@ fn targets(state: &RunState) -> Vec<TargetDocument> {
     let mut list: Vec<TargetDocument> = Vec::new();
     for (subject, target) in &state.targets {
         let (outcome, reason) = target.finished.clone().unwrap_or((Outcome::Unfinished, String::new()));
+        let image = target.image().map(|id| subject.place.subject(id));
+        let distributed = image.as_ref().map(|image| Distributed::of(state, image)).unwrap_or_default();
         list.push(TargetDocument {
             account: subject.place.account.clone(),
             region: subject.place.region.clone(),
             instance: subject.id.clone(),
             outcome: outcome.as_str(),
             reason,
-            image: target.image().map(str::to_owned),
+            image: image.map(|image| image.id),
+            copies: distributed.copies,
+            shared: distributed.shared,
+            not_shared: distributed.not_shared,
         });
     }
     for (subject, reason) in &state.skipped {
@@ -230,10 +288,26 @@ fn targets(state: &RunState) -> Vec<TargetDocument> {
             outcome: Outcome::Skipped.as_str(),
             reason: reason.clone(),
             image: None,
+            copies: Vec::new(),
+            shared: Vec::new(),
+            not_shared: None,
         });
     }
     list.sort_by(|a, b| (&a.account, &a.region, &a.instance).cmp(&(&b.account, &b.region, &b.instance)));
     list
+}
+
+/// Copies of images that no target of this run made.
+fn resumed(state: &RunState) -> Vec<ResumedDocument> {
+    let made: BTreeSet<&str> = state.targets.values().filter_map(|target| target.image()).collect();
+    let older = distributed(state).filter(|image| !made.contains(image.id.as_str()));
+    let document = |image: &Subject| ResumedDocument {
+        account: image.place.account.clone(),
+        region: image.place.region.clone(),
+        image: image.id.clone(),
+        copies: Distributed::of(state, image).copies,
+    };
+    older.map(document).collect()
 }
 
 /// Snapshots that this run could not delete.

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use super::copies::CopyDocument;
 use super::document::{SCHEMA, line};
 use super::preview::FaultPreview;
 use super::table::{Cell, Paint, Table, Tone};
@@ -97,6 +98,17 @@ pub struct DeletedDocument {
     pub snapshots: Vec<SnapshotDocument>,
 }
 
+/// The image that a copy was made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SourceDocument {
+    /// Twelve digits, where the journal knows it.
+    pub account: Option<String>,
+    /// The region, where the journal knows it.
+    pub region: Option<String>,
+    /// `ami-...`
+    pub image: String,
+}
+
 /// The document of `explain`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ExplainDocument {
@@ -128,6 +140,15 @@ pub struct ExplainDocument {
     pub retention: Option<RetentionDocument>,
     /// Its end, if we made it.
     pub deleted: Option<DeletedDocument>,
+    /// Of a copy: what it was made of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub copy_of: Option<SourceDocument>,
+    /// Its copies, by the journal; left out where there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub copies: Vec<CopyDocument>,
+    /// Whom it is shared with, by the journal; left out where with nobody.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub shared: Vec<String>,
     /// Where it was looked for.
     pub searched: Vec<String>,
     /// What could not be read.
@@ -164,6 +185,7 @@ impl ExplainDocument {
             return text;
         }
         text += &self.origin.text(self.name.as_deref(), paint);
+        text += &self.distribution(paint);
         if let Some(ownership) = &self.ownership {
             text += &ownership.text(paint);
         }
@@ -187,6 +209,28 @@ impl ExplainDocument {
             None => {}
         }
         text
+    }
+
+    /// What it is a copy of, where its own copies are, and whom it is shared with.
+    fn distribution(&self, paint: Paint) -> String {
+        let mut table = Table::new(2);
+        if let Some(source) = &self.copy_of {
+            let place = match (&source.account, &source.region) {
+                (Some(account), Some(region)) => format!(" in {account}/{region}"),
+                _ => String::new(),
+            };
+            table.row([label("copy of"), format!("{}{place}", source.image).into()]);
+        }
+        for (n, copy) in self.copies.iter().enumerate() {
+            let image = copy.image.as_ref().map_or(String::new(), |image| format!(" {image}"));
+            let why = if copy.reason.is_empty() { String::new() } else { format!(": {}", copy.reason) };
+            let text = format!("{}{image} {}{why}", copy.destination, copy.outcome);
+            table.row([label(if n == 0 { "copied to" } else { "" }), Cell::toned(Tone::of(copy.outcome), text)]);
+        }
+        if !self.shared.is_empty() {
+            table.row([label("shared"), format!("with {}", self.shared.join(", ")).into()]);
+        }
+        table.text(paint)
     }
 
     fn headline(&self, paint: Paint) -> String {

@@ -100,9 +100,9 @@ where
         let in_run = fields.0.iter().any(|(name, _)| *name == "run");
         let elsewhere = |name: &str| matches!(name, "due" | "account" | "region") || in_run && name == "plan";
         fields.0.retain(|(name, _)| !elsewhere(name));
-        for key in ["run", "plan", "instance", "image", "snapshot", "step", "outcome"] {
+        for key in ["run", "plan", "instance", "image", "copy", "snapshot", "step", "outcome"] {
             if let Some(text) = fields.take(key) {
-                write!(line, " {text}")?;
+                write!(line, " {}{text}", if key == "copy" { "-> " } else { "" })?;
             }
         }
         let reason =

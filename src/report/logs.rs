@@ -9,6 +9,11 @@ use crate::domain::naming::{parse_run_name, rfc3339};
 /// Steps whose own coming and going is no news: what they end with is.
 const QUIET_STEPS: &[&str] = &["return"];
 
+/// Whether a step copies or shares an image, or lends what that needs.
+fn distributes(step: &str) -> bool {
+    step == "share" || ["via:", "lend:", "copy:", "reclaim:"].iter().any(|kind| step.starts_with(kind))
+}
+
 /// The level of an event.
 #[must_use]
 pub fn level(event: &Event) -> Level {
@@ -25,6 +30,13 @@ pub fn level(event: &Event) -> Level {
         // What retention could not remove costs money until somebody looks.
         Kind::StepRefused | Kind::StepAbandoned if event.draft.step == "retain" => Level::ERROR,
         Kind::RetainStopped => Level::ERROR,
+        // A copy or a share that is not there is what somebody must know of, whatever became of the rest.
+        Kind::StepRefused | Kind::StepAbandoned if distributes(&event.draft.step) => Level::ERROR,
+        // One that is tried once more is not given up yet.
+        Kind::StepObserved if distributes(&event.draft.step) && outcome == Some("failed") && !flag("again") => {
+            Level::ERROR
+        }
+        Kind::LoanForeign => Level::WARN,
         // A target that failed is an error unless it was alarmed already.
         Kind::TargetFinished if outcome == Some("failed") && !flag("alarmed") => Level::ERROR,
         Kind::OccurrenceSkipped if flag("again") => Level::ERROR,
@@ -58,6 +70,7 @@ struct Line {
     run: Option<String>,
     instance: Option<String>,
     image: Option<String>,
+    copy: Option<String>,
     snapshot: Option<String>,
     region: Option<String>,
     account: Option<String>,
@@ -66,7 +79,7 @@ struct Line {
     reason: Option<String>,
     request: Option<String>,
     elapsed: Option<i64>,
-    counts: [Option<u64>; 5],
+    counts: [Option<u64>; 7],
 }
 
 impl Line {
@@ -86,6 +99,7 @@ impl Line {
             run: named.map(|_| draft.run.clone()),
             instance: id("i-"),
             image: id("ami-").or_else(|| text("image")),
+            copy: text("image").filter(|image| id("ami-").is_some_and(|source| source != *image)),
             snapshot: id("snap-"),
             region: subject.map(|s| s.place.region.clone()),
             account: subject.map(|s| s.place.account.clone()),
@@ -94,7 +108,7 @@ impl Line {
             reason: text("reason").or_else(|| summary(event)),
             request: text("aws_request_id"),
             elapsed: draft.data.get("elapsed_ms").and_then(Value::as_i64),
-            counts: ["targets", "done", "failed", "skipped", "deleted"].map(count),
+            counts: ["targets", "done", "failed", "skipped", "copied", "copies_failed", "deleted"].map(count),
         }
     }
 }
@@ -140,6 +154,7 @@ pub fn emit(event: &Event) {
                 run = line.run,
                 instance = line.instance,
                 image = line.image,
+                copy = line.copy,
                 snapshot = line.snapshot,
                 region = line.region,
                 account = line.account,
@@ -152,7 +167,9 @@ pub fn emit(event: &Event) {
                 done = line.counts[1],
                 failed = line.counts[2],
                 skipped = line.counts[3],
-                deleted = line.counts[4],
+                copied = line.counts[4],
+                copies_failed = line.counts[5],
+                deleted = line.counts[6],
             )
         };
     }

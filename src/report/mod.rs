@@ -1,5 +1,7 @@
 //! What people read: log lines, tables, JSON documents. All of it is derived from the journal's events.
 
+pub mod copies;
+pub mod doctor;
 pub mod document;
 pub mod explain;
 pub mod format;

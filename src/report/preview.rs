@@ -60,6 +60,21 @@ pub struct ImagePreview {
     pub reasons: Vec<String>,
 }
 
+/// A destination of a plan's copies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DestinationPreview {
+    /// `dr/eu-west-1`, or `eu-west-1` for the own account.
+    pub destination: String,
+    /// Twelve digits, where it is another account.
+    pub account: Option<String>,
+    /// The region.
+    pub region: String,
+    /// The key there; nothing: none, or the default one.
+    pub kms_key: Option<String>,
+    /// The key under which an image is copied first.
+    pub via_key: Option<String>,
+}
+
 /// What could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FaultPreview {
@@ -90,6 +105,12 @@ pub struct PlanPreview {
     pub targets: Vec<TargetPreview>,
     /// Each image of its series, if the occurrence ran.
     pub retention: Vec<ImagePreview>,
+    /// Where its images are copied to; left out where nowhere.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub copies: Vec<DestinationPreview>,
+    /// Whom they are shared with; left out where with nobody.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub shared: Vec<String>,
     /// What could not be read.
     pub faults: Vec<FaultPreview>,
 }
@@ -152,6 +173,15 @@ impl PreviewDocument {
     }
 }
 
+impl DestinationPreview {
+    fn words(&self) -> String {
+        let account = self.account.as_ref().map_or(String::new(), |account| format!(", account {account}"));
+        let key = self.kms_key.as_ref().map_or(String::new(), |key| format!(", under {key}"));
+        let via = self.via_key.as_ref().map_or(String::new(), |via| format!(", by way of {via} where it takes that"));
+        format!("copied to {}{account}{key}{via}", self.destination)
+    }
+}
+
 impl PlanPreview {
     fn text(&self, until: &str, paint: Paint) -> String {
         let mut text = format!("\n{}\n", paint.tone(Tone::Head, &self.plan));
@@ -177,6 +207,12 @@ impl PlanPreview {
         }
         for note in &self.notes {
             let _ = writeln!(text, "  {}", paint.tone(Tone::Warn, note));
+        }
+        for copy in &self.copies {
+            let _ = writeln!(text, "  {}", copy.words());
+        }
+        if !self.shared.is_empty() {
+            let _ = writeln!(text, "  shared with {}", self.shared.join(", "));
         }
         for fault in &self.faults {
             let region = fault.region.as_ref().map_or(String::new(), |region| format!("{region}: "));

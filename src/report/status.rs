@@ -5,6 +5,7 @@ mod text;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+use super::copies::{self, Distributed};
 use super::document::{SCHEMA, line};
 use crate::domain::event::{Event, Occurrence};
 use crate::domain::naming::rfc3339;
@@ -44,6 +45,27 @@ pub struct TargetStatus {
     pub image: Option<String>,
 }
 
+/// A copy that is not there yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CopyStatus {
+    /// The account of the image that is copied.
+    pub account: String,
+    /// Its region.
+    pub region: String,
+    /// The image that is copied.
+    pub image: String,
+    /// `dr/eu-west-1`, or `eu-west-1` for the own account.
+    pub destination: String,
+    /// When it was last heard of.
+    pub since: String,
+    /// failed, or unfinished.
+    pub outcome: &'static str,
+    /// What it waits for, or why it failed.
+    pub reason: String,
+    /// The copy, once known.
+    pub copy: Option<String>,
+}
+
 /// One run that goes on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RunStatus {
@@ -63,6 +85,9 @@ pub struct RunStatus {
     pub reason: String,
     /// Its targets that have not ended.
     pub targets: Vec<TargetStatus>,
+    /// Copies that are not there yet; left out where there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub copies: Vec<CopyStatus>,
 }
 
 /// How a run ended.
@@ -173,8 +198,33 @@ impl RunStatus {
             ended,
             reason: stage(&state, ended),
             targets,
+            copies: pending(&state, events),
         }
     }
+}
+
+/// The copies of a run that are not there yet.
+fn pending(state: &RunState, events: &[Event]) -> Vec<CopyStatus> {
+    let of_image = |image| Distributed::of(state, image).copies.into_iter().map(move |copy| (image, copy));
+    let open = copies::distributed(state).flat_map(of_image);
+    let open = open.filter(|(_, copy)| matches!(copy.outcome, "failed" | "unfinished"));
+    open.map(|(image, copy)| {
+        let about = |e: &&Event| {
+            let of = e.draft.subject.as_ref() == Some(image);
+            of && copies::destination(&e.draft.step) == Some(copy.destination.as_str())
+        };
+        CopyStatus {
+            account: image.place.account.clone(),
+            region: image.place.region.clone(),
+            image: image.id.clone(),
+            since: events.iter().rfind(about).map(|e| rfc3339(e.at)).unwrap_or_default(),
+            destination: copy.destination,
+            outcome: copy.outcome,
+            reason: copy.reason,
+            copy: copy.image,
+        }
+    })
+    .collect()
 }
 
 /// What a run does as a whole.
@@ -188,11 +238,19 @@ fn stage(state: &RunState, ended: usize) -> String {
     if ended < state.targets.len() {
         return format!("{ended} of {} targets ended", state.targets.len());
     }
-    let removals = state.others.iter().filter(|(s, _)| s.id.starts_with("ami-"));
-    let (begun, open) = removals.fold((0, 0), |(begun, open), (_, steps)| {
-        (begun + 1, open + usize::from(!steps.values().all(StepState::ended)))
-    });
-    format!("{ended} targets ended; retention: {} images removed, {open} being removed", begun - open)
+    let count = |of: fn(&str) -> bool| {
+        let steps = state.others.iter().filter(|(s, _)| s.id.starts_with("ami-")).flat_map(|(_, steps)| steps);
+        steps
+            .filter(|(name, _)| of(name))
+            .fold((0, 0), |(ended, open), (_, step)| if step.ended() { (ended + 1, open) } else { (ended, open + 1) })
+    };
+    let (removed, removing) = count(|step| step == "retain");
+    let (copied, copying) = count(|step| step.starts_with("copy:"));
+    let copies = match copied + copying {
+        0 => String::new(),
+        all => format!("; {copied} of {all} copies ended"),
+    };
+    format!("{ended} targets ended{copies}; retention: {removed} images removed, {removing} being removed")
 }
 
 /// The step that a target is in, and what it waits for.

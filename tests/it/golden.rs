@@ -147,6 +147,82 @@ fn retention(s: &mut Story) {
     s.of(1120, &image(6), Kind::StepObserved, "retain", held);
 }
 
+/// One night with copies: of one target both are there, and it is shared; of the other one is denied, one goes on; an
+/// older image gets its copy after all.
+fn distribution() -> Story {
+    let mut s = Story { run: "web@20261122T023000Z".into(), drafts: Vec::new() };
+    s.run(0, Kind::OccurrenceDecided, json!({ "trigger": "schedule" }));
+    s.run(0, Kind::RunStarted, json!({ "trigger": "schedule", "plan_hash": "0123456789abcdef", "only": [] }));
+    for n in 1..=2 {
+        s.of(1, &instance(n), Kind::TargetSelected, "", json!({ "reboots": false }));
+    }
+    s.run(1, Kind::TargetSelected, json!({ "targets": 2, "skipped": 0 }));
+    for n in 1..=2 {
+        s.of(2, &instance(n), Kind::StepIntent, "image", json!({ "no_reboot": true }));
+        s.of(3, &instance(n), Kind::StepDone, "image", json!({ "image": image(20 + n) }));
+        let available = json!({ "outcome": "done", "state": "available", "image": image(20 + n) });
+        s.of(100, &instance(n), Kind::StepObserved, "image", available);
+        let done = json!({ "outcome": "done", "reason": "", "image": image(20 + n), "alarmed": false });
+        s.of(100, &instance(n), Kind::TargetFinished, "", done);
+    }
+    let (dr, near) = ("dr/eu-west-1", "eu-central-2");
+    let there = |copy: &str| json!({ "outcome": "done", "image": copy, "elapsed_ms": 600_000 });
+    let copied = |n, label: &str| image(if label == dr { n + 20 } else { n + 40 });
+    for (n, label) in [(21, dr), (22, dr), (21, near), (9, near)] {
+        let step = |kind: &str| format!("{kind}:{label}");
+        if label == dr {
+            s.of(101, &image(n), Kind::StepIntent, &step("lend"), json!({ "account": "222222222222" }));
+            s.of(102, &image(n), Kind::StepDone, &step("lend"), json!({}));
+            s.of(102, &image(n), Kind::LoanGiven, &step("lend"), json!({}));
+            s.of(102, &image(n), Kind::StepObserved, &step("lend"), json!({ "outcome": "done" }));
+        }
+        let account = if label == dr { "222222222222" } else { "111111111111" };
+        s.of(103, &image(n), Kind::StepIntent, &step("copy"), json!({ "account": account, "client_token": "t" }));
+        if (n, label) == (22, dr) {
+            let denied = "UnauthorizedOperation: CopyImage in eu-west-1: arn:aws:iam::222222222222:role/stillframe may \
+                          not perform ec2:CopyImage on arn:aws:ec2:eu-west-1::image/*";
+            s.of(104, &image(n), Kind::StepRefused, &step("copy"), json!({ "reason": denied, "class": "denied" }));
+        } else {
+            s.of(104, &image(n), Kind::StepDone, &step("copy"), json!({ "image": copied(n, label) }));
+            s.of(700, &image(n), Kind::StepObserved, &step("copy"), there(&copied(n, label)));
+        }
+        if label == dr {
+            s.of(701, &image(n), Kind::StepIntent, &step("reclaim"), json!({}));
+            s.of(702, &image(n), Kind::StepDone, &step("reclaim"), json!({}));
+            s.of(702, &image(n), Kind::LoanReturned, &step("reclaim"), json!({}));
+            s.of(702, &image(n), Kind::StepObserved, &step("reclaim"), json!({ "outcome": "done" }));
+        }
+    }
+    s.of(103, &image(22), Kind::StepIntent, "copy:eu-central-2", json!({ "account": "111111111111" }));
+    s.of(104, &image(22), Kind::StepDone, "copy:eu-central-2", json!({ "image": image(52) }));
+    let shared = json!({ "shared": ["333333333333", "o-abc"] });
+    s.of(110, &image(21), Kind::StepIntent, "share", shared.clone());
+    s.of(111, &image(21), Kind::StepDone, "share", shared);
+    s.of(111, &image(21), Kind::StepObserved, "share", json!({ "outcome": "done" }));
+    s
+}
+
+/// As it stands while one copy goes on.
+#[tokio::test]
+async fn copies_and_shares_read_as_they_should() {
+    let journal = SqliteJournal::in_memory().expect("SQLite in memory");
+    journal.acquire(at(DUE)).await.expect("free");
+    let occurrence = occurrence("2026-11-22T02:30:00Z", Trigger::Schedule, Decision::Run, "");
+    journal.decide(&occurrence, None).await.expect("new");
+    for (after, draft) in distribution().drafts {
+        journal.append(occurrence.due + TimeDelta::seconds(after), &[draft]).await.expect("new");
+    }
+    let events = journal.events_of(&occurrence.run()).await.expect("readable");
+    let document = RunDocument::of(&occurrence, &events);
+    golden("copies_shown", &document.text(Paint(false)));
+    golden("copies_json", &document.json().replace("{\"", "\n{\""));
+    let now = occurrence.due + TimeDelta::seconds(3600);
+    let path = Some((journal.reader(), "/var/lib/stillframe/journal.sqlite"));
+    let status = stillframe::cli::status::gather(path, "prod", &[], Some(true), now).await.expect("readable");
+    golden("copies_status", &status.text(Paint(false)));
+    golden("copies_log", &logged(&events, false));
+}
+
 /// The journal: a missed night, that night, an occurrence skipped, one that goes on.
 async fn journal() -> SqliteJournal {
     let journal = SqliteJournal::in_memory().expect("SQLite in memory");

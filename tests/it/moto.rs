@@ -21,7 +21,7 @@ fn place() -> Place {
 }
 
 fn governed(moto: &Moto) -> Governed {
-    Governed::new(Rc::new(AwsCloud::with_config(&moto.sdk_config(REGION))), Clock::Wall, 1.0)
+    Governed::new(Rc::new(AwsCloud::with_config(&moto.sdk_config(REGION), Vec::new())), Clock::Wall, 1.0)
 }
 
 fn request(instance: &str, name: &str) -> CreateImage {
@@ -98,7 +98,7 @@ async fn what_is_asked_for_stands_on_the_wire() {
 }
 
 fn aws(endpoint: &str) -> AwsCloud {
-    AwsCloud::with_config(&sdk_config(endpoint, REGION))
+    AwsCloud::with_config(&sdk_config(endpoint, REGION), Vec::new())
 }
 
 #[tokio::test]
@@ -177,7 +177,7 @@ async fn without_credentials_nothing_is_sent() {
     let server = Rude::start(Manners::Close);
     let mut without = sdk_config(&server.endpoint, REGION).to_builder();
     without.set_credentials_provider(None);
-    let cloud = AwsCloud::with_config(&without.build());
+    let cloud = AwsCloud::with_config(&without.build(), Vec::new());
     let fault = refused(cloud.create_image(&place(), &request("i-1", "name")).await);
     assert_eq!((fault.class, fault.code.as_str()), (Class::Credentials, "Credentials"), "{fault}");
     assert!(fault.message.contains("AWS_PROFILE"), "{fault}");

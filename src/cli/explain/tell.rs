@@ -18,9 +18,10 @@ use crate::domain::saga::RunState;
 use crate::domain::schedule::Timetable;
 use crate::engine::retain::{self, NO_PLAN, Rules};
 use crate::journal::{Answer, Reader};
+use crate::report::copies::Distributed;
 use crate::report::explain::{
     CheckDocument, DeletedDocument, ExplainDocument, Hold, Origin, OwnershipDocument, RetentionDocument,
-    SnapshotDocument,
+    SnapshotDocument, SourceDocument,
 };
 use crate::report::preview::FaultPreview;
 
@@ -36,8 +37,10 @@ pub struct Ask<'a> {
     pub daemon: &'a str,
     /// The plans in force.
     pub plans: &'a [Plan],
-    /// Where to look.
+    /// Where to look in the own account.
     pub regions: &'a [String],
+    /// Look in this region only, wherever copies may be.
+    pub only: Option<&'a str>,
     /// The wall clock.
     pub now: DateTime<Utc>,
 }
@@ -62,6 +65,9 @@ pub async fn tell(cloud: &Governed, journal: Option<&dyn Reader>, ask: Ask<'_>) 
         in_use_by: None,
         retention: None,
         deleted: None,
+        copy_of: None,
+        copies: Vec::new(),
+        shared: Vec::new(),
         searched: Vec::new(),
         faults: Vec::new(),
     };
@@ -73,6 +79,7 @@ pub async fn tell(cloud: &Governed, journal: Option<&dyn Reader>, ask: Ask<'_>) 
         }
         None => Vec::new(),
     };
+    distribution(&events, &mut document);
     if let Some(journal) = journal {
         ending(journal, ask, &events, &mut document).await?;
     }
@@ -83,6 +90,9 @@ pub async fn tell(cloud: &Governed, journal: Option<&dyn Reader>, ask: Ask<'_>) 
             let marks = owned(&place, &image, ask, &mut document);
             if let Some(marks) = &marks {
                 made_by(&marks.plan, marks.due, &marks.instance, &mut document);
+                if let (Some(source), None) = (&marks.source, &document.copy_of) {
+                    document.copy_of = Some(SourceDocument { account: None, region: None, image: source.clone() });
+                }
             }
             let judged = judge(cloud, journal, ask, &place, &image, marks.as_ref(), &mut document).await;
             if let Err(fault) = judged {
@@ -114,8 +124,16 @@ async fn search(cloud: &Governed, ask: Ask<'_>, document: &mut ExplainDocument) 
             return None;
         }
     };
-    for region in ask.regions {
-        let place = Place::new(caller.account.clone(), region.as_str());
+    let own = ask.regions.iter().map(|region| Place::new(caller.account.clone(), region.as_str()));
+    let mut places: Vec<Place> = own.collect();
+    // Copies may be in any destination.
+    for place in ask.plans.iter().flat_map(|plan| &plan.copies).map(|copy| copy.place(&caller.account)) {
+        if !places.contains(&place) && ask.only.is_none_or(|only| only == place.region) {
+            places.push(place);
+        }
+    }
+    for place in places {
+        let region = place.region.as_str();
         match cloud.images(&place, &ImageQuery::Ids(vec![ask.image.to_owned()])).await {
             Err(fault) => fail(document, Some(region), format!("cannot look for it in {place}: {fault}")),
             Ok(images) => {
@@ -196,7 +214,7 @@ async fn judge(
         return Ok(()); // it went while we looked
     };
     let candidates = &listing.series[series];
-    let s = Situation { now: ask.now, zone: plan.schedule.timezone, in_use: &in_use, busy: &busy };
+    let s = Situation { now: ask.now, zone: plan.schedule.timezone, in_use: &in_use, busy: &busy, grace: None };
     let held = standing_of(&plan.keep, candidates, &s, &image.id);
     let reasons = if held.is_empty() {
         verdict.reasons.iter().map(|reason| Hold { reason: reason.clone(), until: None }).collect()
@@ -244,6 +262,40 @@ fn fate(id: &str, events: &[Event]) -> SnapshotDocument {
         None => ("unfinished", "nothing is known of its end yet".to_owned()),
     };
     SnapshotDocument { snapshot: id.to_owned(), outcome, reason }
+}
+
+/// Its copies and shares, and what it is a copy of, as all runs tell.
+fn distribution(events: &[Event], document: &mut ExplainDocument) {
+    let is_copy = |e: &&Event| {
+        e.draft.step.starts_with("copy:") && e.draft.kind == Kind::StepDone && e.text("image") == Some(&document.image)
+    };
+    if let Some(source) = events.iter().find(is_copy).and_then(|e| e.draft.subject.as_ref()) {
+        document.copy_of = Some(SourceDocument {
+            account: Some(source.place.account.clone()),
+            region: Some(source.place.region.clone()),
+            image: source.id.clone(),
+        });
+    }
+    let mut runs: BTreeMap<&str, RunState> = BTreeMap::new();
+    for event in events {
+        runs.entry(&event.draft.run).or_default().apply(event);
+    }
+    // The newest run that tells of a destination is right.
+    let newest = |run: &str| events.iter().rfind(|e| e.draft.run == run).map(|e| e.seq);
+    let mut runs: Vec<_> = runs.into_iter().collect();
+    runs.sort_by_key(|(run, _)| newest(run));
+    for (_, state) in &runs {
+        let Some(subject) = state.others.keys().find(|subject| subject.id == document.image) else { continue };
+        let told = Distributed::of(state, subject);
+        for copy in told.copies {
+            document.copies.retain(|earlier| earlier.destination != copy.destination);
+            document.copies.push(copy);
+        }
+        if !told.shared.is_empty() {
+            document.shared = told.shared;
+        }
+    }
+    document.copies.sort_by(|a, b| a.destination.cmp(&b.destination));
 }
 
 /// Who made it, by the journal alone: the event of its making, or the name that was journaled before its end.

@@ -10,14 +10,16 @@ use crate::cloud::port::Read;
 use crate::domain::machine::OwnMachine;
 use crate::domain::naming::{Marks, Role, parse_rfc3339, rfc3339};
 use crate::domain::place::Place;
-use crate::domain::plan::Plan;
+use crate::domain::plan::{CopyTo, Plan};
 use crate::domain::retention::{Series, is_to_come, to_come};
 use crate::domain::schedule::Timetable;
 use crate::domain::select::{self, Choice, Skip};
 use crate::engine::choose::{self, Us};
 use crate::engine::retain::{self, Listing, Rules};
 use crate::journal::Reader;
-use crate::report::preview::{Coming, FaultPreview, ImagePreview, PlanPreview, PreviewDocument, TargetPreview};
+use crate::report::preview::{
+    Coming, DestinationPreview, FaultPreview, ImagePreview, PlanPreview, PreviewDocument, TargetPreview,
+};
 
 /// At most this many occurrences of a plan are listed; the rest is counted.
 const LISTED_MAX: usize = 50;
@@ -101,7 +103,19 @@ fn coming(plan: &Plan, ask: Ask) -> PlanPreview {
         notes: Vec::new(),
         targets: Vec::new(),
         retention: Vec::new(),
+        copies: plan.copies.iter().map(destination).collect(),
+        shared: plan.share.iter().flat_map(|share| share.grantees()).map(|grantee| grantee.to_string()).collect(),
         faults: Vec::new(),
+    }
+}
+
+fn destination(copy: &CopyTo) -> DestinationPreview {
+    DestinationPreview {
+        destination: copy.label(),
+        account: copy.account.as_ref().map(|account| account.id.clone()),
+        region: copy.region.clone(),
+        kms_key: copy.kms_key.clone(),
+        via_key: copy.via_key.clone(),
     }
 }
 

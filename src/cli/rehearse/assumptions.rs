@@ -36,6 +36,14 @@ pub fn all(r: &Rehearsal<'_>) -> Vec<String> {
          blocks, compression and archive tiers are not reckoned with.",
         percent(r.change)
     ));
+    if r.plans.iter().any(|plan| !plan.copies.is_empty()) {
+        all.push(
+            "Copies: in each destination the oldest one that is kept holds all of a volume, each later one what changed \
+             since, as long as they are under one key. What AWS charges for the transfer between regions is not \
+             reckoned with."
+                .to_owned(),
+        );
+    }
     all.push(format!(
         "Cost: {} USD for a GB-month (--price), 30.4 days a month, the storage of snapshots alone. Prices differ by \
          region and change: look at AWS's price list. API calls cost nothing.",

@@ -11,7 +11,7 @@ use crate::domain::place::Place;
 use crate::report::rehearsal::{CallsDocument, Most};
 
 /// All that the daemon may call.
-const APIS: [Api; 9] = [
+const APIS: [Api; 25] = [
     Api::DescribeInstances,
     Api::DescribeInstanceStatus,
     Api::DescribeVolumes,
@@ -21,6 +21,22 @@ const APIS: [Api; 9] = [
     Api::DeregisterImage,
     Api::DeleteSnapshot,
     Api::GetCallerIdentity,
+    Api::CopyImage,
+    Api::DescribeImageAttribute,
+    Api::DescribeSnapshotAttribute,
+    Api::ModifyImageAttribute,
+    Api::ModifySnapshotAttribute,
+    Api::CreateTags,
+    Api::DeleteTags,
+    Api::EnableImageDeprecation,
+    Api::GetEbsDefaultKmsKeyId,
+    Api::GetEbsEncryptionByDefault,
+    Api::GetAllowedImagesSettings,
+    Api::DescribeKey,
+    Api::GetKeyPolicy,
+    Api::ListGrants,
+    Api::CreateGrant,
+    Api::RevokeGrant,
 ];
 
 /// What is known of one API in one place.

@@ -45,6 +45,11 @@ pub fn regions(plan: &Plan, home: &str) -> Vec<String> {
     if plan.select.regions.is_empty() { vec![home.to_owned()] } else { plan.select.regions.clone() }
 }
 
+/// The regions that plans copy to.
+pub fn destinations(plans: &[Plan]) -> impl Iterator<Item = String> {
+    plans.iter().flat_map(|plan| &plan.copies).map(|copy| copy.region.clone())
+}
+
 /// `per_plan` instances for each plan, tagged to match. Where plans overlap, an instance counts for each that selects
 /// it, so that no plan has more than it must.
 pub fn made_up(plans: &[Plan], per_plan: u32, home: &str, seed: u64) -> Fleet {
@@ -73,7 +78,8 @@ pub fn made_up(plans: &[Plan], per_plan: u32, home: &str, seed: u64) -> Fleet {
             made.push(Member { name, region, volumes, tags: tags.clone(), ..member(&mut random) });
         }
     }
-    let all: BTreeSet<String> = plans.iter().flat_map(|plan| regions(plan, home)).collect();
+    let mut all: BTreeSet<String> = plans.iter().flat_map(|plan| regions(plan, home)).collect();
+    all.extend(destinations(plans));
     let mut in_order = vec![home.to_owned()];
     in_order.extend(all.into_iter().filter(|region| region != home));
     fleet(ACCOUNT, in_order, seed, made)

@@ -215,6 +215,7 @@ impl Gather {
         let Some(tally) = self.plans.get_mut(plan) else { return };
         let Some(subject) = event.draft.subject.as_ref().filter(|s| s.id.starts_with("ami-")) else { return };
         match event.draft.kind {
+            _ if event.draft.step != "retain" => {} // copied, or shared
             Kind::StepIntent => {
                 tally.going.insert(subject.id.clone(), plain(event.text("reason").unwrap_or_default()));
             }

@@ -2,13 +2,14 @@
 //!
 //! EBS snapshots are incremental: the oldest one of a volume that is there holds all of it, each later one the blocks
 //! that changed since the one before. Each day the same part of all blocks changes, whichever they are: a block that
-//! changes twice is kept once.
+//! changes twice is kept once. The copies of one disk in one place are such a line too: the oldest holds all of it.
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
 use crate::cloud::sim::World;
+use crate::cloud::sim::snapshot::{COPIED_VOLUME, SimSnapshot};
 use crate::domain::naming::TAG_PREFIX;
 use crate::domain::place::Place;
 use crate::report::rehearsal::{Kept, Stored};
@@ -35,14 +36,36 @@ pub struct Storage {
     series: BTreeMap<(String, Place), Series>,
 }
 
-/// One snapshot: of which volume, when, how large, and for whom.
+/// What the snapshots of one line are of. Copies all bear the same volume id, so the instance and its device tell them
+/// apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Line<'a> {
+    /// A volume.
+    Volume(&'a str),
+    /// The copies in a place of what an instance has at a device.
+    Copies(&'a Place, &'a str, &'a str),
+}
+
+impl<'a> Line<'a> {
+    fn of(world: &'a World, snapshot: &'a SimSnapshot) -> Self {
+        if snapshot.volume != COPIED_VOLUME {
+            return Self::Volume(&snapshot.volume);
+        }
+        let instance = snapshot.tags.get(&format!("{TAG_PREFIX}instance")).map_or("", String::as_str);
+        let of = snapshot.users.iter().filter_map(|image| world.images.get(image)).flat_map(|image| &image.mappings);
+        let device = of.filter(|(_, id, _)| *id == snapshot.id).map(|(device, ..)| device.as_str()).next();
+        Self::Copies(&snapshot.place, instance, device.unwrap_or_default())
+    }
+}
+
+/// One snapshot: of what, when, how large, and for whom.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Taken<'a, K> {
-    /// `vol-...`
-    pub volume: &'a str,
+    /// What it is of.
+    pub line: Line<'a>,
     /// When it was taken.
     pub at: DateTime<Utc>,
-    /// GiB of the volume.
+    /// GiB of all of it.
     pub size: u32,
     /// Whom its size counts for.
     pub owner: K,
@@ -72,11 +95,11 @@ impl<'a> Owners<'a> {
 /// The GiB that each snapshot holds.
 #[allow(clippy::cast_precision_loss)] // seconds of centuries fit
 pub fn sizes<K>(mut snapshots: Vec<Taken<'_, K>>, change: f64) -> impl Iterator<Item = (K, f64)> {
-    snapshots.sort_by(|a, b| (a.volume, a.at).cmp(&(b.volume, b.at)));
-    let mut before: Option<(&str, DateTime<Utc>)> = None;
+    snapshots.sort_by(|a, b| (a.line, a.at).cmp(&(b.line, b.at)));
+    let mut before: Option<(Line<'_>, DateTime<Utc>)> = None;
     snapshots.into_iter().map(move |taken| {
-        let part = match before.replace((taken.volume, taken.at)) {
-            Some((volume, at)) if volume == taken.volume => {
+        let part = match before.replace((taken.line, taken.at)) {
+            Some((line, at)) if line == taken.line => {
                 1.0 - (1.0 - change).powf((taken.at - at).num_seconds() as f64 / 86_400.0)
             }
             _ => 1.0,
@@ -106,7 +129,7 @@ impl Storage {
         for s in world.snapshots.values() {
             if let Some(plan) = s.tags.get(&tag) {
                 let owner = owners.number(plan, &s.place);
-                taken.push(Taken { volume: &s.volume, at: s.created, size: s.size, owner });
+                taken.push(Taken { line: Line::of(world, s), at: s.created, size: s.size, owner });
             }
         }
         for (owner, gib) in sizes(taken, self.change) {
@@ -196,7 +219,7 @@ mod tests {
     }
 
     fn taken(volume: &str, day: u32, hour: u32, owner: char) -> Taken<'_, char> {
-        Taken { volume, at: at(day, hour), size: 100, owner }
+        Taken { line: Line::Volume(volume), at: at(day, hour), size: 100, owner }
     }
 
     #[test]
@@ -216,6 +239,26 @@ mod tests {
             let sizes: Vec<f64> = super::sizes(list, change).map(|(_, gib)| tenth(gib)).collect();
             assert_eq!(sizes, [100.0, second]);
         }
+    }
+
+    #[test]
+    fn copies_in_another_place_are_a_line_of_their_own() {
+        let (here, there) = (Place::new("1", "eu-west-1"), Place::new("1", "eu-west-3"));
+        let copy = |place, device, day| Taken {
+            line: Line::Copies(place, "i-1", device),
+            at: at(day, 0),
+            size: 100,
+            owner: if device == "/dev/a" { 'a' } else { 'b' },
+        };
+        let list = vec![
+            taken("vol-a", 1, 0, 'x'),
+            copy(&here, "/dev/a", 1),
+            copy(&here, "/dev/a", 2),
+            copy(&here, "/dev/b", 2),
+            copy(&there, "/dev/a", 2),
+        ];
+        let sizes: Vec<_> = sizes(list, 0.03).map(|(owner, gib)| (owner, tenth(gib))).collect();
+        assert_eq!(sizes, [('x', 100.0), ('a', 100.0), ('a', 3.0), ('b', 100.0), ('a', 100.0)]);
     }
 
     #[test]

@@ -5,7 +5,12 @@ use chrono::{DateTime, Utc};
 
 use super::error::{answer_fault, unknown_word};
 use crate::cloud::port::{Fault, Read};
-use crate::domain::observed::{Image, ImageState, Instance, InstanceState, InstanceStatus, Snapshot, Tags};
+use crate::domain::observed::{Image, ImageState, Instance, InstanceState, InstanceStatus, Snapshot, Tags, Volume};
+use crate::domain::sharing::Grantee;
+
+/// What stands for the key of what is encrypted without a `KmsKeyId` (the API reserves that): KMS knows none of this
+/// name, so that nothing is copied or lent on a guess.
+const UNNAMED_KEY: &str = "unnamed";
 
 /// An instance of DescribeInstances.
 pub(super) fn instance(from: &sdk::Instance) -> Read<Instance> {
@@ -51,12 +56,12 @@ pub(super) fn image(from: &sdk::Image) -> Read<Image> {
         owner: from.owner_id().unwrap_or_default().to_owned(),
         state: image_state(&id, from.state())?,
         state_reason: reason.filter(|words| !words.is_empty()),
-        created: date(&id, from.creation_date())?,
+        created: date(&id, "CreationDate", from.creation_date())?,
         source_instance: some(from.source_instance_id()),
         source_image: some(from.source_image_id()),
         snapshots: mappings.filter_map(|mapping| mapping.ebs()?.snapshot_id()).map(str::to_owned).collect(),
         product_codes: !from.product_codes().is_empty(),
-        deprecated: some(from.deprecation_time()).map(|text| date(&id, Some(&text))).transpose()?,
+        deprecated: some(from.deprecation_time()).map(|text| date(&id, "DeprecationTime", Some(&text))).transpose()?,
         tags: tags(from.tags()).into(),
         id,
     })
@@ -68,8 +73,73 @@ pub(super) fn snapshot(from: &sdk::Snapshot) -> Read<Snapshot> {
     let state = from.state().ok_or_else(|| answer_fault(format!("{id}: the answer holds no state")))?;
     // `vol-ffffffff` stands for "no volume that could be named" (copied snapshots; EC2 user guide).
     let volume = some(from.volume_id()).filter(|volume| volume != "vol-ffffffff");
-    let key = some(from.kms_key_id()).filter(|_| from.encrypted() == Some(true));
+    let key = key(from.encrypted(), from.kms_key_id());
     Ok(Snapshot { volume, state: state.as_str().to_owned(), key, tags: tags(from.tags()), id })
+}
+
+/// A volume of DescribeVolumes.
+pub(super) fn volume(from: &sdk::Volume) -> Read<Volume> {
+    Ok(Volume { id: id(from.volume_id(), "a volume")?, key: key(from.encrypted(), from.kms_key_id()) })
+}
+
+/// The key of what is encrypted. Without a name it is no key that KMS knows, but not unencrypted either.
+fn key(encrypted: Option<bool>, key: Option<&str>) -> Option<String> {
+    (encrypted == Some(true)).then(|| some(key).unwrap_or_else(|| UNNAMED_KEY.to_owned()))
+}
+
+/// A launch permission.
+pub(super) fn launch_permission(of: &str, from: &sdk::LaunchPermission) -> Read<Grantee> {
+    let named = [
+        from.user_id().map(|user| Grantee::Account(user.to_owned())),
+        from.organization_arn().map(|arn| Grantee::Organization(arn.to_owned())),
+        from.organizational_unit_arn().map(|arn| Grantee::Unit(arn.to_owned())),
+    ];
+    grantee(of, named, from.group())
+}
+
+/// A permission to make volumes of a snapshot.
+pub(super) fn volume_permission(of: &str, from: &sdk::CreateVolumePermission) -> Read<Grantee> {
+    grantee(of, [from.user_id().map(|user| Grantee::Account(user.to_owned()))], from.group())
+}
+
+fn grantee<const N: usize>(
+    of: &str,
+    named: [Option<Grantee>; N],
+    group: Option<&sdk::PermissionGroup>,
+) -> Read<Grantee> {
+    match (named.into_iter().flatten().next(), group.map(sdk::PermissionGroup::as_str)) {
+        (Some(grantee), None) => Ok(grantee),
+        (None, Some("all")) => Ok(Grantee::Everyone),
+        (_, group) => Err(unknown_word(format!(
+            "{of} is shared with {}, which this version does not know; update stillframe",
+            group.map_or_else(|| "nobody that has a name".to_owned(), |group| format!("the group `{group}`"))
+        ))),
+    }
+}
+
+/// One entry to add to the launch permissions of an image, or to remove.
+pub(super) fn sdk_launch_permission(to: &Grantee) -> sdk::LaunchPermission {
+    let entry = sdk::LaunchPermission::builder();
+    match to {
+        Grantee::Account(user) => entry.user_id(user),
+        Grantee::Organization(arn) => entry.organization_arn(arn),
+        Grantee::Unit(arn) => entry.organizational_unit_arn(arn),
+        Grantee::Everyone => entry.group(sdk::PermissionGroup::All),
+    }
+    .build()
+}
+
+/// The same of a snapshot, which takes accounts and everyone only.
+pub(super) fn sdk_volume_permission(of: &str, to: &Grantee) -> Read<sdk::CreateVolumePermission> {
+    let entry = sdk::CreateVolumePermission::builder();
+    Ok(match to {
+        Grantee::Account(user) => entry.user_id(user),
+        Grantee::Everyone => entry.group(sdk::PermissionGroup::All),
+        Grantee::Organization(arn) | Grantee::Unit(arn) => {
+            return Err(unknown_word(format!("{of}: a snapshot cannot be shared with {arn}, only with accounts")));
+        }
+    }
+    .build())
 }
 
 /// Our tags as the SDK's.
@@ -82,7 +152,7 @@ fn tags(from: &[sdk::Tag]) -> Tags {
     from.iter().filter_map(pair).collect()
 }
 
-fn some(text: Option<&str>) -> Option<String> {
+pub(super) fn some(text: Option<&str>) -> Option<String> {
     text.filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
@@ -90,11 +160,11 @@ fn id(id: Option<&str>, what: &str) -> Read<String> {
     some(id).ok_or_else(|| answer_fault(format!("the answer holds {what} without an id")))
 }
 
-fn date(id: &str, text: Option<&str>) -> Read<DateTime<Utc>> {
+fn date(id: &str, what: &str, text: Option<&str>) -> Read<DateTime<Utc>> {
     let text = text.unwrap_or_default();
     match DateTime::parse_from_rfc3339(text) {
         Ok(date) => Ok(date.to_utc()),
-        Err(_) => Err(unknown_word(format!("{id}: its CreationDate `{text}` is not an instant"))),
+        Err(_) => Err(unknown_word(format!("{id}: its {what} `{text}` is not an instant"))),
     }
 }
 
@@ -158,6 +228,39 @@ mod tests {
         assert_eq!(image.state_reason.as_deref(), Some("Client.X: why"));
         assert_eq!((image.source_instance.as_deref(), image.source_image), (Some("i-1"), None));
         assert_eq!(image.tags.get("k").map(String::as_str), Some("v"));
+    }
+
+    #[test]
+    fn what_is_encrypted_is_never_read_as_unencrypted() {
+        let volume_of = |encrypted: Option<bool>, key: &str| {
+            let from = sdk::Volume::builder().volume_id("vol-1").set_encrypted(encrypted).kms_key_id(key).build();
+            volume(&from).expect("a volume").key
+        };
+        assert_eq!(volume_of(Some(true), "arn:k").as_deref(), Some("arn:k"));
+        assert_eq!(volume_of(Some(true), "").as_deref(), Some(UNNAMED_KEY));
+        assert_eq!((volume_of(Some(false), "arn:k"), volume_of(None, "")), (None, None));
+    }
+
+    #[test]
+    fn who_an_image_is_shared_with_is_read_as_it_is_written() {
+        let arn = "arn:aws:organizations::111111111111:organization/o-1".to_owned();
+        let unit = "arn:aws:organizations::111111111111:ou/o-1/ou-1".to_owned();
+        let all = [Grantee::Account("222222222222".into()), Grantee::Organization(arn), Grantee::Unit(unit.clone())];
+        for grantee in all.into_iter().chain([Grantee::Everyone]) {
+            assert_eq!(launch_permission("ami-1", &sdk_launch_permission(&grantee)), Ok(grantee.clone()));
+            match sdk_volume_permission("snap-1", &grantee) {
+                Ok(entry) => assert_eq!(volume_permission("snap-1", &entry), Ok(grantee)),
+                Err(fault) => assert!(fault.message.contains("only with accounts"), "{fault}"),
+            }
+        }
+        assert!(sdk_volume_permission("snap-1", &Grantee::Unit(unit)).is_err());
+        for entry in [
+            sdk::LaunchPermission::builder().group("some".into()).build(),
+            sdk::LaunchPermission::builder().build(),
+            sdk::LaunchPermission::builder().user_id("1").group("some".into()).build(),
+        ] {
+            assert_eq!(launch_permission("ami-1", &entry).map_err(|fault| fault.class), Err(Class::Final));
+        }
     }
 
     #[test]

@@ -1,32 +1,20 @@
 //! `Ec2` on the SDK: each method puts exactly one request on the wire.
 
 use async_trait::async_trait;
-use aws_sdk_ec2::config::{Config, Region};
 use aws_sdk_ec2::operation::RequestId;
 use aws_sdk_ec2::types::{Filter, ResourceType, TagSpecification};
 
-use super::AwsCloud;
 use super::convert::{image, instance, sdk_tags, snapshot, status};
-use super::error::{answer_fault, end, fault};
-use super::wire::Wire;
+use super::error::{answer_fault, end};
+use super::{AwsCloud, plain, send};
 use crate::cloud::port::{CreateImage, Ec2, Effect, ImageQuery, InstanceQuery, Page, Read, SnapshotEnd};
-use crate::domain::observed::{Image, Instance, InstanceStatus, Snapshot};
+use crate::domain::observed::{Image, Instance, InstanceStatus, Snapshot, Tags};
 use crate::domain::place::Place;
 
 /// Objects of one page (API reference: at most 1,000 for instances, images and snapshots).
 const PAGE_SIZE: i32 = 1_000;
 /// Volumes of one page (API reference: 5 to 500 where it ever named a range).
-const VOLUME_PAGE_SIZE: i32 = 500;
-
-/// Sends one request in one region. A macro, since the SDK keeps the trait of its request builders to itself.
-macro_rules! send {
-    ($cloud:expr, $place:expr, $request:expr) => {{
-        let wire = Wire::new(&$cloud.ahead);
-        let here = Config::builder().region(Region::new($place.region.clone()));
-        let answer = $request.customize().config_override(here).interceptor(wire.clone()).send().await;
-        answer.map_err(|error| fault(&error, &wire))
-    }};
-}
+pub(super) const VOLUME_PAGE_SIZE: i32 = 500;
 
 #[async_trait(?Send)]
 impl Ec2 for AwsCloud {
@@ -38,22 +26,28 @@ impl Ec2 for AwsCloud {
                 tags.iter().map(|(key, values)| filter(&format!("tag:{key}"), values)).collect()
             }
         };
-        let request = self.ec2.describe_instances().set_filters(Some(filters)).max_results(PAGE_SIZE);
-        let answer = send!(self, place, request.set_next_token(page.map(str::to_owned)))?;
+        let page = page.map(str::to_owned);
+        let answer = send!(self, place, ec2 => {
+            ec2.describe_instances().set_filters(Some(filters)).max_results(PAGE_SIZE).set_next_token(page)
+        })?;
         let found = answer.reservations().iter().flat_map(aws_sdk_ec2::types::Reservation::instances);
         Ok(Page { items: found.map(instance).collect::<Read<_>>()?, next: token(answer.next_token()) })
     }
 
     async fn instance_status(&self, place: &Place, ids: &[String]) -> Read<Vec<InstanceStatus>> {
-        let request = self.ec2.describe_instance_status().set_instance_ids(Some(ids.to_vec()));
-        let answer = send!(self, place, request.include_all_instances(true))?;
+        let ids = Some(ids.to_vec());
+        let answer = send!(self, place, ec2 => {
+            ec2.describe_instance_status().set_instance_ids(ids).include_all_instances(true)
+        })?;
         answer.instance_statuses().iter().map(status).collect()
     }
 
     async fn multi_attach_volumes(&self, place: &Place, page: Option<&str>) -> Read<Page<String>> {
         let filters = filter("multi-attach-enabled", &["true".to_owned()]);
-        let request = self.ec2.describe_volumes().filters(filters).max_results(VOLUME_PAGE_SIZE);
-        let answer = send!(self, place, request.set_next_token(page.map(str::to_owned)))?;
+        let page = page.map(str::to_owned);
+        let answer = send!(self, place, ec2 => {
+            ec2.describe_volumes().filters(filters).max_results(VOLUME_PAGE_SIZE).set_next_token(page)
+        })?;
         let ids = answer.volumes().iter().filter_map(|volume| volume.volume_id().map(str::to_owned));
         Ok(Page { items: ids.collect(), next: token(answer.next_token()) })
     }
@@ -65,17 +59,17 @@ impl Ec2 for AwsCloud {
             ImageQuery::SourceInstances(ids) => filter("source-instance-id", ids),
             ImageQuery::Tag(key, value) => filter(&format!("tag:{key}"), std::slice::from_ref(value)),
         };
-        let request = self.ec2.describe_images().owners("self").include_disabled(true).filters(filters);
-        let answer = send!(self, place, request.max_results(PAGE_SIZE).set_next_token(page.map(str::to_owned)))?;
+        let page = page.map(str::to_owned);
+        let answer = send!(self, place, ec2 => {
+            let request = ec2.describe_images().owners("self").include_disabled(true).filters(filters);
+            request.max_results(PAGE_SIZE).set_next_token(page)
+        })?;
         let items = answer.images().iter().map(image).collect::<Read<_>>()?;
         Ok(Page { items, next: token(answer.next_token()) })
     }
 
     async fn snapshots(&self, place: &Place, ids: &[String], page: Option<&str>) -> Read<Page<Snapshot>> {
-        let request = self.ec2.describe_snapshots().owner_ids("self").filters(filter("snapshot-id", ids));
-        let answer = send!(self, place, request.max_results(PAGE_SIZE).set_next_token(page.map(str::to_owned)))?;
-        let items = answer.snapshots().iter().map(snapshot).collect::<Read<_>>()?;
-        Ok(Page { items, next: token(answer.next_token()) })
+        self.snapshots_by(place, filter("snapshot-id", ids), page).await
     }
 
     async fn snapshots_tagged(
@@ -85,29 +79,19 @@ impl Ec2 for AwsCloud {
         value: &str,
         page: Option<&str>,
     ) -> Read<Page<Snapshot>> {
-        let filters = filter(&format!("tag:{key}"), &[value.to_owned()]);
-        let request = self.ec2.describe_snapshots().owner_ids("self").filters(filters);
-        let answer = send!(self, place, request.max_results(PAGE_SIZE).set_next_token(page.map(str::to_owned)))?;
-        let items = answer.snapshots().iter().map(snapshot).collect::<Read<_>>()?;
-        Ok(Page { items, next: token(answer.next_token()) })
+        self.snapshots_by(place, filter(&format!("tag:{key}"), &[value.to_owned()]), page).await
     }
 
     async fn create_image(&self, place: &Place, request: &CreateImage) -> Effect<String> {
-        let tags = sdk_tags(&request.tags);
-        let tagged = |kind| TagSpecification::builder().resource_type(kind).set_tags(Some(tags.clone())).build();
-        let mut call = self
-            .ec2
-            .create_image()
-            .instance_id(&request.instance)
-            .name(&request.name)
-            .description(&request.description)
-            .no_reboot(request.no_reboot);
-        // EC2 refuses a specification without tags.
-        if !tags.is_empty() {
-            call =
-                call.tag_specifications(tagged(ResourceType::Image)).tag_specifications(tagged(ResourceType::Snapshot));
-        }
-        match send!(self, place, call) {
+        let sent = send!(self, place, ec2 => {
+            ec2.create_image()
+                .instance_id(&request.instance)
+                .name(&request.name)
+                .description(&request.description)
+                .no_reboot(request.no_reboot)
+                .set_tag_specifications(tag_specifications(&request.tags))
+        });
+        match sent {
             Ok(answer) => {
                 let request_id = answer.request_id().map(str::to_owned);
                 match answer.image_id {
@@ -120,8 +104,7 @@ impl Ec2 for AwsCloud {
     }
 
     async fn deregister_image(&self, place: &Place, image: &str) -> Effect<Vec<SnapshotEnd>> {
-        let call = self.ec2.deregister_image().image_id(image).delete_associated_snapshots(true);
-        match send!(self, place, call) {
+        match send!(self, place, ec2 => ec2.deregister_image().image_id(image).delete_associated_snapshots(true)) {
             Ok(answer) if answer.r#return() == Some(false) => {
                 Effect::Unknown(answer_fault(format!("DeregisterImage of {image}: the answer is `false`")))
             }
@@ -138,18 +121,33 @@ impl Ec2 for AwsCloud {
     }
 
     async fn delete_snapshot(&self, place: &Place, snapshot: &str) -> Effect<()> {
-        match send!(self, place, self.ec2.delete_snapshot().snapshot_id(snapshot)) {
-            Ok(answer) => Effect::Done { value: (), request_id: answer.request_id().map(str::to_owned) },
-            Err(fault) => end(fault),
-        }
+        plain!(send!(self, place, ec2 => ec2.delete_snapshot().snapshot_id(snapshot)))
     }
 }
 
-fn filter(name: &str, values: &[String]) -> Filter {
+impl AwsCloud {
+    async fn snapshots_by(&self, place: &Place, filters: Filter, page: Option<&str>) -> Read<Page<Snapshot>> {
+        let page = page.map(str::to_owned);
+        let answer = send!(self, place, ec2 => {
+            let request = ec2.describe_snapshots().owner_ids("self").filters(filters);
+            request.max_results(PAGE_SIZE).set_next_token(page)
+        })?;
+        let items = answer.snapshots().iter().map(snapshot).collect::<Read<_>>()?;
+        Ok(Page { items, next: token(answer.next_token()) })
+    }
+}
+
+/// The same tags for an image and for each of its snapshots; EC2 refuses a specification without tags.
+pub(super) fn tag_specifications(tags: &Tags) -> Option<Vec<TagSpecification>> {
+    let tagged = |kind| TagSpecification::builder().resource_type(kind).set_tags(Some(sdk_tags(tags))).build();
+    (!tags.is_empty()).then(|| [ResourceType::Image, ResourceType::Snapshot].map(tagged).to_vec())
+}
+
+pub(super) fn filter(name: &str, values: &[String]) -> Filter {
     Filter::builder().name(name).set_values(Some(values.to_vec())).build()
 }
 
-fn token(token: Option<&str>) -> Option<String> {
+pub(super) fn token(token: Option<&str>) -> Option<String> {
     token.filter(|token| !token.is_empty()).map(str::to_owned)
 }
 
@@ -158,7 +156,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use aws_sdk_ec2::config::interceptors::BeforeTransmitInterceptorContextRef;
-    use aws_sdk_ec2::config::{BehaviorVersion, ConfigBag, Credentials, Intercept, RuntimeComponents};
+    use aws_sdk_ec2::config::{BehaviorVersion, Config, ConfigBag, Credentials, Intercept, Region, RuntimeComponents};
     use aws_sdk_ec2::error::BoxError;
 
     use super::*;
@@ -193,7 +191,8 @@ mod tests {
             .credentials_provider(Credentials::new("testing", "testing", None, None, "tests"))
             .interceptor(stop.clone());
         let sdk = aws_config::SdkConfig::builder().behavior_version(BehaviorVersion::latest()).build();
-        let cloud = AwsCloud { ec2: aws_sdk_ec2::Client::from_conf(config.build()), ..AwsCloud::with_config(&sdk) };
+        let mut cloud = AwsCloud::with_config(&sdk, Vec::new());
+        cloud.base.ec2 = aws_sdk_ec2::Client::from_conf(config.build());
         for region in ["eu-west-1", "cn-north-1"] {
             let place = Place::new("111111111111", region);
             let end = cloud.delete_snapshot(&place, "snap-1").await;

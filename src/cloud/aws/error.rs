@@ -4,11 +4,13 @@ use std::error::Error;
 
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ec2::operation::RequestId;
+use aws_sdk_sts::operation::assume_role::AssumeRoleError;
 
 use super::wire::Wire;
 
 use crate::cloud::classify::{Class, classify};
-use crate::cloud::port::{Effect, Fault};
+use crate::cloud::port::{Caller, Effect, Fault, Role};
+use crate::domain::place::Place;
 
 /// A chain of causes is cut after this many links: it goes into one log line.
 const CAUSES_MAX: usize = 8;
@@ -39,8 +41,17 @@ where
             },
         };
     }
+    let Some(endpoint) = wire.endpoint() else {
+        return match (wire.role(), chain(error).find_map(|cause| cause.downcast_ref::<SdkError<AssumeRoleError>>())) {
+            (Some(role), Some(refusal)) => not_assumed(role, refusal),
+            (Some(role), None) => {
+                let fault = not_sent(causes(error));
+                Fault { message: format!("cannot assume {role}: {}", fault.message), ..fault }
+            }
+            (None, _) => not_sent(causes(error)),
+        };
+    };
     let causes = causes(error);
-    let Some(endpoint) = wire.endpoint() else { return not_sent(causes) };
     match error {
         SdkError::DispatchFailure(_) if never_connected(error) => {
             let advice = "check the network, its proxy and AWS_ENDPOINT_URL";
@@ -54,6 +65,45 @@ where
         },
         _ => own(Class::Transient, "Connection", causes),
     }
+}
+
+/// A request that was never sent, because AssumeRole failed before it.
+fn not_assumed(role: &str, error: &SdkError<AssumeRoleError>) -> Fault {
+    let said = match error {
+        SdkError::ServiceError(_) => fault(error, &Wire::default()),
+        SdkError::ConstructionFailure(_) => not_sent(causes(error)),
+        _ => own(Class::NeverSent, "Connection", causes(error)),
+    };
+    let (class, message) = match said.class {
+        // STS's own words name both, and the advice that follows reads them.
+        Class::Denied if said.message.contains(role) => (Class::Denied, said.message),
+        Class::Denied => {
+            (Class::Denied, format!("not authorized to perform: sts:AssumeRole on resource: {role} ({})", said.message))
+        }
+        // Whatever became of AssumeRole, the request itself took no effect.
+        Class::Transient => (Class::NeverSent, format!("cannot assume {role}: {}", said.message)),
+        class => (class, format!("cannot assume {role}: {}", said.message)),
+    };
+    Fault { class, message, ..said }
+}
+
+/// Nothing is known of an account, which is not `own`.
+pub(super) fn no_role(place: &Place, own: &str) -> Fault {
+    let what = format!(
+        "the account {} is neither this one ({own}) nor one of [accounts]; name its role there, and start stillframe anew",
+        place.account
+    );
+    super::error::own(Class::Final, "NoRole", what)
+}
+
+/// The credentials of a role are of another account than its own.
+pub(super) fn other_account(role: &Role, caller: &Caller) -> Fault {
+    let what = format!(
+        "{} was assumed for the account {}, but AWS answers {} of the account {}; nothing is done with it. Correct id and \
+         role_arn in [accounts]",
+        role.arn, role.account, caller.arn, caller.account
+    );
+    own(Class::Final, "WrongAccount", what)
 }
 
 /// EC2 repeats the request's id in the body of an error; the SDK reads the header alone.

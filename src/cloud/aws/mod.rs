@@ -1,13 +1,18 @@
-//! The real AWS: `Ec2` and `Identity` on the SDK, one request per call, nothing retried.
+//! The real AWS: the ports on the SDK, one request per call, nothing retried.
 //!
 //! Credentials, region and endpoint come through the SDK's own chain (`AWS_PROFILE`, `AWS_ENDPOINT_URL`, instance
-//! role, ...). Rate, deadlines and retries are [`Governed`](super::governed::Governed)'s.
+//! role, ...); what belongs to the account of a [`Role`] is asked with that role's. Rate, deadlines and retries are
+//! [`Governed`](super::governed::Governed)'s.
 
+mod clients;
 mod convert;
+mod distribution;
 mod ec2;
 mod error;
+mod keys;
 mod wire;
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -18,8 +23,10 @@ use aws_config::{AppName, BehaviorVersion, SdkConfig};
 
 use chrono::TimeDelta;
 
-use super::port::{Caller, Identity, Read};
-use error::{answer_fault, fault};
+use super::port::{Caller, Identity, Read, Role};
+use crate::domain::place::Place;
+use clients::{Assumed, Clients};
+use error::{answer_fault, fault, no_role, other_account};
 use wire::{Ahead, Wire};
 
 /// A connection that is not made within this time was never made (the SDK's own default, held here).
@@ -27,23 +34,61 @@ const CONNECT_TIMEOUT: Duration = Duration::from_millis(3_100);
 
 /// AWS through the SDK.
 pub struct AwsCloud {
-    /// One client for all regions: each request names its own, and all share one connector and one cache of
-    /// credentials.
-    ec2: aws_sdk_ec2::Client,
-    sts: aws_sdk_sts::Client,
-    home: Option<String>,
+    /// For all regions: each request names its own, and all share one connector and one cache of credentials.
+    base: Clients,
+    roles: Vec<Assumed>,
+    sdk: SdkConfig,
+    /// The account of the base credentials, once AWS has told it.
+    account: OnceLock<String>,
     ahead: Ahead,
 }
 
+/// Sends one request of one service with the credentials of a place. A macro, since the SDK keeps the trait of its
+/// request builders to itself.
+macro_rules! send {
+    ($cloud:expr, $place:expr, $service:ident => $request:expr) => {
+        async {
+            let clients = $cloud.clients($place).await?;
+            let $service = &clients.$service;
+            let wire = $crate::cloud::aws::wire::Wire::new(&$cloud.ahead, clients.role());
+            let here = send!(@ $service).region(aws_sdk_ec2::config::Region::new($place.region.clone()));
+            let answer = $request.customize().config_override(here).interceptor(wire.clone()).send().await;
+            answer.map_err(|error| $crate::cloud::aws::error::fault(&error, &wire))
+        }
+        .await
+    };
+    (@ ec2) => {
+        aws_sdk_ec2::config::Config::builder()
+    };
+    (@ kms) => {
+        aws_sdk_kms::config::Config::builder()
+    };
+}
+use send;
+
+/// The end of an effect whose answer holds nothing that is needed.
+macro_rules! plain {
+    ($sent:expr) => {
+        match $sent {
+            Ok(answer) => $crate::cloud::port::Effect::Done {
+                value: (),
+                request_id: aws_sdk_ec2::operation::RequestId::request_id(&answer).map(str::to_owned),
+            },
+            Err(fault) => $crate::cloud::aws::error::end(fault),
+        }
+    };
+}
+use plain;
+
 impl AwsCloud {
     /// Reads the SDK's own chain. Reaches no network yet, except where the region comes from instance metadata.
-    pub async fn connect() -> Self {
-        Self::with_config(&aws_config::load_defaults(BehaviorVersion::latest()).await)
+    pub async fn connect(roles: Vec<Role>) -> Self {
+        Self::with_config(&aws_config::load_defaults(BehaviorVersion::latest()).await, roles)
     }
 
     /// On `sdk`'s credentials, region and endpoint; its retries and time-outs are replaced.
     #[must_use]
-    pub fn with_config(sdk: &SdkConfig) -> Self {
+    pub fn with_config(sdk: &SdkConfig, roles: Vec<Role>) -> Self {
         let mut builder = sdk.to_builder();
         // One cut answer puts three CreateImage on the wire with the SDK's retries.
         builder.set_retry_config(Some(RetryConfig::disabled()));
@@ -60,10 +105,33 @@ impl AwsCloud {
         builder.set_app_name(Some(AppName::new("stillframe").expect("letters only")));
         let sdk = builder.build();
         Self {
-            ec2: aws_sdk_ec2::Client::new(&sdk),
-            sts: aws_sdk_sts::Client::new(&sdk),
-            home: sdk.region().map(ToString::to_string),
+            base: Clients::new(&sdk, None),
+            roles: roles.into_iter().map(Assumed::new).collect(),
+            account: OnceLock::new(),
             ahead: Ahead::default(),
+            sdk,
+        }
+    }
+
+    /// The clients for what is in `place`: those of its account's role, else our own. An account that is neither ours
+    /// nor a role's gets none: our own credentials would act on what is ours instead.
+    async fn clients(&self, place: &Place) -> Read<&Clients> {
+        if let Some(assumed) = self.roles.iter().find(|assumed| assumed.role.account == place.account) {
+            return Ok(assumed.clients(&self.sdk, &place.region).await);
+        }
+        match self.account.get() {
+            Some(own) if *own != place.account => Err(no_role(place, own)),
+            _ => Ok(&self.base),
+        }
+    }
+
+    async fn identity(&self, clients: &Clients) -> Read<Caller> {
+        let wire = Wire::new(&self.ahead, clients.role());
+        let answer = clients.sts.get_caller_identity().customize().interceptor(wire.clone()).send().await;
+        let caller = answer.map_err(|error| fault(&error, &wire))?;
+        match (caller.account, caller.arn) {
+            (Some(account), Some(arn)) => Ok(Caller { account, arn }),
+            _ => Err(answer_fault("GetCallerIdentity: the answer names no account")),
         }
     }
 }
@@ -71,23 +139,26 @@ impl AwsCloud {
 #[async_trait(?Send)]
 impl Identity for AwsCloud {
     async fn whoami(&self) -> Read<Caller> {
-        let wire = Wire::new(&self.ahead);
-        let answer = self.sts.get_caller_identity().customize().interceptor(wire.clone()).send().await;
-        let caller = answer.map_err(|error| fault(&error, &wire))?;
-        match (caller.account, caller.arn) {
-            (Some(account), Some(arn)) => Ok(Caller { account, arn }),
-            _ => Err(answer_fault("GetCallerIdentity: the answer names no account")),
-        }
+        let caller = self.identity(&self.base).await?;
+        let _ = self.account.set(caller.account.clone()); // credentials of another account take a restart
+        Ok(caller)
+    }
+
+    async fn whoami_in(&self, place: &Place) -> Read<Caller> {
+        let clients = self.clients(place).await?;
+        let Some(role) = clients.role() else {
+            let caller = self.whoami().await?;
+            return if caller.account == place.account { Ok(caller) } else { Err(no_role(place, &caller.account)) };
+        };
+        let caller = self.identity(clients).await?;
+        if caller.account == role.account { Ok(caller) } else { Err(other_account(role, &caller)) }
     }
 
     fn home_region(&self) -> Option<String> {
-        self.home.clone()
+        self.sdk.region().map(ToString::to_string)
     }
 
     fn clock_ahead(&self) -> Option<TimeDelta> {
         self.ahead.get()
     }
 }
-
-impl crate::cloud::port::Distribution for AwsCloud {}
-impl crate::cloud::port::Keys for AwsCloud {}

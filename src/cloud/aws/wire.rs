@@ -12,6 +12,7 @@ use aws_sdk_ec2::error::BoxError;
 use chrono::{DateTime, TimeDelta};
 
 use crate::clock::Clock;
+use crate::cloud::port::Role;
 
 /// By how many seconds this machine's clock was ahead of AWS's at the newest answer.
 #[derive(Debug, Clone)]
@@ -31,16 +32,22 @@ impl Ahead {
 }
 
 /// One request. Before it is handed to the HTTP client (credentials, endpoint, signature), nothing can have been sent.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Wire {
     endpoint: Arc<OnceLock<String>>,
     ahead: Ahead,
+    role: Option<Arc<str>>,
 }
 
 impl Wire {
-    /// A request that was not made yet.
-    pub(super) fn new(ahead: &Ahead) -> Self {
-        Self { endpoint: Arc::default(), ahead: ahead.clone() }
+    /// A request that was not made yet, and the role whose credentials it is made with.
+    pub(super) fn new(ahead: &Ahead, role: Option<&Role>) -> Self {
+        Self { endpoint: Arc::default(), ahead: ahead.clone(), role: role.map(|role| role.arn.as_str().into()) }
+    }
+
+    /// The ARN of that role.
+    pub(super) fn role(&self) -> Option<&str> {
+        self.role.as_deref()
     }
 
     /// Where the request was sent to, if it was handed to the HTTP client.

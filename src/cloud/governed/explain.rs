@@ -11,6 +11,11 @@ pub(super) fn explain(api: Api, place: &Place, clock_off: Option<&str>, fault: F
         (Class::Denied, "UnauthorizedOperation" | "AccessDenied" | "AccessDeniedException") => {
             denied(api, place, &fault.message)
         }
+        // STS is regional, and is switched on by region and account.
+        (_, "RegionDisabledException") => format!(
+            "{}; activate STS for its region in the IAM account settings of that account, or set AWS_REGION to another",
+            own_words(&fault.message)
+        ),
         (Class::Denied, "OptInRequired") => format!(
             "{}; enable EC2 and the region {} for the account, or take the region out of select.regions",
             own_words(&fault.message),
@@ -43,18 +48,71 @@ fn between<'a>(text: &'a str, from: &str, to: &str) -> Option<&'a str> {
 /// Which permission is missing, to whom, for what; and which statement gives it.
 fn denied(api: Api, place: &Place, message: &str) -> String {
     let words = own_words(message);
-    let service = if api == Api::GetCallerIdentity { "sts" } else { "ec2" };
-    let action = between(words, "not authorized to perform: ", " ")
-        .map_or_else(|| format!("{service}:{}", api.as_str()), str::to_owned);
+    let named = between(words, "not authorized to perform: ", " ");
+    if api == Api::DryRun && named.is_none() {
+        return words.to_owned(); // whoever tried it knows what was tried
+    }
+    let action = named.map_or_else(|| format!("{}:{}", service(api), api.as_str()), str::to_owned);
     let who = between(words, "User: ", " is not authorized").unwrap_or("the role or user of these credentials");
     let resource = between(words, "on resource: ", " ").unwrap_or("*").trim_end_matches('.');
+    if action == "sts:AssumeRole" {
+        return not_trusted(place, who, resource);
+    }
     let what = format!("{} in {}: {who} may not perform {action} on {resource}", api.as_str(), place.region);
     match between(words, "with an explicit deny in ", ".") {
         Some(policy) => format!("{what}: {policy} denies it explicitly, which no Allow overrides; change that policy"),
+        None if action.starts_with("kms:") => {
+            let key = if resource == "*" { "the key" } else { resource };
+            format!(
+                "{what}; the key policy counts and, for a principal of another account than the key's, its own policy as \
+                 well. Add to the policy of {key}: {}; and to that of {who}: {{\"Effect\": \"Allow\", \"Action\": \
+                 \"{action}\", \"Resource\": \"{resource}\"}}",
+                format_args!(
+                    "{{\"Effect\": \"Allow\", \"Principal\": {{\"AWS\": \"{}\"}}, \"Action\": \"{action}\", \
+                     \"Resource\": \"*\"}}",
+                    principal(who)
+                ),
+            )
+        }
         None => format!(
             "{what}; add to its policy: {{\"Effect\": \"Allow\", \"Action\": \"{action}\", \"Resource\": \"*\"}}{}",
             between(words, "because no ", " allows").map_or_else(String::new, |kind| format!(" (no {kind} allows it)"))
         ),
+    }
+}
+
+/// The prefix of the API's actions in policies.
+fn service(api: Api) -> &'static str {
+    match api {
+        Api::GetCallerIdentity => "sts",
+        Api::DescribeKey | Api::GetKeyPolicy | Api::ListGrants | Api::CreateGrant | Api::RevokeGrant => "kms",
+        _ => "ec2",
+    }
+}
+
+/// A role that cannot be assumed: it may be missing, too, or ask for another external id; STS says the same of all.
+fn not_trusted(place: &Place, who: &str, role: &str) -> String {
+    format!(
+        "cannot assume {role} for what is in {place}: {who} may not. That role must exist, and its trust policy must hold \
+         {{\"Effect\": \"Allow\", \"Principal\": {{\"AWS\": \"{}\"}}, \"Action\": \"sts:AssumeRole\", \"Condition\": \
+         {{\"StringEquals\": {{\"sts:ExternalId\": \"EXTERNAL_ID\"}}}}}} with the external_id of [accounts] for EXTERNAL_ID \
+         (without one: no Condition); and the policy of {who} must hold {{\"Effect\": \"Allow\", \"Action\": \
+         \"sts:AssumeRole\", \"Resource\": \"{role}\"}}",
+        principal(who)
+    )
+}
+
+/// What a policy calls a caller: the session of a role by its role.
+fn principal(who: &str) -> String {
+    let role = who.split_once(":sts::").and_then(|(partition, rest)| {
+        let (account, rest) = rest.split_once(":assumed-role/")?;
+        let (name, _) = rest.split_once('/')?;
+        Some(format!("{partition}:iam::{account}:role/{name}"))
+    });
+    match role {
+        Some(role) => role,
+        None if who.starts_with("arn:") => who.to_owned(),
+        None => "ARN of that role or user".to_owned(),
     }
 }
 
@@ -122,6 +180,45 @@ mod tests {
         for (message, expected) in table {
             assert_eq!(said(Api::CreateImage, "UnauthorizedOperation", &message), expected);
         }
+    }
+
+    #[test]
+    fn a_key_is_denied_by_its_own_policy_as_well() {
+        let role = "arn:aws:sts::222222222222:assumed-role/stillframe/stillframe-prod";
+        let key = "arn:aws:kms:eu-west-1:111111111111:key/k";
+        let message = format!(
+            "User: {role} is not authorized to perform: kms:CreateGrant on resource: {key} because no resource-based \
+             policy allows the kms:CreateGrant action"
+        );
+        assert_eq!(
+            said(Api::CreateGrant, "AccessDeniedException", &message),
+            format!(
+                "AccessDeniedException: CreateGrant in eu-west-1: {role} may not perform kms:CreateGrant on {key}; the key \
+                 policy counts and, for a principal of another account than the key's, its own policy as well. Add to the \
+                 policy of {key}: {{\"Effect\": \"Allow\", \"Principal\": {{\"AWS\": \
+                 \"arn:aws:iam::222222222222:role/stillframe\"}}, \"Action\": \"kms:CreateGrant\", \"Resource\": \"*\"}}; and \
+                 to that of {role}: {{\"Effect\": \"Allow\", \"Action\": \"kms:CreateGrant\", \"Resource\": \"{key}\"}}"
+            )
+        );
+        let bare = said(Api::DescribeKey, "AccessDeniedException", "");
+        assert!(bare.contains("may not perform kms:DescribeKey on *") && bare.contains("ARN of that role"), "{bare}");
+        assert_eq!(said(Api::DryRun, "UnauthorizedOperation", "You may not."), "UnauthorizedOperation: You may not");
+    }
+
+    #[test]
+    fn a_role_that_cannot_be_assumed_says_which_trust_is_missing() {
+        let (user, role) = ("arn:aws:iam::111111111111:user/backup", "arn:aws:iam::222222222222:role/stillframe");
+        let message = format!("User: {user} is not authorized to perform: sts:AssumeRole on resource: {role}");
+        assert_eq!(
+            said(Api::CopyImage, "AccessDenied", &message),
+            format!(
+                "AccessDenied: cannot assume {role} for what is in 111111111111/eu-west-1: {user} may not. That role must \
+                 exist, and its trust policy must hold {{\"Effect\": \"Allow\", \"Principal\": {{\"AWS\": \"{user}\"}}, \
+                 \"Action\": \"sts:AssumeRole\", \"Condition\": {{\"StringEquals\": {{\"sts:ExternalId\": \"EXTERNAL_ID\"}}}}}} \
+                 with the external_id of [accounts] for EXTERNAL_ID (without one: no Condition); and the policy of {user} \
+                 must hold {{\"Effect\": \"Allow\", \"Action\": \"sts:AssumeRole\", \"Resource\": \"{role}\"}}"
+            )
+        );
     }
 
     #[test]

@@ -1,14 +1,17 @@
 //! A scripted back end under paused time: what is sent, how often, and when.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::future::pending;
 
 use async_trait::async_trait;
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use super::*;
-use crate::domain::observed::InstanceState;
+use crate::cloud::port::{AllowedImages, Change, CopyImage, CreateGrant, DryRun, Grant};
+use crate::domain::copying::Key;
+use crate::domain::observed::{InstanceState, Tags, Volume};
+use crate::domain::sharing::Grantee;
 
 /// What the back end does to one request; with nothing left of the script it answers an empty last page.
 enum Play {
@@ -49,6 +52,11 @@ impl Scripted {
             Some(Play::Unknown) => Err((fault(Class::Transient, "InternalError", "cut"), true)),
             Some(Play::Hang) => pending().await,
         }
+    }
+
+    async fn accounts(&self, call: String) -> Read<BTreeSet<Grantee>> {
+        let (ids, _) = self.play(call).await.map_err(|e| e.0)?;
+        Ok(ids.into_iter().map(Grantee::Account).collect())
     }
 
     async fn effect(&self, call: String) -> Effect<String> {
@@ -124,22 +132,98 @@ impl Ec2 for Scripted {
         }
     }
     async fn delete_snapshot(&self, _: &Place, snapshot: &str) -> Effect<()> {
-        match self.effect(format!("delete {snapshot}")).await {
-            Effect::Done { request_id, .. } => Effect::Done { value: (), request_id },
-            Effect::Refused(fault) => Effect::Refused(fault),
-            Effect::Unknown(fault) => Effect::Unknown(fault),
-        }
+        drop_value(self.effect(format!("delete {snapshot}")).await)
     }
 }
 
-impl crate::cloud::port::Distribution for Scripted {}
-impl crate::cloud::port::Keys for Scripted {}
+/// An effect without a value.
+fn drop_value<T>(end: Effect<T>) -> Effect<()> {
+    match end {
+        Effect::Done { request_id, .. } => Effect::Done { value: (), request_id },
+        Effect::Refused(fault) => Effect::Refused(fault),
+        Effect::Unknown(fault) => Effect::Unknown(fault),
+    }
+}
+
+#[async_trait(?Send)]
+impl Distribution for Scripted {
+    async fn copy_image(&self, _: &Place, request: &CopyImage) -> Effect<String> {
+        self.effect(format!("copy {}", request.name)).await
+    }
+    async fn image_permissions(&self, _: &Place, image: &str) -> Read<BTreeSet<Grantee>> {
+        self.accounts(format!("permissions {image}")).await
+    }
+    async fn change_image_permissions(&self, _: &Place, image: &str, _: &Change) -> Effect<()> {
+        drop_value(self.effect(format!("permit {image}")).await)
+    }
+    async fn snapshot_permissions(&self, _: &Place, snapshot: &str) -> Read<BTreeSet<Grantee>> {
+        self.accounts(format!("permissions {snapshot}")).await
+    }
+    async fn change_snapshot_permissions(&self, _: &Place, snapshot: &str, _: &Change) -> Effect<()> {
+        drop_value(self.effect(format!("permit {snapshot}")).await)
+    }
+    async fn tag(&self, _: &Place, resources: &[String], _: &Tags) -> Effect<()> {
+        drop_value(self.effect(format!("tag {}", resources.len())).await)
+    }
+    async fn untag(&self, _: &Place, resources: &[String], _: &[String]) -> Effect<()> {
+        drop_value(self.effect(format!("untag {}", resources.len())).await)
+    }
+    async fn deprecate_image(&self, _: &Place, image: &str, _: DateTime<Utc>) -> Effect<()> {
+        drop_value(self.effect(format!("deprecate {image}")).await)
+    }
+    async fn volumes(&self, _: &Place, ids: &[String], _: Option<&str>) -> Read<Page<Volume>> {
+        let (ids, next) = self.play(format!("volumes {}", ids.len())).await.map_err(|e| e.0)?;
+        Ok(Page { items: ids.into_iter().map(|id| Volume { id, key: None }).collect(), next })
+    }
+    async fn default_key(&self, _: &Place) -> Read<String> {
+        self.play("default key".into()).await.map_err(|e| e.0)?;
+        Ok("alias/aws/ebs".into())
+    }
+    async fn encrypts_by_default(&self, _: &Place) -> Read<bool> {
+        self.play("encrypts".into()).await.map_err(|e| e.0)?;
+        Ok(false)
+    }
+    async fn allowed_images(&self, _: &Place) -> Read<AllowedImages> {
+        self.play("allowed".into()).await.map_err(|e| e.0)?;
+        Ok(AllowedImages::default())
+    }
+    async fn try_out(&self, _: &Place, request: &DryRun) -> Read<()> {
+        self.play(format!("try {}", request.api())).await.map_err(|e| e.0)?;
+        Ok(())
+    }
+}
+
+#[async_trait(?Send)]
+impl Keys for Scripted {
+    async fn key(&self, _: &Place, key: &str) -> Read<Key> {
+        self.play(format!("key {key}")).await.map_err(|e| e.0)?;
+        Ok(Key { arn: key.into(), aws_managed: false, state: "Enabled".into(), symmetric: true })
+    }
+    async fn key_policy(&self, _: &Place, key: &str) -> Read<String> {
+        self.play(format!("policy {key}")).await.map_err(|e| e.0)?;
+        Ok("{}".into())
+    }
+    async fn grants(&self, _: &Place, key: &str, page: Option<&str>) -> Read<Page<Grant>> {
+        let (ids, next) = self.play(format!("grants {key} {}", page.unwrap_or("-"))).await.map_err(|e| e.0)?;
+        let grant = |id| Grant { id, name: None, grantee: "arn".into(), operations: BTreeSet::new() };
+        Ok(Page { items: ids.into_iter().map(grant).collect(), next })
+    }
+    async fn create_grant(&self, _: &Place, request: &CreateGrant) -> Effect<String> {
+        self.effect(format!("grant {}", request.name)).await
+    }
+    async fn revoke_grant(&self, _: &Place, _: &str, grant: &str) -> Effect<()> {
+        drop_value(self.effect(format!("revoke {grant}")).await)
+    }
+}
 
 #[async_trait(?Send)]
 impl Identity for Scripted {
     async fn whoami(&self) -> Read<Caller> {
         let _ = self.play("whoami".into()).await.map_err(|e| e.0)?;
         Ok(Caller { account: "111111111111".into(), arn: "arn:aws:iam::111111111111:user/x".into() })
+    }
+    async fn whoami_in(&self, _: &Place) -> Read<Caller> {
+        self.whoami().await
     }
     fn home_region(&self) -> Option<String> {
         Some("eu-central-1".into())

@@ -1,5 +1,4 @@
 //! The port `Distribution`: the part of the EC2 API that copies images, and lends them to other accounts.
-#![allow(unused_variables)]
 
 use std::collections::BTreeSet;
 
@@ -95,55 +94,29 @@ impl DryRun {
 #[async_trait(?Send)]
 pub trait Distribution {
     /// CopyImage: answers the copy's id.
-    async fn copy_image(&self, place: &Place, request: &CopyImage) -> Effect<String> {
-        Effect::Refused(super::unbuilt())
-    }
+    async fn copy_image(&self, place: &Place, request: &CopyImage) -> Effect<String>;
     /// DescribeImageAttribute, `launchPermission`.
-    async fn image_permissions(&self, place: &Place, image: &str) -> Read<BTreeSet<Grantee>> {
-        Err(super::unbuilt())
-    }
+    async fn image_permissions(&self, place: &Place, image: &str) -> Read<BTreeSet<Grantee>>;
     /// ModifyImageAttribute, `LaunchPermission`: both lists in one request.
-    async fn change_image_permissions(&self, place: &Place, image: &str, change: &Change) -> Effect<()> {
-        Effect::Refused(super::unbuilt())
-    }
+    async fn change_image_permissions(&self, place: &Place, image: &str, change: &Change) -> Effect<()>;
     /// DescribeSnapshotAttribute, `createVolumePermission`.
-    async fn snapshot_permissions(&self, place: &Place, snapshot: &str) -> Read<BTreeSet<Grantee>> {
-        Err(super::unbuilt())
-    }
+    async fn snapshot_permissions(&self, place: &Place, snapshot: &str) -> Read<BTreeSet<Grantee>>;
     /// ModifySnapshotAttribute, `CreateVolumePermission`: both lists in one request; accounts only.
-    async fn change_snapshot_permissions(&self, place: &Place, snapshot: &str, change: &Change) -> Effect<()> {
-        Effect::Refused(super::unbuilt())
-    }
+    async fn change_snapshot_permissions(&self, place: &Place, snapshot: &str, change: &Change) -> Effect<()>;
     /// CreateTags.
-    async fn tag(&self, place: &Place, resources: &[String], tags: &Tags) -> Effect<()> {
-        Effect::Refused(super::unbuilt())
-    }
+    async fn tag(&self, place: &Place, resources: &[String], tags: &Tags) -> Effect<()>;
     /// DeleteTags, whatever their values are.
-    async fn untag(&self, place: &Place, resources: &[String], keys: &[String]) -> Effect<()> {
-        Effect::Refused(super::unbuilt())
-    }
+    async fn untag(&self, place: &Place, resources: &[String], keys: &[String]) -> Effect<()>;
     /// EnableImageDeprecation. EC2 rounds to the minute and refuses what is past.
-    async fn deprecate_image(&self, place: &Place, image: &str, at: DateTime<Utc>) -> Effect<()> {
-        Effect::Refused(super::unbuilt())
-    }
+    async fn deprecate_image(&self, place: &Place, image: &str, at: DateTime<Utc>) -> Effect<()>;
     /// DescribeVolumes, filtered by `volume-id`.
-    async fn volumes(&self, place: &Place, ids: &[String], page: Option<&str>) -> Read<Page<Volume>> {
-        Err(super::unbuilt())
-    }
+    async fn volumes(&self, place: &Place, ids: &[String], page: Option<&str>) -> Read<Page<Volume>>;
     /// GetEbsDefaultKmsKeyId: `alias/aws/ebs`, or the ARN of a key that somebody set.
-    async fn default_key(&self, place: &Place) -> Read<String> {
-        Err(super::unbuilt())
-    }
+    async fn default_key(&self, place: &Place) -> Read<String>;
     /// GetEbsEncryptionByDefault.
-    async fn encrypts_by_default(&self, place: &Place) -> Read<bool> {
-        Err(super::unbuilt())
-    }
+    async fn encrypts_by_default(&self, place: &Place) -> Read<bool>;
     /// GetAllowedImagesSettings.
-    async fn allowed_images(&self, place: &Place) -> Read<AllowedImages> {
-        Err(super::unbuilt())
-    }
+    async fn allowed_images(&self, place: &Place) -> Read<AllowedImages>;
     /// Tries a request with DryRun: fine, or why it would be refused.
-    async fn try_out(&self, place: &Place, request: &DryRun) -> Read<()> {
-        Err(super::unbuilt())
-    }
+    async fn try_out(&self, place: &Place, request: &DryRun) -> Read<()>;
 }

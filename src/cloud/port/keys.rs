@@ -1,5 +1,4 @@
 //! The port `Keys`: the part of KMS that encrypted copies need.
-#![allow(unused_variables)]
 
 use std::collections::BTreeSet;
 
@@ -40,23 +39,13 @@ pub struct Grant {
 #[async_trait(?Send)]
 pub trait Keys {
     /// DescribeKey.
-    async fn key(&self, place: &Place, key: &str) -> Read<Key> {
-        Err(super::unbuilt())
-    }
+    async fn key(&self, place: &Place, key: &str) -> Read<Key>;
     /// GetKeyPolicy, `default`: the policy's JSON.
-    async fn key_policy(&self, place: &Place, key: &str) -> Read<String> {
-        Err(super::unbuilt())
-    }
+    async fn key_policy(&self, place: &Place, key: &str) -> Read<String>;
     /// ListGrants.
-    async fn grants(&self, place: &Place, key: &str, page: Option<&str>) -> Read<Page<Grant>> {
-        Err(super::unbuilt())
-    }
+    async fn grants(&self, place: &Place, key: &str, page: Option<&str>) -> Read<Page<Grant>>;
     /// CreateGrant: answers the grant's id.
-    async fn create_grant(&self, place: &Place, request: &CreateGrant) -> Effect<String> {
-        Effect::Refused(super::unbuilt())
-    }
+    async fn create_grant(&self, place: &Place, request: &CreateGrant) -> Effect<String>;
     /// RevokeGrant.
-    async fn revoke_grant(&self, place: &Place, key: &str, grant: &str) -> Effect<()> {
-        Effect::Refused(super::unbuilt())
-    }
+    async fn revoke_grant(&self, place: &Place, key: &str, grant: &str) -> Effect<()>;
 }

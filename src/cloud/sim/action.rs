@@ -66,6 +66,8 @@ pub enum Action {
     DescribeImages {
         list: Listing,
         owners: Vec<String>,
+        /// `ExecutableBy.N`: `self`, `all` or an account.
+        executable_by: Vec<String>,
         include_disabled: Option<bool>,
         include_deprecated: Option<bool>,
     },
@@ -273,9 +275,10 @@ impl Action {
                 flat.option("IncludeAllInstances", *include_all);
             }
             Self::DescribeVolumes(list) => flat.listing("VolumeId", list),
-            Self::DescribeImages { list, owners, include_disabled, include_deprecated } => {
+            Self::DescribeImages { list, owners, executable_by, include_disabled, include_deprecated } => {
                 flat.listing("ImageId", list);
                 flat.list("Owner", owners);
+                flat.list("ExecutableBy", executable_by);
                 flat.option("IncludeDisabled", *include_disabled);
                 flat.option("IncludeDeprecated", *include_deprecated);
             }

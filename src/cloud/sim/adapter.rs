@@ -1,5 +1,9 @@
 //! The ports on the simulated world, by actions and answers only.
 
+mod distribution;
+mod keys;
+mod roles;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,6 +11,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use self::roles::Roles;
 use super::action::{Action, Filter, Listing, Paging, TagSpec};
 use super::answer::Answer;
 use super::error::ApiError;
@@ -33,6 +38,7 @@ pub struct SimCloud {
     account: String,
     home: String,
     dir: Option<PathBuf>,
+    roles: Roles,
 }
 
 /// What an answered request brought, and its id.
@@ -43,7 +49,7 @@ impl SimCloud {
     #[must_use]
     pub fn new(world: World, clock: Clock) -> Self {
         let (account, home) = (world.account.clone(), world.home_region().to_owned());
-        Self { world: Arc::new(Mutex::new(world)), clock, account, home, dir: None }
+        Self { world: Arc::new(Mutex::new(world)), clock, account, home, dir: None, roles: Roles::default() }
     }
 
     /// The world saved in `dir`, or one that begins with `fleet` and is saved there. A saved world wins over `fleet`.
@@ -94,10 +100,15 @@ impl SimCloud {
 
     /// One request, as the client sees it end.
     async fn send(&self, place: &Place, action: Action) -> Result<Answered, Fault> {
+        let caller = self.caller(place).await?;
+        self.send_as(&caller, &place.region, action).await
+    }
+
+    async fn send_as(&self, caller: &Who, region: &str, action: Action) -> Result<Answered, Fault> {
         let reply = {
             let now = self.clock.now();
             let mut world = self.world();
-            let reply = world.serve(now, &Who::new(&place.account), &place.region, &action);
+            let reply = world.serve(now, caller, region, &action);
             self.save(&mut world)?;
             reply
         };
@@ -233,6 +244,7 @@ impl Ec2 for SimCloud {
         let action = Action::DescribeImages {
             list: Listing { ids: Vec::new(), filters: vec![filter], page: page_of(page) },
             owners: vec!["self".into()],
+            executable_by: Vec::new(),
             include_disabled: Some(true),
             include_deprecated: None,
         };
@@ -302,10 +314,14 @@ impl Identity for SimCloud {
         }
     }
 
+    async fn whoami_in(&self, place: &Place) -> Read<Caller> {
+        match self.send(place, Action::GetCallerIdentity).await?.0 {
+            Answer::Identity { account, arn } => Ok(Caller { account, arn }),
+            other => Err(astray(&other)),
+        }
+    }
+
     fn home_region(&self) -> Option<String> {
         Some(self.home.clone())
     }
 }
-
-impl crate::cloud::port::Distribution for SimCloud {}
-impl crate::cloud::port::Keys for SimCloud {}

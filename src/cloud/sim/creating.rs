@@ -92,6 +92,7 @@ impl World {
             visible,
             ready,
             fails,
+            reason: None,
             disabled: false,
             deregistered: None,
             forgotten: None,
@@ -101,7 +102,7 @@ impl World {
             rebooted,
             mappings,
             client_token: None,
-            product_codes: false,
+            product_codes: instance.traits.product_codes,
             lent: Default::default(),
             deprecated: None,
         });

@@ -1,4 +1,4 @@
-//! The HTTP door of the simulated world: the EC2 and STS Query protocols on loopback, and `/_sim/` to steer it.
+//! The HTTP door of the simulated world: the EC2 and STS Query protocols and KMS's JSON on loopback, and `/_sim/` to steer it.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -12,17 +12,19 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::stream;
 
+use super::action::Action;
+use super::answer::Answer;
 use super::calls::Tally;
 use super::error::ApiError;
 use super::faults::Fault;
-use super::query;
 use super::serve::{Delivery, Reply};
 use super::trouble::Profile;
 use super::world::{Caller, World};
 use super::xml;
+use super::{json, query, session};
 use crate::clock::Clock;
 
 /// What every handler knows.
@@ -75,29 +77,65 @@ pub async fn serve(
     }
 }
 
-/// One Query request, in the body of a POST or in the address of a GET.
+/// The protocol of a request: which shape its answer and its errors have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Protocol {
+    Ec2,
+    Sts,
+    Kms,
+}
+
+impl Protocol {
+    fn kind(self) -> &'static str {
+        if self == Self::Kms { "application/x-amz-json-1.1" } else { "text/xml;charset=UTF-8" }
+    }
+
+    fn answer(self, action: &Action, answer: &Answer, request_id: &str) -> String {
+        if self == Self::Kms { json::answer(answer) } else { xml::answer(action, answer, request_id) }
+    }
+
+    fn error(self, error: &ApiError, request_id: &str) -> String {
+        match self {
+            Self::Kms => json::error(error),
+            _ => xml::error(error, request_id, self == Self::Sts),
+        }
+    }
+}
+
+/// One request: in the JSON of KMS if it names a target; else a Query, in the body of a POST or in the address of a GET.
 async fn request(State(door): State<Door>, headers: HeaderMap, uri: Uri, body: Bytes) -> Response {
     let pairs = |bytes: &[u8]| form_urlencoded::parse(bytes).into_owned().collect::<Vec<_>>();
     let mut parameters: BTreeMap<String, String> =
         pairs(uri.query().unwrap_or_default().as_bytes()).into_iter().collect();
-    parameters.extend(pairs(&body));
+    let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok());
+    if target.is_none() {
+        parameters.extend(pairs(&body));
+    }
     let scope = Scope::of(&headers, &parameters);
     // A signature in the address (presigned) is no parameter of the action.
     parameters.retain(|key, _| !key.starts_with("X-Amz-"));
-    let sts = parameters.get("Version").is_some_and(|v| v == "2011-06-15");
-
-    let parsed = query::parse(parameters);
+    let (protocol, parsed) = match target {
+        Some(target) => (Protocol::Kms, json::parse(target, &body).map(|action| (action, false))),
+        None => {
+            let sts = parameters.get("Version").is_some_and(|v| v == "2011-06-15");
+            (if sts { Protocol::Sts } else { Protocol::Ec2 }, query::parse(parameters))
+        }
+    };
     let (action, reply) = {
         let mut world = door.world();
-        let region = scope.region.unwrap_or_else(|| world.home_region().to_owned());
-        let caller = Caller::new(scope.account.unwrap_or_else(|| world.account.clone()));
-        match parsed {
-            Ok((action, true)) => {
-                let reply = world.serve_dry(door.clock.now(), &caller, &region, &action);
+        let now = door.clock.now();
+        let region = scope.region.clone().unwrap_or_else(|| world.home_region().to_owned());
+        let called = parsed.and_then(|(action, dry)| {
+            let api = if protocol == Protocol::Ec2 { action.api() } else { "GetCallerIdentity" };
+            Ok((scope.caller(now, &world.account, api)?, action, dry))
+        });
+        match called {
+            Ok((caller, action, true)) => {
+                let reply = world.serve_dry(now, &caller, &region, &action);
                 (Some(action), reply)
             }
-            Ok((action, false)) => {
-                let reply = world.serve(door.clock.now(), &caller, &region, &action);
+            Ok((caller, action, false)) => {
+                let reply = world.serve(now, &caller, &region, &action);
                 (Some(action), reply)
             }
             Err(error) => {
@@ -109,17 +147,16 @@ async fn request(State(door): State<Door>, headers: HeaderMap, uri: Uri, body: B
     match reply.delivery {
         Delivery::Now => {}
         Delivery::Late(seconds) => door.clock.sleep(Duration::try_from_secs_f64(seconds).unwrap_or_default()).await,
-        Delivery::Cut => return cut(),
+        Delivery::Cut => return cut(protocol),
     }
     let date = door.clock.now() + TimeDelta::seconds(door.world().date_ahead);
-    let mut response = match (action, reply.outcome) {
-        (Some(action), Ok(answer)) => {
-            document(200, &reply.request_id, xml::answer(&action, &answer, &reply.request_id))
-        }
-        (_, Err(error)) => document(error.status, &reply.request_id, xml::error(&error, &reply.request_id, sts)),
+    let (status, text) = match (action, reply.outcome) {
+        (Some(action), Ok(answer)) => (200, protocol.answer(&action, &answer, &reply.request_id)),
+        (_, Err(error)) => (error.status, protocol.error(&error, &reply.request_id)),
         // Without an action there is no answer.
-        (None, Ok(_)) => document(500, &reply.request_id, xml::error(&ApiError::internal(), &reply.request_id, sts)),
+        (None, Ok(_)) => (500, protocol.error(&ApiError::internal(), &reply.request_id)),
     };
+    let mut response = document(status, protocol, &reply.request_id, text);
     if let Ok(date) = HeaderValue::from_str(&date.format("%a, %d %b %Y %H:%M:%S GMT").to_string()) {
         response.headers_mut().insert(header::DATE, date);
     }
@@ -131,6 +168,8 @@ async fn request(State(door): State<Door>, headers: HeaderMap, uri: Uri, body: B
 struct Scope {
     account: Option<String>,
     region: Option<String>,
+    /// `X-Amz-Security-Token`.
+    token: Option<String>,
 }
 
 impl Scope {
@@ -142,21 +181,32 @@ impl Scope {
         let mut parts = signed.or(presigned).unwrap_or_default().split('/');
         let key = parts.next().unwrap_or_default();
         let account = (key.len() == 12 && key.bytes().all(|b| b.is_ascii_digit())).then(|| key.to_owned());
-        Self { account, region: parts.nth(1).filter(|region| !region.is_empty()).map(str::to_owned) }
+        let region = parts.nth(1).filter(|region| !region.is_empty()).map(str::to_owned);
+        let token = headers.get("x-amz-security-token").and_then(|token| token.to_str().ok());
+        let token = token.or(parameters.get("X-Amz-Security-Token").map(String::as_str)).map(str::to_owned);
+        Self { account, region, token }
+    }
+
+    /// Whoever has a session is its role; whoever names no account is of the world's `own`.
+    fn caller(&self, now: DateTime<Utc>, own: &str, api: &str) -> Result<Caller, ApiError> {
+        match &self.token {
+            Some(token) => session::caller(now, token, api),
+            None => Ok(Caller::new(self.account.as_deref().unwrap_or(own))),
+        }
     }
 }
 
 /// AWS sends the request's id in the body and in a header; the SDK reads only the header.
-fn document(status: u16, request_id: &str, text: String) -> Response {
+fn document(status: u16, protocol: Protocol, request_id: &str, text: String) -> Response {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let head = [(header::CONTENT_TYPE.as_str(), "text/xml;charset=UTF-8"), ("x-amzn-requestid", request_id)];
+    let head = [(header::CONTENT_TYPE.as_str(), protocol.kind()), ("x-amzn-requestid", request_id)];
     (status, head, text).into_response()
 }
 
 /// Closes the connection within the answer: a body that was announced and never comes.
-fn cut() -> Response {
+fn cut(protocol: Protocol) -> Response {
     let broken = stream::once(async { Err::<Bytes, _>(io::Error::from(io::ErrorKind::ConnectionReset)) });
-    ([(header::CONTENT_TYPE, "text/xml;charset=UTF-8"), (header::CONTENT_LENGTH, "1000")], Body::from_stream(broken))
+    ([(header::CONTENT_TYPE, protocol.kind()), (header::CONTENT_LENGTH, "1000")], Body::from_stream(broken))
         .into_response()
 }
 
@@ -269,7 +319,7 @@ mod tests {
             if let Some(text) = &header {
                 headers.insert(header::AUTHORIZATION, text.parse().unwrap());
             }
-            let want = Scope { account: account.map(str::to_owned), region: region.map(str::to_owned) };
+            let want = Scope { account: account.map(str::to_owned), region: region.map(str::to_owned), token: None };
             assert_eq!(Scope::of(&headers, &BTreeMap::new()), want, "{header:?}");
         }
     }

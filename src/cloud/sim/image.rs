@@ -31,6 +31,9 @@ pub struct SimImage {
     pub ready: DateTime<Utc>,
     /// `failed` after that.
     pub fails: bool,
+    /// Why it fails, if not for its snapshots: code and message.
+    #[serde(default)]
+    pub reason: Option<(String, String)>,
     /// `disabled` (set by hand: DisableImage is not served).
     pub disabled: bool,
     /// When it was deregistered.
@@ -102,9 +105,10 @@ impl SimImage {
 
     /// `StateReason` in `state`: code and message.
     #[must_use]
-    pub fn state_reason(state: ImageState) -> Option<(&'static str, &'static str)> {
-        (state == ImageState::Failed)
-            .then_some(("Client.InternalError", "Client error on creation: the snapshot could not be completed"))
+    pub fn state_reason(&self, state: ImageState) -> Option<(&str, &str)> {
+        let reason = self.reason.as_ref().map(|(code, message)| (code.as_str(), message.as_str()));
+        let usual = ("Client.InternalError", "Client error on creation: the snapshot could not be completed");
+        (state == ImageState::Failed).then(|| reason.unwrap_or(usual))
     }
 }
 
@@ -115,7 +119,7 @@ impl From<Seen<Shared<SimImage>, ImageState>> for Image {
             name: it.name.clone(),
             owner: it.place.account.clone(),
             state,
-            state_reason: SimImage::state_reason(state).map(|(code, message)| format!("{code}: {message}")),
+            state_reason: it.state_reason(state).map(|(code, message)| format!("{code}: {message}")),
             created: it.created,
             source_instance: it.source_instance.clone(),
             source_image: it.source_image.clone(),

@@ -2,6 +2,8 @@
 //!
 //! A parameter that this world does not serve is refused, so that nothing a client asks for is silently left out.
 
+mod sharing;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::action::{Action, Filter, Listing, Paging, TagSpec};
@@ -51,6 +53,13 @@ impl Query {
         };
         match (api, version) {
             ("GetCallerIdentity", Some("2011-06-15")) => return Ok(Action::GetCallerIdentity),
+            ("AssumeRole", Some("2011-06-15")) => {
+                return Ok(Action::AssumeRole {
+                    role: self.text("RoleArn")?,
+                    session: self.text("RoleSessionName")?,
+                    external_id: self.maybe("ExternalId"),
+                });
+            }
             (_, Some("2016-11-15")) => {}
             _ => return Err(invalid()),
         }
@@ -64,6 +73,7 @@ impl Query {
             "DescribeImages" => Action::DescribeImages {
                 list: self.listing("ImageId")?,
                 owners: self.list("Owner"),
+                executable_by: self.list("ExecutableBy"),
                 include_disabled: self.flag("IncludeDisabled")?,
                 include_deprecated: self.flag("IncludeDeprecated")?,
             },
@@ -112,7 +122,7 @@ impl Query {
                 max: self.number("MaxCount")?.ok_or_else(|| missing("MaxCount"))?,
                 tags: self.specs()?,
             },
-            _ => return Err(invalid()),
+            _ => return self.sharing(api)?.ok_or_else(invalid),
         })
     }
 
@@ -212,6 +222,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::sharing::Grantee;
 
     fn params(text: &str) -> BTreeMap<String, String> {
         form_urlencoded::parse(text.as_bytes()).into_owned().collect()
@@ -232,13 +243,15 @@ mod tests {
 
     fn action() -> impl Strategy<Value = Action> {
         let flag = || prop::option::of(any::<bool>());
+        let words = || prop::collection::vec("[a-z]{1,4}", 0..3);
         prop_oneof![
             listing().prop_map(Action::DescribeInstances),
             (listing(), flag()).prop_map(|(list, include_all)| Action::DescribeInstanceStatus { list, include_all }),
-            (listing(), prop::collection::vec("[a-z]{1,4}", 0..3), flag(), flag()).prop_map(
-                |(list, owners, include_disabled, include_deprecated)| Action::DescribeImages {
+            (listing(), words(), words(), flag(), flag()).prop_map(
+                |(list, owners, executable_by, include_disabled, include_deprecated)| Action::DescribeImages {
                     list,
                     owners,
+                    executable_by,
                     include_disabled,
                     include_deprecated
                 }
@@ -259,6 +272,29 @@ mod tests {
                 prop::collection::vec(("[a-z]{1,4}", prop::option::of("[a-z]{0,4}")), 0..3)
             )
                 .prop_map(|(resources, tags)| Action::DeleteTags { resources, tags }),
+            (words(), words()).prop_map(|(add, remove)| {
+                let list = |ids: Vec<String>| ids.into_iter().map(Grantee::Account).collect::<Vec<_>>();
+                let (mut add, remove) = (list(add), list(remove));
+                add.extend([Grantee::Organization("o".into()), Grantee::Unit("u".into()), Grantee::Everyone]);
+                Action::ModifyImageAttribute { image: "ami".into(), add, remove }
+            }),
+            words().prop_map(|ids| {
+                let add = ids.into_iter().map(Grantee::Account).chain([Grantee::Everyone]).collect();
+                Action::ModifySnapshotAttribute { snapshot: "snap".into(), add, remove: Vec::new() }
+            }),
+            ("\\PC{1,9}", prop::option::of("\\PC{0,9}"), flag(), prop::option::of("[a-z]{1,4}"), specs()).prop_map(
+                |(name, client_token, encrypted, kms_key, tags)| Action::CopyImage {
+                    source_image: "ami".into(),
+                    source_region: "r".into(),
+                    name,
+                    description: None,
+                    copy_tags: None,
+                    client_token,
+                    encrypted,
+                    kms_key,
+                    tags,
+                }
+            ),
             (1..9_u32, 1..9_u32, specs()).prop_map(|(min, max, tags)| Action::RunInstances {
                 image: "ami".into(),
                 min,
@@ -288,7 +324,21 @@ mod tests {
             ("Action=MakeCoffee", "InvalidAction"),
             ("Action=CreateImage&Name=x", "MissingParameter"),
             ("Action=CreateImage&Name=x&InstanceId=i-1&NoReboot=no", "InvalidParameterValue"),
-            ("Action=CopyImage&Name=x&SourceImageId=a&SourceRegion=r&KmsKeyId=k", "UnknownParameter"),
+            ("Action=CopyImage&Name=x&SourceImageId=a&SourceRegion=r&KmsKeyId=k", "ok"),
+            ("Action=CopyImage&Name=x&SourceImageId=a&SourceRegion=r&DestinationOutpostArn=o", "UnknownParameter"),
+            ("Action=ModifyImageAttribute&ImageId=a", "InvalidParameterCombination"),
+            ("Action=ModifyImageAttribute&ImageId=a&Attribute=description", "InvalidParameterValue"),
+            ("Action=ModifyImageAttribute&ImageId=a&LaunchPermission.Add.1.Group=some", "InvalidParameterValue"),
+            ("Action=ModifyImageAttribute&ImageId=a&UserId.1=2", "MissingParameter"),
+            ("Action=ModifyImageAttribute&ImageId=a&OperationType=lend&UserId.1=2", "InvalidParameterValue"),
+            ("Action=ModifySnapshotAttribute&SnapshotId=s&OperationType=add&OrganizationArn.1=o", "UnknownParameter"),
+            (
+                "Action=ModifySnapshotAttribute&SnapshotId=s&CreateVolumePermission.Add.1.OrganizationArn=o",
+                "UnknownParameter",
+            ),
+            ("Action=EnableImageDeprecation&ImageId=a&DeprecateAt=soon", "InvalidParameterValue"),
+            ("Action=EnableImageDeprecation&ImageId=a&DeprecateAt=2026-11-20T02:30:00.000Z", "ok"),
+            ("Action=AssumeRole&Version=2011-06-15&RoleArn=r", "MissingParameter"),
             ("Action=CreateTags&ResourceId.1=x", "MissingParameter"),
             ("Action=StopInstances&Force=true", "MissingParameter"),
             ("Action=StopInstances&Force=true&InstanceId.1=i", "ok"),

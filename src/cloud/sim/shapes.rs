@@ -9,6 +9,7 @@ use super::snapshot::SimSnapshot;
 use super::volume::SimVolume;
 use super::xml::Xml;
 use crate::domain::observed::{ImageState, InstanceState, Shared};
+use crate::domain::sharing::Grantee;
 
 fn at(time: DateTime<Utc>) -> String {
     time.format("%Y-%m-%dT%H:%M:%S.000Z").to_string()
@@ -43,6 +44,9 @@ fn instance(xml: &mut Xml, seen: &Seen<SimInstance, InstanceState>) {
     }
     xml.state("instanceState", seen.state);
     xml.leaf("amiLaunchIndex", 0);
+    if it.traits.product_codes {
+        product_codes(xml);
+    }
     xml.leaf("instanceType", "t3.micro");
     xml.leaf("launchTime", at(it.launched));
     xml.node("placement", |xml| {
@@ -106,7 +110,7 @@ pub(super) fn volume(xml: &mut Xml, it: &SimVolume) {
         xml.leaf("attachTime", at(it.created));
         xml.leaf("deleteOnTermination", true);
     });
-    xml.leaf("encrypted", false);
+    encryption(xml, it.key.as_deref());
     xml.tags(&it.tags);
     // Multi-Attach is for io1 and io2 only (user guide).
     xml.leaf("volumeType", if it.multi_attach { "io2" } else { "gp3" });
@@ -120,7 +124,10 @@ pub(super) fn image(xml: &mut Xml, seen: &Seen<Shared<SimImage>, ImageState>) {
     xml.leaf("imageState", seen.state.as_str());
     xml.leaf("imageOwnerId", &it.place.account);
     xml.leaf("creationDate", at(it.created));
-    xml.leaf("isPublic", false);
+    xml.leaf("isPublic", it.lent.contains(&Grantee::Everyone));
+    if it.product_codes {
+        product_codes(xml);
+    }
     xml.leaf("architecture", "x86_64");
     xml.leaf("imageType", "machine");
     xml.leaf("name", &it.name);
@@ -134,18 +141,20 @@ pub(super) fn image(xml: &mut Xml, seen: &Seen<Shared<SimImage>, ImageState>) {
             xml.leaf("volumeSize", size);
             xml.leaf("deleteOnTermination", true);
             xml.leaf("volumeType", "gp3");
-            xml.leaf("encrypted", false);
         });
     });
     xml.leaf("virtualizationType", "hvm");
     xml.leaf("hypervisor", "xen");
     xml.leaf("enaSupport", true);
     xml.tags(&it.tags);
-    if let Some((code, message)) = SimImage::state_reason(seen.state) {
+    if let Some((code, message)) = it.state_reason(seen.state) {
         xml.node("stateReason", |xml| {
             xml.leaf("code", code);
             xml.leaf("message", message);
         });
+    }
+    if let Some(time) = it.deprecated {
+        xml.leaf("deprecationTime", at(time));
     }
     let sources = [
         ("sourceInstanceId", &it.source_instance),
@@ -169,9 +178,33 @@ pub(super) fn snapshot(xml: &mut Xml, seen: &Seen<SimSnapshot, &'static str>) {
     xml.leaf("ownerId", &it.place.account);
     xml.leaf("volumeSize", it.size);
     xml.leaf("description", &it.description);
-    xml.leaf("encrypted", false);
+    encryption(xml, it.key.as_deref());
     xml.tags(&it.tags);
     xml.leaf("storageTier", "standard");
+}
+
+fn encryption(xml: &mut Xml, key: Option<&str>) {
+    xml.leaf("encrypted", key.is_some());
+    if let Some(key) = key {
+        xml.leaf("kmsKeyId", key);
+    }
+}
+
+/// What a product of the AWS Marketplace bears.
+fn product_codes(xml: &mut Xml) {
+    xml.set("productCodes", ["simulated"], |xml, code| {
+        xml.leaf("productCode", code);
+        xml.leaf("type", "marketplace");
+    });
+}
+
+pub(super) fn grantee(xml: &mut Xml, to: &Grantee) {
+    match to {
+        Grantee::Account(user) => xml.leaf("userId", user),
+        Grantee::Organization(arn) => xml.leaf("organizationArn", arn),
+        Grantee::Unit(arn) => xml.leaf("organizationalUnitArn", arn),
+        Grantee::Everyone => xml.leaf("group", "all"),
+    }
 }
 
 pub(super) fn change(xml: &mut Xml, change: &Change) {

@@ -104,6 +104,7 @@ fn images(of: &[(&str, &[&str])]) -> Action {
     Action::DescribeImages {
         list: Listing { filters: filters(of), ..Listing::default() },
         owners: vec!["self".into()],
+        executable_by: Vec::new(),
         include_disabled: Some(true),
         include_deprecated: None,
     }

@@ -5,7 +5,9 @@ use std::fmt::{Display, Write as _};
 use super::action::Action;
 use super::answer::{Answer, Page};
 use super::error::ApiError;
-use super::shapes::{change, image, reservation, snapshot, state_code, status, volume};
+use super::session;
+use super::shapes::{change, grantee, image, reservation, snapshot, state_code, status, volume};
+use crate::domain::naming::rfc3339;
 use crate::domain::observed::{InstanceState, Tags};
 
 const HEAD: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
@@ -48,6 +50,11 @@ impl Xml {
                 xml.node("item", |xml| item(xml, one));
             }
         });
+    }
+
+    /// Items that are words.
+    fn list(&mut self, name: &str, words: &[String]) {
+        self.node(name, |xml| words.iter().for_each(|word| xml.leaf("item", word)));
     }
 
     fn text(&mut self, text: &str) {
@@ -103,6 +110,24 @@ pub fn answer(action: &Action, answer: &Answer, request_id: &str) -> String {
         });
         return xml.0;
     }
+    if let (Action::AssumeRole { role, session, .. }, Answer::Session { key, arn, expires }) = (action, answer) {
+        xml.root(&root, STS, |xml| {
+            xml.node("AssumeRoleResult", |xml| {
+                xml.node("Credentials", |xml| {
+                    xml.leaf("AccessKeyId", key);
+                    xml.leaf("SecretAccessKey", "simulated");
+                    xml.leaf("SessionToken", session::token(role, session, *expires));
+                    xml.leaf("Expiration", rfc3339(*expires));
+                });
+                xml.node("AssumedRoleUser", |xml| {
+                    xml.leaf("AssumedRoleId", format!("AROASIMULATED:{session}"));
+                    xml.leaf("Arn", arn);
+                });
+            });
+            xml.node("ResponseMetadata", |xml| xml.leaf("RequestId", request_id));
+        });
+        return xml.0;
+    }
     xml.root(&root, EC2, |xml| {
         xml.leaf("requestId", request_id);
         match answer {
@@ -127,12 +152,27 @@ pub fn answer(action: &Action, answer: &Answer, request_id: &str) -> String {
                 reservation(xml, account, instances);
             }
             Answer::Done => xml.leaf("return", true),
+            Answer::Permissions(id, lent) => {
+                let (of, set) = match action {
+                    Action::DescribeSnapshotAttribute { .. } => ("snapshotId", "createVolumePermission"),
+                    _ => ("imageId", "launchPermission"),
+                };
+                xml.leaf(of, id);
+                xml.set(set, lent, grantee);
+            }
+            Answer::DefaultKey(key) => xml.leaf("kmsKeyId", key),
+            Answer::EncryptionByDefault(on) => xml.leaf("ebsEncryptionByDefault", on),
+            Answer::AllowedImages(state, providers) => {
+                xml.leaf("state", state);
+                let criteria = (!providers.is_empty()).then_some(providers);
+                xml.set("imageCriterionSet", criteria, |xml, providers| {
+                    xml.list("imageProviderSet", providers);
+                });
+                xml.leaf("managedBy", "account");
+            }
             Answer::Identity { .. }
-            | Answer::Permissions(..)
-            | Answer::DefaultKey(_)
-            | Answer::EncryptionByDefault(_)
-            | Answer::AllowedImages(..)
             | Answer::Session { .. }
+            // Of KMS, which speaks JSON.
             | Answer::Key(_)
             | Answer::KeyPolicy(_)
             | Answer::Grants(..)

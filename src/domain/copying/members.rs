@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::lent::word;
 use super::policy::{Fit, Statements, texts};
 use crate::domain::sharing::Grantee;
 
@@ -49,10 +48,10 @@ fn condition(statement: &Value, operation: &str, grantee: &Grantee) -> Fit {
 /// Whether a condition is met by every member of `grantee`.
 fn members(operator: &str, key: &str, value: &Value, grantee: &Grantee) -> bool {
     let Some(values) = texts(value) else { return false };
-    let id = word(grantee);
+    let id = grantee.short();
     match (grantee, key.to_lowercase().as_str()) {
         (Grantee::Organization(_), "aws:principalorgid") => {
-            ["StringEquals", "StringLike"].contains(&operator) && values.contains(&id.as_str())
+            ["StringEquals", "StringLike"].contains(&operator) && values.contains(&id)
         }
         // A unit is met by the path of its organization, too.
         (Grantee::Unit(arn), "aws:principalorgid") => {

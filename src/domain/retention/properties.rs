@@ -22,7 +22,7 @@ struct World {
 impl World {
     fn decide(&self) -> Vec<Verdict> {
         let World { now, zone, in_use, busy, .. } = self;
-        let s = Situation { now: *now, zone: *zone, in_use, busy };
+        let s = Situation { now: *now, zone: *zone, in_use, busy, grace: None };
         decide(&self.keep, &self.candidates, &s)
     }
 

@@ -37,6 +37,32 @@ pub(super) fn candidate(due: DateTime<Utc>, state: ImageState) -> Candidate {
     Candidate { image, marks }
 }
 
+/// At `now`, with nothing in use.
+pub(super) fn situation_at(now: DateTime<Utc>, nothing: &BTreeMap<String, String>) -> Situation<'_> {
+    Situation { now, zone: chrono_tz::UTC, in_use: nothing, busy: nothing, grace: None }
+}
+
+#[test]
+fn a_shared_image_is_deprecated_before_it_goes() {
+    let nothing = BTreeMap::new();
+    let mut list: Vec<Candidate> = ["20", "21"].map(|day| candidate(due(day), ImageState::Available)).into();
+    let shared = BTreeSet::from([list[0].image.id.clone()]);
+    let grace = Some(Grace { lasts: 7 * 86_400, shared: &shared });
+    let verdict = |list: &[Candidate], now: &str, grace| {
+        let s = Situation { grace, ..situation_at(due(now), &nothing) };
+        let verdicts = decide(&keep("last=1"), list, &s);
+        let old = verdicts.last().expect("two");
+        (old.delete, old.deprecate, old.reasons.join("; "))
+    };
+    assert_eq!(verdict(&list, "22", None), (true, false, "no rule keeps it".into()));
+    let first = "no rule keeps it; shared: deprecated first, it goes 7 d later";
+    assert_eq!(verdict(&list, "22", grace), (false, true, first.into()));
+    list[0].image.deprecated = Some(due("22"));
+    let then = "no rule keeps it; shared: deprecated since 2026-11-22T00:00:00Z, it goes 7 d later";
+    assert_eq!(verdict(&list, "28", grace), (false, false, then.into()));
+    assert_eq!(verdict(&list, "29", grace), (true, false, "no rule keeps it".into()));
+}
+
 /// `20`, `1020`, `251020`: a day of November 2026, of another month, of another year; `T02` or `T0230` goes on.
 pub(super) fn due(text: &str) -> DateTime<Utc> {
     let (day, time) = text.split_once('T').unwrap_or((text, "00"));
@@ -165,7 +191,7 @@ fn what_stays_and_what_goes() {
 
 /// At 2026-11-21T14:00Z.
 fn situation(g: &Grid, zone: Tz) -> Situation<'_> {
-    Situation { now: due("21T14"), zone, in_use: &g.in_use, busy: &g.busy }
+    Situation { now: due("21T14"), zone, in_use: &g.in_use, busy: &g.busy, grace: None }
 }
 
 #[test]

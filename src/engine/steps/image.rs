@@ -6,17 +6,17 @@ use async_trait::async_trait;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
+use super::pending::Pending;
 use super::{IMAGE, Target};
 use crate::cloud::classify::Class;
 use crate::cloud::port::{CreateImage, Effect, Fault, ImageQuery, InstanceQuery};
 use crate::defect::{Defect, planted};
 use crate::domain::event::{Draft, Kind};
 use crate::domain::naming::{self, Marks, Ownership, Role};
-use crate::domain::observed::{Image, ImageState, InstanceState};
+use crate::domain::observed::{Image, InstanceState};
 use crate::domain::plan::Mode;
 use crate::domain::saga::{Slot, TargetState};
 use crate::engine::executor::{Look, Resend, Search, Step};
-use crate::engine::observe::Seen;
 use crate::engine::rollout::closed;
 use crate::engine::shared::Stop;
 
@@ -24,9 +24,6 @@ use crate::engine::shared::Stop;
 const RESEND_AFTER: Duration = Duration::from_secs(600);
 /// ... and at least this many looks certainly found nothing.
 const RESEND_LOOKS: u32 = 3;
-/// An image pending for this long is alarmed (EC2 guide: "sometimes up to 24 hours").
-const PENDING_MAX: Duration = Duration::from_secs(24 * 3600);
-
 /// The alarm of an image that is pending for too long: a fact beside the step, which goes on.
 const PENDING: &str = "image.pending";
 
@@ -99,19 +96,6 @@ impl MakeImage {
                     state.map_or("gone", InstanceState::as_str)
                 )),
             },
-        }
-    }
-
-    /// The end that `image` shows, if it shows one.
-    fn judge(image: &Image) -> Option<Option<String>> {
-        match image.state {
-            ImageState::Available => Some(None),
-            ImageState::Disabled => Some(Some(format!("somebody disabled the image {}", image.id))),
-            state if state.dead() => {
-                let why = image.state_reason.as_deref().unwrap_or("AWS gives no reason");
-                Some(Some(format!("the image {} is {}: {why}", image.id, state.as_str())))
-            }
-            _ => None,
         }
     }
 }
@@ -226,38 +210,12 @@ impl Step for MakeImage {
         if planted(Defect::RetainEarly) {
             return shared.record_result(&[self.observed("pending", None, TimeDelta::zero())]).await.map(|_| ());
         }
-        let mut watch = shared.observer.image(shared, &subject.place, &image);
-        let mut alarmed = self.0.known(|s| s.steps.contains_key(PENDING)).unwrap_or(false);
-        // What passed before is told by the wall clock; the rest is not, so that setting it forward alarms nobody.
-        let passed = (shared.clock.now() - since).to_std().unwrap_or_default();
-        let alarm_at = shared.clock.instant() + PENDING_MAX.saturating_sub(passed);
-        loop {
-            let overdue = shared.clock.sleep(alarm_at.saturating_duration_since(shared.clock.instant()));
-            let seen = async {
-                tokio::select! {
-                    biased;
-                    seen = watch.recv() => Some(seen),
-                    () = overdue, if !alarmed => None,
-                }
-            };
-            let end = match shared.unless_drained(seen).await? {
-                Some(Seen::There(seen, ..)) => Self::judge(&seen).map(|bad| (seen.state.as_str(), bad)),
-                Some(Seen::Gone) => Some(("gone", Some(format!("the image {image} is gone")))),
-                None => {
-                    alarmed = true;
-                    let why = format!("the image {image} is pending for 24 h; look at it in the EC2 console");
-                    let draft =
-                        Draft::of(run, subject, Kind::StepNeedsPerson, json!({ "image": image, "reason": why }));
-                    shared.record_result(&[draft.at_step(PENDING, 1)]).await?;
-                    None
-                }
-            };
-            if let Some((state, bad)) = end {
-                let elapsed = shared.clock.now() - since;
-                shared.record_result(&[self.observed(state, bad, elapsed)]).await?;
-                return Ok(());
-            }
-        }
+        let alarmed = self.0.known(|s| s.steps.contains_key(PENDING)).unwrap_or(false);
+        let place = &subject.place;
+        let pending = Pending { shared, run, subject, place, image: &image, since, alarm: PENDING, alarmed };
+        let end = pending.end().await?;
+        let elapsed = shared.clock.now() - since;
+        shared.record_result(&[self.observed(end.state, end.bad, elapsed)]).await.map(|_| ())
     }
 
     fn not_made(&self) {

@@ -1,7 +1,10 @@
 //! The kinds of step, and the chain that every target goes through.
 
 pub mod back;
+pub mod copy;
 pub mod image;
+mod pending;
+pub mod permit;
 pub mod retain;
 
 use std::rc::Rc;

@@ -52,6 +52,17 @@ impl StatusDocument {
                 ]);
             }
             text += &table.text(paint);
+            let mut table = Table::new(4);
+            for c in &run.copies {
+                table.row([
+                    format!("copy of {}", c.image).into(),
+                    (&*c.destination).into(),
+                    Cell::word(c.outcome),
+                    (&*c.since).into(),
+                    (&*c.reason).into(),
+                ]);
+            }
+            text += &table.text(paint);
         }
         let mut plans = Table::headed(2, &["PLAN", "NEXT", "LOCAL", "LAST", "OUTCOME", "WHY"]);
         for p in &self.plans {

@@ -100,7 +100,7 @@ impl Stage {
     /// The same world behind its door, through the SDK.
     pub fn door() -> Self {
         let door = Door::open(&fleet(DOOR_SPEED));
-        let cloud = AwsCloud::with_config(&sdk_config(&door.endpoint, REGION));
+        let cloud = AwsCloud::with_config(&sdk_config(&door.endpoint, REGION), Vec::new());
         let world = door.shared();
         Self::of_world(Rc::new(cloud), Clock::Wall, world, Some(door))
     }
@@ -164,7 +164,7 @@ impl Stage {
             .expect("moto makes volumes")
             .volume_id
             .expect("an id");
-        let port: Rc<dyn Backend> = Rc::new(AwsCloud::with_config(&moto.sdk_config(REGION)));
+        let port: Rc<dyn Backend> = Rc::new(AwsCloud::with_config(&moto.sdk_config(REGION), Vec::new()));
         Self {
             governed: Governed::new(Rc::clone(&port), Clock::Wall, 1.0),
             port,

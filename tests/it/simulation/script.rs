@@ -2,6 +2,7 @@
 //! world's own faults cannot express.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::future::{Future, pending, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -9,17 +10,20 @@ use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use stillframe::clock::Clock;
 use stillframe::cloud::classify::{Class, classify};
 use stillframe::cloud::port::{
-    Caller, CreateImage, Ec2, Effect, Fault, Identity, ImageQuery, InstanceQuery, Page, Read, SnapshotEnd,
+    AllowedImages, Caller, Change, CopyImage, CreateGrant, CreateImage, Distribution, DryRun, Ec2, Effect, Fault,
+    Grant, Identity, ImageQuery, InstanceQuery, Keys, Page, Read, SnapshotEnd,
 };
 use stillframe::cloud::sim::action::Action;
 use stillframe::cloud::sim::{SimCloud, world};
+use stillframe::domain::copying::Key;
 use stillframe::domain::event::Event;
-use stillframe::domain::observed::{Image, Instance, InstanceStatus, Snapshot};
+use stillframe::domain::observed::{Image, Instance, InstanceStatus, Snapshot, Tags, Volume};
 use stillframe::domain::place::Place;
+use stillframe::domain::sharing::Grantee;
 
 use super::journal::Mortal;
 use super::rig::ACCOUNT;
@@ -303,21 +307,119 @@ impl Ec2 for Scripted {
 
     async fn delete_snapshot(&self, place: &Place, snapshot: &str) -> Effect<()> {
         self.watch.deletes(&self.world.shared(), &self.journal, place, snapshot).await;
-        if let Some(fault) = self.script.fault("DeleteSnapshot", &[snapshot.to_owned()]) {
+        self.affect("DeleteSnapshot", &[snapshot.to_owned()], place, self.world.delete_snapshot(place, snapshot)).await
+    }
+}
+
+impl Scripted {
+    /// An effect about `about`, in whatever weather there is.
+    async fn affect<T>(&self, api: &str, about: &[String], place: &Place, call: Call<'_, Effect<T>>) -> Effect<T> {
+        if let Some(fault) = self.script.fault(api, about) {
             return Effect::Refused(fault);
         }
-        let kind = self.hit("DeleteSnapshot", place);
+        let kind = self.hit(api, place);
         if let Some(kind) = kind.filter(|kind| !kind.takes_effect()) {
             return kept(kind).await;
         }
-        let sent = send(self.world.delete_snapshot(place, snapshot)).await;
+        let sent = send(call).await;
         self.told();
         self.answer(kind, sent, end).await
     }
 }
 
-impl stillframe::cloud::port::Distribution for Scripted {}
-impl stillframe::cloud::port::Keys for Scripted {}
+#[async_trait(?Send)]
+impl Distribution for Scripted {
+    async fn copy_image(&self, place: &Place, request: &CopyImage) -> Effect<String> {
+        let about = std::slice::from_ref(&request.source_image);
+        self.affect("CopyImage", about, place, self.world.copy_image(place, request)).await
+    }
+
+    async fn image_permissions(&self, place: &Place, image: &str) -> Read<BTreeSet<Grantee>> {
+        self.script.read("DescribeImageAttribute", &[image.to_owned()])?;
+        self.read("DescribeImageAttribute", place, self.world.image_permissions(place, image)).await
+    }
+
+    async fn change_image_permissions(&self, place: &Place, image: &str, change: &Change) -> Effect<()> {
+        let call = self.world.change_image_permissions(place, image, change);
+        self.affect("ModifyImageAttribute", &[image.to_owned()], place, call).await
+    }
+
+    async fn snapshot_permissions(&self, place: &Place, snapshot: &str) -> Read<BTreeSet<Grantee>> {
+        self.script.read("DescribeSnapshotAttribute", &[snapshot.to_owned()])?;
+        self.read("DescribeSnapshotAttribute", place, self.world.snapshot_permissions(place, snapshot)).await
+    }
+
+    async fn change_snapshot_permissions(&self, place: &Place, snapshot: &str, change: &Change) -> Effect<()> {
+        let call = self.world.change_snapshot_permissions(place, snapshot, change);
+        self.affect("ModifySnapshotAttribute", &[snapshot.to_owned()], place, call).await
+    }
+
+    async fn tag(&self, place: &Place, resources: &[String], tags: &Tags) -> Effect<()> {
+        self.affect("CreateTags", resources, place, self.world.tag(place, resources, tags)).await
+    }
+
+    async fn untag(&self, place: &Place, resources: &[String], keys: &[String]) -> Effect<()> {
+        self.affect("DeleteTags", resources, place, self.world.untag(place, resources, keys)).await
+    }
+
+    async fn deprecate_image(&self, place: &Place, image: &str, at: DateTime<Utc>) -> Effect<()> {
+        let call = self.world.deprecate_image(place, image, at);
+        self.affect("EnableImageDeprecation", &[image.to_owned()], place, call).await
+    }
+
+    async fn volumes(&self, place: &Place, ids: &[String], page: Option<&str>) -> Read<Page<Volume>> {
+        self.script.read("DescribeVolumes", ids)?;
+        self.read("DescribeVolumes", place, self.world.volumes(place, ids, page)).await
+    }
+
+    async fn default_key(&self, place: &Place) -> Read<String> {
+        self.script.read("GetEbsDefaultKmsKeyId", &[])?;
+        self.read("GetEbsDefaultKmsKeyId", place, self.world.default_key(place)).await
+    }
+
+    async fn encrypts_by_default(&self, place: &Place) -> Read<bool> {
+        self.script.read("GetEbsEncryptionByDefault", &[])?;
+        self.read("GetEbsEncryptionByDefault", place, self.world.encrypts_by_default(place)).await
+    }
+
+    async fn allowed_images(&self, place: &Place) -> Read<AllowedImages> {
+        self.script.read("GetAllowedImagesSettings", &[])?;
+        self.read("GetAllowedImagesSettings", place, self.world.allowed_images(place)).await
+    }
+
+    async fn try_out(&self, place: &Place, request: &DryRun) -> Read<()> {
+        self.script.read(&format!("DryRun:{}", request.api()), &[])?;
+        self.read(request.api(), place, self.world.try_out(place, request)).await
+    }
+}
+
+#[async_trait(?Send)]
+impl Keys for Scripted {
+    async fn key(&self, place: &Place, key: &str) -> Read<Key> {
+        self.script.read("DescribeKey", &[key.to_owned()])?;
+        self.read("DescribeKey", place, self.world.key(place, key)).await
+    }
+
+    async fn key_policy(&self, place: &Place, key: &str) -> Read<String> {
+        self.script.read("GetKeyPolicy", &[key.to_owned()])?;
+        self.read("GetKeyPolicy", place, self.world.key_policy(place, key)).await
+    }
+
+    async fn grants(&self, place: &Place, key: &str, page: Option<&str>) -> Read<Page<Grant>> {
+        self.script.read("ListGrants", &[key.to_owned()])?;
+        self.read("ListGrants", place, self.world.grants(place, key, page)).await
+    }
+
+    async fn create_grant(&self, place: &Place, request: &CreateGrant) -> Effect<String> {
+        let about = std::slice::from_ref(&request.key);
+        self.affect("CreateGrant", about, place, self.world.create_grant(place, request)).await
+    }
+
+    async fn revoke_grant(&self, place: &Place, key: &str, grant: &str) -> Effect<()> {
+        let call = self.world.revoke_grant(place, key, grant);
+        self.affect("RevokeGrant", &[key.to_owned()], place, call).await
+    }
+}
 
 #[async_trait(?Send)]
 impl Identity for Scripted {
@@ -325,6 +427,11 @@ impl Identity for Scripted {
         self.script.read("GetCallerIdentity", &[])?;
         let home = Place::new(ACCOUNT, self.world.home_region().unwrap_or_default());
         self.read("GetCallerIdentity", &home, self.world.whoami()).await
+    }
+
+    async fn whoami_in(&self, place: &Place) -> Read<Caller> {
+        self.script.read("GetCallerIdentity", &[])?;
+        self.read("GetCallerIdentity", place, self.world.whoami_in(place)).await
     }
 
     fn home_region(&self) -> Option<String> {

@@ -1,0 +1,56 @@
+//! `stillframe doctor`: may we do what the plans need, in each account and region? Reads and DryRun only.
+
+mod ask;
+mod keys;
+mod needs;
+mod policy;
+
+use std::path::PathBuf;
+
+pub use self::ask::examine;
+use super::{FAILED, complain, paint, peek, start};
+use crate::clock::Clock;
+
+/// Options of `stillframe doctor`.
+#[derive(Debug, Clone, clap::Args)]
+#[command(
+    after_help = "It assumes the role of each [accounts.NAME], describes each key, and tries each call that the plans \
+                  need with DryRun. It changes nothing, takes no lock, and reads no journal. Under what is denied \
+                  stand the IAM action, the resource, and the statement to add; for keys that of the key's own policy \
+                  too. EC2 checks permissions before it looks for an object, so what is not there yet can show that a \
+                  call is denied, but not that it is allowed: that is `unknown`, and turns into an answer once there is \
+                  an image.\n\nExit codes: 0 nothing is denied, and AWS answered all questions, also where an answer is \
+                  `unknown`; 1 something is denied, or AWS could not be asked; 2 wrong usage or configuration."
+)]
+pub struct DoctorArgs {
+    /// The directory that holds stillframe.toml and plans.d
+    #[arg(long, value_name = "DIR", default_value = "/etc/stillframe")]
+    pub config: PathBuf,
+    /// Print one JSON document instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Examines, and prints what it found.
+#[must_use]
+pub fn run(args: &DoctorArgs) -> u8 {
+    let loaded = match peek::load(&args.config) {
+        Ok(loaded) => loaded,
+        Err(code) => return code,
+    };
+    let runtime = match start::runtime() {
+        Ok(runtime) => runtime,
+        Err(why) => return complain(&why),
+    };
+    let document = runtime.block_on(async {
+        let cloud = peek::cloud(&args.config, &loaded.settings).await?;
+        Ok::<_, String>(examine(&cloud, &loaded.settings, &loaded.plans, Clock::Wall.now_secs()).await)
+    });
+    match document {
+        Ok(document) => {
+            let printed = super::print(&if args.json { document.json() } else { document.text(paint()) });
+            if document.ok() { printed } else { FAILED }
+        }
+        Err(why) => complain(&why),
+    }
+}

@@ -1,0 +1,178 @@
+//! What a denial says is missing, and the statements that would give it. Pure.
+
+use serde_json::{Value, json};
+
+use crate::cloud::port::Fault;
+use crate::report::doctor::Statement;
+
+/// What EBS does with a key on behalf of whoever copies to it (EBS user guide, "Requirements for Amazon EBS
+/// encryption"); CreateGrant stands in a statement of its own.
+const USE: [&str; 4] = ["kms:DescribeKey", "kms:Decrypt", "kms:GenerateDataKeyWithoutPlaintext", "kms:ReEncrypt*"];
+/// What it takes to let another account use a key. Not limited to grants for AWS resources: it is given to a role.
+const LEND: [&str; 5] = ["kms:DescribeKey", "kms:GetKeyPolicy", "kms:ListGrants", "kms:CreateGrant", "kms:RevokeGrant"];
+
+/// What is missing.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Denial {
+    /// The IAM action.
+    pub action: String,
+    /// The ARN, or `*`.
+    pub resource: String,
+    /// Whether a policy denies it explicitly, so that no statement helps.
+    pub explicit: bool,
+}
+
+/// What a fault says is missing, if it is about a permission. `action` is what was asked for, where it does not say.
+pub fn denial(fault: &Fault, action: &str) -> Option<Denial> {
+    let named = ["UnauthorizedOperation", "AccessDenied", "AccessDeniedException"];
+    if !named.contains(&fault.code.as_str()) {
+        return None;
+    }
+    let message = &fault.message;
+    let after = |text: &str| message.split_once(text).map(|(_, rest)| rest);
+    // In the words of AWS, or in those that explain them.
+    let said = after("may not perform ").or_else(|| after("not authorized to perform: "));
+    let said = said.and_then(|rest| rest.split_whitespace().next()).filter(|said| said.contains(':'));
+    let said = said.filter(|said| !said.ends_with(":DryRun")).unwrap_or(action);
+    let of_said = after(&format!("{said} on resource: ")).or_else(|| after(&format!("{said} on ")));
+    let resource = of_said.and_then(|rest| rest.split_whitespace().next());
+    Some(Denial {
+        action: said.to_owned(),
+        resource: resource.unwrap_or("*").trim_end_matches([';', '.', ':', ',']).to_owned(),
+        explicit: message.contains("explicit"),
+    })
+}
+
+/// The role or user behind a session's ARN.
+pub fn principal(arn: &str) -> String {
+    let parts: Vec<&str> = arn.split(':').collect();
+    match parts[..] {
+        [_, partition, "sts", _, account, resource] => match resource.split('/').collect::<Vec<_>>()[..] {
+            ["assumed-role", role, ..] => format!("arn:{partition}:iam::{account}:role/{role}"),
+            _ => arn.to_owned(),
+        },
+        _ => arn.to_owned(),
+    }
+}
+
+fn of_identity(principal: &str, statement: Value) -> Statement {
+    Statement { policy: format!("the IAM policy of {principal}"), statement }
+}
+
+/// The statement for an EC2 call: for all objects of the kind, since the next image has another id.
+pub fn identity(principal: &str, action: &str, resource: &str) -> Statement {
+    let all = match resource.rsplit_once('/') {
+        Some((kind, _)) if resource.starts_with("arn:") => format!("{kind}/*"),
+        _ => "*".to_owned(),
+    };
+    of_identity(principal, json!({ "Effect": "Allow", "Action": action, "Resource": all }))
+}
+
+/// The statements that let `principal` copy to a key: of IAM, and of the key itself.
+pub fn use_key(principal: &str, key: &str) -> Vec<Statement> {
+    let condition = json!({ "Bool": { "kms:GrantIsForAWSResource": "true" } });
+    let allow = |actions: Value, resource: &str| json!({ "Effect": "Allow", "Action": actions, "Resource": resource });
+    let grant = |resource: &str| {
+        let mut statement = allow(json!("kms:CreateGrant"), resource);
+        statement["Condition"] = condition.clone();
+        statement
+    };
+    vec![
+        of_identity(principal, allow(json!(USE), key)),
+        of_identity(principal, grant(key)),
+        of_key(principal, key, allow(json!(USE), "*")),
+        of_key(principal, key, grant("*")),
+    ]
+}
+
+/// The statements that let `principal` lend a key to another account.
+pub fn lend_key(principal: &str, key: &str) -> Vec<Statement> {
+    let allow = |resource: &str| json!({ "Effect": "Allow", "Action": LEND, "Resource": resource });
+    vec![of_identity(principal, allow(key)), of_key(principal, key, allow("*"))]
+}
+
+fn of_key(principal: &str, key: &str, mut statement: Value) -> Statement {
+    statement["Principal"] = json!({ "AWS": principal });
+    Statement { policy: format!("the key policy of {key}"), statement }
+}
+
+/// What lets `own` assume `role`: the role's trust, and the own permission. An external id is never shown.
+pub fn trust(own: &str, role: &str, name: &str, external_id: bool) -> Vec<Statement> {
+    let mut trust = json!({ "Effect": "Allow", "Principal": { "AWS": own }, "Action": "sts:AssumeRole" });
+    if external_id {
+        let placeholder = format!("<the external_id of [accounts.{name}]>");
+        trust["Condition"] = json!({ "StringEquals": { "sts:ExternalId": placeholder } });
+    }
+    vec![
+        Statement { policy: format!("the trust policy of {role}"), statement: trust },
+        of_identity(own, json!({ "Effect": "Allow", "Action": "sts:AssumeRole", "Resource": role })),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cloud::classify::Class;
+
+    fn fault(code: &str, message: &str) -> Fault {
+        Fault { class: Class::Denied, code: code.into(), message: message.into(), request_id: None }
+    }
+
+    #[test]
+    fn a_denial_names_action_and_resource() {
+        let image = "arn:aws:ec2:eu-west-1::image/*";
+        let table = [
+            (
+                format!(
+                    "CreateTags in eu-west-1: arn:x may not perform ec2:CreateTags on {image}; add to its policy: {{}}"
+                ),
+                ("ec2:CreateTags", image, false),
+            ),
+            (
+                format!("User: arn:x is not authorized to perform: ec2:CopyImage on resource: {image} because no"),
+                ("ec2:CopyImage", image, false),
+            ),
+            (
+                format!("arn:x may not perform ec2:CopyImage on {image}: a policy denies it explicitly, which"),
+                ("ec2:CopyImage", image, true),
+            ),
+            ("You are not authorized to perform this operation.".into(), ("ec2:CopyImage", "*", false)),
+            (
+                "DryRun in eu-west-1: the role may not perform ec2:DryRun on *; add".into(),
+                ("ec2:CopyImage", "*", false),
+            ),
+        ];
+        for (message, (action, resource, explicit)) in table {
+            let expected = Denial { action: action.into(), resource: resource.into(), explicit };
+            assert_eq!(denial(&fault("UnauthorizedOperation", &message), "ec2:CopyImage"), Some(expected), "{message}");
+        }
+        assert_eq!(denial(&fault("OptInRequired", "You are not subscribed"), "ec2:CopyImage"), None);
+    }
+
+    #[test]
+    fn statements_are_for_all_objects_of_a_kind() {
+        let of = |resource| identity("arn:r", "ec2:CopyImage", resource).statement["Resource"].clone();
+        assert_eq!(of("arn:aws:ec2:eu-west-1::image/ami-1"), "arn:aws:ec2:eu-west-1::image/*");
+        assert_eq!(of("*"), "*");
+    }
+
+    #[test]
+    fn a_session_is_its_role() {
+        let table = [
+            ("arn:aws:sts::111111111111:assumed-role/stillframe/i-1", "arn:aws:iam::111111111111:role/stillframe"),
+            ("arn:aws-cn:sts::111111111111:assumed-role/a/b", "arn:aws-cn:iam::111111111111:role/a"),
+            ("arn:aws:iam::111111111111:user/x", "arn:aws:iam::111111111111:user/x"),
+        ];
+        for (arn, expected) in table {
+            assert_eq!(principal(arn), expected);
+        }
+    }
+
+    #[test]
+    fn no_policy_shows_the_external_id() {
+        let [trusts, own] = &trust("arn:o", "arn:r", "dr", true)[..] else { panic!("two") };
+        let external_id = &trusts.statement["Condition"]["StringEquals"]["sts:ExternalId"];
+        assert_eq!(external_id, "<the external_id of [accounts.dr]>");
+        assert_eq!(own.policy, "the IAM policy of arn:o");
+    }
+}

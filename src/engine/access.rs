@@ -1,0 +1,347 @@
+//! Who may use an image of ours: what is wanted on it, what lies between that and what is there, and how the gap is
+//! closed. What is wanted is the union of all open purposes; taken back is only what we have added.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::shared::Shared;
+use crate::cloud::classify::Class;
+use crate::cloud::port::{Change, CreateGrant, Effect, Fault, ImageQuery, Read};
+use crate::domain::copying::{names, policy};
+use crate::domain::observed::{Image, ImageState, Tags};
+use crate::domain::place::{Place, Subject};
+use crate::domain::plan::Share;
+use crate::domain::saga::{Phase, StepState};
+use crate::domain::sharing::{self, Gap, Grantee};
+
+/// The steps that open a purpose are `lend:DESTINATION`; the copy is `copy:DESTINATION`.
+pub(super) const LEND: &str = "lend:";
+/// The step that makes a copy.
+pub(super) const COPY: &str = "copy:";
+
+/// Another account that is let in for as long as it copies one image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loan {
+    /// Where the copy is made: the account that is let in.
+    pub to: Place,
+    /// The role that copies there.
+    pub role: String,
+    /// The ARNs of the keys that it needs.
+    pub keys: BTreeSet<String>,
+}
+
+/// A purpose that is open in some run.
+#[derive(Debug, Clone)]
+pub struct Purpose {
+    pub plan: String,
+    pub image: Subject,
+    pub loan: Loan,
+}
+
+/// What is wanted on one image, and by whom.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// Who may launch it.
+    pub launch: BTreeSet<Grantee>,
+    /// Who may make volumes of its snapshots.
+    pub volumes: BTreeSet<Grantee>,
+    /// Of each key: the ARNs of those who may use it.
+    pub keys: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// One image or snapshot of which something differs.
+struct Part {
+    id: String,
+    snapshot: bool,
+    tags: Tags,
+    gap: Gap,
+}
+
+/// What lies between what is wanted and what is there.
+pub struct Distance {
+    place: Place,
+    parts: Vec<Part>,
+    grant: Vec<CreateGrant>,
+    /// Key and grant.
+    revoke: Vec<(String, String)>,
+}
+
+impl Distance {
+    /// Whether nothing is to do.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        self.parts.iter().all(|part| part.gap.is_closed()) && self.grant.is_empty() && self.revoke.is_empty()
+    }
+
+    /// Only what is missing: nothing is taken back.
+    #[must_use]
+    pub fn adding(mut self) -> Self {
+        self.revoke.clear();
+        for part in &mut self.parts {
+            part.gap.remove.clear();
+            part.gap.after = part.gap.before.clone();
+        }
+        self
+    }
+
+    /// Only what is too much: nothing is added.
+    #[must_use]
+    pub fn removing(mut self) -> Self {
+        self.grant.clear();
+        for Part { gap, .. } in &mut self.parts {
+            for missing in std::mem::take(&mut gap.add) {
+                if !gap.told.contains(missing.short()) {
+                    gap.before.remove(missing.short());
+                    gap.after.remove(missing.short());
+                }
+            }
+        }
+        self
+    }
+
+    /// Who else may use the image or its snapshots, each with what: we did not let them in.
+    pub fn foreign(&self) -> impl Iterator<Item = (&str, &Grantee)> {
+        self.parts.iter().flat_map(|part| part.gap.foreign.iter().map(|g| (part.id.as_str(), g)))
+    }
+}
+
+/// The ARN by which a whole account is granted a key.
+#[must_use]
+pub fn root_of(account: &str, key: &str) -> String {
+    let partition = key.split(':').nth(1).unwrap_or("aws");
+    format!("arn:{partition}:iam::{account}:root")
+}
+
+/// All purposes that are open now, in all runs.
+fn purposes(shared: &Shared) -> Vec<Purpose> {
+    let runs = shared.runs.borrow();
+    let mut open = Vec::new();
+    for run in runs.values() {
+        let state = run.state.borrow();
+        for (subject, steps) in &state.others {
+            for (name, lend) in steps {
+                let Some(label) = name.strip_prefix(LEND) else { continue };
+                let lost = matches!(lend.phase, Phase::Bad(_) | Phase::Left(_));
+                let copied = steps.get(&format!("{COPY}{label}")).is_some_and(StepState::ended);
+                if !lost
+                    && !copied
+                    // What was there already was not intended.
+                    && let Some((image, loan)) = read_loan(
+                        &subject.place,
+                        if lend.intent.is_null() { &lend.result } else { &lend.intent },
+                    )
+                {
+                    open.push(Purpose { plan: run.plan.clone(), image, loan });
+                }
+            }
+        }
+    }
+    open.extend(shared.open_purposes());
+    open
+}
+
+/// The image and the loan of a lending step's intent.
+pub(super) fn read_loan(place: &Place, intent: &Value) -> Option<(Subject, Loan)> {
+    let text = |key: &str| intent.get(key).and_then(Value::as_str).map(str::to_owned);
+    let keys = intent.get("keys").and_then(Value::as_array).into_iter().flatten();
+    let loan = Loan {
+        to: Place::new(text("account")?, text("region")?),
+        role: text("role")?,
+        keys: keys.filter_map(|k| k.as_str().map(str::to_owned)).collect(),
+    };
+    Some((place.subject(&text("image")?), loan))
+}
+
+/// What is wanted on `image` of `plan`: by `share` on it, by copies under way, and by `extra`, which is not journaled
+/// yet. `keys` are those that the image is encrypted under.
+pub(super) fn wanted(
+    shared: &Shared,
+    plan: &str,
+    image: &Subject,
+    keys: &BTreeSet<String>,
+    share: Option<&Share>,
+    extra: Option<&Loan>,
+) -> Wanted {
+    let mut wanted = Wanted::default();
+    for key in keys {
+        wanted.keys.entry(key.clone()).or_default();
+    }
+    let account = |id: &String| Grantee::Account(id.clone());
+    if let Some(share) = share {
+        wanted.launch.extend(share.grantees());
+        if share.snapshots {
+            wanted.volumes.extend(share.accounts.iter().map(account));
+        }
+        for (key, who) in &mut wanted.keys {
+            let others = share.accounts.iter().filter(|id| **id != image.place.account);
+            who.extend(others.map(|id| root_of(id, key)));
+        }
+    }
+    let open = purposes(shared);
+    for purpose in open.iter().filter(|p| p.plan == plan) {
+        for key in &purpose.loan.keys {
+            if let Some(who) = wanted.keys.get_mut(key) {
+                who.insert(purpose.loan.role.clone());
+            }
+        }
+    }
+    let here = open.iter().filter(|p| p.image == *image).map(|p| &p.loan);
+    for loan in here.chain(extra) {
+        wanted.launch.insert(account(&loan.to.account));
+        wanted.volumes.insert(account(&loan.to.account));
+        for key in &loan.keys {
+            wanted.keys.entry(key.clone()).or_default().insert(loan.role.clone());
+        }
+    }
+    let owner = account(&image.place.account);
+    wanted.launch.remove(&owner);
+    wanted.volumes.remove(&owner);
+    wanted
+}
+
+/// The image itself, unless it is gone.
+pub(super) async fn image(shared: &Shared, image: &Subject) -> Read<Option<Image>> {
+    let list = shared.cloud.images(&image.place, &ImageQuery::Ids(vec![image.id.clone()])).await?;
+    Ok(list.into_iter().find(|i| i.state != ImageState::Deregistered))
+}
+
+/// The distance of `image` from what is `wanted` on it.
+///
+/// # Errors
+/// Something could not be read: nothing is known.
+pub(super) async fn distance(
+    shared: &Shared,
+    plan: &str,
+    place: &Place,
+    image: &Image,
+    wanted: &Wanted,
+) -> Read<Distance> {
+    let cloud = &shared.cloud;
+    let mut parts = Vec::new();
+    let snapshots = cloud.snapshots(place, &image.snapshots).await?;
+    if snapshots.len() < image.snapshots.len() {
+        let message =
+            format!("{} of the {} snapshots of {} are listed", snapshots.len(), image.snapshots.len(), image.id);
+        return Err(Fault { class: Class::Transient, code: "Incomplete".into(), message, request_id: None });
+    }
+    for snapshot in snapshots {
+        let told = shared.lent(&snapshot.id, sharing::lent(&snapshot.tags));
+        if wanted.volumes.is_empty() && told.is_empty() {
+            continue; // nobody's business
+        }
+        let actual = cloud.snapshot_permissions(place, &snapshot.id).await?;
+        let gap = sharing::gap(&wanted.volumes, &actual, told);
+        parts.push(Part { id: snapshot.id, snapshot: true, tags: snapshot.tags, gap });
+    }
+    let actual = cloud.image_permissions(place, &image.id).await?;
+    let gap = sharing::gap(&wanted.launch, &actual, shared.lent(&image.id, sharing::lent(&image.tags)));
+    parts.push(Part { id: image.id.clone(), snapshot: false, tags: (*image.tags).clone(), gap });
+    let (mut grant, mut revoke) = (Vec::new(), Vec::new());
+    for (key, who) in &wanted.keys {
+        let name = |grantee: &str| names::grant_name(&shared.daemon, plan, key, grantee);
+        let ours: Vec<_> = cloud
+            .grants(place, key)
+            .await?
+            .into_iter()
+            .filter(|g| !shared.was_revoked(&g.id) && g.name.as_deref() == Some(&name(&g.grantee)))
+            .collect();
+        let missing: Vec<&String> = who.iter().filter(|who| !ours.iter().any(|g| g.grantee == **who)).collect();
+        if !missing.is_empty() {
+            // Where the policy allows it already no grant is needed; where it cannot be read, one does no harm.
+            let text = cloud.key_policy(place, key).await.unwrap_or_default();
+            for who in missing {
+                let account = who.split(':').nth(4).unwrap_or_default();
+                // An account launches, and Auto Scaling encrypts for it; a role only copies.
+                let root = who.ends_with(":root");
+                let operations = policy::operations(if root { &policy::LAUNCHING } else { &policy::COPYING });
+                if !policy::policy_allows(&text, who, account, &operations) {
+                    grant.push(CreateGrant { key: key.clone(), grantee: who.clone(), operations, name: name(who) });
+                }
+            }
+        }
+        revoke.extend(ours.into_iter().filter(|g| !who.contains(&g.grantee)).map(|g| (key.clone(), g.id)));
+    }
+    Ok(Distance { place: place.clone(), parts, grant, revoke })
+}
+
+/// The ends of an effect that are not Done.
+macro_rules! done {
+    ($effect:expr) => {
+        match $effect {
+            Effect::Done { .. } => {}
+            // What is gone needs nothing any more.
+            Effect::Refused(fault) if fault.class == Class::NotFound => {}
+            Effect::Refused(fault) => return Effect::Refused(fault),
+            Effect::Unknown(fault) => return Effect::Unknown(fault),
+        }
+    };
+}
+
+/// Closes the distance, one call after the other; each can be made twice. What is added is written down first.
+pub(super) async fn close(shared: &Shared, distance: &Distance) -> Effect<()> {
+    let (cloud, place) = (&shared.cloud, &distance.place);
+    for request in &distance.grant {
+        done!(cloud.create_grant(place, request).await);
+    }
+    let open: Vec<&Part> = distance.parts.iter().filter(|part| !part.gap.is_closed()).collect();
+    // All snapshots before the image when somebody is let in, after it when somebody is let out: who sees the image can
+    // copy it. Those that need the same words get them in one call.
+    let adds = open.iter().any(|part| !part.gap.add.is_empty());
+    let order = |part: &&&Part| part.snapshot != adds;
+    let mut sorted = open.clone();
+    sorted.sort_by_key(|part| order(&part));
+    done!(write(shared, place, &sorted, |gap| &gap.before, |gap| gap.before != gap.told).await);
+    for part in &sorted {
+        let change = Change { add: part.gap.add.clone(), remove: part.gap.remove.clone() };
+        if change.is_empty() {
+            continue;
+        }
+        if part.snapshot {
+            done!(cloud.change_snapshot_permissions(place, &part.id, &change).await);
+        } else {
+            done!(cloud.change_image_permissions(place, &part.id, &change).await);
+        }
+    }
+    done!(write(shared, place, &sorted, |gap| &gap.after, |gap| gap.after != gap.before).await);
+    for (key, grant) in &distance.revoke {
+        done!(cloud.revoke_grant(place, key, grant).await);
+        shared.note_revoked(grant);
+    }
+    Effect::Done { value: (), request_id: None }
+}
+
+/// Writes whom we have let in into the tags of those parts that are to be written.
+async fn write(
+    shared: &Shared,
+    place: &Place,
+    parts: &[&Part],
+    words: impl Fn(&Gap) -> &BTreeSet<String>,
+    differs: impl Fn(&Gap) -> bool,
+) -> Effect<()> {
+    let mut tag: BTreeMap<Tags, Vec<String>> = BTreeMap::new();
+    let mut untag: BTreeMap<Vec<String>, Vec<String>> = BTreeMap::new();
+    for part in parts.iter().filter(|part| differs(&part.gap)) {
+        let tags = sharing::lent_tags(words(&part.gap));
+        // Those that were written before the change, too.
+        let mut told = part.tags.clone();
+        told.extend(sharing::lent_tags(&part.gap.before));
+        let stale = sharing::stale_keys(&told, &tags);
+        if !stale.is_empty() {
+            untag.entry(stale).or_default().push(part.id.clone());
+        }
+        if !tags.is_empty() {
+            tag.entry(tags).or_default().push(part.id.clone());
+        }
+    }
+    for part in parts.iter().filter(|part| differs(&part.gap)) {
+        shared.note_lent(&part.id, words(&part.gap));
+    }
+    for (tags, ids) in &tag {
+        done!(shared.cloud.tag(place, ids, tags).await);
+    }
+    for (keys, ids) in &untag {
+        done!(shared.cloud.untag(place, ids, keys).await);
+    }
+    Effect::Done { value: (), request_id: None }
+}

@@ -1,0 +1,224 @@
+//! What becomes of the images of a run beside retention: copies in other regions and accounts, and who may use them.
+//! Each image goes its own way as soon as it is good; nothing here holds the plan's next occurrence.
+
+mod leg;
+mod owed;
+mod share;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::future::LocalBoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use serde_json::json;
+
+use self::leg::Leg;
+pub(super) use self::owed::owed_in;
+pub(super) use self::share::drift;
+use super::access::{COPY, LEND};
+use super::executor::{self, At, Step};
+use super::facts::Facts;
+use super::retain;
+use super::run::Run;
+use super::shared::Stop;
+use crate::cloud::port::{ImageQuery, Read};
+use crate::domain::event::{Draft, Kind, Outcome};
+use crate::domain::naming::{self, Marks, Ownership};
+use crate::domain::observed::Image;
+use crate::domain::place::{Place, Subject};
+use crate::domain::plan::Share;
+use crate::domain::saga::{Phase, StepState};
+
+/// The step that takes back what was lent.
+pub(super) const RECLAIM: &str = "reclaim:";
+/// The step that copies an image under another key first.
+pub(super) const VIA: &str = "via:";
+/// The step of `[share]`.
+pub(super) const SHARE: &str = "share";
+
+/// Whether a step's name is one of distribution's.
+pub(super) fn is_ours(step: &str) -> bool {
+    step == SHARE || [COPY, LEND, RECLAIM, VIA].iter().any(|prefix| step.starts_with(prefix))
+}
+
+/// One image on its way.
+#[derive(Clone)]
+pub(super) struct Traveller {
+    /// The image that CreateImage made.
+    subject: Subject,
+    /// What its tags say.
+    marks: Marks,
+    /// As it was seen, while it is there.
+    image: Image,
+}
+
+/// Copies and shares what the run makes, and what earlier ones owe, until rollout is over and each has ended.
+pub(super) async fn distribute(run: &Run) -> Result<(), Stop> {
+    if run.plan.copies.is_empty() && run.plan.share.is_none() && !begun(run) {
+        return Ok(());
+    }
+    let Some(places) = run.places().await? else { return Ok(()) };
+    let facts = Facts::default();
+    let legs: Vec<Leg> = leg::reachable(run, &places).await?;
+    let mut known: BTreeSet<Subject> = BTreeSet::new();
+    let mut tasks: FuturesUnordered<LocalBoxFuture<'_, Result<(), Stop>>> = FuturesUnordered::new();
+    // What was begun before a restart, and what earlier runs owe.
+    for (traveller, wanted) in owed::older(run, &places, &legs).await? {
+        known.insert(traveller.subject.clone());
+        let legs: Vec<&Leg> = legs.iter().filter(|leg| wanted.contains(&leg.label)).collect();
+        tasks.push(Box::pin(conduct(run, &facts, traveller, legs)));
+    }
+    let mut end = Ok(());
+    loop {
+        let changed = run.active.progress.notified();
+        let over = run.active.rolled_out.get();
+        for subject in fresh(run).into_iter().filter(|s| known.insert(s.clone())) {
+            let (facts, legs) = (&facts, &legs);
+            tasks.push(Box::pin(async move {
+                match find(run, &subject).await? {
+                    Some(traveller) => conduct(run, facts, traveller, legs.iter().collect()).await,
+                    None => Ok(()),
+                }
+            }));
+        }
+        if over && tasks.is_empty() {
+            break;
+        }
+        tokio::select! {
+            biased;
+            Some(ended) = tasks.next(), if !tasks.is_empty() => end = end.and(ended),
+            () = changed, if !over => {}
+        }
+        if end.is_err() && tasks.is_empty() {
+            return end;
+        }
+    }
+    end?;
+    sum_up(run, &legs).await
+}
+
+/// Whether an earlier life of this run began to distribute.
+fn begun(run: &Run) -> bool {
+    run.active.state.borrow().others.values().flat_map(BTreeMap::keys).any(|step| is_ours(step))
+}
+
+/// The images of this run that are good.
+fn fresh(run: &Run) -> Vec<Subject> {
+    let state = run.active.state.borrow();
+    let done = state.targets.iter().filter(|(_, t)| matches!(t.finished, Some((Outcome::Done, _))));
+    done.filter_map(|(subject, target)| Some(subject.place.subject(target.image()?))).collect()
+}
+
+/// One of our images as it is now; none if it is gone, or not ours any more.
+async fn find(run: &Run, subject: &Subject) -> Result<Option<Traveller>, Stop> {
+    let query = ImageQuery::Ids(vec![subject.id.clone()]);
+    let ask = || run.shared.cloud.images(&subject.place, &query);
+    match run.patiently("cannot look for an image", ask).await? {
+        Ok(list) => Ok(list.into_iter().find_map(|image| traveller(run, &subject.place, image))),
+        Err(fault) => {
+            let why = format!("cannot look for {}: {fault}. It is neither copied nor shared in this run", subject.id);
+            run.mishap(&format!("distribute:{}", subject.id), &why).await?;
+            Ok(None)
+        }
+    }
+}
+
+/// An image of ours on its way.
+fn traveller(run: &Run, place: &Place, image: Image) -> Option<Traveller> {
+    match naming::ownership(&image, &run.shared.daemon, &place.account) {
+        Ownership::Ours(marks) => Some(Traveller { subject: place.subject(&image.id), marks, image }),
+        _ => None,
+    }
+}
+
+/// One image: all its legs at once, then who may use it, then what was made only for the way.
+async fn conduct(run: &Run, facts: &Facts, traveller: Traveller, legs: Vec<&Leg>) -> Result<(), Stop> {
+    let mut ways: FuturesUnordered<_> = legs.iter().map(|leg| leg::travel(run, facts, &traveller, leg)).collect();
+    let mut end = Ok(());
+    while let Some(ended) = ways.next().await {
+        end = end.and(ended);
+    }
+    drop(ways);
+    end?;
+    let shared = share::share(run, facts, &traveller).await?;
+    remove_temporary(run, &traveller, shared.as_deref()).await
+}
+
+/// Removes the copies in the source's own place that were made only to be copied from.
+async fn remove_temporary(run: &Run, traveller: &Traveller, shared: Option<&str>) -> Result<(), Stop> {
+    let kept = shared.map(|key| format!("{VIA}{key}"));
+    let made: Vec<String> = {
+        let state = run.active.state.borrow();
+        let steps = state.others.get(&traveller.subject).into_iter().flatten();
+        let vias = steps.filter(|(name, _)| name.starts_with(VIA) && kept.as_ref() != Some(*name));
+        vias.filter_map(|(_, step)| step.result.get("image")?.as_str().map(str::to_owned)).collect()
+    };
+    for image in made {
+        retain::remove(run, &traveller.subject.place.subject(&image), "made only to be copied from").await?;
+    }
+    Ok(())
+}
+
+/// What `[share]` says today, or said when the run began if the plan is gone.
+pub(super) fn share_in_force(run: &Run) -> Option<Share> {
+    let plans = run.shared.plans.borrow();
+    plans.get(&run.plan.name).map_or_else(|| run.plan.share.clone(), |plan| plan.share.clone())
+}
+
+/// Goes on with a step of an image until it has ended.
+async fn drive(run: &Run, subject: &Subject, step: &dyn Step) -> Result<(), Stop> {
+    let at = At { shared: &run.shared, run: &run.name, subject };
+    executor::drive(&at, step, step_of(run, subject, step.name()).as_ref()).await
+}
+
+fn step_of(run: &Run, subject: &Subject, step: &str) -> Option<StepState> {
+    run.active.state.borrow().others.get(subject)?.get(step).cloned()
+}
+
+fn ended(run: &Run, subject: &Subject, step: &str) -> bool {
+    step_of(run, subject, step).is_some_and(|s| s.ended())
+}
+
+/// Why a step of an image ended badly, if it did.
+fn bad(run: &Run, subject: &Subject, step: &str) -> Option<String> {
+    match step_of(run, subject, step)?.phase {
+        Phase::Bad(why) | Phase::Left(why) => Some(why),
+        _ => None,
+    }
+}
+
+/// Ends a step of an image that cannot be made, for this reason.
+async fn refuse(run: &Run, subject: &Subject, step: &str, why: &str) -> Result<(), Stop> {
+    let attempt = step_of(run, subject, step).map_or(0, |s| s.attempt) + 1;
+    let draft = Draft::of(&run.name, subject, Kind::StepRefused, json!({ "reason": why })).at_step(step, attempt);
+    run.record(draft).await
+}
+
+/// One line for each destination that lacks copies.
+async fn sum_up(run: &Run, legs: &[Leg]) -> Result<(), Stop> {
+    for leg in legs {
+        let (all, failed, first) = {
+            let state = run.active.state.borrow();
+            let step = format!("{COPY}{}", leg.label);
+            let copies: Vec<&StepState> = state.others.values().filter_map(|steps| steps.get(&step)).collect();
+            let failed: Vec<&String> = copies
+                .iter()
+                .filter_map(|s| if let Phase::Bad(why) | Phase::Left(why) = &s.phase { Some(why) } else { None })
+                .collect();
+            (copies.len(), failed.len(), failed.first().map(|why| (*why).clone()))
+        };
+        if let Some(first) = first {
+            let why = format!(
+                "{failed} of {all} images have no copy in {}: {first}. The plan's next run tries again, and the images \
+                 stay until then",
+                leg.label
+            );
+            run.mishap(&format!("{COPY}{}", leg.label), &why).await?;
+        }
+    }
+    Ok(())
+}
+
+/// A read of what the rules must know: tried again while it may pass, and in the end a reason.
+async fn patiently<T>(run: &Run, read: impl AsyncFn() -> Read<T>) -> Result<Result<T, String>, Stop> {
+    Ok(run.patiently("cannot look up what copies depend on", read).await?.map_err(|fault| fault.to_string()))
+}

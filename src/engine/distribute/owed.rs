@@ -1,0 +1,191 @@
+//! Which images of earlier runs must still be copied, and which of them retention must leave alone for it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+
+use super::leg::Leg;
+use super::{Traveller, find, is_ours, traveller};
+use crate::domain::naming::{Marks, Role};
+use crate::domain::observed::{Image, ImageState};
+use crate::domain::place::{Place, Subject};
+use crate::domain::plan::{CopyTo, Plan};
+use crate::domain::retention::{Candidate, Series, Situation, owed};
+use crate::engine::retain::{self, Listing};
+use crate::engine::run::Run;
+use crate::engine::shared::{Shared, Stop};
+
+/// The images that an earlier life of the run had begun with, and those that earlier runs owe; each with where to.
+pub(super) async fn older(
+    run: &Run,
+    places: &[Place],
+    legs: &[Leg],
+) -> Result<Vec<(Traveller, BTreeSet<String>)>, Stop> {
+    let mut wanted: BTreeMap<Subject, (Option<Traveller>, BTreeSet<String>)> = BTreeMap::new();
+    let begun: Vec<(Subject, BTreeSet<String>)> = {
+        let state = run.active.state.borrow();
+        let others =
+            state.others.iter().filter(|(s, steps)| s.id.starts_with("ami-") && steps.keys().any(|k| is_ours(k)));
+        let label =
+            |name: &String| legs.iter().find(|l| name.ends_with(&format!(":{}", l.label))).map(|l| l.label.clone());
+        others.map(|(subject, steps)| (subject.clone(), steps.keys().filter_map(label).collect())).collect()
+    };
+    for (subject, labels) in begun {
+        if places.contains(&subject.place) && !labels.is_empty() {
+            wanted.insert(subject, (None, labels));
+        }
+    }
+    let copies: Vec<&CopyTo> = legs.iter().filter(|l| l.unreachable.is_none()).map(|l| &l.copy).collect();
+    if !copies.is_empty() {
+        let mut listings = Vec::new();
+        let own = places[0].account.clone();
+        for place in places.iter().cloned().chain(copies.iter().map(|c| c.place(&own))).collect::<BTreeSet<_>>() {
+            let list = || retain::list(&run.shared.cloud, &run.shared.daemon, &run.plan.name, &place);
+            if let Ok(listing) = run.patiently("cannot list our images", list).await? {
+                listings.push((place, listing));
+            }
+        }
+        let today = run.shared.plans.borrow().get(&run.plan.name).cloned();
+        for copy in copies {
+            // What cannot be listed owes nothing for certain: retention keeps it, and a later run copies it.
+            if !listings.iter().any(|(place, _)| *place == copy.place(&own)) {
+                continue;
+            }
+            // Taken out of the plan meanwhile.
+            if today.as_ref().is_none_or(|plan| !plan.copies.iter().any(|c| c.label() == copy.label())) {
+                continue;
+            }
+            for (place, candidate) in owed_to(&run.shared, &run.plan, copy, &own, places, &listings).await {
+                let subject = place.subject(&candidate.image.id);
+                if candidate.marks.due == run.occurrence.due || elsewhere(run, &subject) {
+                    continue;
+                }
+                let entry = wanted.entry(subject).or_default();
+                entry.0 = traveller(run, &place, candidate.image);
+                entry.1.insert(copy.label());
+            }
+        }
+    }
+    let mut all = Vec::new();
+    for (subject, (known, labels)) in wanted {
+        let found = match known {
+            Some(traveller) => Some(traveller),
+            None => find(run, &subject).await?,
+        };
+        all.push((found.unwrap_or_else(|| gone(run, &subject)), labels));
+    }
+    Ok(all)
+}
+
+/// An image that is not there any more: what was lent of it is taken back still.
+fn gone(run: &Run, subject: &Subject) -> Traveller {
+    let sh = &run.shared;
+    let marks = Marks {
+        daemon: sh.daemon.clone(),
+        installation: sh.installation.clone(),
+        plan: run.plan.name.clone(),
+        due: run.occurrence.due,
+        instance: String::new(),
+        role: Role::Image,
+        source: None,
+        consistency: String::new(),
+    };
+    let image = Image {
+        id: subject.id.clone(),
+        name: String::new(),
+        owner: subject.place.account.clone(),
+        state: ImageState::Deregistered,
+        state_reason: None,
+        created: run.occurrence.due,
+        source_instance: None,
+        source_image: None,
+        snapshots: Vec::new(),
+        product_codes: false,
+        deprecated: None,
+        tags: Default::default(),
+    };
+    Traveller { subject: subject.clone(), marks, image }
+}
+
+/// Whether another run that is going on has to do with the image.
+fn elsewhere(run: &Run, image: &Subject) -> bool {
+    let runs = run.shared.runs.borrow();
+    let mut others = runs.iter().filter(|(name, _)| **name != *run.name);
+    others.any(|(_, other)| {
+        let state = other.state.borrow();
+        let made = state.targets.iter().any(|(s, t)| s.place == image.place && t.image() == Some(&image.id));
+        made || state.others.get(image).is_some_and(|steps| steps.keys().any(|step| is_ours(step)))
+    })
+}
+
+/// The good images of `sources` whose copy is owed to `copy`.
+async fn owed_to(
+    shared: &Shared,
+    plan: &Plan,
+    copy: &CopyTo,
+    own: &str,
+    sources: &[Place],
+    listings: &[(Place, Listing)],
+) -> Vec<(Place, Candidate)> {
+    let to = copy.place(own);
+    let nothing = BTreeMap::new();
+    let situation = Situation {
+        now: shared.clock.now(),
+        zone: plan.schedule.timezone,
+        in_use: &nothing,
+        busy: &nothing,
+        grace: None,
+    };
+    let there = listings.iter().find(|(place, _)| *place == to).map(|(_, listing)| listing);
+    let mut meant: BTreeMap<DateTime<Utc>, bool> = BTreeMap::new();
+    let mut found = Vec::new();
+    for (place, listing) in listings.iter().filter(|(place, _)| sources.contains(place) && *place != to) {
+        for (series, list) in listing.series.iter().filter(|(series, _)| series.role == Role::Image) {
+            let copies = Series { place: to.clone(), role: Role::Copy, ..series.clone() };
+            let copies = there.and_then(|listing| listing.series.get(&copies)).map_or(&[][..], Vec::as_slice);
+            for id in owed(list, copies, &copy.keep, &situation) {
+                let Some(candidate) = list.iter().find(|c| c.image.id == id) else { continue };
+                let due = candidate.marks.due;
+                let meant = match meant.get(&due) {
+                    Some(meant) => *meant,
+                    None => *meant.entry(due).or_insert(was_meant(shared, &plan.name, due, copy).await),
+                };
+                if meant {
+                    found.push((place.clone(), candidate.clone()));
+                }
+            }
+        }
+    }
+    found
+}
+
+/// Whether the revision under which an occurrence ran wanted the copy: what is older than a `[[copy]]` is not copied for
+/// it. What is not known was meant.
+async fn was_meant(shared: &Shared, plan: &str, due: DateTime<Utc>, copy: &CopyTo) -> bool {
+    let reader = shared.journal.reader();
+    let Ok(Some(occurrence)) = reader.occurrence(plan, due).await else { return true };
+    let Ok(Some(revision)) = reader.revision(&occurrence.plan_hash).await else { return true };
+    match serde_json::from_str::<Plan>(&revision) {
+        Ok(plan) => plan.copies.iter().any(|c| c.region == copy.region && c.account == copy.account),
+        Err(_) => true,
+    }
+}
+
+/// The images of the source places that wait for a copy, each with why, for a plan as it is today. A destination that is
+/// not listed counts as empty.
+pub(in crate::engine) async fn owed_in(
+    shared: &Shared,
+    plan: &Plan,
+    own: &str,
+    sources: &[Place],
+    listings: &[(Place, Listing)],
+) -> BTreeMap<String, String> {
+    let mut busy = BTreeMap::new();
+    for copy in &plan.copies {
+        for (_, candidate) in owed_to(shared, plan, copy, own, sources, listings).await {
+            let why = format!("its copy to {} is not there yet", copy.label());
+            busy.entry(candidate.image.id).or_insert(why);
+        }
+    }
+    busy
+}

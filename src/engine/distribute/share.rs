@@ -1,0 +1,185 @@
+//! `[share]`: brings who may use an image, and its copies, to what the plan in force wants; also when somebody changed it.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
+use super::leg::{permit, via};
+use super::{SHARE, Traveller, drive, patiently, refuse, share_in_force, step_of, traveller};
+use crate::domain::copying::{self, ShareVerdict};
+use crate::domain::event::{Draft, Kind};
+use crate::domain::naming::Role;
+use crate::domain::observed::{Image, ImageState};
+use crate::domain::place::{Place, Subject};
+use crate::domain::plan::Share;
+use crate::domain::sharing;
+use crate::engine::access::{self, Distance};
+use crate::engine::facts::Facts;
+use crate::engine::retain::{FOREIGN, Listing};
+use crate::engine::run::Run;
+use crate::engine::shared::Stop;
+use crate::engine::steps::permit::{For, Permit};
+
+/// Shares one image of the run, or its copy under a key that can be shared.
+/// Answers that key.
+pub(super) async fn share(run: &Run, facts: &Facts, traveller: &Traveller) -> Result<Option<String>, Stop> {
+    let Some(share) = share_in_force(run) else { return Ok(None) };
+    let subject = &traveller.subject;
+    match judge(run, facts, &subject.place, &traveller.image, &share, true).await? {
+        Err(why) => refuse_share(run, subject, &why).await.map(|()| None),
+        Ok((None, keys)) => bring(run, subject, Some(share), keys).await.map(|()| None),
+        Ok((Some(key), _)) => {
+            match via(run, traveller, &key).await? {
+                Err(why) => refuse_share(run, subject, &why).await?,
+                Ok(copy) => share_copy(run, facts, &subject.place.subject(&copy)).await?,
+            }
+            Ok(Some(key))
+        }
+    }
+}
+
+/// Shares one copy.
+pub(super) async fn share_copy(run: &Run, facts: &Facts, copy: &Subject) -> Result<(), Stop> {
+    let Some(share) = share_in_force(run) else { return Ok(()) };
+    let ask = || access::image(&run.shared, copy);
+    let image = match patiently(run, ask).await? {
+        Ok(Some(image)) => image,
+        Ok(None) => return Ok(()), // somebody removed it
+        Err(why) => return refuse_share(run, copy, &why).await,
+    };
+    match judge(run, facts, &copy.place, &image, &share, false).await? {
+        Err(why) => refuse_share(run, copy, &why).await,
+        Ok((_, keys)) => bring(run, copy, Some(share), keys).await,
+    }
+}
+
+/// Under which key it must be copied first, if it must, and the keys that the accounts must be able to use.
+async fn judge(
+    run: &Run,
+    facts: &Facts,
+    place: &Place,
+    image: &Image,
+    share: &Share,
+    may_via: bool,
+) -> Result<Result<(Option<String>, BTreeSet<String>), String>, Stop> {
+    let cloud = &run.shared.cloud;
+    let key = share.via_key.as_deref().filter(|_| may_via);
+    let verdict = patiently(run, async || {
+        let source = facts.of_image(cloud, place, image).await?;
+        let via = facts.via(cloud, &source, key).await?;
+        Ok(copying::share(&source, share, via.as_ref()))
+    });
+    Ok(match verdict.await? {
+        Err(why) => Err(why),
+        Ok(ShareVerdict::NotNow(why) | ShareVerdict::Never(why)) => Err(why.join("; ")),
+        Ok(ShareVerdict::Go { via, keys, .. }) => Ok((via, keys)),
+    })
+}
+
+fn of(run: &Run, image: &Subject, share: Option<Share>, keys: BTreeSet<String>) -> Permit {
+    Permit { keys, ..permit(run, image, SHARE, image.clone(), For::Share(share)) }
+}
+
+/// Brings who may use an image to what `share` wants. Where nothing is to do, nothing is journaled.
+async fn bring(run: &Run, image: &Subject, share: Option<Share>, keys: BTreeSet<String>) -> Result<(), Stop> {
+    let step = of(run, image, share, keys);
+    if step_of(run, image, SHARE).is_none() {
+        match patiently(run, || step.distance()).await? {
+            Err(why) => return refuse_share(run, image, &why).await,
+            Ok(None) => return Ok(()),
+            Ok(Some(distance)) => {
+                report_foreign(run, &image.place, &distance).await?;
+                if distance.is_none() {
+                    return Ok(());
+                }
+            }
+        }
+    }
+    drive(run, image, &step).await
+}
+
+/// An image that cannot be shared is said as its own step, and once for the run.
+async fn refuse_share(run: &Run, image: &Subject, why: &str) -> Result<(), Stop> {
+    if step_of(run, image, SHARE).is_some_and(|s| s.ended()) {
+        return Ok(());
+    }
+    refuse(run, image, SHARE, why).await?;
+    run.mishap(SHARE, &format!("{} is not shared as the plan wants: {why}", image.id)).await
+}
+
+/// Looks at every image of the plan that others may use, or should: what somebody changed is changed back, what the plan
+/// no longer names is taken back, and what is lent for no purpose any more.
+pub(in crate::engine) async fn drift(run: &Run, listings: &[(Place, Listing)]) -> Result<(), Stop> {
+    let facts = Facts::default();
+    let share = share_in_force(run);
+    for (place, listing) in listings {
+        for (series, list) in &listing.series {
+            for candidate in list.iter().filter(|c| c.image.state == ImageState::Available) {
+                let image = place.subject(&candidate.image.id);
+                let lent = !sharing::lent(&candidate.image.tags).is_empty();
+                if step_of(run, &image, SHARE).is_some() || (share.is_none() && !lent) || under_way(run, &image) {
+                    continue;
+                }
+                match (&share, series.role) {
+                    (Some(_), Role::Image) => {
+                        if let Some(traveller) = traveller(run, place, candidate.image.clone()) {
+                            self::share(run, &facts, &traveller).await?;
+                        }
+                    }
+                    // A copy in the source's own place is there for `via_key`, or for a copy under way.
+                    (Some(share), Role::Copy) if is_source(run, place) && share.via_key.is_none() => {
+                        take_back(run, &image, lent, &candidate.image, &facts).await?;
+                    }
+                    (Some(_), Role::Copy) => share_copy(run, &facts, &image).await?,
+                    (None, _) => take_back(run, &image, lent, &candidate.image, &facts).await?,
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Nobody is to use it any more.
+async fn take_back(run: &Run, image: &Subject, lent: bool, seen: &Image, facts: &Facts) -> Result<(), Stop> {
+    if !lent {
+        return Ok(());
+    }
+    let read = || facts.of_image(&run.shared.cloud, &image.place, seen);
+    let keys = match patiently(run, read).await? {
+        Ok(source) => source.customer_keys(),
+        Err(why) => return refuse_share(run, image, &why).await,
+    };
+    bring(run, image, None, keys).await
+}
+
+fn is_source(run: &Run, place: &Place) -> bool {
+    run.shared.caller.borrow().as_ref().is_some_and(|c| c.account == place.account)
+        && run.shared.cloud.regions(&run.plan).contains(&place.region)
+        && !run.plan.copies.iter().any(|copy| copy.place(&place.account) == *place)
+}
+
+/// Whether a step of some other run still works on the image.
+fn under_way(run: &Run, image: &Subject) -> bool {
+    let runs = run.shared.runs.borrow();
+    let mut others = runs.iter().filter(|(name, _)| **name != *run.name);
+    others.any(|(_, other)| {
+        other.state.borrow().others.get(image).is_some_and(|steps| steps.values().any(|step| !step.ended()))
+    })
+}
+
+/// Who else may use our images is said once, ever.
+async fn report_foreign(run: &Run, place: &Place, distance: &Distance) -> Result<(), Stop> {
+    let mut drafts = Vec::new();
+    for (id, grantee) in distance.foreign() {
+        let step = format!("{SHARE}:{}", grantee.short());
+        let subject = place.subject(id);
+        let known = run.shared.journal.reader().events_about(&subject).await.unwrap_or_default();
+        if known.iter().any(|e| e.draft.run == FOREIGN && e.draft.step == step) {
+            continue;
+        }
+        let why = format!("{grantee} may use {id}, and neither the plan nor a copy wants it: left alone");
+        let data = json!({ "reason": why });
+        drafts.push(Draft::of(FOREIGN, &subject, Kind::LoanForeign, data).at_step(&step, 1));
+    }
+    run.shared.record_many(&drafts).await
+}

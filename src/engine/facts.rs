@@ -1,0 +1,132 @@
+//! What the rules of copying must know, looked up: keys, disks, defaults. Each once for as long as this lives, which is a
+//! run, or a preview.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use crate::cloud::governed::Governed;
+use crate::cloud::port::Read;
+use crate::domain::copying::{Described, Destination, Disk, Encryption, Source};
+use crate::domain::observed::{Image, Instance};
+use crate::domain::place::Place;
+use crate::domain::plan::CopyTo;
+
+/// What was looked up.
+#[derive(Default)]
+pub struct Facts {
+    keys: RefCell<BTreeMap<(Place, String), Described>>,
+    defaults: RefCell<BTreeMap<Place, Result<String, String>>>,
+}
+
+impl Facts {
+    /// A key as `place` sees it, or why it cannot be described.
+    ///
+    /// # Errors
+    /// Nobody answered: it may pass.
+    pub async fn key(&self, cloud: &Governed, place: &Place, key: &str) -> Read<Described> {
+        let index = (place.clone(), key.to_owned());
+        if let Some(known) = self.keys.borrow().get(&index) {
+            return Ok(known.clone());
+        }
+        let described = match cloud.key(place, key).await {
+            Ok(key) => Ok(key),
+            Err(fault) if fault.class.passes() => return Err(fault),
+            Err(fault) => Err(format!("the key {key} cannot be described in {place}: {fault}")),
+        };
+        self.keys.borrow_mut().insert(index, described.clone());
+        Ok(described)
+    }
+
+    async fn default_key(&self, cloud: &Governed, place: &Place) -> Read<Result<String, String>> {
+        if let Some(known) = self.defaults.borrow().get(place) {
+            return Ok(known.clone());
+        }
+        let default = match cloud.default_key(place).await {
+            Ok(key) => Ok(key),
+            Err(fault) if fault.class.passes() => return Err(fault),
+            Err(fault) => Err(format!("the default EBS key of {place} cannot be asked for: {fault}")),
+        };
+        self.defaults.borrow_mut().insert(place.clone(), default.clone());
+        Ok(default)
+    }
+
+    async fn disks(&self, cloud: &Governed, place: &Place, disks: Vec<(String, Option<String>)>) -> Read<Vec<Disk>> {
+        let mut found = Vec::new();
+        for (id, key) in disks {
+            let encryption = match key {
+                None => Encryption::None,
+                Some(arn) => match self.key(cloud, place, &arn).await? {
+                    Ok(key) => Encryption::Key(key),
+                    Err(why) => Encryption::Unread { arn, why },
+                },
+            };
+            found.push(Disk { id, encryption });
+        }
+        Ok(found)
+    }
+
+    /// An image and its snapshots.
+    ///
+    /// # Errors
+    /// They could not be read.
+    pub async fn of_image(&self, cloud: &Governed, place: &Place, image: &Image) -> Read<Source> {
+        let snapshots = cloud.snapshots(place, &image.snapshots).await?;
+        let disks = self.disks(cloud, place, snapshots.into_iter().map(|s| (s.id, s.key)).collect()).await?;
+        Ok(source(&image.id, place, disks, image.product_codes))
+    }
+
+    /// Instances and their volumes: what images that are made of them will be.
+    ///
+    /// # Errors
+    /// They could not be read.
+    pub async fn of_instances(&self, cloud: &Governed, place: &Place, instances: &[&Instance]) -> Read<Vec<Source>> {
+        let ids: Vec<String> = instances.iter().flat_map(|i| i.volumes.iter().cloned()).collect();
+        let volumes: BTreeMap<String, Option<String>> =
+            cloud.volumes(place, &ids).await?.into_iter().map(|v| (v.id, v.key)).collect();
+        let mut sources = Vec::new();
+        for instance in instances {
+            let disks = instance.volumes.iter().filter_map(|id| Some((id.clone(), volumes.get(id)?.clone())));
+            let disks = self.disks(cloud, place, disks.collect()).await?;
+            sources.push(source(&instance.id, place, disks, instance.product_codes));
+        }
+        Ok(sources)
+    }
+
+    /// Where and how a copy of `source` is wanted.
+    ///
+    /// # Errors
+    /// Nobody answered: it may pass.
+    pub async fn destination(&self, cloud: &Governed, source: &Source, copy: &CopyTo) -> Read<Destination> {
+        let to = copy.place(&source.account);
+        let key = match &copy.kms_key {
+            Some(key) => Some((key.clone(), self.key(cloud, &to, key).await?)),
+            None => None,
+        };
+        let encrypted = source.disks.iter().any(|disk| disk.encryption != Encryption::None);
+        let default_key = if key.is_none() && encrypted { Some(self.default_key(cloud, &to).await?) } else { None };
+        Ok(Destination {
+            name: copy.account.as_ref().map(|account| account.name.clone()),
+            via: self.via(cloud, source, copy.via_key.as_deref()).await?,
+            account: to.account,
+            region: to.region,
+            key,
+            default_key,
+        })
+    }
+
+    /// The key of a copy in the source's own place.
+    ///
+    /// # Errors
+    /// Nobody answered: it may pass.
+    pub async fn via(&self, cloud: &Governed, source: &Source, key: Option<&str>) -> Read<Option<(String, Described)>> {
+        let place = Place::new(&source.account, &source.region);
+        Ok(match key {
+            Some(key) => Some((key.to_owned(), self.key(cloud, &place, key).await?)),
+            None => None,
+        })
+    }
+}
+
+fn source(id: &str, place: &Place, disks: Vec<Disk>, product_codes: bool) -> Source {
+    Source { id: id.to_owned(), account: place.account.clone(), region: place.region.clone(), disks, product_codes }
+}

@@ -1,0 +1,250 @@
+//! The steps `copy:DESTINATION` and `via:KEY`: CopyImage under a client token, and the wait until the copy and all its
+//! snapshots have ended.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+
+use super::pending::Pending;
+use crate::cloud::classify::Class;
+use crate::cloud::port::{CopyImage, Effect, Fault, ImageQuery};
+use crate::domain::copying::names;
+use crate::domain::event::{Draft, Event, Kind};
+use crate::domain::naming::{self, Marks, Ownership};
+use crate::domain::observed::{Image, ImageState, Tags};
+use crate::domain::place::{Place, Subject};
+use crate::domain::saga::StepState;
+use crate::engine::executor::{Look, Resend, Search, Step};
+use crate::engine::observe::{FIRST, longer};
+use crate::engine::shared::{ActiveRun, Shared, Stop};
+
+/// How often a CopyImage whose answer was lost is sent again: under one token, many equal one.
+const ATTEMPTS: u32 = 8;
+/// A token that is taken, and no copy: after so long, and so many looks, it is given up for another one.
+const TOKEN_AFTER: Duration = Duration::from_secs(600);
+const TOKEN_LOOKS: u32 = 3;
+/// KMS is asked asynchronously: a copy that fails so soon is tried once more, since a grant may not have worked yet.
+const RETRY_WITHIN: TimeDelta = TimeDelta::minutes(30);
+/// Copies wait for a slot of the quota while others are made.
+const BUSY_PATIENCE: Duration = Duration::from_secs(12 * 3600);
+
+/// A copy of one image.
+pub struct MakeCopy {
+    /// The engine.
+    pub shared: Rc<Shared>,
+    /// The run.
+    pub active: Rc<ActiveRun>,
+    /// The run's name.
+    pub run: Rc<str>,
+    /// Its own name: `copy:dr/eu-west-1`, `via:alias/share`.
+    pub name: String,
+    /// The image of the recovery point, which CreateImage made.
+    pub subject: Subject,
+    /// What the copy's tags say.
+    pub marks: Marks,
+    /// The plan's own tags.
+    pub tags: Tags,
+    /// The image that is copied: `subject`, or its copy under another key.
+    pub from: Subject,
+    /// Where the copy is made.
+    pub to: Place,
+    /// `KmsKeyId`; none: not encrypted by us.
+    pub key: Option<String>,
+    /// Which token: see [`next_attempt`].
+    pub attempt: u32,
+    /// Whether it is tried once more if it fails soon.
+    pub retry: bool,
+}
+
+/// The token's number for the next copy: it rises when the last one was seen to end, or can never be made.
+#[must_use]
+pub fn next_attempt(events: &[Event], step: &str) -> u32 {
+    let (mut ended, mut newest) = (0, None);
+    for event in events.iter().filter(|e| e.draft.step == step) {
+        let data = &event.draft.data;
+        match event.draft.kind {
+            Kind::StepIntent => newest = data.get("attempt").and_then(Value::as_u64),
+            _ if data.get("ended") == Some(&Value::Bool(true)) => ended = newest.take().unwrap_or(ended + 1).max(ended),
+            _ => {}
+        }
+    }
+    u32::try_from(ended).unwrap_or(u32::MAX - 1) + 1
+}
+
+impl MakeCopy {
+    fn known<T>(&self, what: impl FnOnce(&StepState) -> T) -> Option<T> {
+        self.active.state.borrow().others.get(&self.subject)?.get(&self.name).map(what)
+    }
+
+    fn source_name(&self) -> String {
+        naming::image_name(&self.marks.daemon, &self.marks.plan, &self.marks.instance, self.marks.due)
+    }
+
+    fn copy_name(&self, attempt: u32) -> String {
+        // A name that a failed copy holds is free only when that one is gone.
+        let again = (attempt > 1).then(|| format!("{}#{attempt}", self.key.as_deref().unwrap_or_default()));
+        names::copy_name(&self.source_name(), &self.to, again.as_deref().or(self.key.as_deref()))
+    }
+
+    /// Whether `image` is a copy of this recovery point that serves. In the source's own place each key has its own.
+    fn serves(&self, image: &Image) -> bool {
+        let Ownership::Ours(marks) = naming::ownership(image, &self.shared.daemon, &self.to.account) else {
+            return false;
+        };
+        let same = marks.instance == self.marks.instance && marks.due == self.marks.due;
+        let own = self.to != self.subject.place || (1..=self.attempt).any(|n| self.copy_name(n) == image.name);
+        same && marks.role == naming::Role::Copy && own && !image.state.dead()
+    }
+
+    fn observed(&self, outcome: &str, mut data: Value) -> Draft {
+        data["outcome"] = json!(outcome);
+        let attempt = self.known(|s| s.attempt).unwrap_or(1);
+        Draft::of(&self.run, &self.subject, Kind::StepObserved, data).at_step(&self.name, attempt)
+    }
+
+    /// Waits until the snapshots of an available copy have ended too. Why it is no good, if it is not.
+    async fn snapshots(&self, image: &Image) -> Result<Option<String>, Stop> {
+        let mut wait = FIRST;
+        loop {
+            let read = self.shared.cloud.snapshots(&self.to, &image.snapshots);
+            match self.shared.unless_drained(read).await? {
+                Ok(list) => {
+                    if let Some(bad) = list.iter().find(|s| s.state == "error") {
+                        return Ok(Some(format!("the snapshot {} of the copy {} failed", bad.id, image.id)));
+                    }
+                    if list.iter().all(|s| s.state == "completed") && list.len() == image.snapshots.len() {
+                        return Ok(None);
+                    }
+                }
+                Err(fault) if fault.class.passes() => {}
+                // May not be listed: an image is available when its snapshots are complete.
+                Err(_) => return Ok(None),
+            }
+            self.shared.pause(wait).await?;
+            wait = longer(wait);
+        }
+    }
+}
+
+#[async_trait(?Send)]
+impl Step for MakeCopy {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn intent(&self) -> Value {
+        let marks = Marks { role: naming::Role::Copy, source: Some(self.from.id.clone()), ..self.marks.clone() };
+        json!({
+            "attempt": self.attempt,
+            "from": self.from.id,
+            "from_region": self.from.place.region,
+            "name": self.copy_name(self.attempt),
+            "description": format!("stillframe {} of {}, copied from {}", self.run, self.marks.instance, self.from.id),
+            "token": names::token(&self.subject.place, &self.source_name(), &self.to, self.attempt),
+            "kms_key": self.key,
+            "tags": marks.tags(&self.tags),
+        })
+    }
+
+    fn forbidden(&self) -> Option<String> {
+        self.shared.barred.borrow().clone()
+    }
+
+    fn place(&self) -> Option<&Place> {
+        Some(&self.to)
+    }
+
+    fn patience(&self, fault: &Fault) -> Duration {
+        if fault.class == Class::Busy { BUSY_PATIENCE } else { super::super::step::PATIENCE }
+    }
+
+    /// The source may not be shown to the other account yet.
+    fn passes(&self, fault: &Fault) -> bool {
+        fault.class.passes() || fault.class == Class::NotFound && self.to.account != self.from.place.account
+    }
+
+    async fn look(&self, _intent: &Value, _lost: bool) -> Look {
+        let query = ImageQuery::Names(vec![format!("{}/*", self.source_name())]);
+        let images = match self.shared.cloud.images(&self.to, &query).await {
+            Err(fault) => return Look::Unclear(fault),
+            Ok(images) => images,
+        };
+        // Of two good ones the first is kept.
+        let mut serving: Vec<&Image> = images.iter().filter(|image| self.serves(image)).collect();
+        serving.sort_by_key(|i| (i.state != ImageState::Available, i.created, i.id.clone()));
+        match serving.first() {
+            Some(image) => Look::Found(json!({ "image": image.id })),
+            None => Look::Absent,
+        }
+    }
+
+    async fn act(&self, intent: &Value) -> Effect<Value> {
+        let text = |key: &str| intent.get(key).and_then(Value::as_str).map(str::to_owned);
+        let key = text("kms_key");
+        let request = CopyImage {
+            source_image: text("from").unwrap_or_default(),
+            source_region: text("from_region").unwrap_or_default(),
+            name: text("name").unwrap_or_default(),
+            description: text("description").unwrap_or_default(),
+            client_token: text("token").unwrap_or_default(),
+            encrypted: key.is_some(),
+            kms_key: key,
+            tags: intent.get("tags").and_then(|t| serde_json::from_value(t.clone()).ok()).unwrap_or_default(),
+        };
+        match self.shared.cloud.copy_image(&self.to, &request).await {
+            Effect::Done { value, request_id } => Effect::Done { value: json!({ "image": value }), request_id },
+            Effect::Refused(fault) => Effect::Refused(fault),
+            Effect::Unknown(fault) => Effect::Unknown(fault),
+        }
+    }
+
+    fn resend(&self, search: &Search) -> Resend {
+        if search.name_taken {
+            return if search.waited < TOKEN_AFTER || search.empty < TOKEN_LOOKS {
+                Resend::LookAgain
+            } else {
+                Resend::Anew("AWS knows the token or the name from another request, and no copy appeared".into())
+            };
+        }
+        if search.waited < FIRST * (1 << search.attempt.min(ATTEMPTS)) {
+            Resend::LookAgain
+        } else if search.attempt < ATTEMPTS {
+            Resend::Send
+        } else {
+            Resend::GiveUp(format!("no clear answer to {ATTEMPTS} calls; tried again in the plan's next run"))
+        }
+    }
+
+    async fn settle(&self) -> Result<(), Stop> {
+        let Self { shared, run, subject, to, .. } = self;
+        let begun = |s: &StepState| Some((s.result.get("image")?.as_str()?.to_owned(), s.intended_at, s.attempt));
+        let Some((image, since, attempt)) = self.known(begun).flatten() else { return Ok(()) };
+        let alarm = format!("{}.pending", self.name);
+        let alarmed = self.active.state.borrow().others.get(subject).is_some_and(|s| s.contains_key(&alarm));
+        let pending = Pending { shared, run, subject, place: to, image: &image, since, alarm: &alarm, alarmed };
+        let end = pending.end().await?;
+        let bad = match (end.bad, &end.image) {
+            (None, Some(copy)) => self.snapshots(copy).await?,
+            (bad, _) => bad,
+        };
+        let elapsed = shared.clock.now() - since;
+        let mut data = json!({
+            "state": end.state, "image": image, "account": to.account, "region": to.region,
+            "elapsed_ms": elapsed.num_milliseconds(),
+        });
+        let Some(why) = bad else {
+            return shared.record_result(&[self.observed("done", data)]).await.map(|_| ());
+        };
+        data["reason"] = json!(why);
+        data["ended"] = json!(true);
+        if self.retry && elapsed <= RETRY_WITHIN {
+            data["again"] = json!(true);
+            let draft = Draft::of(run, subject, Kind::StepRefused, data).at_step(&self.name, attempt);
+            return shared.record_result(&[draft]).await.map(|_| ());
+        }
+        shared.record_result(&[self.observed("failed", data)]).await.map(|_| ())
+    }
+}

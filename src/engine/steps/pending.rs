@@ -1,0 +1,95 @@
+//! Waits until an image that is being made ends, however long that takes; calls somebody when it takes too long.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde_json::json;
+
+use crate::domain::event::{Draft, Kind};
+use crate::domain::observed::{Image, ImageState};
+use crate::domain::place::{Place, Subject};
+use crate::engine::observe::Seen;
+use crate::engine::shared::{Shared, Stop};
+
+/// An image pending for this long is alarmed (EC2 guide: "sometimes up to 24 hours").
+const PENDING_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// An image that is being made.
+pub(super) struct Pending<'a> {
+    pub shared: &'a Rc<Shared>,
+    pub run: &'a str,
+    /// Whose step makes it.
+    pub subject: &'a Subject,
+    /// Where it is.
+    pub place: &'a Place,
+    /// `ami-...`
+    pub image: &'a str,
+    /// When it was called for.
+    pub since: DateTime<Utc>,
+    /// The step of the alarm: a fact beside the step that makes it, which goes on.
+    pub alarm: &'a str,
+    /// Whether it is raised already.
+    pub alarmed: bool,
+}
+
+/// How it ended.
+pub(super) struct End {
+    /// EC2's word, or `gone`.
+    pub state: &'static str,
+    /// Why it is no good, if it is not.
+    pub bad: Option<String>,
+    /// As it was seen last.
+    pub image: Option<Image>,
+}
+
+impl Pending<'_> {
+    /// Waits for its end.
+    pub async fn end(&self) -> Result<End, Stop> {
+        let Self { shared, run, subject, place, image, since, alarm, mut alarmed } = *self;
+        let mut watch = shared.observer.image(shared, place, image);
+        // What passed before is told by the wall clock; the rest is not, so that setting it forward alarms nobody.
+        let passed = (shared.clock.now() - since).to_std().unwrap_or_default();
+        let alarm_at = shared.clock.instant() + PENDING_MAX.saturating_sub(passed);
+        loop {
+            let overdue = shared.clock.sleep(alarm_at.saturating_duration_since(shared.clock.instant()));
+            let seen = async {
+                tokio::select! {
+                    biased;
+                    seen = watch.recv() => Some(seen),
+                    () = overdue, if !alarmed => None,
+                }
+            };
+            match shared.unless_drained(seen).await? {
+                Some(Seen::There(seen, ..)) => {
+                    if let Some(bad) = judge(&seen) {
+                        return Ok(End { state: seen.state.as_str(), bad, image: Some(seen) });
+                    }
+                }
+                Some(Seen::Gone) => {
+                    return Ok(End { state: "gone", bad: Some(format!("the image {image} is gone")), image: None });
+                }
+                None => {
+                    alarmed = true;
+                    let why = format!("the image {image} is pending for 24 h; look at it in the EC2 console");
+                    let data = json!({ "image": image, "reason": why });
+                    let draft = Draft::of(run, subject, Kind::StepNeedsPerson, data);
+                    shared.record_result(&[draft.at_step(alarm, 1)]).await?;
+                }
+            }
+        }
+    }
+}
+
+/// The end that `image` shows, if it shows one.
+fn judge(image: &Image) -> Option<Option<String>> {
+    match image.state {
+        ImageState::Available => Some(None),
+        ImageState::Disabled => Some(Some(format!("somebody disabled the image {}", image.id))),
+        state if state.dead() => {
+            let why = image.state_reason.as_deref().unwrap_or("AWS gives no reason");
+            Some(Some(format!("the image {} is {}: {why}", image.id, state.as_str())))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,210 @@
+//! The steps `lend:DESTINATION`, `reclaim:DESTINATION` and `share`: each brings who may use an image nearer to what is
+//! wanted on it, by letting in, by letting out, or both.
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+
+use tokio::sync::{Mutex, MutexGuard};
+
+use crate::cloud::port::{Effect, Fault};
+use crate::domain::event::{Draft, Kind};
+use crate::domain::place::{Place, Subject};
+use crate::domain::plan::Share;
+use crate::engine::access::{self, Distance, Loan};
+use crate::engine::executor::{Look, Resend, Search, Step};
+use crate::engine::observe::FIRST;
+use crate::engine::shared::{ActiveRun, Shared, Stop};
+
+/// How often changes whose answer was lost are made again: doing them twice equals doing them once.
+const ATTEMPTS: u32 = 6;
+/// A grant works after a while (KMS API reference, "Grant tokens": "usually ... less than five minutes").
+const KEY_WITHIN: Duration = Duration::from_secs(300);
+
+/// What a step is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum For {
+    /// Letting another account in, before it copies.
+    Lend(Loan),
+    /// Letting it out again.
+    Reclaim(Loan),
+    /// What `[share]` wants: nothing, where it names nobody any more.
+    Share(Option<Share>),
+}
+
+/// One step of who may use one image.
+pub struct Permit {
+    /// The engine.
+    pub shared: Rc<Shared>,
+    /// The run.
+    pub active: Rc<ActiveRun>,
+    /// The run's name.
+    pub run: Rc<str>,
+    /// The plan's name.
+    pub plan: String,
+    /// Its own name.
+    pub name: String,
+    /// The image of the recovery point: whose step it is.
+    pub subject: Subject,
+    /// The image that is lent: `subject`, or its copy under another key.
+    pub image: Subject,
+    /// What for.
+    pub purpose: For,
+    /// What `[share]` wants on this image, whatever the step is for.
+    pub share: Option<Share>,
+    /// The customer-managed keys that the image is encrypted under.
+    pub keys: BTreeSet<String>,
+}
+
+impl Permit {
+    /// The distance that this step closes; none if the image is gone.
+    pub async fn distance(&self) -> Result<Option<Distance>, Fault> {
+        let Self { shared, plan, image, keys, .. } = self;
+        let Some(found) = access::image(shared, image).await? else { return Ok(None) };
+        let (share, extra) = match &self.purpose {
+            For::Lend(loan) => (None, Some(loan)),
+            For::Reclaim(_) => (self.share.as_ref(), None),
+            For::Share(share) => (share.as_ref(), None),
+        };
+        let wanted = access::wanted(shared, plan, image, keys, share, extra);
+        let distance = access::distance(shared, plan, &image.place, &found, &wanted).await?;
+        Ok(Some(match &self.purpose {
+            For::Lend(_) => distance.adding(),
+            For::Reclaim(_) => distance.removing(),
+            For::Share(_) => distance,
+        }))
+    }
+
+    /// Two steps that read and write the tag of one image, or the grants of one key, take turns.
+    fn locks(&self) -> Vec<Rc<Mutex<()>>> {
+        let key = (!self.keys.is_empty()).then_some("keys");
+        key.into_iter().chain([self.image.id.as_str()]).map(|name| self.shared.lock_of(name)).collect()
+    }
+
+    /// All of them, always in the same order.
+    async fn hold(locks: &[Rc<Mutex<()>>]) -> Vec<MutexGuard<'_, ()>> {
+        let mut held = Vec::new();
+        for lock in locks {
+            held.push(lock.lock().await);
+        }
+        held
+    }
+
+    fn ended(&self, bad: Option<String>) -> Draft {
+        let outcome = if bad.is_some() { "failed" } else { "done" };
+        let data = json!({ "outcome": outcome, "image": self.image.id, "reason": bad });
+        let attempt =
+            self.active.state.borrow().others.get(&self.subject).and_then(|s| s.get(&self.name)).map(|s| s.attempt);
+        Draft::of(&self.run, &self.subject, Kind::StepObserved, data).at_step(&self.name, attempt.unwrap_or(1))
+    }
+
+    /// Waits until the role can use the keys. Why it cannot, if it cannot.
+    async fn keys_work(&self, loan: &Loan) -> Result<Option<String>, Stop> {
+        for key in &loan.keys {
+            let region = key.split(':').nth(3).unwrap_or(&loan.to.region);
+            let place = Place::new(&loan.to.account, region);
+            let since = self.shared.clock.instant();
+            while let Err(fault) = self.shared.unless_drained(self.shared.cloud.key(&place, key)).await? {
+                if self.shared.clock.instant() - since >= KEY_WITHIN {
+                    return Ok(Some(format!(
+                        "{} cannot use the key {key} {} min after it was let in: {fault}; its IAM policy must allow it too",
+                        loan.role,
+                        KEY_WITHIN.as_secs() / 60
+                    )));
+                }
+                self.shared.pause(FIRST).await?;
+            }
+        }
+        Ok(None)
+    }
+}
+
+#[async_trait(?Send)]
+impl Step for Permit {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn intent(&self) -> Value {
+        let mut intent = json!({ "image": self.image.id, "keys": self.keys });
+        match &self.purpose {
+            For::Lend(loan) | For::Reclaim(loan) => {
+                intent["account"] = json!(loan.to.account);
+                intent["region"] = json!(loan.to.region);
+                intent["role"] = json!(loan.role);
+                intent["keys"] = json!(loan.keys);
+            }
+            For::Share(share) => {
+                let who = share.iter().flat_map(Share::grantees).map(|g| g.short().to_owned());
+                intent["with"] = json!(who.collect::<Vec<_>>());
+            }
+        }
+        intent
+    }
+
+    fn forbidden(&self) -> Option<String> {
+        self.shared.barred.borrow().clone()
+    }
+
+    fn place(&self) -> Option<&Place> {
+        Some(&self.image.place)
+    }
+
+    /// What is there already is journaled with what it is for, since that is what keeps it there.
+    async fn look(&self, intent: &Value, _lost: bool) -> Look {
+        let locks = self.locks();
+        let _alone = Self::hold(&locks).await;
+        match self.distance().await {
+            Err(fault) => Look::Unclear(fault),
+            Ok(Some(distance)) if !distance.is_none() => Look::Absent,
+            Ok(_) => Look::Found(intent.clone()),
+        }
+    }
+
+    async fn act(&self, _intent: &Value) -> Effect<Value> {
+        let locks = self.locks();
+        let _alone = Self::hold(&locks).await;
+        let closed = match self.distance().await {
+            Ok(Some(distance)) => access::close(&self.shared, &distance).await,
+            Ok(None) => Effect::Done { value: (), request_id: None },
+            Err(fault) => Effect::Refused(fault),
+        };
+        match closed {
+            Effect::Done { request_id, .. } => Effect::Done { value: json!({ "image": self.image.id }), request_id },
+            Effect::Refused(fault) => Effect::Refused(fault),
+            Effect::Unknown(fault) => Effect::Unknown(fault),
+        }
+    }
+
+    fn resend(&self, search: &Search) -> Resend {
+        if search.waited < FIRST * (1 << search.attempt.min(ATTEMPTS)) {
+            Resend::LookAgain
+        } else if search.attempt < ATTEMPTS {
+            Resend::Send
+        } else {
+            Resend::GiveUp(format!("no clear answer to {ATTEMPTS} calls; tried again in the plan's next run"))
+        }
+    }
+
+    async fn settle(&self) -> Result<(), Stop> {
+        let bad = match &self.purpose {
+            For::Lend(loan) => self.keys_work(loan).await?,
+            _ => None,
+        };
+        let good = bad.is_none();
+        let mut drafts = vec![self.ended(bad)];
+        let (kind, loan) = match &self.purpose {
+            For::Lend(loan) => (Kind::LoanGiven, loan),
+            For::Reclaim(loan) => (Kind::LoanReturned, loan),
+            For::Share(_) => return self.shared.record_result(&drafts).await.map(|_| ()),
+        };
+        if good {
+            let data = json!({ "image": self.image.id, "account": loan.to.account, "keys": loan.keys });
+            drafts.push(Draft::of(&self.run, &self.subject, kind, data).at_step(&self.name, 1));
+        }
+        self.shared.record_result(&drafts).await.map(|_| ())
+    }
+}
