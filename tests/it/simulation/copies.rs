@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::json;
 use stillframe::cloud::port::Role;
 use stillframe::cloud::sim::action::Action;
 use stillframe::domain::event::Kind;
@@ -194,12 +193,12 @@ async fn a_share_outlives_the_copy_to_the_same_account() {
     rig.plans[0].schedule.cron = vec!["0,40 2 * * *".into()];
     rig.plans[0].share = Some(share(&[DR, FRIEND]));
     rig.start();
-    rig.run(mins(1)).await;
-    let image = rig.images_of(&id(1))[0].clone();
+    rig.run(mins(3)).await;
+    let image = rig.images_of(&id(1))[0].id.clone();
     let stranger = Grantee::Account("444444444444".into());
     let gave = Action::ModifyImageAttribute { image: image.clone(), add: vec![stranger.clone()], remove: vec![] };
     rig.act(&gave);
-    rig.run(mins(79)).await;
+    rig.run(mins(77)).await;
     rig.stop().await;
     promises::hold(&rig).await;
     assert_eq!(ended(&rig).iter().filter(|(o, _)| o == "done").count(), 2, "{}", rig.story());
@@ -234,7 +233,10 @@ async fn a_destination_fails_alone_and_is_made_up_for() {
     assert_eq!(ends.len(), 2, "{}", rig.story());
     for (outcome, reason) in &ends {
         assert_eq!(outcome, "failed");
-        assert!(reason.starts_with("copy:dr/eu-west-1: 1 of 1 images have no copy in dr/eu-west-1"), "{reason}");
+        assert!(
+            reason.starts_with("copy:dr/eu-west-1: ") && reason.contains("have no copy in dr/eu-west-1"),
+            "{reason}"
+        );
         assert!(reason.contains("aws kms enable-key"), "{reason}");
     }
     assert_eq!(images_in(&rig, ACCOUNT, AWAY).len(), 2, "the other destination is served\n{}", rig.story());
@@ -275,5 +277,4 @@ async fn after_every_record_of_the_chain() {
             assert_eq!(lent(&rig), Vec::<String>::new(), "{what}\n{}", rig.story());
         }
     }
-    let _ = json!({});
 }
