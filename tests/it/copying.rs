@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use stillframe::domain::copying::outcome::{Kind, Parameters, outcome};
 use stillframe::domain::copying::statement;
 use stillframe::domain::copying::{
-    Described, Destination, Disk, Encryption, Key, ShareVerdict, Source, Verdict, as_source, copy, hidden, share,
+    Described, Destination, Disk, Encryption, Key, ShareVerdict, Source, Verdict, copy, share,
 };
 use stillframe::domain::plan::Share;
 use stillframe::domain::sharing::Grantee;
@@ -72,6 +72,7 @@ fn to(account: Option<&str>) -> Destination {
         key: None,
         default_key: Some(Ok("alias/aws/ebs".into())),
         via: None,
+        providers: None,
     }
 }
 
@@ -214,6 +215,10 @@ fn verdicts_on_copies() {
     let here = Destination { region: "eu-central-1".into(), ..to(None) };
     let there = Destination { region: "eu-central-1".into(), ..dr() };
     let china = Destination { region: "cn-north-1".into(), ..to(None) };
+    let seeing = |providers: &[&str]| Destination {
+        providers: Some(providers.iter().map(|provider| (*provider).to_owned()).collect()),
+        ..dr()
+    };
     let rows: Vec<(&str, Source, Destination)> = vec![
         ("two disks, one encrypted", source(&[Encryption::None, mine("a")]), to(None)),
         ("two disks, two keys, lent", source(&[mine("a"), mine("b"), mine("a")]), dr()),
@@ -273,6 +278,9 @@ fn verdicts_on_copies() {
             source(&[aws_managed()]),
             Destination { via: Some(("alias/share".into(), denied())), ..dr() },
         ),
+        ("hidden by the Allowed AMIs setting", source(&[mine("a")]), seeing(&["amazon", "aws-marketplace"])),
+        ("seen by the Allowed AMIs setting", source(&[mine("a")]), seeing(&["amazon", OWN])),
+        ("an Allowed AMIs setting that names nobody", source(&[mine("a")]), seeing(&[])),
         ("what can never be comes before what may pass", marketplace(&[aws_managed()]), with_key(&state("Disabled"))),
         ("no disks", source(&[]), dr()),
     ];
@@ -320,57 +328,6 @@ fn verdicts_on_shares() {
         format!("{all}## {title}\n{}\n\n", shown_share(&share(source, wanted, via.as_ref())))
     });
     golden("verdicts_on_shares", &all);
-}
-
-/// The copy is shared as its image is: whether it can be is known before it is there.
-#[test]
-fn shares_of_copies_are_foreseen() {
-    let wanted = Share {
-        accounts: ["333333333333".to_owned(), DR.to_owned()].into(),
-        organizations: BTreeSet::new(),
-        organizational_units: BTreeSet::new(),
-        snapshots: true,
-        grace: 7 * 86_400,
-        via_key: None,
-    };
-    let there = ("alias/share".to_owned(), Ok(key("share", DR, "eu-west-1")));
-    let to_dr = || to(Some(DR));
-    let own_default = Destination { default_key: Some(Ok(key("default", DR, "eu-west-1").arn)), ..to_dr() };
-    let with_key = Destination { key: Some(backup_key(Some(DR))), ..to_dr() };
-    let unknown = Destination { default_key: None, ..to_dr() };
-    let rows = [
-        ("unencrypted", Encryption::None, to_dr(), false, None),
-        ("unencrypted, where all is encrypted by default", Encryption::None, to_dr(), true, None),
-        ("the same under a key of its own", Encryption::None, own_default.clone(), true, None),
-        ("the same, nobody knows under which", Encryption::None, unknown, true, None),
-        ("under the default key, AWS's", mine("a"), to_dr(), false, None),
-        ("the same with a key on the way", mine("a"), to_dr(), false, Some(&there)),
-        ("under the default key, its own", mine("a"), own_default, false, None),
-        ("under kms_key", mine("a"), with_key, true, None),
-    ];
-    let all = rows.iter().fold(String::new(), |all, (title, disk, to, by_default, via)| {
-        let source = source(std::slice::from_ref(disk));
-        let Verdict::Go(way) = copy(&source, to) else { panic!("{title}: no copy to share") };
-        let verdict = share(&as_source(&source, to, &way, *by_default), &wanted, *via);
-        format!("{all}## {title}\n{}\n\n", shown_share(&verdict))
-    });
-    golden("shares_of_copies", &all);
-}
-
-#[test]
-fn allowed_images_of_the_destination() {
-    let (source, dr) = (source(&[]), to(Some(DR)));
-    let set = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<BTreeSet<_>>();
-    for fine in [&[][..], &[OWN], &["amazon", OWN]] {
-        assert_eq!(hidden(&source, &dr, &set(fine)), None, "{fine:?}");
-    }
-    assert_eq!(hidden(&source, &to(None), &set(&["amazon"])), None);
-    let why = hidden(&source, &dr, &set(&["amazon", "aws-marketplace"])).expect("hidden");
-    assert_eq!(
-        why,
-        "the Allowed AMIs setting of dr/eu-west-1 hides ami-1 from it: it allows images of amazon, aws-marketplace only; \
-         add 111111111111 to ImageProviders there, with `aws ec2 replace-image-criteria-in-allowed-images-settings`"
-    );
 }
 
 #[test]

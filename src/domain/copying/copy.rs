@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::disks::{self, Found};
-use super::{Destination, Disk, Encryption, Key, Source, Verdict, Way, keys};
+use super::{Destination, Source, Verdict, Way, keys};
 use crate::domain::place::partition;
 
 /// Whether `source` can be copied to `to`, and how.
@@ -34,6 +34,7 @@ pub fn copy(source: &Source, to: &Destination) -> Verdict {
             source.id
         ));
     }
+    found.not_now.extend(hidden(source, to, &label));
     let encrypted = disks::encrypted(source);
     let kms_key = key_of_copy(to, encrypted, &label, &mut found);
     let lent =
@@ -50,48 +51,16 @@ pub fn copy(source: &Source, to: &Destination) -> Verdict {
     })
 }
 
-/// What a copy made in this way will be, as a source of its own: so that it is known before anything is rebooted whether
-/// the copy can be shared. `by_default` is whether the destination encrypts what nobody asked to encrypt.
-#[must_use]
-pub fn as_source(source: &Source, to: &Destination, way: &Way, by_default: bool) -> Source {
-    let default = || to.default_key.as_ref().and_then(|key| key.as_ref().ok()).filter(|_| by_default);
-    let encryption = match (&to.key, way.kms_key.as_ref().or_else(default)) {
-        (_, None) if by_default => Encryption::Unread {
-            arn: format!("by default in {}", label(to)),
-            why: "GetEbsDefaultKmsKeyId was not answered".into(),
-        },
-        (_, None) => Encryption::None,
-        (Some((_, Ok(key))), Some(_)) => Encryption::Key(key.clone()),
-        // Only a key of one's own or AWS's can be the default, and EC2 names AWS's by its alias.
-        (_, Some(key)) => Encryption::Key(Key {
-            arn: key.clone(),
-            aws_managed: key.ends_with("alias/aws/ebs"),
-            state: "Enabled".into(),
-            symmetric: true,
-        }),
-    };
-    let disks = source.disks.iter().map(|disk| Disk { id: disk.id.clone(), encryption: encryption.clone() });
-    Source {
-        id: format!("the copy of {} in {}", source.id, label(to)),
-        account: to.account.clone(),
-        region: to.region.clone(),
-        disks: disks.collect(),
-        product_codes: source.product_codes,
-    }
-}
-
-/// Why the other account would not even see the image: its Allowed AMIs setting, where that is enabled and names
-/// providers. Its own images it always sees.
-#[must_use]
-pub fn hidden(source: &Source, to: &Destination, providers: &BTreeSet<String>) -> Option<String> {
+/// Why the other account would not even see the image. Its own images it always sees.
+fn hidden(source: &Source, to: &Destination, label: &str) -> Option<String> {
     // Criteria without providers go by names and dates: only the copy itself can tell.
-    if to.account == source.account || providers.is_empty() || providers.contains(&source.account) {
+    let providers = to.providers.as_ref().filter(|providers| !providers.is_empty())?;
+    if to.account == source.account || providers.contains(&source.account) {
         return None;
     }
     Some(format!(
-        "the Allowed AMIs setting of {} hides {} from it: it allows images of {} only; add {} to ImageProviders there, \
-         with `aws ec2 replace-image-criteria-in-allowed-images-settings`",
-        label(to),
+        "the Allowed AMIs setting of {label} hides {} from it: it allows images of {} only; add {} to ImageProviders \
+         there, with `aws ec2 replace-image-criteria-in-allowed-images-settings`",
         source.id,
         providers.iter().cloned().collect::<Vec<_>>().join(", "),
         source.account
