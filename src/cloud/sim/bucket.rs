@@ -29,14 +29,20 @@ pub fn request_bucket(action: &Action) -> Option<(&'static str, Rate)> {
     // Four lists have a smaller bucket when asked with neither a filter nor a page ("unfiltered and unpaginated").
     let bare = action.listing().is_some_and(|list| list.filters.is_empty() && list.page.max.is_none());
     Some(match (api, bare) {
-        ("GetCallerIdentity", _) => return None,
+        ("GetCallerIdentity" | "AssumeRole", _) => return None,
+        // KMS developer guide, "Request quotas", the lowest of any region; per account and region.
+        ("DescribeKey", _) => (api, rate(2000.0, 2000.0)),
+        ("CreateGrant" | "ListGrants", _) => (api, rate(50.0, 50.0)),
+        ("GetKeyPolicy" | "RevokeGrant", _) => (api, rate(15.0, 15.0)),
         ("DescribeInstances", true) => ("DescribeInstances (bare)", rate(50.0, 10.0)),
         ("DescribeInstanceStatus", true) => ("DescribeInstanceStatus (bare)", rate(50.0, 10.0)),
         ("DescribeSnapshots", true) => ("DescribeSnapshots (bare)", rate(50.0, 10.0)),
         ("DescribeVolumes", true) => ("DescribeVolumes (bare)", rate(50.0, 10.0)),
         _ if action.reads() => (api, rate(100.0, 20.0)),
         ("CopyImage", _) => (api, rate(100.0, 1.0)),
-        ("DeregisterImage" | "DeleteSnapshot", _) => (api, rate(100.0, 5.0)),
+        ("DeregisterImage" | "DeleteSnapshot" | "ModifyImageAttribute" | "ModifySnapshotAttribute", _) => {
+            (api, rate(100.0, 5.0))
+        }
         ("CreateTags" | "DeleteTags", _) => (api, rate(100.0, 10.0)),
         ("StartInstances", _) => (api, rate(5.0, 2.0)),
         ("RunInstances", _) => (api, rate(5.0, 2.0)),

@@ -4,25 +4,37 @@ use chrono::{DateTime, SubsecRound, Utc};
 
 use super::action::{Action, TagSpec};
 use super::answer::Answer;
+use super::encryption::Copying;
 use super::error::ApiError;
+use super::ids;
 use super::image::SimImage;
 use super::rules;
 use super::snapshot::{COPIED_VOLUME, SimSnapshot};
-use super::world::World;
+use super::world::{Caller, World};
 use crate::domain::naming::TAGS_MAX;
 use crate::domain::observed::{ImageState, Tags};
 use crate::domain::place::Place;
 
 impl World {
-    /// Called in the destination region (API reference). Within one account here: nothing is shared.
+    /// Called in the destination region, by the account that the copy is for (API reference).
     pub(super) fn copy_image(
         &mut self,
         now: DateTime<Utc>,
+        caller: &Caller,
         place: &Place,
         action: &Action,
     ) -> Result<Answer, ApiError> {
-        let Action::CopyImage { source_image, source_region, name, description, copy_tags, client_token, tags, .. } =
-            action
+        let Action::CopyImage {
+            source_image,
+            source_region,
+            name,
+            description,
+            copy_tags,
+            client_token,
+            encrypted,
+            kms_key,
+            tags,
+        } = action
         else {
             return Err(ApiError::internal());
         };
@@ -30,21 +42,24 @@ impl World {
         rules::image_name(name)?;
         rules::description(description.as_deref())?;
         let [mut image_tags, snapshot_tags] = rules::tag_specs(tags, ["image", "snapshot"])?;
-        if let Some(done) = self.same_token(place, client_token.as_deref(), source_image, name)? {
+        let asked = ids::hash(0, &format!("{:?}", action.parameters()));
+        if let Some(done) = self.same_token(place, client_token.as_deref(), asked)? {
             return Ok(Answer::Image(done));
         }
-        let from = Place::new(&place.account, source_region);
-        let source = self.images.get(source_image).filter(|i| i.place == from && i.visible(now));
-        let source = source.ok_or_else(|| ApiError::no_image(&[source_image]))?.clone();
-        if source.state(now) != ImageState::Available {
-            return Err(ApiError::image_unavailable(source_image));
+        let source = self.source_of_copy(now, place, source_image, source_region)?.clone();
+        let mut keys = Vec::new();
+        for snapshot in source.snapshots() {
+            let key = self.snapshots.get(snapshot).and_then(|s| s.key.as_deref());
+            keys.push(self.key_of_copy(place, (&source.place.account, key), *encrypted, kms_key.as_deref())?);
         }
         self.free_name(now, place, name)?;
         self.room_for_images(place)?;
         self.room_for_copies(now, place)?;
+        let own = source.place.account == place.account;
         if copy_tags.unwrap_or(false) {
-            // What the request tags itself wins over what it copies.
-            for (key, value) in source.tags.iter() {
+            // What the request tags itself wins over what it copies. API reference, CopyImageTags: user-defined tags of
+            // a shared image "are not copied".
+            for (key, value) in source.tags.iter().filter(|_| own) {
                 image_tags.entry(key.clone()).or_insert_with(|| value.clone());
             }
             if image_tags.len() > TAGS_MAX {
@@ -52,10 +67,15 @@ impl World {
             }
         }
         let id = self.new_id("ami");
-        let (ready, fails) = self.outcome_of_image(now, &id, None);
+        let own_seconds = self.copy_seconds.map(|[least, most]| least + (most - least) * ids::fraction(self.seed, &id));
+        let (ready, fails) = self.outcome_of_image(now, &id, own_seconds);
+        let reads: Vec<String> = source.snapshots().map(str::to_owned).collect();
+        let opens = reads.iter().filter_map(|id| self.snapshots.get(id)?.key.clone()).collect();
+        let seals: Vec<String> = keys.iter().flatten().cloned().collect();
+        let copying = Copying { caller: caller.clone(), from: source_region.clone(), reads, opens, seals };
         let visible = now + self.span(self.visibility_lag);
         let mut mappings = Vec::new();
-        for (device, original, size) in &source.mappings {
+        for ((device, original, size), key) in source.mappings.iter().zip(keys) {
             let snapshot = self.new_id("snap");
             mappings.push((device.clone(), snapshot.clone(), *size));
             let made = SimSnapshot {
@@ -72,7 +92,7 @@ impl World {
                 ready,
                 fails,
                 users: Default::default(),
-                key: None,
+                key,
                 lent: Default::default(),
             };
             self.snapshots.insert(snapshot, made);
@@ -85,32 +105,72 @@ impl World {
         copy.source_region = Some(source_region.clone());
         copy.mappings = mappings;
         copy.client_token.clone_from(client_token);
+        copy.product_codes = source.product_codes;
         self.add_image(copy);
+        if let Some(token) = client_token {
+            self.tokens.insert(Self::name_key(place, token), (id.clone(), asked));
+        }
+        // User guide, "Copy an AMI": KMS is asked only while the copy is made.
+        let problem = self.copy_problem(now, place, &copying);
+        if let Some(reason) = problem.or_else(|| self.unlucky_key(&id, source_image, place, &copying)) {
+            self.fail_copy(&id, ready, reason);
+        }
+        self.copying.insert(id.clone(), copying);
         Ok(Answer::Image(id))
     }
 
     /// Error-codes page, ResourceLimitExceeded: "you might have too many snapshot copies in progress".
-    fn room_for_copies(&self, now: DateTime<Utc>, place: &Place) -> Result<(), ApiError> {
-        let going = |i: &SimImage| i.place == *place && i.source_image.is_some() && i.state(now) == ImageState::Pending;
-        if self.images.values().filter(|i| going(i)).count() < rules::COPIES_MAX {
+    fn room_for_copies(&mut self, now: DateTime<Utc>, place: &Place) -> Result<(), ApiError> {
+        if self.copies_under_way(now, place) < rules::COPIES_MAX {
             return Ok(());
         }
         Err(ApiError::client("ResourceLimitExceeded", "Too many AMI copies in progress. Wait until some are complete."))
     }
 
-    /// The image that the same token made; another request under it is refused (EC2 guide, "Ensuring idempotency").
-    fn same_token(
-        &self,
-        place: &Place,
-        token: Option<&str>,
-        source: &str,
-        name: &str,
-    ) -> Result<Option<String>, ApiError> {
+    /// The image to copy: one's own or a shared one, whose disks are shared too.
+    fn source_of_copy(&self, now: DateTime<Utc>, place: &Place, id: &str, region: &str) -> Result<&SimImage, ApiError> {
+        let from = Place::new(&place.account, region);
+        let source = self.images.get(id).filter(|i| i.place.region == region && i.visible(now));
+        // Which region's Allowed AMIs setting counts is not documented: here, both.
+        let source = source.filter(|i| self.knows_image(&from, i) && self.knows_image(place, i));
+        let source = source.ok_or_else(|| ApiError::no_image(&[id]))?;
+        if source.state(now) != ImageState::Available {
+            return Err(ApiError::image_unavailable(id));
+        }
+        if source.place.account == place.account {
+            return Ok(source);
+        }
+        // User guide, "Copy an AMI", cross-account: not "an AMI with an associated billingProduct code that was shared
+        // with you". Code and words of this refusal and of the next are those that people have met.
+        if source.product_codes {
+            return Err(ApiError::client(
+                "InvalidRequest",
+                "Images with EC2 BillingProduct codes cannot be copied to another AWS account",
+            ));
+        }
+        // The same: "the owner of the source AMI must grant you read permissions for the storage that backs the AMI".
+        let shared =
+            |id: &str| self.snapshots.get(id).is_some_and(|snapshot| self.knows_snapshot(&place.account, snapshot));
+        if !source.snapshots().all(shared) {
+            return Err(ApiError::client(
+                "InvalidRequest",
+                "You do not have permission to access the storage of this ami",
+            ));
+        }
+        Ok(source)
+    }
+
+    /// The image that the same token made; another request under it, in any parameter, is refused (EC2 guide,
+    /// "Ensuring idempotency").
+    fn same_token(&self, place: &Place, token: Option<&str>, asked: u64) -> Result<Option<String>, ApiError> {
         let Some(token) = token else { return Ok(None) };
-        let made = self.images.values().find(|i| i.place == *place && i.client_token.as_deref() == Some(token));
-        match made {
+        // The same page: "up to 64 ASCII characters".
+        if token.len() > rules::TOKEN_MAX || !token.is_ascii() {
+            return Err(ApiError::value(format!("ClientToken is longer than {} ASCII characters", rules::TOKEN_MAX)));
+        }
+        match self.tokens.get(&Self::name_key(place, token)) {
             None => Ok(None),
-            Some(i) if i.source_image.as_deref() == Some(source) && i.name == name => Ok(Some(i.id.clone())),
+            Some((id, of)) if *of == asked => Ok(Some(id.clone())),
             Some(_) => Err(ApiError::client(
                 "IdempotentParameterMismatch",
                 "The client token you have provided is associated with a different request.",

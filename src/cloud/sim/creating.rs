@@ -102,7 +102,7 @@ impl World {
             rebooted,
             mappings,
             client_token: None,
-            product_codes: false,
+            product_codes: instance.traits.product_codes,
             lent: Default::default(),
             deprecated: None,
         });

@@ -5,7 +5,7 @@ use std::ops::Bound;
 
 use chrono::{DateTime, Utc};
 
-use super::action::{Listing, Paging};
+use super::action::{Action, Listing, Paging};
 use super::answer::{Answer, Checks, Page, Seen};
 use super::error::ApiError;
 use super::filter::{Field, Filters, of_tags};
@@ -15,8 +15,9 @@ use super::rules::{self, PAGE_MAX, PAGE_MIN, STATUS_IDS_MAX};
 use super::snapshot::SimSnapshot;
 use super::volume::SimVolume;
 use super::world::World;
-use crate::domain::observed::{InstanceState, Shared};
+use crate::domain::observed::{InstanceState, Shared, SharedTags, Tags};
 use crate::domain::place::Place;
+use crate::domain::sharing::Grantee;
 
 impl World {
     pub(super) fn describe_instances(
@@ -88,12 +89,25 @@ impl World {
         &self,
         now: DateTime<Utc>,
         place: &Place,
-        list: &Listing,
-        owners: &[String],
-        include_disabled: bool,
+        action: &Action,
     ) -> Result<Answer, ApiError> {
-        let filters = Filters::new(&list.filters, |name| image_field(name, None, now, &|_| false))?;
-        let seen = |image: &SimImage| image.place == *place && image.visible(now);
+        let Action::DescribeImages { list, owners, executable_by, include_disabled, include_deprecated } = action
+        else {
+            return Err(ApiError::internal());
+        };
+        let filters = Filters::new(&list.filters, |name| image_field(name, None, true, now, &|_| false))?;
+        let own = |image: &SimImage| image.place.account == place.account;
+        let seen = |image: &SimImage| {
+            image.place.region == place.region && image.visible(now) && self.knows_image(place, image)
+        };
+        // What is another's is shown without its tags (user guide, "Shared AMIs").
+        let shown = |image: &Shared<SimImage>| {
+            let mut image = image.clone();
+            if !own(&image) {
+                image.tags = SharedTags::default();
+            }
+            image
+        };
         let mut unknown = Vec::new();
         for id in &list.ids {
             rules::id("ami", id, "InvalidAMIID.Malformed")?;
@@ -108,7 +122,8 @@ impl World {
         let named;
         // A look-up by name is frequent and must not walk a large world.
         let candidates: Box<dyn Iterator<Item = &Shared<SimImage>>> = match filters.exactly("name") {
-            Some(names) if list.ids.is_empty() => {
+            // It finds one's own alone.
+            Some(names) if list.ids.is_empty() && owners.iter().any(|o| o == "self") && owners.len() == 1 => {
                 let mut found: Vec<&Shared<SimImage>> = names
                     .iter()
                     .filter_map(|name| self.images.get(self.names.get(&Self::name_key(place, name))?))
@@ -120,13 +135,16 @@ impl World {
             _ => Box::new(ids),
         };
         let found = candidates
-            .filter(|i| seen(i) && owned(owners, &i.place))
+            .filter(|i| seen(i) && owned(owners, &i.place.account, &place.account))
+            .filter(|i| executable_by.is_empty() || executable_by.iter().any(|who| executable(i, who, &place.account)))
             // API reference, IncludeDisabled: "Default: No disabled AMIs are included in the response."
-            .filter(|i| include_disabled || !i.disabled)
-            .filter(|i| filters.match_all(|name, wanted| image_field(name, Some(i), now, wanted)))
+            .filter(|i| include_disabled.unwrap_or(false) || !i.disabled)
+            // IncludeDeprecated: "If you are the AMI owner, all deprecated AMIs appear in the response regardless".
+            .filter(|i| own(i) || include_deprecated.unwrap_or(false) || i.deprecated.is_none_or(|at| now < at))
+            .filter(|i| filters.match_all(|name, wanted| image_field(name, Some(i), own(i), now, wanted)))
             .map(|i| (i.id.as_str(), i));
         let page = paged(found, &list.page, 1)?;
-        Ok(Answer::Images(page.map(|i| Seen { it: i.clone(), state: i.state(now) })))
+        Ok(Answer::Images(page.map(|i| Seen { it: shown(i), state: i.state(now) })))
     }
 
     pub(super) fn describe_snapshots(
@@ -137,18 +155,27 @@ impl World {
         owners: &[String],
     ) -> Result<Answer, ApiError> {
         ids_or_page("snapshotSet", list)?;
-        let filters = Filters::new(&list.filters, |name| snapshot_field(name, None, now, &|_| false))?;
-        let seen = |snapshot: &SimSnapshot| snapshot.place == *place && snapshot.visible <= now;
+        let filters = Filters::new(&list.filters, |name| snapshot_field(name, None, true, now, &|_| false))?;
+        let own = |snapshot: &SimSnapshot| snapshot.place.account == place.account;
+        let seen = |snapshot: &SimSnapshot| {
+            snapshot.place.region == place.region
+                && snapshot.visible <= now
+                && self.knows_snapshot(&place.account, snapshot)
+        };
+        let shown = |snapshot: &SimSnapshot| {
+            let tags = if own(snapshot) { snapshot.tags.clone() } else { Tags::new() };
+            SimSnapshot { tags, ..snapshot.clone() }
+        };
         for id in &list.ids {
             rules::id("snap", id, "InvalidSnapshotID.Malformed")?;
             self.snapshots.get(id).filter(|s| seen(s)).ok_or_else(|| ApiError::no_snapshot(id))?;
         }
         let found = by_id(&self.snapshots, list, filters.exactly("snapshot-id"))
-            .filter(|s| seen(s) && owned(owners, &s.place))
-            .filter(|s| filters.match_all(|name, wanted| snapshot_field(name, Some(s), now, wanted)))
+            .filter(|s| seen(s) && owned(owners, &s.place.account, &place.account))
+            .filter(|s| filters.match_all(|name, wanted| snapshot_field(name, Some(s), own(s), now, wanted)))
             .map(|s| (s.id.as_str(), s));
         let page = paged(found, &list.page, PAGE_MIN)?;
-        Ok(Answer::Snapshots(page.map(|s| Seen { it: s.clone(), state: s.state(now) })))
+        Ok(Answer::Snapshots(page.map(|s| Seen { it: shown(s), state: s.state(now) })))
     }
 
     /// Fails whole on one unknown id, as EC2 does.
@@ -239,9 +266,19 @@ fn after(page: &Paging) -> Result<Option<&str>, ApiError> {
     token.strip_prefix(TOKEN).map(Some).ok_or_else(invalid)
 }
 
-/// `Owner.N`: nothing is shared in this world, so only `self` and the own account find anything.
-fn owned(owners: &[String], place: &Place) -> bool {
-    owners.is_empty() || owners.iter().any(|o| o == "self" || *o == place.account)
+/// `Owner.N`: `self` or an account.
+fn owned(owners: &[String], owner: &str, me: &str) -> bool {
+    owners.is_empty() || owners.iter().any(|o| if o == "self" { owner == me } else { o == owner })
+}
+
+/// `ExecutableBy.N`: `self` and an account are found by an explicit permission, `all` is public (API reference).
+fn executable(image: &SimImage, who: &str, me: &str) -> bool {
+    let grantee = match who {
+        "all" => Grantee::Everyone,
+        "self" => Grantee::Account(me.into()),
+        account => Grantee::Account(account.into()),
+    };
+    image.lent.contains(&grantee)
 }
 
 fn instance_field(name: &str, of: Option<&SimInstance>, now: DateTime<Utc>, wanted: &dyn Fn(&str) -> bool) -> Field {
@@ -275,7 +312,13 @@ fn volume_field(name: &str, of: Option<&SimVolume>, wanted: &dyn Fn(&str) -> boo
     }
 }
 
-fn image_field(name: &str, of: Option<&SimImage>, now: DateTime<Utc>, wanted: &dyn Fn(&str) -> bool) -> Field {
+fn image_field(
+    name: &str,
+    of: Option<&SimImage>,
+    own: bool,
+    now: DateTime<Utc>,
+    wanted: &dyn Fn(&str) -> bool,
+) -> Field {
     let known = match name {
         "image-id" => of.is_some_and(|i| wanted(&i.id)),
         "name" => of.is_some_and(|i| wanted(&i.name)),
@@ -284,19 +327,25 @@ fn image_field(name: &str, of: Option<&SimImage>, now: DateTime<Utc>, wanted: &d
         "source-image-id" => of.and_then(|i| i.source_image.as_deref()).is_some_and(wanted),
         "owner-id" => of.is_some_and(|i| wanted(&i.place.account)),
         "block-device-mapping.snapshot-id" => of.is_some_and(|i| i.snapshots().any(wanted)),
-        "is-public" => of.is_some() && wanted("false"),
-        _ => return of_tags(name, of.map(|i| &*i.tags), wanted),
+        "is-public" => of.is_some_and(|i| wanted(if i.lent.contains(&Grantee::Everyone) { "true" } else { "false" })),
+        _ => return of_tags(name, of.filter(|_| own).map(|i| &*i.tags), wanted),
     };
     Some(known)
 }
 
-fn snapshot_field(name: &str, of: Option<&SimSnapshot>, now: DateTime<Utc>, wanted: &dyn Fn(&str) -> bool) -> Field {
+fn snapshot_field(
+    name: &str,
+    of: Option<&SimSnapshot>,
+    own: bool,
+    now: DateTime<Utc>,
+    wanted: &dyn Fn(&str) -> bool,
+) -> Field {
     let known = match name {
         "snapshot-id" => of.is_some_and(|s| wanted(&s.id)),
         "volume-id" => of.is_some_and(|s| wanted(&s.volume)),
         "status" => of.is_some_and(|s| wanted(s.state(now))),
         "owner-id" => of.is_some_and(|s| wanted(&s.place.account)),
-        _ => return of_tags(name, of.map(|s| &s.tags), wanted),
+        _ => return of_tags(name, of.filter(|_| own).map(|s| &s.tags), wanted),
     };
     Some(known)
 }

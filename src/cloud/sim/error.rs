@@ -14,6 +14,16 @@ pub struct ApiError {
     pub message: String,
 }
 
+/// The service that an API belongs to, as IAM names it.
+#[must_use]
+pub fn service(api: &str) -> &'static str {
+    match api {
+        "GetCallerIdentity" | "AssumeRole" => "sts",
+        "DescribeKey" | "GetKeyPolicy" | "ListGrants" | "CreateGrant" | "RevokeGrant" => "kms",
+        _ => "ec2",
+    }
+}
+
 impl ApiError {
     /// A client error (HTTP 400).
     #[must_use]
@@ -33,13 +43,28 @@ impl ApiError {
         Self { status: 503, code: "RequestLimitExceeded".into(), message: "Request limit exceeded.".into() }
     }
 
-    /// No policy allows the action. EC2 guide, "Decode an authorization failure message", with the words that it has
-    /// had since 2024.
+    /// A request to `api` beyond its service's limit: EC2's answer, or that of KMS (developer guide, "Throttling").
     #[must_use]
-    pub fn denied(api: &str, account: &str) -> Self {
-        let service = if api == "GetCallerIdentity" { "sts" } else { "ec2" };
+    pub fn throttled_by(api: &str) -> Self {
+        if service(api) != "kms" {
+            return Self::throttled();
+        }
+        Self::client(
+            "ThrottlingException",
+            "You have exceeded the rate at which you may call KMS. Reduce the frequency of your calls.",
+        )
+    }
+
+    /// No policy allows the principal `who` the action. EC2 guide, "Decode an authorization failure message", with the
+    /// words that it has had since 2024; STS and KMS have their own.
+    #[must_use]
+    pub fn denied(api: &str, who: &str) -> Self {
+        let service = service(api);
+        if service != "ec2" {
+            return Self::not_allowed(api, who, "*");
+        }
         let message = format!(
-            "You are not authorized to perform this operation. User: arn:aws:iam::{account}:user/simulated is not \
+            "You are not authorized to perform this operation. User: {who} is not \
              authorized to perform: {service}:{api} on resource: * because no identity-based policy allows the \
              {service}:{api} action. Encoded authorization failure message: aZ09{}",
             "x-Y_".repeat(60)
@@ -47,20 +72,46 @@ impl ApiError {
         Self { status: 403, code: "UnauthorizedOperation".into(), message }
     }
 
+    /// STS or KMS say no to `who` about `resource` (IAM user guide, "Troubleshoot access denied error messages").
+    #[must_use]
+    pub fn not_allowed(api: &str, who: &str, resource: &str) -> Self {
+        let service = service(api);
+        let message = format!("User: {who} is not authorized to perform: {service}:{api} on resource: {resource}");
+        if service == "sts" {
+            return Self { status: 403, code: "AccessDenied".into(), message };
+        }
+        let why = format!("because no resource-based policy allows the {service}:{api} action");
+        Self::client("AccessDeniedException", format!("{message} {why}"))
+    }
+
+    /// An object that another account owns, and only the owner may do this to.
+    #[must_use]
+    pub fn not_yours(what: &str, id: &str) -> Self {
+        Self::client("AuthFailure", format!("Not authorized for {what}: [{id}]"))
+    }
+
     /// The session has expired: EC2 says so in one way (error-codes page), STS in another (STS API reference, "Common
     /// errors").
     #[must_use]
     pub fn expired(api: &str) -> Self {
-        if api == "GetCallerIdentity" {
-            let message = "The security token included in the request is expired".into();
-            return Self { status: 403, code: "ExpiredToken".into(), message };
+        let message = "The security token included in the request is expired";
+        match service(api) {
+            "sts" => return Self { status: 403, code: "ExpiredToken".into(), message: message.into() },
+            "kms" => return Self::client("ExpiredTokenException", message),
+            _ => {}
         }
         Self { status: 400, code: "RequestExpired".into(), message: "Request has expired.".into() }
     }
 
-    /// The key is not valid in the region.
+    /// The access key is not valid in the region.
     #[must_use]
-    pub fn bad_key() -> Self {
+    pub fn bad_key(api: &str) -> Self {
+        let message = "The security token included in the request is invalid";
+        match service(api) {
+            "sts" => return Self { status: 403, code: "InvalidClientTokenId".into(), message: message.into() },
+            "kms" => return Self::client("UnrecognizedClientException", message),
+            _ => {}
+        }
         Self {
             status: 401,
             code: "AuthFailure".into(),

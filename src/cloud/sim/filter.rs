@@ -80,6 +80,12 @@ impl Ready<'_> {
     }
 }
 
+/// Whether `text` fits `pattern`, which may hold `*` and `?`.
+pub(super) fn like(pattern: &str, text: &str) -> bool {
+    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
+    wild(&pattern, &text)
+}
+
 /// `*` is any row of characters, `?` exactly one, `\` takes the next one literally (EC2 user guide, "Filtering").
 fn wild(pattern: &[char], text: &[char]) -> bool {
     match pattern {

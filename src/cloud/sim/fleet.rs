@@ -3,8 +3,12 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::account::SimAccount;
+use super::ids;
 use super::instance::{Life, Traits};
+use super::key::SimKey;
 use super::life::{NewInstance, VOLUMES_MAX};
+use super::policy::default_policy;
 use super::rules;
 use super::trouble::{Profile, Trouble};
 use super::world::World;
@@ -47,8 +51,57 @@ pub struct Fleet {
     /// How much goes wrong by chance.
     #[serde(default)]
     pub trouble: Profile,
+    /// A copy takes at least and at most this long; as long as an image if absent.
+    #[serde(default)]
+    pub copy_seconds: Option<[f64; 2]>,
+    /// A grant works only after so long.
+    #[serde(default = "grant_seconds")]
+    pub grant_seconds: f64,
+    /// Whether a copy fails when what it was lent is taken back while it is made: AWS does not say.
+    #[serde(default = "yes")]
+    pub revoking_stops_copies: bool,
+    /// What is known of accounts; one that is not named exists all the same.
+    #[serde(default)]
+    pub accounts: Vec<SimAccount>,
+    /// Customer-managed keys. `alias/aws/ebs` is everywhere by itself.
+    #[serde(default)]
+    pub keys: Vec<FleetKey>,
     /// What runs.
     pub instances: Vec<Member>,
+}
+
+/// A customer-managed key of a fleet.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FleetKey {
+    /// The last part of its ARN; given out if absent.
+    pub id: Option<String>,
+    /// The fleet's if absent.
+    pub account: Option<String>,
+    /// The home region if absent.
+    pub region: Option<String>,
+    /// `alias/...`
+    pub alias: Option<String>,
+    /// `KeyState`.
+    pub state: String,
+    /// Whether it is symmetric.
+    pub symmetric: bool,
+    /// The policy, as JSON or as a text that holds it; the default policy if absent.
+    pub policy: Option<serde_json::Value>,
+}
+
+impl Default for FleetKey {
+    fn default() -> Self {
+        Self {
+            id: None,
+            account: None,
+            region: None,
+            alias: None,
+            state: "Enabled".into(),
+            symmetric: true,
+            policy: None,
+        }
+    }
 }
 
 /// One instance of a fleet, or `count` alike.
@@ -87,6 +140,10 @@ pub struct Member {
     pub multi_attach: bool,
     /// The image that it was launched from.
     pub image: Option<String>,
+    /// Its volumes are encrypted under this key: an alias of its place or an ARN.
+    pub kms_key: Option<String>,
+    /// It bears product codes (AWS Marketplace).
+    pub product_codes: bool,
     /// So many alike.
     pub count: u32,
 }
@@ -110,6 +167,8 @@ impl Default for Member {
             hibernation: false,
             multi_attach: false,
             image: None,
+            kms_key: None,
+            product_codes: false,
             count: 1,
         }
     }
@@ -121,6 +180,11 @@ fn account() -> String {
 
 fn images_max() -> usize {
     rules::IMAGES_MAX
+}
+
+/// Chosen: KMS says "a few seconds", and at most five minutes.
+fn grant_seconds() -> f64 {
+    5.0
 }
 
 fn one() -> f64 {
@@ -154,6 +218,11 @@ impl Fleet {
             seed: 0,
             image_quota: rules::IMAGES_MAX,
             trouble: Profile::None,
+            copy_seconds: None,
+            grant_seconds: grant_seconds(),
+            revoking_stops_copies: true,
+            accounts: Vec::new(),
+            keys: Vec::new(),
             instances: vec![
                 tier("web", 4, 1),
                 tier("db", 3, 2),
@@ -193,6 +262,13 @@ impl Fleet {
             images: Default::default(),
             snapshots: Default::default(),
             keys: Default::default(),
+            accounts: self.accounts.iter().map(|account| (account.id.clone(), account.clone())).collect(),
+            sessions: Default::default(),
+            copy_seconds: self.copy_seconds,
+            grant_seconds: self.grant_seconds,
+            revoking_stops_copies: self.revoking_stops_copies,
+            tokens: Default::default(),
+            copying: Default::default(),
             faults: Vec::new(),
             trouble: Trouble::of(self.trouble),
             names: Default::default(),
@@ -205,6 +281,9 @@ impl Fleet {
             launched: Default::default(),
             dirty: true,
         };
+        for (n, key) in (0..).zip(&self.keys) {
+            self.add_key(&mut world, n, key)?;
+        }
         for member in &self.instances {
             self.add(&mut world, now, member)?;
         }
@@ -225,17 +304,62 @@ impl Fleet {
         }
         seconds("visibility_lag", self.visibility_lag)?;
         seconds("reboot_seconds", self.reboot_seconds)?;
-        let [least, most] = self.image_seconds;
-        seconds("image_seconds", least)?;
-        seconds("image_seconds", most)?;
-        if least > most {
-            return Err(format!("image_seconds [{least}, {most}] is not [min, max]"));
+        seconds("grant_seconds", self.grant_seconds)?;
+        let copies = self.copy_seconds.unwrap_or(self.image_seconds);
+        for (what, [least, most]) in [("image_seconds", self.image_seconds), ("copy_seconds", copies)] {
+            seconds(what, least)?;
+            seconds(what, most)?;
+            if least > most {
+                return Err(format!("{what} [{least}, {most}] is not [min, max]"));
+            }
+        }
+        for account in &self.accounts {
+            account_id(&account.id)?;
         }
         for member in &self.instances {
             seconds("reboot_seconds", member.reboot_seconds.unwrap_or_default())?;
             seconds("image_seconds", member.image_seconds.unwrap_or_default())?;
         }
         Ok(())
+    }
+
+    fn add_key(&self, world: &mut World, n: u64, key: &FleetKey) -> Result<(), String> {
+        let who = key.alias.as_deref().or(key.id.as_deref()).unwrap_or("a key");
+        let region = key.region.clone().unwrap_or_else(|| world.home_region().to_owned());
+        if !self.regions.contains(&region) {
+            return Err(format!("{who}: its region {region} is not in regions"));
+        }
+        let place = Place::new(key.account.as_ref().unwrap_or(&self.account), region);
+        account_id(&place.account)?;
+        if let Some(alias) = &key.alias {
+            if !alias.starts_with("alias/") || alias.starts_with("alias/aws/") {
+                return Err(format!("{who}: an alias begins with alias/, and not with alias/aws/"));
+            }
+            if world.find_key(&place, alias).is_some() {
+                return Err(format!("{who} is there twice in {place}"));
+            }
+        }
+        let id = key.id.clone().unwrap_or_else(|| ids::request_id(ids::hash(self.seed, &format!("key/{place}")), n));
+        let arn = format!("arn:aws:kms:{}:{}:key/{id}", place.region, place.account);
+        let policy = match &key.policy {
+            None => default_policy(&place.account),
+            Some(serde_json::Value::String(text)) => text.clone(),
+            Some(policy) => policy.to_string(),
+        };
+        let made = SimKey {
+            arn: arn.clone(),
+            place,
+            alias: key.alias.clone(),
+            aws_managed: false,
+            state: key.state.clone(),
+            symmetric: key.symmetric,
+            policy,
+            grants: Vec::new(),
+        };
+        match world.keys.insert(arn, made) {
+            None => Ok(()),
+            Some(there) => Err(format!("{} is there twice", there.arn)),
+        }
     }
 
     fn add(&self, world: &mut World, now: DateTime<Utc>, member: &Member) -> Result<(), String> {
@@ -258,6 +382,13 @@ impl Fleet {
         if member.volumes.is_some_and(|n| n == 0 || n > VOLUMES_MAX) {
             return Err(format!("{who}: volumes is not 1..{VOLUMES_MAX}"));
         }
+        let key = match &member.kms_key {
+            None => None,
+            Some(name) => {
+                let found = world.find_key(&place, name).filter(|key| key.place.region == place.region);
+                Some(found.ok_or_else(|| format!("{who}: there is no key {name} in {place}"))?.arn)
+            }
+        };
         for n in 1..=member.count {
             let mut tags = member.tags.clone();
             if let Some(name) = &member.name {
@@ -278,8 +409,9 @@ impl Fleet {
                     multi_attach: member.multi_attach,
                     ebs_root: member.ebs_root,
                     hibernation: member.hibernation,
+                    key: key.clone(),
                     traits: Traits {
-                        product_codes: false,
+                        product_codes: member.product_codes,
                         reboot_seconds: member.reboot_seconds,
                         image_seconds: member.image_seconds,
                         never_healthy: member.never_healthy,

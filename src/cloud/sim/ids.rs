@@ -34,11 +34,16 @@ pub(super) fn request_id(seed: u64, n: u64) -> String {
     )
 }
 
+/// A number that belongs to `text` (FNV-1a, mixed).
+pub(super) fn hash(seed: u64, text: &str) -> u64 {
+    let hash = text.bytes().fold(seed ^ 0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
+    mix(hash)
+}
+
 /// A fraction in [0, 1) that belongs to `text`: the same in each run.
 pub(super) fn fraction(seed: u64, text: &str) -> f64 {
-    let hash = text.bytes().fold(seed ^ 0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
     // 53 bits fit a double exactly.
     #[allow(clippy::cast_precision_loss)]
-    let value = (mix(hash) >> 11) as f64 / (1_u64 << 53) as f64;
+    let value = (hash(seed, text) >> 11) as f64 / (1_u64 << 53) as f64;
     value
 }

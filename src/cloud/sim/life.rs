@@ -42,6 +42,8 @@ pub(super) struct NewInstance {
     pub(super) multi_attach: bool,
     pub(super) ebs_root: bool,
     pub(super) hibernation: bool,
+    /// The ARN of the key that all volumes are encrypted under.
+    pub(super) key: Option<String>,
     pub(super) traits: Traits,
 }
 
@@ -66,7 +68,7 @@ impl World {
                 instance: id.clone(),
                 device: (*device).to_owned(),
                 recent: Vec::new(),
-                key: None,
+                key: new.key.clone(),
             };
             self.volumes.insert(volume, made);
         }
@@ -227,11 +229,13 @@ impl World {
             return Err(ApiError::value("Value for parameter minCount or maxCount is invalid"));
         }
         let [instance_tags, volume_tags] = rules::tag_specs(tags, ["instance", "volume"])?;
-        let source = self.images.get(image).filter(|i| i.place == *place && i.visible(now));
+        let source = self.images.get(image).filter(|i| i.place.region == place.region && i.visible(now));
+        let source = source.filter(|i| self.knows_image(place, i));
         let source = source.ok_or_else(|| ApiError::no_image(&[image]))?;
         if source.state(now) != ImageState::Available {
             return Err(ApiError::image_unavailable(image));
         }
+        let product_codes = source.product_codes;
         let volumes = u32::try_from(source.mappings.len()).unwrap_or(VOLUMES_MAX).clamp(1, VOLUMES_MAX);
         let mut launched = Vec::new();
         for _ in 0..max {
@@ -246,7 +250,8 @@ impl World {
                     multi_attach: false,
                     ebs_root: true,
                     hibernation: false,
-                    traits: Traits::default(),
+                    key: None,
+                    traits: Traits { product_codes, ..Traits::default() },
                 },
             );
             self.begin_boot(now, &id)?;

@@ -4,6 +4,7 @@
 //! the call log in front of it; `adapter` implements the ports on it, `door` serves it over HTTP on loopback.
 //! No clock and no async below the adapter: every state is a function of `now`.
 
+pub mod account;
 pub mod action;
 pub mod adapter;
 #[cfg(test)]
@@ -15,6 +16,7 @@ mod copying;
 mod creating;
 mod describe;
 pub mod door;
+pub mod encryption;
 mod ends;
 pub mod error;
 pub mod faults;
@@ -27,8 +29,12 @@ pub mod instance;
 mod invariants;
 mod json;
 pub mod key;
+pub mod keyring;
+mod kms;
 mod life;
 pub mod people;
+mod permissions;
+pub mod policy;
 pub mod query;
 pub mod rules;
 pub mod save;
@@ -36,6 +42,7 @@ mod serve;
 mod session;
 mod shapes;
 pub mod snapshot;
+pub mod sts;
 mod tagging;
 #[cfg(test)]
 mod tests;

@@ -7,9 +7,11 @@ use chrono::{DateTime, Utc};
 use super::action::Action;
 use super::answer::Answer;
 use super::error::ApiError;
+use super::keyring::MANAGED;
 use super::world::{Caller, World};
 use crate::domain::naming::TAG_PREFIX;
 use crate::domain::place::Place;
+use crate::domain::sharing::Grantee;
 
 /// Something that a person does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +70,38 @@ pub enum Deed {
     Terminate(String),
     /// Launches one instance from an image.
     Launch(String),
+    /// Shares an image with an account.
+    ShareImage {
+        /// `ami-...`
+        image: String,
+        /// Twelve digits.
+        account: String,
+    },
+    /// Takes that back, whoever gave it.
+    UnshareImage {
+        /// `ami-...`
+        image: String,
+        /// Twelve digits.
+        account: String,
+    },
+    /// Shares a snapshot with an account.
+    ShareSnapshot {
+        /// `snap-...`
+        snapshot: String,
+        /// Twelve digits.
+        account: String,
+    },
+    /// Takes that back, whoever gave it.
+    UnshareSnapshot {
+        /// `snap-...`
+        snapshot: String,
+        /// Twelve digits.
+        account: String,
+    },
+    /// Disables a key: an id, an ARN or an alias (DisableKey; not served to clients).
+    DisableKey(String),
+    /// Enables a disabled key (EnableKey; not served to clients).
+    EnableKey(String),
 }
 
 impl World {
@@ -79,13 +113,16 @@ impl World {
         let one = |id: &String| vec![id.clone()];
         let action = match deed {
             Deed::Copy { image, region, name } => {
+                // The console proposes the default key of the region for what is encrypted.
+                let snapshots = self.images.get(image).into_iter().flat_map(|i| i.snapshots());
+                let sealed = snapshots.filter_map(|id| self.snapshots.get(id)).any(|s| s.key.is_some());
                 let copy = Action::CopyImage {
                     source_image: image.clone(),
                     source_region: place.region.clone(),
                     name: name.clone(),
                     description: None,
-                    encrypted: None,
-                    kms_key: None,
+                    encrypted: sealed.then_some(true),
+                    kms_key: sealed.then(|| MANAGED.to_owned()),
                     copy_tags: Some(true),
                     client_token: None,
                     tags: Vec::new(),
@@ -129,6 +166,24 @@ impl World {
             Deed::Reboot(id) => Action::RebootInstances { instances: one(id) },
             Deed::Terminate(id) => Action::TerminateInstances { instances: one(id) },
             Deed::Launch(image) => Action::RunInstances { image: image.clone(), min: 1, max: 1, tags: Vec::new() },
+            Deed::ShareImage { image, account } => {
+                let (add, remove) = (vec![Grantee::Account(account.clone())], Vec::new());
+                Action::ModifyImageAttribute { image: image.clone(), add, remove }
+            }
+            Deed::UnshareImage { image, account } => {
+                let (add, remove) = (Vec::new(), vec![Grantee::Account(account.clone())]);
+                Action::ModifyImageAttribute { image: image.clone(), add, remove }
+            }
+            Deed::ShareSnapshot { snapshot, account } => {
+                let (add, remove) = (vec![Grantee::Account(account.clone())], Vec::new());
+                Action::ModifySnapshotAttribute { snapshot: snapshot.clone(), add, remove }
+            }
+            Deed::UnshareSnapshot { snapshot, account } => {
+                let (add, remove) = (Vec::new(), vec![Grantee::Account(account.clone())]);
+                Action::ModifySnapshotAttribute { snapshot: snapshot.clone(), add, remove }
+            }
+            Deed::DisableKey(key) => return self.switch(now, place, key, "Disabled"),
+            Deed::EnableKey(key) => return self.switch(now, place, key, "Enabled"),
         };
         self.call(now, &Caller::new(&place.account), &place.region, &action)
     }
@@ -144,6 +199,17 @@ impl World {
         self.touch();
     }
 
+    /// KMS API reference, DisableKey and EnableKey; AWS-managed keys cannot be changed.
+    fn switch(&mut self, now: DateTime<Utc>, place: &Place, name: &str, state: &str) -> Result<Answer, ApiError> {
+        let arn = self.find_key(place, name).filter(|key| key.place == *place).map(|key| key.arn);
+        let key = arn.and_then(|arn| self.keys.get_mut(&arn));
+        let key = key.ok_or_else(|| ApiError::client("NotFoundException", format!("Key '{name}' does not exist")))?;
+        key.state = state.into();
+        self.stop_copies(now);
+        self.touch();
+        Ok(Answer::Done)
+    }
+
     /// API reference, DisableImage: "the AMI state must be `available`"; EnableImage makes it `available` again.
     fn able(&mut self, now: DateTime<Utc>, place: &Place, id: &str, disabled: bool) -> Result<Answer, ApiError> {
         use crate::domain::observed::ImageState::{Available, Disabled};
@@ -156,6 +222,10 @@ impl World {
             ));
         }
         image.disabled = disabled;
+        if disabled {
+            // DisableImage: "all launch permissions are removed", and EnableImage does not bring them back.
+            image.lent.clear();
+        }
         self.touch();
         Ok(Answer::Done)
     }

@@ -17,6 +17,8 @@ pub const PAGE_MIN: u32 = 5;
 pub const PENDING_SNAPSHOTS_MAX: usize = 5;
 /// AMIs per account and region, pending and disabled ones included (user guide, "AMI quotas": 50,000).
 pub const IMAGES_MAX: usize = 50_000;
+/// Characters of a client token (EC2 guide, "Ensuring idempotency").
+pub const TOKEN_MAX: usize = 64;
 /// AMI copies in progress per destination region (user guide, "Copy an AMI": 100).
 pub const COPIES_MAX: usize = 100;
 /// Between two concurrent snapshots of one volume (error-codes page, SnapshotCreationPerVolumeRateExceeded: "Wait at

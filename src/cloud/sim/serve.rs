@@ -39,7 +39,7 @@ impl World {
     pub fn serve(&mut self, now: DateTime<Utc>, caller: &Caller, region: &str, action: &Action) -> Reply {
         let place = Place::new(&caller.account, region);
         if self.throttling && !self.buckets.take(now, &place, action, self.speed) {
-            return self.log(now, &place, action, Err(ApiError::throttled()), false, Delivery::Now);
+            return self.log(now, &place, action, Err(ApiError::throttled_by(action.api())), false, Delivery::Now);
         }
         let (scripted, changed) = faults::take(&mut self.faults, now, region, action);
         let fault = scripted.or_else(|| self.misfortune(now, &place));
@@ -49,16 +49,18 @@ impl World {
         self.dirty |= changed || fault.is_some();
         match fault {
             Some(FaultKind::Throttle) => {
-                self.log(now, &place, action, Err(ApiError::throttled()), false, Delivery::Now)
+                self.log(now, &place, action, Err(ApiError::throttled_by(action.api())), false, Delivery::Now)
             }
             Some(FaultKind::Denied) => {
-                let error = ApiError::denied(action.api(), &place.account);
+                let error = ApiError::denied(action.api(), &caller.arn());
                 self.log(now, &place, action, Err(error), false, Delivery::Now)
             }
             Some(FaultKind::Expired) => {
                 self.log(now, &place, action, Err(ApiError::expired(action.api())), false, Delivery::Now)
             }
-            Some(FaultKind::BadKey) => self.log(now, &place, action, Err(ApiError::bad_key()), false, Delivery::Now),
+            Some(FaultKind::BadKey) => {
+                self.log(now, &place, action, Err(ApiError::bad_key(action.api())), false, Delivery::Now)
+            }
             Some(FaultKind::ErrorBefore) => {
                 self.log(now, &place, action, Err(ApiError::internal()), false, Delivery::Now)
             }
@@ -133,7 +135,13 @@ impl World {
             effect,
             request_id: request_id.clone(),
         };
-        self.calls.note(now, place, action.api(), (result == "RequestLimitExceeded", effect), call);
+        self.calls.note(
+            now,
+            place,
+            action.api(),
+            (matches!(result, "RequestLimitExceeded" | "ThrottlingException"), effect),
+            call,
+        );
         Reply { outcome, delivery, request_id }
     }
 }

@@ -7,8 +7,10 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::encryption::Copying;
 use super::faults::FaultKind;
 use super::ids;
+use super::image::SimImage;
 use super::world::World;
 use crate::domain::place::Place;
 
@@ -43,6 +45,10 @@ struct Rates {
     image_hours: (f64, f64),
     /// Of each boot: the instance does not come back until somebody repairs it, within so many hours.
     boot_lost: (f64, f64),
+    /// Of each grant: it works late, after so many seconds at most.
+    grant_late: (f64, f64),
+    /// Of each copy under a key that is the first of its image there: KMS fails it.
+    copy_key_fails: f64,
 }
 
 /// Silence and expiry are drawn once for each such stretch of time, and end within it.
@@ -58,6 +64,8 @@ const NONE: Rates = Rates {
     image_fails: 0.0,
     image_hours: (0.0, 0.0),
     boot_lost: (0.0, 0.0),
+    grant_late: (0.0, 0.0),
+    copy_key_fails: 0.0,
 };
 
 const TYPICAL: Rates = Rates {
@@ -74,6 +82,8 @@ const TYPICAL: Rates = Rates {
     image_fails: 0.001,
     image_hours: (0.005, 6.0),
     boot_lost: (0.0005, 4.0),
+    grant_late: (0.01, 120.0),
+    copy_key_fails: 0.002,
 };
 
 const HARSH: Rates = Rates {
@@ -90,6 +100,8 @@ const HARSH: Rates = Rates {
     image_fails: 0.03,
     image_hours: (0.03, 30.0),
     boot_lost: (0.01, 6.0),
+    grant_late: (0.15, 400.0),
+    copy_key_fails: 0.05,
 };
 
 impl Profile {
@@ -187,6 +199,37 @@ impl World {
         }
         let takes = if slow { self.span(hours * 3600.0) } else { self.image_span(id, own) };
         (now + takes, fails)
+    }
+
+    /// A grant works only after so many seconds (KMS developer guide, "Eventual consistency": "it might take ... less
+    /// than 5 minutes", and in harsh trouble longer than that).
+    pub(super) fn seconds_of_grant(&mut self, id: &str) -> f64 {
+        let (chance, most) = self.trouble.profile.rates().grant_late;
+        if ids::fraction(self.seed, &format!("late/{id}")) >= chance {
+            return self.grant_seconds;
+        }
+        self.trouble.count("grant_late");
+        self.grant_seconds.max(most * ids::fraction(self.seed, &format!("seconds/{id}")))
+    }
+
+    /// Why KMS fails the copy `id` for no reason of its own, once for each image and place.
+    pub(super) fn unlucky_key(
+        &mut self,
+        id: &str,
+        source: &str,
+        place: &Place,
+        copy: &Copying,
+    ) -> Option<(String, String)> {
+        let chance = self.trouble.profile.rates().copy_key_fails;
+        let unlucky = ids::fraction(self.seed, &format!("key/{id}")) < chance;
+        let key = copy.seals.first().filter(|_| unlucky)?;
+        let another = |i: &SimImage| i.id != id && i.place == *place && i.source_image.as_deref() == Some(source);
+        if self.images.values().any(|i| another(i)) {
+            return None;
+        }
+        self.trouble.count("copy_key_failed");
+        let message = format!("The KMS key {key} could not be used");
+        Some(("Client.InvalidKmsKey.InvalidState".into(), message))
     }
 
     /// Until when the instance `id`, which boots now, does not come back, if so: then somebody has repaired it.

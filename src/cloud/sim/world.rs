@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, VecDeque};
 use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::account::SimAccount;
 use super::action::Action;
 use super::answer::Answer;
 use super::bucket::Buckets;
 use super::calls::Calls;
-use super::error::ApiError;
+use super::encryption::Pending;
+use super::error::{ApiError, service};
 use super::faults::Fault;
 use super::ids;
 use super::image::SimImage;
@@ -17,13 +19,14 @@ use super::instance::SimInstance;
 use super::key::SimKey;
 use super::rules;
 use super::snapshot::SimSnapshot;
+use super::sts::Session;
 use super::trouble::Trouble;
 use super::volume::SimVolume;
 use crate::domain::observed::Shared;
 use crate::domain::place::Place;
 
 /// Who calls.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Caller {
     /// Twelve digits.
     pub account: String,
@@ -92,6 +95,21 @@ pub struct World {
     /// KMS keys, by ARN.
     #[serde(default)]
     pub keys: BTreeMap<String, SimKey>,
+    /// What is known of accounts, by id.
+    #[serde(default)]
+    pub accounts: BTreeMap<String, SimAccount>,
+    /// Sessions of roles, by access key.
+    #[serde(default)]
+    pub sessions: BTreeMap<String, Session>,
+    /// How long a copy takes, if not as long as an image.
+    #[serde(default)]
+    pub copy_seconds: Option<[f64; 2]>,
+    /// A grant works only after so long.
+    #[serde(default)]
+    pub grant_seconds: f64,
+    /// Whether a copy fails when what it was lent is taken back while it is made.
+    #[serde(default = "yes")]
+    pub revoking_stops_copies: bool,
     /// The script of faults, consumed in order.
     pub faults: Vec<Fault>,
     /// What goes wrong by chance.
@@ -99,6 +117,12 @@ pub struct World {
     pub trouble: Trouble,
     /// `account/region/name` of images to the newest id that had it.
     pub(super) names: BTreeMap<String, String>,
+    /// `account/region/token` of CopyImage to the image and a number for all parameters.
+    #[serde(default)]
+    pub(super) tokens: BTreeMap<String, (String, u64)>,
+    /// Copies that are being made.
+    #[serde(default)]
+    pub(super) copying: Pending,
     /// How many ids were given out.
     pub(super) issued: u64,
     /// How many requests were served.
@@ -122,6 +146,10 @@ pub struct World {
     pub(super) dirty: bool,
 }
 
+fn yes() -> bool {
+    true
+}
+
 fn images_max() -> usize {
     rules::IMAGES_MAX
 }
@@ -138,12 +166,26 @@ impl World {
         region: &str,
         action: &Action,
     ) -> Result<Answer, ApiError> {
+        let api = action.api();
         // STS may be asked in any region.
-        let place = match action {
-            Action::GetCallerIdentity => Place::new(&caller.account, region),
+        let place = match service(api) {
+            "sts" => Place::new(&caller.account, region),
             _ => self.place(caller, region)?,
         };
-        let answer = self.carry_out(now, &place, action)?;
+        // STS API reference, GetCallerIdentity: "No permissions are required".
+        if api != "GetCallerIdentity" && self.denies(caller, &format!("{}:{api}", service(api))) {
+            return Err(ApiError::denied(api, &caller.arn()));
+        }
+        let answer = self.carry_out(now, caller, &place, action)?;
+        if matches!(
+            action,
+            Action::RevokeGrant { .. }
+                | Action::ModifySnapshotAttribute { .. }
+                | Action::DeregisterImage { .. }
+                | Action::DeleteSnapshot { .. }
+        ) {
+            self.stop_copies(now);
+        }
         if !action.reads() {
             self.dirty = true;
             self.drop_what_left(now);
@@ -187,16 +229,20 @@ impl World {
         found
     }
 
-    fn carry_out(&mut self, now: DateTime<Utc>, place: &Place, action: &Action) -> Result<Answer, ApiError> {
+    fn carry_out(
+        &mut self,
+        now: DateTime<Utc>,
+        caller: &Caller,
+        place: &Place,
+        action: &Action,
+    ) -> Result<Answer, ApiError> {
         match action {
             Action::DescribeInstances(list) => self.describe_instances(now, place, list),
             Action::DescribeInstanceStatus { list, include_all } => {
                 self.describe_status(now, place, list, include_all.unwrap_or(false))
             }
             Action::DescribeVolumes(list) => self.describe_volumes(place, list),
-            Action::DescribeImages { list, owners, include_disabled, .. } => {
-                self.describe_images(now, place, list, owners, include_disabled.unwrap_or(false))
-            }
+            Action::DescribeImages { .. } => self.describe_images(now, place, action),
             Action::DescribeSnapshots { list, owners } => self.describe_snapshots(now, place, list, owners),
             Action::CreateImage { instance, name, description, no_reboot, tags } => {
                 let no_reboot = no_reboot.unwrap_or(false);
@@ -206,7 +252,7 @@ impl World {
                 self.deregister_image(now, place, image, delete_snapshots.unwrap_or(false))
             }
             Action::DeleteSnapshot { snapshot } => self.delete_snapshot(now, place, snapshot),
-            Action::CopyImage { .. } => self.copy_image(now, place, action),
+            Action::CopyImage { .. } => self.copy_image(now, caller, place, action),
             Action::RegisterImage { name, description, mappings, tags, .. } => {
                 self.register_image(now, place, name, description.as_deref(), mappings, tags)
             }
@@ -217,24 +263,37 @@ impl World {
             Action::RebootInstances { instances } => self.reboot_instances(now, place, instances),
             Action::TerminateInstances { instances } => self.terminate_instances(now, place, instances),
             Action::RunInstances { image, min, max, tags } => self.run_instances(now, place, image, *min, *max, tags),
-            Action::DescribeImageAttribute { .. }
-            | Action::ModifyImageAttribute { .. }
-            | Action::DescribeSnapshotAttribute { .. }
-            | Action::ModifySnapshotAttribute { .. }
-            | Action::EnableImageDeprecation { .. }
-            | Action::GetEbsDefaultKmsKeyId
-            | Action::GetEbsEncryptionByDefault
-            | Action::GetAllowedImagesSettings
-            | Action::AssumeRole { .. }
-            | Action::DescribeKey { .. }
-            | Action::GetKeyPolicy { .. }
-            | Action::ListGrants { .. }
-            | Action::CreateGrant { .. }
-            | Action::RevokeGrant { .. } => Err(ApiError::internal()),
-            Action::GetCallerIdentity => Ok(Answer::Identity {
-                account: place.account.clone(),
-                arn: format!("arn:aws:iam::{}:user/simulated", place.account),
-            }),
+            Action::DescribeImageAttribute { image, attribute } => self.image_permissions(now, place, image, attribute),
+            Action::ModifyImageAttribute { image, add, remove } => self.modify_image(now, place, image, add, remove),
+            Action::DescribeSnapshotAttribute { snapshot, attribute } => {
+                self.snapshot_permissions(now, place, snapshot, attribute)
+            }
+            Action::ModifySnapshotAttribute { snapshot, add, remove } => {
+                self.modify_snapshot(now, place, snapshot, add, remove)
+            }
+            Action::EnableImageDeprecation { image, at } => self.deprecate_image(now, place, image, *at),
+            Action::GetEbsDefaultKmsKeyId => self.default_key(place),
+            Action::GetEbsEncryptionByDefault => {
+                Ok(Answer::EncryptionByDefault(self.settings(place).encrypts_by_default))
+            }
+            Action::GetAllowedImagesSettings => {
+                let settings = self.settings(place);
+                let providers = settings.image_providers.into_iter().collect();
+                Ok(Answer::AllowedImages(settings.allowed_images.as_str(), providers))
+            }
+            Action::GetCallerIdentity => Ok(Answer::Identity { account: caller.account.clone(), arn: caller.arn() }),
+            Action::AssumeRole { role, session, external_id } => {
+                self.assume_role(now, caller, role, session, external_id.as_deref())
+            }
+            Action::DescribeKey { key } => self.describe_key(now, caller, place, key),
+            Action::GetKeyPolicy { key } => self.key_policy(now, caller, place, key),
+            Action::ListGrants { key, max, marker } => {
+                self.list_grants(now, caller, place, key, (*max, marker.as_deref()))
+            }
+            Action::CreateGrant { key, grantee, operations, name } => {
+                self.create_grant(now, caller, place, key, grantee, operations, name.as_deref())
+            }
+            Action::RevokeGrant { key, grant } => self.revoke_grant(now, caller, place, key, grant),
         }
     }
 
