@@ -11,6 +11,7 @@ use super::access::COPY;
 use super::late::own_patience;
 use super::observe::{FIRST, longer};
 use super::shared::{ActiveRun, Shared, Stop};
+use super::steps::RETAIN;
 use super::{choose, distribute, retain, rollout};
 use crate::cloud::port::{Caller, Read};
 use crate::domain::event::{Draft, Kind, Occurrence};
@@ -110,7 +111,7 @@ impl Run {
         let count = |wanted: Outcome| {
             state.targets.values().filter(|t| t.finished.as_ref().is_some_and(|(o, _)| *o == wanted)).count()
         };
-        let gone = |steps: &BTreeMap<String, StepState>| steps.values().any(|s| !s.result.is_null());
+        let gone = |steps: &BTreeMap<String, StepState>| steps.get(RETAIN).is_some_and(|s| !s.result.is_null());
         let copies = |wanted: fn(&Phase) -> bool| {
             let steps = state.others.values().flatten();
             steps.filter(|(name, step)| name.starts_with(COPY) && wanted(&step.phase)).count()

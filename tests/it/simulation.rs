@@ -4,6 +4,7 @@
 mod again;
 mod clock;
 mod clocks;
+mod copies;
 mod crash;
 mod defects;
 mod downtime;

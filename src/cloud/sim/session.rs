@@ -28,7 +28,7 @@ pub fn caller(now: DateTime<Utc>, token: &str, api: &str) -> Result<Caller, ApiE
         let (session, role) = (parts.next()?, parts.next()?);
         Some((expires, Caller::assumed(role.split(':').nth(4)?, role, session)))
     };
-    let (expires, caller) = read().ok_or_else(ApiError::bad_key)?;
+    let (expires, caller) = read().ok_or_else(|| ApiError::bad_key(api))?;
     if expires <= now { Err(ApiError::expired(api)) } else { Ok(caller) }
 }
 

@@ -10,7 +10,7 @@ use stillframe::domain::naming::{image_name, parse_run_name};
 use stillframe::journal::Journal as _;
 
 use super::rig::{DAEMON, Rig};
-use super::truth::{made_by_us as ours, parse};
+use super::truth::{copied_by_us, made_by_us as ours, parse};
 use super::watch::Breach;
 
 /// A call may wait so long for the governor, seconds.
@@ -203,7 +203,7 @@ fn series(world: &World, now: DateTime<Utc>, broken: &mut Broken) {
 fn ownership(world: &World, broken: &mut Broken) {
     for call in world.calls.of("DeregisterImage") {
         let id = call.parameters.get("ImageId").map_or("", String::as_str);
-        if world.images.get(id).and_then(|i| ours(i)).is_none() {
+        if world.images.get(id).and_then(|i| ours(i).or_else(|| copied_by_us(i))).is_none() {
             broken.push(3, format!("DeregisterImage of {id}, which is not ours"));
         }
     }

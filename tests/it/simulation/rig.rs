@@ -12,6 +12,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use stillframe::clock::Clock;
 use stillframe::cloud::governed::Governed;
+use stillframe::cloud::port::Role;
 use stillframe::cloud::sim::action::Action;
 use stillframe::cloud::sim::answer::Answer as WorldAnswer;
 use stillframe::cloud::sim::error::ApiError;
@@ -89,6 +90,8 @@ pub struct Rig {
     pub lost: Option<DateTime<Utc>>,
     /// How long the daemon lets AWS take to list what was just made.
     pub visible_within: Duration,
+    /// The roles of `[accounts]`.
+    pub roles: Vec<Role>,
     life: Option<Life>,
     /// How many processes there were, and which of them took the journal last.
     lives: u32,
@@ -127,6 +130,7 @@ impl Rig {
             manager: Rc::default(),
             lost: None,
             visible_within: Duration::ZERO,
+            roles: Vec::new(),
             life: None,
             lives: 0,
             newest: Rc::default(),
@@ -156,6 +160,7 @@ impl Rig {
             manager: Rc::default(),
             lost: None,
             visible_within: Duration::ZERO,
+            roles: first.roles.clone(),
             life: None,
             lives: first.lives,
             newest: Rc::clone(&first.newest),
@@ -195,6 +200,7 @@ impl Rig {
                 script.hear(event);
             }),
         ));
+        shared.set_roles(self.roles.iter().map(|role| (role.account.clone(), role.arn.clone())));
         shared.rebuild.set(self.lost.is_some());
         shared.visible_within.set(self.visible_within);
         shared.took_over.set(std::mem::take(&mut self.takes_over));
@@ -227,7 +233,7 @@ impl Rig {
     /// The world as a process of this rig sees it.
     pub fn scripted(&self) -> Scripted {
         Scripted {
-            world: self.cloud.clone(),
+            world: self.cloud.clone().with_roles(self.roles.clone()),
             clock: self.clock,
             own_clock: self.own_clock.filter(|_| self.clock_told),
             script: Rc::clone(&self.script),

@@ -45,6 +45,15 @@ pub fn made_by_us(image: &SimImage) -> Option<Key> {
     parse(&image.name).filter(|(_, instance, _)| image.source_instance.as_ref() == Some(instance))
 }
 
+/// Made by CopyImage of one of ours, under its name and a hash: what the tags say of its source is so.
+pub fn copied_by_us(image: &SimImage) -> Option<Key> {
+    let (name, _hash) = image.name.rsplit_once('/')?;
+    let key = parse(name)?;
+    let tag = |key: &str| image.tags.get(&format!("stillframe:{key}"));
+    let own = tag("role").is_some_and(|role| role == "copy") && tag("daemon").is_some_and(|name| name == DAEMON);
+    (own && image.source_image.is_some() && tag("source") == image.source_image.as_ref()).then_some(key)
+}
+
 /// Ours by the full rule.
 pub fn ours(image: &SimImage) -> Option<Key> {
     let key = made_by_us(image)?;
