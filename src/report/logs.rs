@@ -25,10 +25,7 @@ pub fn level(event: &Event) -> Level {
         // What retention could not remove costs money until somebody looks.
         Kind::StepRefused | Kind::StepAbandoned if event.draft.step == "retain" => Level::ERROR,
         Kind::RetainStopped => Level::ERROR,
-        // A copy or a share that is not there is what somebody must know of, whatever became of the rest.
-        // What is still lent is nobody else's to say; a copy or share that is not there is said once for its destination.
-        Kind::StepRefused | Kind::StepAbandoned if event.draft.step.starts_with("reclaim:") => Level::ERROR,
-        Kind::StepObserved if event.draft.step.starts_with("reclaim:") && outcome == Some("failed") => Level::ERROR,
+        // A copy or a share that is not there, or something that is still lent, is said once for its destination.
         Kind::LoanForeign => Level::WARN,
         // A target that failed is an error unless it was alarmed already.
         Kind::TargetFinished if outcome == Some("failed") && !flag("alarmed") => Level::ERROR,

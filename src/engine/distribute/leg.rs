@@ -36,24 +36,11 @@ pub(super) async fn reachable(run: &Run, places: &[Place]) -> Result<Vec<Leg>, S
     let mut legs = Vec::new();
     for copy in &run.plan.copies {
         let (to, label) = (copy.place(&own), copy.label());
-        let unreachable = if copy.account.is_some() { closed(run, &to, &own).await? } else { None };
+        let unreachable =
+            if copy.account.is_some() { patiently(run, || run.shared.cloud.whoami_in(&to)).await?.err() } else { None };
         legs.push(Leg { copy: copy.clone(), to, label, unreachable });
     }
     Ok(legs)
-}
-
-/// Why nothing can be copied to another account: its role cannot be assumed, or it hides the images of ours from itself.
-async fn closed(run: &Run, to: &Place, own: &str) -> Result<Option<String>, Stop> {
-    if let Err(why) = patiently(run, || run.shared.cloud.whoami_in(to)).await? {
-        return Ok(Some(why));
-    }
-    Ok(match run.shared.unless_drained(run.shared.cloud.allowed_images(to)).await? {
-        Ok(allowed) if allowed.enabled && !allowed.providers.contains(own) => Some(format!(
-            "the Allowed AMIs setting of {to} hides the images of {own} there; add {own} to its image providers"
-        )),
-        // Who may not ask finds out by copying.
-        _ => None,
-    })
 }
 
 /// All steps of one image on the way to one destination.
