@@ -101,11 +101,16 @@ fn begun(run: &Run) -> bool {
     run.active.state.borrow().others.values().flat_map(BTreeMap::keys).any(|step| is_ours(step))
 }
 
-/// The images of this run that are good.
+/// The images of this run that are good, since it was asked last.
 fn fresh(run: &Run) -> Vec<Subject> {
+    let ended = run.active.ended.take();
     let state = run.active.state.borrow();
-    let done = state.targets.iter().filter(|(_, t)| matches!(t.finished, Some((Outcome::Done, _))));
-    done.filter_map(|(subject, target)| Some(subject.place.subject(target.image()?))).collect()
+    let done = |subject: Subject| {
+        let target = state.targets.get(&subject)?;
+        let good = matches!(target.finished, Some((Outcome::Done, _)));
+        Some(subject.place.subject(target.image().filter(|_| good)?))
+    };
+    ended.into_iter().filter_map(done).collect()
 }
 
 /// One of our images as it is now; none if it is gone, or not ours any more.
