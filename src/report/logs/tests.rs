@@ -41,8 +41,8 @@ fn error_is_what_somebody_must_act_on() {
         (Kind::StepRefused, run, "copy:dr/eu-west-1", json!({ "reason": "2 of 9 images have no copy" }), Level::ERROR),
         (Kind::StepUnknown, image, "copy:eu-west-1", json!({ "reason": "cut" }), Level::WARN),
         // What is still lent.
-        (Kind::StepRefused, image, "reclaim:dr/eu-west-1", json!({ "reason": "denied" }), Level::ERROR),
-        (Kind::StepAbandoned, image, "reclaim:dr/eu-west-1", json!({ "reason": "cut" }), Level::ERROR),
+        (Kind::StepRefused, image, "reclaim:dr/eu-west-1", json!({ "reason": "denied" }), Level::WARN),
+        (Kind::StepAbandoned, image, "reclaim:dr/eu-west-1", json!({ "reason": "cut" }), Level::WARN),
         (Kind::LoanGiven, image, "lend:dr/eu-west-1", json!({}), Level::INFO),
         (Kind::LoanReturned, image, "reclaim:dr/eu-west-1", json!({}), Level::INFO),
         (Kind::LoanForeign, image, "share", json!({}), Level::WARN),
