@@ -103,7 +103,9 @@ def image_of(two):
     found = two.ec2.describe_instances(Filters=flt("tag:Backup", "nightly"))["Reservations"][0]["Instances"][0]
     ids = [mapping["Ebs"]["VolumeId"] for mapping in found["BlockDeviceMappings"]]
     volumes = two.ec2.describe_volumes(VolumeIds=ids)["Volumes"]
-    image = two.ec2.create_image(InstanceId=found["InstanceId"], Name="boto3/sharing", NoReboot=True)["ImageId"]
+    specs = [{"ResourceType": "image", "Tags": tags(ours="alone")}]
+    asked = {"InstanceId": found["InstanceId"], "Name": "boto3/sharing", "NoReboot": True, "TagSpecifications": specs}
+    image = two.ec2.create_image(**asked)["ImageId"]
     return two.settled(two.ec2, image), {(volume["Encrypted"], volume["KmsKeyId"]) for volume in volumes}
 
 
@@ -133,7 +135,7 @@ def permissions(two, image, snapshots):
     same([i["ImageId"] for i in away.describe_images(ImageIds=[image])["Images"]], [image], "seen where it is shared")
     same([i["ImageId"] for i in away.describe_images(ExecutableUsers=["self"])["Images"]], [image], "as executable")
     same(away.describe_images(Owners=["self"])["Images"], [], "but it is not theirs")
-    true("Tags" not in away.describe_images(ImageIds=[image])["Images"][0], "without our tags")
+    same(away.describe_images(ImageIds=[image])["Images"][0].get("Tags", []), [], "without our tags")
     refused("AuthFailure", away.modify_image_attribute, ImageId=image, LaunchPermission={"Add": [{"UserId": OTHER}]})
 
     def volumes(snapshot):

@@ -108,6 +108,8 @@ fn boto3_understands_the_door() {
 fn boto3_shares_and_copies_between_accounts() {
     let fleet = serde_json::json!({
         "regions": ["eu-central-1", "eu-west-1"],
+        "image_seconds": [20, 40],
+        "reboot_seconds": 20,
         "accounts": [{
             "id": "222222222222",
             "roles": [{"name": "stillframe", "external_id": "s3cret", "trusts": ["111111111111"]}],
