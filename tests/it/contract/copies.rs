@@ -36,7 +36,7 @@ async fn a_copy_is_made_in_the_destination_and_bears_what_it_was_given(stage: &S
     let copy = stage.settled_in(&stage.elsewhere, &id).await;
     assert_eq!(copy.state, ImageState::Available);
     assert_eq!((copy.name.as_str(), copy.owner.as_str()), (request.name.as_str(), stage.place.account.as_str()));
-    assert_eq!((copy.source_image.as_deref(), &copy.source_instance), (Some(image.id.as_str()), &None));
+    assert_eq!((copy.source_image.as_deref(), copy.source_instance.as_deref()), (Some(image.id.as_str()), None));
     assert_eq!(request.tags, copy.tags);
     assert!(copy.snapshots.len() == 2 && copy.snapshots.iter().all(|id| !image.snapshots.contains(id)), "{copy:?}");
     for snapshot in snapshots(stage, &stage.elsewhere, &copy).await {

@@ -16,7 +16,7 @@ pub fn cases() -> Vec<Case> {
     vec![
         case!(who_may_launch_reads_back_as_it_was_changed),
         case!(who_may_make_volumes_reads_back_as_it_was_changed, differs "reads the older form of the request alone" moto_shares_no_snapshots),
-        case!(what_is_not_there_is_shared_with_nobody, differs "answers HTTP 500 for unknown snapshots" moto_knows_unknown_images),
+        case!(what_is_not_there_is_shared_with_nobody, differs "answers HTTP 500 for images, and shares snapshots that are not there" moto_shares_what_is_not_there),
         case!(what_the_aws_managed_key_encrypts_is_shared_with_nobody, not "moto encrypts no copies"),
         case!(tags_come_and_go_whatever_their_value),
         case!(a_deprecation_is_rounded_to_the_minute_and_never_past, not "moto has no deprecation"),
@@ -86,20 +86,24 @@ async fn moto_shares_no_snapshots(stage: &Stage) {
 }
 
 async fn what_is_not_there_is_shared_with_nobody(stage: &Stage) {
-    moto_knows_unknown_images(stage).await;
-    let want = of(Class::NotFound, "InvalidSnapshot.NotFound");
     let change = adds(&accounts(["333333333333"]));
+    let want = of(Class::NotFound, "InvalidAMIID.NotFound");
+    let read = stage.port.image_permissions(&stage.place, NO_IMAGE).await;
+    assert_eq!(faulty(read.expect_err("unknown")), want);
+    assert_eq!(refused(stage.port.change_image_permissions(&stage.place, NO_IMAGE, &change).await), want);
+    let want = of(Class::NotFound, "InvalidSnapshot.NotFound");
     let read = stage.port.snapshot_permissions(&stage.place, NO_SNAPSHOT).await;
     assert_eq!(faulty(read.expect_err("unknown")), want);
     assert_eq!(refused(stage.port.change_snapshot_permissions(&stage.place, NO_SNAPSHOT, &change).await), want);
 }
 
-async fn moto_knows_unknown_images(stage: &Stage) {
-    let want = of(Class::NotFound, "InvalidAMIID.NotFound");
+async fn moto_shares_what_is_not_there(stage: &Stage) {
     let change = adds(&accounts(["333333333333"]));
-    let read = stage.port.image_permissions(&stage.place, NO_IMAGE).await;
-    assert_eq!(faulty(read.expect_err("unknown")), want);
+    let want = of(Class::NotFound, "InvalidAMIID.NotFound");
     assert_eq!(refused(stage.port.change_image_permissions(&stage.place, NO_IMAGE, &change).await), want);
+    let read = stage.port.image_permissions(&stage.place, NO_IMAGE).await;
+    assert_eq!(read.expect_err("unknown").class, Class::Transient);
+    done(stage.port.change_snapshot_permissions(&stage.place, NO_SNAPSHOT, &change).await);
 }
 
 async fn what_the_aws_managed_key_encrypts_is_shared_with_nobody(stage: &Stage) {

@@ -99,7 +99,11 @@ fn fleet(speed: f64) -> Fleet {
             Member { multi_attach: true, ..member(4, &[]) },
             Member { state: InstanceState::Stopped, ..member(5, &[("Backup", "weekly")]) },
             member(6, &[("Backup", "weekly")]),
-            Member { kms_key: Some("alias/backup".into()), ..member(7, &[]) },
+            Member {
+                kms_key: Some("alias/backup".into()),
+                image: Some("ami-00000000000005ea1".into()),
+                ..member(7, &[])
+            },
         ],
         accounts: [(OTHER, EXTERNAL_ID), (DISTRUSTFUL, "of somebody else")].map(|(id, asks)| account(id, asks)).into(),
         keys: vec![
