@@ -151,7 +151,8 @@ fn harsh_trouble_makes_grants_late_and_fails_copies_for_their_key_once() {
         rig.wait(60);
     }
     assert!((1..20).contains(&failed), "{failed} of 100");
-    assert_eq!(rig.world.trouble.injected["copy_key_failed"] as usize, failed + usize::from(first_failed(&rig)));
+    let counted = usize::try_from(rig.world.trouble.injected["copy_key_failed"]).unwrap();
+    assert_eq!(counted, failed + usize::from(first_failed(&rig)));
 }
 
 /// Whether the first of the copies in the home region was unlucky too.
