@@ -66,6 +66,11 @@ pub(super) async fn travel(run: &Run, facts: &Facts, traveller: &Traveller, leg:
             for id in lent.result.get("added").and_then(Value::as_array).into_iter().flatten() {
                 run.shared.note_lent_too(id.as_str().unwrap_or_default(), &loan.to.account);
             }
+            for made in lent.result.get("grants").and_then(Value::as_array).into_iter().flatten() {
+                if let Ok(made) = serde_json::from_value(made.clone()) {
+                    run.shared.note_granted(made);
+                }
+            }
             let step = permit(run, subject, &reclaim, image, For::Reclaim(loan));
             drive(run, subject, &step).await?;
         }

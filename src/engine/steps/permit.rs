@@ -175,7 +175,11 @@ impl Step for Permit {
         match access::close(&self.shared, &distance).await {
             Effect::Done { request_id, .. } => {
                 let added: Vec<&str> = distance.added().collect();
-                Effect::Done { value: json!({ "image": self.image.id, "added": added }), request_id }
+                let mut value = json!({ "image": self.image.id, "added": added });
+                if let For::Lend(loan) = &self.purpose {
+                    value["grants"] = json!(self.shared.granted_to(&loan.role, &loan.keys));
+                }
+                Effect::Done { value, request_id }
             }
             Effect::Refused(fault) => Effect::Refused(fault),
             Effect::Unknown(fault) => Effect::Unknown(fault),
