@@ -60,20 +60,20 @@ pub(super) async fn travel(run: &Run, facts: &Facts, traveller: &Traveller, leg:
             _ => set_out(run, facts, traveller, leg).await?,
         }
     }
-    if let Some(lent) = step_of(run, subject, &lend).filter(|_| !ended(run, subject, &reclaim)) {
-        if let Some((image, loan)) = access::read_loan(&subject.place, told(&lent)) {
-            // What was added is known from the journal too, should somebody have edited the tags.
-            for id in lent.result.get("added").and_then(Value::as_array).into_iter().flatten() {
-                run.shared.note_lent_too(id.as_str().unwrap_or_default(), &loan.to.account);
-            }
-            for made in lent.result.get("grants").and_then(Value::as_array).into_iter().flatten() {
-                if let Ok(made) = serde_json::from_value(made.clone()) {
-                    run.shared.note_granted(made);
-                }
-            }
-            let step = permit(run, subject, &reclaim, image, For::Reclaim(loan));
-            drive(run, subject, &step).await?;
+    if let Some(lent) = step_of(run, subject, &lend).filter(|_| !ended(run, subject, &reclaim))
+        && let Some((image, loan)) = access::read_loan(&subject.place, told(&lent))
+    {
+        // What was added is known from the journal too, should somebody have edited the tags.
+        for id in lent.result.get("added").and_then(Value::as_array).into_iter().flatten() {
+            run.shared.note_lent_too(id.as_str().unwrap_or_default(), &loan.to.account);
         }
+        for made in lent.result.get("grants").and_then(Value::as_array).into_iter().flatten() {
+            if let Ok(made) = serde_json::from_value(made.clone()) {
+                run.shared.note_granted(made);
+            }
+        }
+        let step = permit(run, subject, &reclaim, image, For::Reclaim(loan));
+        drive(run, subject, &step).await?;
     }
     if bad(run, subject, &copy).is_none()
         && let Some(made) =

@@ -6,13 +6,14 @@ use serde_json::json;
 
 use super::leg::{permit, via};
 use super::{SHARE, Traveller, drive, ended, patiently, refuse, share_in_force, step_of, traveller};
-use crate::domain::copying::{self, ShareVerdict};
+use crate::domain::copying::policy::{LAUNCHING, operations};
+use crate::domain::copying::{self, ShareVerdict, policy_allows_members, statement};
 use crate::domain::event::{Draft, Kind};
 use crate::domain::naming::Role;
 use crate::domain::observed::{Image, ImageState};
 use crate::domain::place::{Place, Subject};
 use crate::domain::plan::Share;
-use crate::domain::sharing;
+use crate::domain::sharing::{self, Grantee};
 use crate::engine::access::{self, Distance};
 use crate::engine::facts::Facts;
 use crate::engine::retain::{FOREIGN, Listing};
@@ -72,8 +73,28 @@ async fn judge(
     Ok(match verdict.await? {
         Err(why) => Err(why),
         Ok(ShareVerdict::NotNow(why) | ShareVerdict::Never(why)) => Err(why.join("; ")),
-        Ok(ShareVerdict::Go { via, keys, .. }) => Ok((via, keys)),
+        Ok(ShareVerdict::Go { via, keys, .. }) => {
+            warn_of_policies(run, facts, place, share, &keys).await;
+            Ok((via, keys))
+        }
     })
+}
+
+/// Organizations and units can be granted no key: says once in a run what must be added to a key's policy.
+async fn warn_of_policies(run: &Run, facts: &Facts, place: &Place, share: &Share, keys: &BTreeSet<String>) {
+    let members: Vec<Grantee> = share.grantees().into_iter().filter(|g| g.account().is_none()).collect();
+    for key in keys.iter().filter(|_| !members.is_empty()) {
+        let Some(text) = facts.policy_once(&run.shared.cloud, place, key).await else { continue };
+        let launching = operations(&LAUNCHING);
+        for member in members.iter().filter(|member| !policy_allows_members(&text, member, &launching)) {
+            tracing::warn!(
+                event = "share.policy", run = &*run.name, plan = %run.plan.name, account = %place.account,
+                region = %place.region,
+                "{member} may see the images but not launch them: the policy of {key} does not let it in, and a grant \
+                 cannot. Add to that policy: {}", statement::of_members(member).join(", ")
+            );
+        }
+    }
 }
 
 fn of(run: &Run, image: &Subject, share: Option<Share>, keys: BTreeSet<String>) -> Permit {
