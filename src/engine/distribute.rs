@@ -12,7 +12,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use serde_json::json;
 
 use self::leg::Leg;
-pub(super) use self::owed::owed_in;
+pub use self::owed::{Books, Owing, owed_in, owed_to, sees_to};
 pub(super) use self::share::drift;
 use super::access::{COPY, LEND};
 use super::executor::{self, At, Step};
@@ -221,6 +221,13 @@ async fn sum_up(run: &Run, legs: &[Leg]) -> Result<(), Stop> {
         }
     }
     Ok(())
+}
+
+/// One line for all images and copies that are not shared as the plan wants.
+pub(super) async fn sum_up_shares(run: &Run) -> Result<(), Stop> {
+    let (_, failed, Some(first)) = failed(run, SHARE) else { return Ok(()) };
+    let images = if failed == 1 { "1 image is".to_owned() } else { format!("{failed} images are") };
+    run.mishap(SHARE, &format!("{images} not shared as the plan wants: {first}. The plan's next run tries again")).await
 }
 
 /// How many images have a step of this name, how many of these failed, and why the first did.

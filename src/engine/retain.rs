@@ -59,7 +59,8 @@ pub struct Rules<'a> {
 }
 
 /// The rules of a series: those of the destination for copies.
-fn keep_of<'a>(plan: &'a Plan, series: &Series) -> &'a Keep {
+#[must_use]
+pub fn keep_of<'a>(plan: &'a Plan, series: &Series) -> &'a Keep {
     let there = |copy: &&CopyTo| {
         copy.region == series.place.region && copy.account.as_ref().is_none_or(|a| a.id == series.place.account)
     };
@@ -97,7 +98,7 @@ pub(super) async fn retain(run: &Run, places: &[Place]) -> Result<(), Stop> {
     let today = run.shared.plans.borrow().get(&run.plan.name).cloned();
     let mut owed = BTreeMap::new();
     for plan in [Some(&*run.plan), today.as_deref()].into_iter().flatten() {
-        owed.extend(distribute::owed_in(&run.shared, plan, &own, places, &listings).await);
+        owed.extend(distribute::owed_in(run.books(), plan, &own, places, &listings).await);
     }
     for (place, listing) in &listings {
         in_place(run, place, listing, &owed).await?;

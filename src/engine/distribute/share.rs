@@ -119,13 +119,12 @@ async fn bring(run: &Run, image: &Subject, share: Option<Share>, keys: BTreeSet<
     drive(run, image, &step).await
 }
 
-/// An image that cannot be shared is said as its own step, and once for the run.
+/// An image that cannot be shared is said as its own step; the run sums them up.
 async fn refuse_share(run: &Run, image: &Subject, why: &str) -> Result<(), Stop> {
     if step_of(run, image, SHARE).is_some_and(|s| s.ended()) {
         return Ok(());
     }
-    refuse(run, image, SHARE, why).await?;
-    run.mishap(SHARE, &format!("{} is not shared as the plan wants: {why}", image.id)).await
+    refuse(run, image, SHARE, why).await
 }
 
 /// Looks at every image of the plan that others may use, or should: what somebody changed is changed back, what the plan
