@@ -5,6 +5,7 @@ mod clock;
 mod crash;
 mod daemon;
 mod distribution;
+mod doctor;
 mod exactly_once;
 mod failing;
 mod foresight;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use super::leg::{permit, via};
-use super::{SHARE, Traveller, drive, patiently, refuse, share_in_force, step_of, traveller};
+use super::{SHARE, Traveller, drive, ended, patiently, refuse, share_in_force, step_of, traveller};
 use crate::domain::copying::{self, ShareVerdict};
 use crate::domain::event::{Draft, Kind};
 use crate::domain::naming::Role;
@@ -117,7 +117,7 @@ pub(in crate::engine) async fn drift(run: &Run, listings: &[(Place, Listing)]) -
             for candidate in list.iter().filter(|c| c.image.state == ImageState::Available) {
                 let image = place.subject(&candidate.image.id);
                 let lent = !sharing::lent(&candidate.image.tags).is_empty();
-                if step_of(run, &image, SHARE).is_some() || (share.is_none() && !lent) || under_way(run, &image) {
+                if ended(run, &image, SHARE) || (share.is_none() && !lent) || under_way(run, &image) {
                     continue;
                 }
                 match (&share, series.role) {
