@@ -139,7 +139,7 @@ impl Step for Permit {
             }
             For::Share(share) => {
                 let who = share.iter().flat_map(Share::grantees).map(|g| g.short().to_owned());
-                intent["shared"] = json!(who.collect::<Vec<_>>());
+                intent["with"] = json!(who.collect::<Vec<_>>());
             }
         }
         intent
