@@ -343,7 +343,7 @@ impl Engine {
             return Some(why);
         }
         let runs = self.shared.runs.borrow();
-        let holder = runs.iter().find(|(_, run)| run.plan == plan && run.state.borrow().holds())?;
+        let holder = runs.iter().find(|(_, run)| run.plan == plan && (run.state.borrow().holds() || planted(Defect::CopiesHold)))?;
         Some(format!("{} still has targets that wait for a slot or are not back in service", holder.0))
     }
 

@@ -4,11 +4,12 @@
 use std::rc::Rc;
 
 use super::{RECLAIM, Traveller, VIA, bad, drive, ended, patiently, refuse, share, share_in_force, step_of};
+use crate::defect::{Defect, planted};
 use crate::domain::copying::{self, Verdict, Way};
 use crate::domain::observed::ImageState;
 use crate::domain::place::{Place, Subject};
 use crate::domain::plan::CopyTo;
-use crate::domain::saga::Phase;
+use crate::domain::saga::{Phase, StepState};
 use crate::engine::access::{COPY, LEND, Loan};
 use crate::engine::facts::Facts;
 use crate::engine::run::Run;
@@ -55,7 +56,8 @@ pub(super) async fn travel(run: &Run, facts: &Facts, traveller: &Traveller, leg:
             _ => set_out(run, facts, traveller, leg).await?,
         }
     }
-    if let Some(lent) = step_of(run, subject, &lend).filter(|_| !ended(run, subject, &reclaim)) {
+    let open = |_: &StepState| !ended(run, subject, &reclaim) && !planted(Defect::ReclaimForgotten);
+    if let Some(lent) = step_of(run, subject, &lend).filter(open) {
         let told = if lent.intent.is_null() { &lent.result } else { &lent.intent };
         if let Some((image, loan)) = crate::engine::access::read_loan(&subject.place, told) {
             let step = permit(run, subject, &reclaim, image, For::Reclaim(loan));
