@@ -1,5 +1,6 @@
 //! `stillframe check`: reads the configuration and says all that is wrong with it. Changes nothing, asks nobody.
 
+mod distribution;
 mod fleet;
 mod next;
 
@@ -112,6 +113,9 @@ fn write_plans(plans: &[Listed<'_>], out: &mut dyn Write) -> io::Result<()> {
         for (nth, line) in next::lines(&listed.next).iter().enumerate() {
             writeln!(out, "    {:4}  {line}", if nth == 0 { "next" } else { "" })?;
         }
+        for (word, line) in distribution::lines(listed.plan) {
+            writeln!(out, "    {word:4}  {line}")?;
+        }
     }
     Ok(())
 }
@@ -193,6 +197,7 @@ mod tests {
                 "    next  Sat 2026-03-28 01:15 +00:00 UTC",
                 "          Sun 2026-03-29 01:15 +00:00 UTC",
                 "          Mon 2026-03-30 01:15 +00:00 UTC",
+                "    copy  eu-north-1, keep last 2, monthly 12",
                 "web-nightly  30 2 * * *  Europe/Berlin  Backup=nightly, not stillframe:skip=*, in eu-central-1      \
                  keep last 3, daily 7, weekly 4, monthly 12, within 14d",
                 "    next  Sat 2026-03-28 02:30 +01:00 CET",

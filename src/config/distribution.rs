@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use super::arns::{arn_partition, key_home};
+use super::arns::{EBS_ALIAS, arn_partition, key_home};
 use super::installation;
 use super::plan::keep;
 use super::problem::Problem;
@@ -14,8 +14,7 @@ use super::suggest::did_you_mean;
 use crate::domain::keep::Keep;
 use crate::domain::place::partition;
 use crate::domain::plan::{Account, CopyTo, Share};
-use crate::domain::sharing::Grantee;
-use crate::domain::sharing::{GRANTEES_MAX, LENT_TAGS_MAX, lent_tags};
+use crate::domain::sharing::{GRANTEES_MAX, Grantee, LENT_TAGS_MAX, lent_tags};
 
 /// `[accounts]` of stillframe.toml; nothing if that could not be read, which is told of itself.
 pub(super) type Accounts<'a> = Option<&'a BTreeMap<String, installation::Account>>;
@@ -68,6 +67,7 @@ pub(super) fn across(sheet: &Sheet, source: &Source, accounts: Accounts<'_>, pro
     one_partition(sheet, accounts, &mut told);
     if sheet.has("share") {
         share(sheet, &mut told);
+        shared_copies(sheet, accounts, &mut told);
     }
     grantees(sheet, accounts, &mut told);
 }
@@ -178,14 +178,28 @@ fn share(sheet: &Sheet, told: &mut Told<'_>) {
             ..problem.hint("add `accounts = [\"333333333333\"]` in [share], or take the section out")
         });
     }
-    let sources = sheet.texts("select.regions");
-    if !sources.is_empty() && sheet.sound(&["select.regions", "copy"]) {
-        let copies = sheet.tables("copy").into_iter().map(|path| format!("{path}.region"));
-        let copies: Vec<String> = copies.filter_map(|key| sheet.text(&key).map(str::to_owned)).collect();
-        let mut regions: Vec<&str> = sources.iter().map(|item| item.text.as_str()).collect();
-        regions.extend(copies.iter().map(String::as_str));
-        regions.dedup();
-        key_region(sheet, "share.via_key", &regions, "the images and their copies are in", told);
+    let sources: Vec<&str> = sheet.texts("select.regions").iter().map(|item| item.text.as_str()).collect();
+    if !sources.is_empty() && sheet.sound(&["select.regions"]) {
+        key_region(sheet, "share.via_key", &sources, "the images are made in", told);
+    }
+}
+
+/// Copies are shared as their images are, and what is under AWS's own key can be lent to nobody.
+fn shared_copies(sheet: &Sheet, accounts: Accounts<'_>, told: &mut Told<'_>) {
+    if !sheet.sound(&["share", "copy"]) {
+        return;
+    }
+    let members = sheet.says("share.organizations") || sheet.says("share.organizational_units");
+    for path in sheet.tables("copy") {
+        let key = format!("{path}.kms_key");
+        let own = sheet.text(&format!("{path}.account")).and_then(|name| Some(&accounts?.get(name)?.id));
+        let others = members || sheet.texts("share.accounts").iter().any(|item| Some(&item.text) != own);
+        if others && sheet.text(&key).is_some_and(|key| key.ends_with(EBS_ALIAS)) {
+            let what = "is a key that AWS manages: what is encrypted under it can be shared with no other account, and \
+                        [share] is for the copies too";
+            let hint = "name a key of your own, such as \"alias/backup\"";
+            told.say(sheet.span(&key), &key, what.into(), hint.into());
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! What a schedule does is seen by looking at one year of it, a leap year, always the same one, so that the answer
 //! does not change from day to day. Each look ends as soon as the plan is seen to be sensible.
 
+mod distribution;
 mod keeping;
 mod twins;
 
@@ -45,6 +46,7 @@ pub(super) fn warn(
         lines(checked, &mut say);
         window(checked, &mut say);
         keeping::look(checked, &mut say);
+        distribution::look(checked, &mut say);
     }
     twins::look(plans, problems);
 }

@@ -187,6 +187,7 @@ pub(super) fn keep(sheet: &Sheet, path: &str) -> Keep {
 pub(crate) mod tests {
     use super::*;
     use crate::config::problem::Problems;
+    use crate::domain::plan::CopyTo;
 
     /// A plan called `web` of this text.
     pub(crate) fn parse(text: &str) -> Result<Plan, Problems> {
@@ -224,5 +225,32 @@ pub(crate) mod tests {
             share: None,
         };
         assert_eq!(plan, expected);
+        // What was journaled of older plans keeps its hash.
+        let written = serde_json::to_value(&plan).unwrap();
+        assert!(written.get("copies").is_none() && written.get("share").is_none(), "{written}");
+    }
+
+    #[test]
+    fn copies_and_a_share() {
+        let base = "schedule.cron = \"30 2 * * *\"\nselect.tags.Backup = \"nightly\"\nkeep.last = 3\nkeep.min = 2\n";
+        let plan = parse(&format!(
+            "{base}[[copy]]\nregion = \"eu-west-1\"\nkms_key = \"alias/backup\"\n\
+             [[copy]]\nregion = \"eu-west-2\"\nkeep = {{ last = 2, monthly = 12 }}\n\
+             [share]\naccounts = [\"333333333333\"]\n"
+        ))
+        .unwrap();
+        let to = |region: &str, kms_key: Option<&str>, keep| CopyTo {
+            region: region.into(),
+            account: None,
+            kms_key: kms_key.map(str::to_owned),
+            via_key: None,
+            keep,
+        };
+        let own = Keep { last: 2, monthly: 12, ..Keep::default() };
+        assert_eq!(plan.copies, [to("eu-west-1", Some("alias/backup"), plan.keep.clone()), to("eu-west-2", None, own)]);
+        let share = plan.share.as_ref().unwrap();
+        assert_eq!((share.snapshots, share.grace, share.accounts.len()), (true, 7 * 86_400, 1));
+        let again: Plan = serde_json::from_value(serde_json::to_value(&plan).unwrap()).unwrap();
+        assert_eq!(again, plan);
     }
 }

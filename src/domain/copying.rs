@@ -4,6 +4,7 @@
 mod copy;
 mod disks;
 mod keys;
+mod members;
 pub mod names;
 pub mod outcome;
 pub mod policy;
@@ -15,6 +16,8 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 pub use copy::copy;
+pub use members::policy_allows_members;
+pub use policy::policy_allows;
 pub use share::{ShareVerdict, share};
 
 /// A KMS key as DescribeKey shows it.
@@ -101,6 +104,9 @@ pub struct Destination {
     pub default_key: Option<Result<String, String>>,
     /// `via_key` as the plan writes it, and what it is in the source's place.
     pub via: Option<(String, Described)>,
+    /// Whose images the destination's Allowed AMIs setting lets it see (`ImageProviders`); nothing if it is not enabled,
+    /// or could not be read.
+    pub providers: Option<BTreeSet<String>>,
 }
 
 /// How a copy is made.

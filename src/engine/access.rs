@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use super::lending::Granted;
 use super::shared::Shared;
 use crate::cloud::classify::Class;
 use crate::cloud::port::{Change, CreateGrant, Effect, Fault, ImageQuery, Read};
@@ -73,6 +74,11 @@ impl Distance {
     #[must_use]
     pub fn is_none(&self) -> bool {
         self.parts.iter().all(|part| part.gap.is_closed()) && self.grant.is_empty() && self.revoke.is_empty()
+    }
+
+    /// The images and snapshots to which somebody is let in.
+    pub fn added(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().filter(|part| !part.gap.add.is_empty()).map(|part| part.id.as_str())
     }
 
     /// Only what is missing: nothing is taken back.
@@ -242,12 +248,9 @@ pub(super) async fn distance(
     let (mut grant, mut revoke) = (Vec::new(), Vec::new());
     for (key, who) in &wanted.keys {
         let name = |grantee: &str| names::grant_name(&shared.daemon, plan, key, grantee);
-        let ours: Vec<_> = cloud
-            .grants(place, key)
-            .await?
-            .into_iter()
-            .filter(|g| !shared.was_revoked(&g.id) && g.name.as_deref() == Some(&name(&g.grantee)))
-            .collect();
+        let listed = cloud.grants(place, key).await?;
+        let ours: Vec<_> =
+            shared.granted(key, listed).into_iter().filter(|g| g.name.as_ref() == Some(&name(&g.grantee))).collect();
         let missing: Vec<&String> = who.iter().filter(|who| !ours.iter().any(|g| g.grantee == **who)).collect();
         if !missing.is_empty() {
             // Where the policy allows it already no grant is needed; where it cannot be read, one does no harm.
@@ -303,7 +306,11 @@ pub(super) async fn close(shared: &Shared, distance: &Distance) -> Effect<()> {
         done!(write(shared, place, &sorted, |gap| &gap.before, |gap| gap.before != gap.told).await);
     }
     for request in &distance.grant {
-        done!(cloud.create_grant(place, request).await);
+        match cloud.create_grant(place, request).await {
+            Effect::Done { value, .. } => shared.note_granted(Granted::of(request, value)),
+            Effect::Refused(fault) => return Effect::Refused(fault),
+            Effect::Unknown(fault) => return Effect::Unknown(fault),
+        }
     }
     for part in &sorted {
         let change = Change { add: part.gap.add.clone(), remove: part.gap.remove.clone() };

@@ -28,6 +28,8 @@ pub struct ActiveRun {
     pub(super) overslept: RefCell<Option<String>>,
     /// Rung when a target ends, and when all have.
     pub(super) progress: Notify,
+    /// Targets that have ended, until somebody takes them.
+    pub(super) ended: RefCell<Vec<Subject>>,
     /// Whether all targets have ended.
     pub(super) rolled_out: Cell<bool>,
     /// When this process took it up, by both clocks.
@@ -38,8 +40,10 @@ impl ActiveRun {
     /// A run with what is known of it.
     #[must_use]
     pub fn new(plan: &str, patience: Seconds, state: RunState, clock: Clock) -> Self {
+        let ended = state.targets.iter().filter(|(_, t)| t.finished.is_some()).map(|(s, _)| s.clone()).collect();
         Self {
             plan: plan.to_owned(),
+            ended: RefCell::new(ended),
             state: RefCell::new(state),
             bells: RefCell::default(),
             patience,
@@ -67,6 +71,7 @@ impl ActiveRun {
     pub(super) fn apply(&self, event: &Event) {
         self.state.borrow_mut().apply(event);
         if event.draft.kind == Kind::TargetFinished {
+            self.ended.borrow_mut().extend(event.draft.subject.clone());
             self.progress.notify_waiters();
         }
         if let Some(bell) = event.draft.subject.as_ref().and_then(|s| self.bells.borrow().get(s).cloned()) {

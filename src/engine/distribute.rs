@@ -101,11 +101,16 @@ fn begun(run: &Run) -> bool {
     run.active.state.borrow().others.values().flat_map(BTreeMap::keys).any(|step| is_ours(step))
 }
 
-/// The images of this run that are good.
+/// The images of this run that are good, since it was asked last.
 fn fresh(run: &Run) -> Vec<Subject> {
+    let ended = run.active.ended.take();
     let state = run.active.state.borrow();
-    let done = state.targets.iter().filter(|(_, t)| matches!(t.finished, Some((Outcome::Done, _))));
-    done.filter_map(|(subject, target)| Some(subject.place.subject(target.image()?))).collect()
+    let done = |subject: Subject| {
+        let target = state.targets.get(&subject)?;
+        let good = matches!(target.finished, Some((Outcome::Done, _)));
+        Some(subject.place.subject(target.image().filter(|_| good)?))
+    };
+    ended.into_iter().filter_map(done).collect()
 }
 
 /// One of our images as it is now; none if it is gone, or not ours any more.
@@ -132,14 +137,17 @@ fn traveller(run: &Run, place: &Place, image: Image) -> Option<Traveller> {
 
 /// One image: all its legs at once, then who may use it, then what was made only for the way.
 async fn conduct(run: &Run, facts: &Facts, traveller: Traveller, legs: Vec<&Leg>) -> Result<(), Stop> {
-    let mut ways: FuturesUnordered<_> = legs.iter().map(|leg| leg::travel(run, facts, &traveller, leg)).collect();
-    let mut end = Ok(());
-    while let Some(ended) = ways.next().await {
-        end = end.and(ended);
-    }
-    drop(ways);
-    end?;
-    share::share(run, facts, &traveller).await?;
+    let travel = async {
+        let mut ways: FuturesUnordered<_> = legs.iter().map(|leg| leg::travel(run, facts, &traveller, leg)).collect();
+        let mut end = Ok(());
+        while let Some(ended) = ways.next().await {
+            end = end.and(ended);
+        }
+        end
+    };
+    let (travelled, shared) = tokio::join!(biased; travel, share::share(run, facts, &traveller));
+    travelled?;
+    shared?;
     remove_temporary(run, facts, &traveller).await
 }
 
@@ -206,29 +214,36 @@ async fn refuse(run: &Run, subject: &Subject, step: &str, why: &str) -> Result<(
     run.record(draft).await
 }
 
-/// One line for each destination that lacks copies.
+/// One line for each destination that lacks copies, and for each that has kept what was lent to it.
 async fn sum_up(run: &Run, legs: &[Leg]) -> Result<(), Stop> {
     for leg in legs {
-        let (all, failed, first) = {
-            let state = run.active.state.borrow();
-            let step = format!("{COPY}{}", leg.label);
-            let copies: Vec<&StepState> = state.others.values().filter_map(|steps| steps.get(&step)).collect();
-            let failed: Vec<&String> = copies
-                .iter()
-                .filter_map(|s| if let Phase::Bad(why) | Phase::Left(why) = &s.phase { Some(why) } else { None })
-                .collect();
-            (copies.len(), failed.len(), failed.first().map(|why| (*why).clone()))
-        };
-        if let Some(first) = first {
+        let (copy, reclaim) = (format!("{COPY}{}", leg.label), format!("{RECLAIM}{}", leg.label));
+        if let (all, failed, Some(first)) = failed(run, &copy) {
             let why = format!(
                 "{failed} of {all} images have no copy in {}: {first}. The plan's next run tries again, and the images \
                  stay until then",
                 leg.label
             );
-            run.mishap(&format!("{COPY}{}", leg.label), &why).await?;
+            run.mishap(&copy, &why).await?;
+        }
+        if let (_, failed, Some(first)) = failed(run, &reclaim) {
+            let why = format!(
+                "what was lent to {} of {failed} images could not be taken back: {first}. The plan's next run tries again",
+                leg.label
+            );
+            run.mishap(&reclaim, &why).await?;
         }
     }
     Ok(())
+}
+
+/// How many images have a step of this name, how many of these failed, and why the first did.
+fn failed(run: &Run, step: &str) -> (usize, usize, Option<String>) {
+    let state = run.active.state.borrow();
+    let all: Vec<&StepState> = state.others.values().filter_map(|steps| steps.get(step)).collect();
+    let why = |s: &&StepState| if let Phase::Bad(why) | Phase::Left(why) = &s.phase { Some(why.clone()) } else { None };
+    let failed: Vec<String> = all.iter().filter_map(why).collect();
+    (all.len(), failed.len(), failed.into_iter().next())
 }
 
 /// A read of what the rules must know: tried again while it may pass, and in the end a reason.

@@ -2,7 +2,7 @@
 //! run, or a preview.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cloud::governed::Governed;
 use crate::cloud::port::Read;
@@ -16,6 +16,8 @@ use crate::domain::plan::CopyTo;
 pub struct Facts {
     keys: RefCell<BTreeMap<(Place, String), Described>>,
     defaults: RefCell<BTreeMap<Place, Result<String, String>>>,
+    encrypting: RefCell<BTreeMap<Place, bool>>,
+    providers: RefCell<BTreeMap<Place, Option<BTreeSet<String>>>>,
 }
 
 impl Facts {
@@ -48,6 +50,32 @@ impl Facts {
         };
         self.defaults.borrow_mut().insert(place.clone(), default.clone());
         Ok(default)
+    }
+
+    /// The key that a copy gets in `place` if nobody asks for one: none, but where everything is encrypted by default.
+    /// What cannot be read is no reason to refuse anything.
+    ///
+    /// # Errors
+    /// Nobody answered: it may pass.
+    pub async fn key_by_default(&self, cloud: &Governed, place: &Place) -> Read<Option<String>> {
+        let known = self.encrypting.borrow().get(place).copied();
+        let encrypting = match known {
+            Some(known) => known,
+            None => cloud.encrypts_by_default(place).await.unwrap_or(false),
+        };
+        self.encrypting.borrow_mut().insert(place.clone(), encrypting);
+        Ok(if encrypting { self.default_key(cloud, place).await?.ok() } else { None })
+    }
+
+    /// Whose images `place` may see, if it does not see all: asked of other accounts only.
+    async fn providers(&self, cloud: &Governed, place: &Place) -> Option<BTreeSet<String>> {
+        if let Some(known) = self.providers.borrow().get(place) {
+            return known.clone();
+        }
+        let allowed = cloud.allowed_images(place).await.ok();
+        let providers = allowed.filter(|allowed| allowed.enabled).map(|allowed| allowed.providers);
+        self.providers.borrow_mut().insert(place.clone(), providers.clone());
+        providers
     }
 
     async fn disks(&self, cloud: &Governed, place: &Place, disks: Vec<(String, Option<String>)>) -> Read<Vec<Disk>> {
@@ -104,7 +132,10 @@ impl Facts {
         };
         let encrypted = source.disks.iter().any(|disk| disk.encryption != Encryption::None);
         let default_key = if key.is_none() && encrypted { Some(self.default_key(cloud, &to).await?) } else { None };
+        let other = to.account != source.account;
+        let providers = if other { self.providers(cloud, &to).await } else { None };
         Ok(Destination {
+            providers,
             name: copy.account.as_ref().map(|account| account.name.clone()),
             via: self.via(cloud, source, copy.via_key.as_deref()).await?,
             account: to.account,

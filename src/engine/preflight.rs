@@ -83,8 +83,15 @@ async fn shareable(
     let (Verdict::Go(way), Some(share)) = (&verdict, &plan.share) else { return Ok(verdict) };
     let to = copy.place(&source.account);
     let others = share.grantees().into_iter().any(|g| g != Grantee::Account(to.account.clone()));
-    let (Some(key), true) = (&way.kms_key, others) else { return Ok(verdict) };
-    match facts.key(cloud, &to, key).await? {
+    if !others {
+        return Ok(verdict);
+    }
+    let key = match &way.kms_key {
+        Some(key) => Some(key.clone()),
+        None => facts.key_by_default(cloud, &to).await?,
+    };
+    let Some(key) = key else { return Ok(verdict) };
+    match facts.key(cloud, &to, &key).await? {
         Ok(found) if found.aws_managed => Ok(Verdict::Never(vec![format!(
             "the copy would be encrypted under {key}, which AWS manages, and [share] could let nobody in; name a key of \
              your own with `kms_key` in that [[copy]]"

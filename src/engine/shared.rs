@@ -22,7 +22,7 @@ use crate::cloud::port::Caller;
 use crate::defect::{Defect, planted};
 use crate::domain::event::{Draft, Event, Occurrence};
 use crate::domain::machine::OwnMachine;
-use crate::domain::place::Place;
+use crate::domain::place::{Place, Subject};
 use crate::domain::plan::Plan;
 use crate::domain::rollout::Slots;
 use crate::journal::{Journal, JournalError, Written};
@@ -390,6 +390,22 @@ impl Shared {
             tokio::task::yield_now().await;
         }
         Ok(())
+    }
+
+    /// All events about a subject; waits while the journal cannot be read.
+    ///
+    /// # Errors
+    /// [`Stop::Drained`].
+    pub async fn events_about(&self, subject: &Subject) -> Result<Vec<Event>, Stop> {
+        loop {
+            match self.journal.reader().events_about(subject).await {
+                Ok(events) => return Ok(events),
+                Err(e) => {
+                    self.note_damage(&e);
+                    self.pause(JOURNAL_RETRY).await?;
+                }
+            }
+        }
     }
 
     /// Who is between a look and the answer to the call, in this place.

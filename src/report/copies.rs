@@ -63,10 +63,11 @@ pub fn distributed(state: &RunState) -> impl Iterator<Item = &Subject> {
     state.others.iter().filter(of_ours).map(|(subject, _)| subject)
 }
 
-/// The destination of a step of distribution; nothing for other steps.
+/// The destination of a step of distribution; nothing for other steps, also for that of an alarm that a copy takes long.
 #[must_use]
 pub fn destination(step: &str) -> Option<&str> {
-    ["lend:", "copy:", "reclaim:"].iter().find_map(|kind| step.strip_prefix(kind))
+    let label = ["lend:", "copy:", "reclaim:"].iter().find_map(|kind| step.strip_prefix(kind))?;
+    (!label.ends_with(".pending")).then_some(label)
 }
 
 fn destinations(steps: &BTreeMap<String, StepState>) -> BTreeSet<&str> {
@@ -83,7 +84,7 @@ fn copy(state: &RunState, source: &Subject, steps: &BTreeMap<String, StepState>,
     let made = step("copy");
     let (outcome, reason) = outcome(steps, label);
     let (name, region) = label.rsplit_once('/').map_or((None, label), |(name, region)| (Some(name), region));
-    let account = made.and_then(|copy| text(copy, "account")).map(str::to_owned);
+    let account = step("lend").and_then(|lend| text(lend, "account")).map(str::to_owned);
     let account = account.or_else(|| name.is_none().then(|| source.place.account.clone()));
     let image = made.and_then(|copy| copy.result.get("image")).and_then(Value::as_str).map(str::to_owned);
     let there = image.as_ref().and_then(|id| state.others.iter().find(|(subject, _)| subject.id == *id));
@@ -129,8 +130,11 @@ fn outcome(steps: &BTreeMap<String, StepState>, label: &str) -> (Outcome, String
     (Outcome::Unfinished, "the destination is being let in".into())
 }
 
-/// Whom a share step has left an image shared with.
+/// Whom an image was shared with by a share step.
 fn shared(step: &StepState) -> Vec<String> {
-    let list = [&step.result, &step.intent].into_iter().find_map(|data| data.get("shared").and_then(Value::as_array));
+    if !step.ended() || matches!(step.phase, Phase::Bad(_) | Phase::Left(_)) {
+        return Vec::new();
+    }
+    let list = [&step.result, &step.intent].into_iter().find_map(|data| data.get("with").and_then(Value::as_array));
     list.into_iter().flatten().filter_map(|who| who.as_str().map(str::to_owned)).collect()
 }

@@ -9,6 +9,9 @@ use serde_json::Value;
 use super::document::{SCHEMA, line};
 use super::table::{Cell, Paint, Table, Tone};
 
+/// The reason of what cannot be told before there is an image.
+pub const UNTRIED: &str = "not denied outright; a sure answer needs an image of ours there";
+
 /// Whether a call may be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -156,6 +159,9 @@ impl DoctorDocument {
         let count = |wanted| self.rows().filter(|row| row.outcome == wanted).count();
         let (allowed, denied, unknown) = (count(Answer::Allowed), count(Answer::Denied), count(Answer::Unknown));
         let _ = writeln!(text, "\n{allowed} allowed, {denied} denied, {unknown} unknown");
+        if self.rows().any(|row| row.reason == UNTRIED) {
+            let _ = writeln!(text, "unknown without more words: {UNTRIED}");
+        }
         text
     }
 }
@@ -177,7 +183,7 @@ impl PlaceDocument {
         lines.next().into_iter().for_each(|head| text += &format!("{head}\n"));
         for (row, line) in self.calls.iter().zip(lines) {
             let _ = writeln!(text, "{line}");
-            if row.outcome != Answer::Allowed {
+            if row.outcome != Answer::Allowed && row.reason != UNTRIED {
                 text += &row.advice(6, paint);
             }
         }

@@ -9,11 +9,6 @@ use crate::domain::naming::{parse_run_name, rfc3339};
 /// Steps whose own coming and going is no news: what they end with is.
 const QUIET_STEPS: &[&str] = &["return"];
 
-/// Whether a step copies or shares an image, or lends what that needs.
-fn distributes(step: &str) -> bool {
-    step == "share" || ["via:", "lend:", "copy:", "reclaim:"].iter().any(|kind| step.starts_with(kind))
-}
-
 /// The level of an event.
 #[must_use]
 pub fn level(event: &Event) -> Level {
@@ -30,12 +25,7 @@ pub fn level(event: &Event) -> Level {
         // What retention could not remove costs money until somebody looks.
         Kind::StepRefused | Kind::StepAbandoned if event.draft.step == "retain" => Level::ERROR,
         Kind::RetainStopped => Level::ERROR,
-        // A copy or a share that is not there is what somebody must know of, whatever became of the rest.
-        Kind::StepRefused | Kind::StepAbandoned if distributes(&event.draft.step) => Level::ERROR,
-        // One that is tried once more is not given up yet.
-        Kind::StepObserved if distributes(&event.draft.step) && outcome == Some("failed") && !flag("again") => {
-            Level::ERROR
-        }
+        // A copy or a share that is not there, or something that is still lent, is said once for its destination.
         Kind::LoanForeign => Level::WARN,
         // A target that failed is an error unless it was alarmed already.
         Kind::TargetFinished if outcome == Some("failed") && !flag("alarmed") => Level::ERROR,
@@ -131,8 +121,21 @@ fn summary(event: &Event) -> Option<String> {
             }
             Some(text)
         }
+        Kind::LoanGiven | Kind::LoanReturned => loan_summary(event),
         _ => verdict_summary(event),
     }
+}
+
+/// Who was let in, or no longer is.
+fn loan_summary(event: &Event) -> Option<String> {
+    let account = event.text("account")?;
+    let keys = event.draft.data.get("keys").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    let keys: Vec<&str> = keys.collect();
+    let with = if keys.is_empty() { String::new() } else { format!(" with the use of {}", keys.join(", ")) };
+    Some(match event.draft.kind {
+        Kind::LoanGiven => format!("account {account} may copy it{with}"),
+        _ => format!("taken back from account {account}, as far as nothing else wants it"),
+    })
 }
 
 fn verdict_summary(event: &Event) -> Option<String> {

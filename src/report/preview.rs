@@ -1,6 +1,7 @@
 //! What `preview` foresees, as a document and as text. It is derived from what the engine would decide, and changes
 //! nothing.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use serde::Serialize;
@@ -37,6 +38,25 @@ pub struct TargetPreview {
     pub reboots: bool,
     /// Why it is skipped.
     pub reason: String,
+    /// Of each copy and share of its image; left out where the plan wants none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub distribution: Vec<DistributionPreview>,
+}
+
+/// Whether an image can be copied or shared as the plan wants.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DistributionPreview {
+    /// `copy` or `share`.
+    pub what: &'static str,
+    /// Of a copy: `dr/eu-west-1`, or `eu-west-1` for the own account.
+    pub destination: Option<String>,
+    /// go, needless, not_now or never.
+    pub verdict: &'static str,
+    /// Why not, or in which way.
+    pub reasons: Vec<String>,
+    /// Statements that the policy of the key needs, since nobody can be given a grant for them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub statements: Vec<String>,
 }
 
 /// What retention would decide of one image.
@@ -245,6 +265,44 @@ impl PlanPreview {
             table.row([(&*t.instance).into(), name.into(), (&*t.region).into(), Cell::word(t.outcome), how.into()]);
         }
         text += &table.text(paint);
+        text += &self.distribution_text(paint);
+        text
+    }
+
+    /// What is the same for many is said once.
+    fn distribution_text(&self, paint: Paint) -> String {
+        let mut of: BTreeMap<(&str, &str, &str, &[String]), Vec<&str>> = BTreeMap::new();
+        let mut statements: BTreeSet<&str> = BTreeSet::new();
+        for t in &self.targets {
+            for d in &t.distribution {
+                let to = d.destination.as_deref().unwrap_or_default();
+                of.entry((d.what, to, d.verdict, &d.reasons)).or_default().push(&t.instance);
+                statements.extend(d.statements.iter().map(String::as_str));
+            }
+        }
+        let mut table = Table::headed(4, &["WHAT", "TO", "VERDICT", "OF", "WHY"]);
+        for ((what, to, verdict, reasons), instances) in &of {
+            let (tone, word) = match *verdict {
+                "go" => (Tone::Good, "can be"),
+                "needless" => (Tone::Dim, "needless"),
+                "not_now" => (Tone::Warn, "not now"),
+                _ => (Tone::Bad, "NEVER"),
+            };
+            let whose = match instances[..] {
+                [one] => one.to_owned(),
+                _ => format!("{} instances", instances.len()),
+            };
+            let why = reasons.join("; ");
+            table.row([(*what).into(), (*to).into(), Cell::toned(tone, word), whose.into(), why.into()]);
+        }
+        if of.is_empty() {
+            return String::new();
+        }
+        let mut text = format!("  copies and shares of what is made now\n{}", table.text(paint));
+        if !statements.is_empty() {
+            text += "    organizations cannot be given grants: the policy of each key needs\n";
+            statements.iter().for_each(|statement| text += &format!("      {statement}\n"));
+        }
         text
     }
 

@@ -245,7 +245,7 @@ fn stage(state: &RunState, ended: usize) -> String {
             .fold((0, 0), |(ended, open), (_, step)| if step.ended() { (ended + 1, open) } else { (ended, open + 1) })
     };
     let (removed, removing) = count(|step| step == "retain");
-    let (copied, copying) = count(|step| step.starts_with("copy:"));
+    let (copied, copying) = count(|step| step.starts_with("copy:") && copies::destination(step).is_some());
     let copies = match copied + copying {
         0 => String::new(),
         all => format!("; {copied} of {all} copies ended"),

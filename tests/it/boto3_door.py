@@ -48,13 +48,16 @@ def refused(code, call, **arguments):
     raise AssertionError(f"{call.__name__} {arguments} was not refused with {code}")
 
 
-def client(service, endpoint, region, account=ACCOUNT):
+def client(service, endpoint, region, account=ACCOUNT, session=None):
+    """A client of `account`, or with the Credentials of an AssumeRole."""
+    session = session or {"AccessKeyId": account, "SecretAccessKey": "simulated"}
     return boto3.client(
         service,
         endpoint_url=endpoint,
         region_name=region,
-        aws_access_key_id=account,
-        aws_secret_access_key="simulated",
+        aws_access_key_id=session["AccessKeyId"],
+        aws_secret_access_key=session["SecretAccessKey"],
+        aws_session_token=session.get("SessionToken"),
         config=Config(retries={"total_max_attempts": 1}, read_timeout=30),
     )
 
@@ -374,8 +377,8 @@ def strangers(door):
     same(other.describe_instances()["Reservations"], [], "another account has no instances")
     refused("AuthFailure", client("ec2", door.endpoint, "xx-nowhere-9").describe_instances)
     refused("InvalidAction", door.ec2.describe_vpcs)
-    kms = {"SourceImageId": NONE["image"], "SourceRegion": door.region, "Name": "xyz", "KmsKeyId": "k", "Encrypted": True}
-    refused("UnknownParameter", door.ec2.copy_image, **kms)
+    outpost = {"SourceImageId": NONE["image"], "SourceRegion": door.region, "Name": "xyz", "DestinationOutpostArn": "arn:x"}
+    refused("UnknownParameter", door.ec2.copy_image, **outpost)
 
 
 def main():

@@ -2,11 +2,15 @@
 //! simulated world, its HTTP door under the real SDK, and moto cannot drift apart.
 
 mod case;
+mod copies;
 mod ending;
 mod identity;
 mod images;
 mod instances;
+mod keys;
 mod making;
+mod permissions;
+mod roles;
 mod stage;
 mod trouble;
 
@@ -21,8 +25,19 @@ use crate::support::moto;
 
 /// All of them.
 fn cases() -> Vec<Case> {
-    [instances::cases(), images::cases(), making::cases(), ending::cases(), trouble::cases(), identity::cases()]
-        .concat()
+    [
+        instances::cases(),
+        images::cases(),
+        making::cases(),
+        ending::cases(),
+        trouble::cases(),
+        identity::cases(),
+        permissions::cases(),
+        copies::cases(),
+        keys::cases(),
+        roles::cases(),
+    ]
+    .concat()
 }
 
 /// Plays every case, each on a stage of its own, and says at the end which of them failed.

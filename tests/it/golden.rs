@@ -171,13 +171,14 @@ fn distribution() -> Story {
     for (n, label) in [(21, dr), (22, dr), (21, near), (9, near)] {
         let step = |kind: &str| format!("{kind}:{label}");
         if label == dr {
-            s.of(101, &image(n), Kind::StepIntent, &step("lend"), json!({ "account": "222222222222" }));
+            let key = "arn:aws:kms:eu-central-1:111111111111:key/1";
+            let loan = json!({ "image": image(n), "account": "222222222222", "keys": [key] });
+            s.of(101, &image(n), Kind::StepIntent, &step("lend"), loan.clone());
             s.of(102, &image(n), Kind::StepDone, &step("lend"), json!({}));
-            s.of(102, &image(n), Kind::LoanGiven, &step("lend"), json!({}));
+            s.of(102, &image(n), Kind::LoanGiven, &step("lend"), loan);
             s.of(102, &image(n), Kind::StepObserved, &step("lend"), json!({ "outcome": "done" }));
         }
-        let account = if label == dr { "222222222222" } else { "111111111111" };
-        s.of(103, &image(n), Kind::StepIntent, &step("copy"), json!({ "account": account, "client_token": "t" }));
+        s.of(103, &image(n), Kind::StepIntent, &step("copy"), json!({ "from": image(n), "token": "t" }));
         if (n, label) == (22, dr) {
             let denied = "UnauthorizedOperation: CopyImage in eu-west-1: arn:aws:iam::222222222222:role/stillframe may \
                           not perform ec2:CopyImage on arn:aws:ec2:eu-west-1::image/*";
@@ -189,13 +190,13 @@ fn distribution() -> Story {
         if label == dr {
             s.of(701, &image(n), Kind::StepIntent, &step("reclaim"), json!({}));
             s.of(702, &image(n), Kind::StepDone, &step("reclaim"), json!({}));
-            s.of(702, &image(n), Kind::LoanReturned, &step("reclaim"), json!({}));
+            s.of(702, &image(n), Kind::LoanReturned, &step("reclaim"), json!({ "account": "222222222222" }));
             s.of(702, &image(n), Kind::StepObserved, &step("reclaim"), json!({ "outcome": "done" }));
         }
     }
-    s.of(103, &image(22), Kind::StepIntent, "copy:eu-central-2", json!({ "account": "111111111111" }));
+    s.of(103, &image(22), Kind::StepIntent, "copy:eu-central-2", json!({ "from": image(22) }));
     s.of(104, &image(22), Kind::StepDone, "copy:eu-central-2", json!({ "image": image(52) }));
-    let shared = json!({ "shared": ["333333333333", "o-abc"] });
+    let shared = json!({ "with": ["333333333333", "o-abc"] });
     s.of(110, &image(21), Kind::StepIntent, "share", shared.clone());
     s.of(111, &image(21), Kind::StepDone, "share", shared);
     s.of(111, &image(21), Kind::StepObserved, "share", json!({ "outcome": "done" }));

@@ -47,6 +47,27 @@ const UNSEEN: &[&str] = &[
     "healthy before settled",
     "settled after healthy",
     "too many",
+    // accounts of stillframe.toml, regions and partitions that do not go together
+    "copy: an unknown account",
+    "copy: a misspelled account",
+    "copy: the id of a known account",
+    "copy: the id of an unknown account",
+    "copy: a second time",
+    "copy: to where the images are",
+    "copy: another partition",
+    "copy: an account of another partition",
+    "copy: a key of another service",
+    "copy: a key of another region",
+    "copy: via_key in the same account",
+    "copy: via_key of AWS",
+    "copy: via_key of another region",
+    "copy: a key of another partition",
+    "share: an organization of another partition",
+    "share: via_key of AWS",
+    "share: via_key of another region",
+    "share: copies under AWS's own key",
+    "share: too many, with a copy's account",
+    "share: units with long ids",
 ];
 
 fn schema(settings: bool) -> Value {

@@ -26,6 +26,7 @@ mod plot;
 mod promises;
 mod rebuild;
 mod refused;
+mod refused_copies;
 mod reload;
 mod removal;
 mod requests;

@@ -17,7 +17,7 @@ use crate::domain::place::Place;
 use crate::domain::plan::Plan;
 use crate::domain::select::Choice;
 use crate::engine::choose;
-use crate::report::doctor::{AccountDocument, Answer, CheckRow, DoctorDocument, PlaceDocument};
+use crate::report::doctor::{AccountDocument, Answer, CheckRow, DoctorDocument, PlaceDocument, UNTRIED};
 
 /// Where STS is asked for an account that no plan uses, and no region is known.
 const ANYWHERE: &str = "us-east-1";
@@ -64,7 +64,7 @@ pub(super) fn row<T>(call: &str, about: &str, answer: &Read<T>, principal: &str)
         add: Vec::new(),
     };
     let Err(fault) = answer else { return row };
-    row.reason = fault.to_string();
+    row.reason = fault.to_string().replacen("DryRun in", &format!("{call} in"), 1);
     row.outcome = if fault.class == Class::Denied { Answer::Denied } else { Answer::Unknown };
     row.answered = !fault.class.passes() && fault.class != Class::Credentials;
     let service = if call.contains("Key") && !call.contains("Ebs") || call.contains("Grant") { "kms" } else { "ec2" };
@@ -300,6 +300,10 @@ impl Asker<'_> {
         if made_up {
             row.about = if about == NO_IMAGE { "no image yet" } else { "no snapshot yet" }.to_owned();
         }
+        // EC2 has found the object, and so has asked the policies that speak of it.
+        if answer.as_ref().is_err_and(|fault| fault.class == Class::InUse) && !made_up {
+            (row.outcome, row.reason) = (Answer::Allowed, String::new());
+        }
         match row.outcome {
             Answer::Denied if !whole => {
                 row.outcome = Answer::Unknown;
@@ -315,7 +319,7 @@ impl Asker<'_> {
                 );
             }
             Answer::Unknown if row.answered && made_up => {
-                row.reason = "not denied outright; a sure answer needs an image of ours here".into();
+                UNTRIED.clone_into(&mut row.reason);
             }
             Answer::Unknown if row.answered => row.reason = format!("not denied outright: {}", row.reason),
             _ => {}

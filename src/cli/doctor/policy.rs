@@ -3,13 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::cloud::port::Fault;
+use crate::domain::copying::statement;
 use crate::report::doctor::Statement;
-
-/// What EBS does with a key on behalf of whoever copies to it (EBS user guide, "Requirements for Amazon EBS
-/// encryption"); CreateGrant stands in a statement of its own.
-const USE: [&str; 4] = ["kms:DescribeKey", "kms:Decrypt", "kms:GenerateDataKeyWithoutPlaintext", "kms:ReEncrypt*"];
-/// What it takes to let another account use a key. Not limited to grants for AWS resources: it is given to a role.
-const LEND: [&str; 5] = ["kms:DescribeKey", "kms:GetKeyPolicy", "kms:ListGrants", "kms:CreateGrant", "kms:RevokeGrant"];
 
 /// What is missing.
 #[derive(Debug, PartialEq, Eq)]
@@ -70,39 +65,35 @@ pub fn identity(principal: &str, action: &str, resource: &str) -> Statement {
 
 /// The statements that let `principal` copy to a key: of IAM, and of the key itself.
 pub fn use_key(principal: &str, key: &str) -> Vec<Statement> {
-    let condition = json!({ "Bool": { "kms:GrantIsForAWSResource": "true" } });
-    let allow = |actions: Value, resource: &str| json!({ "Effect": "Allow", "Action": actions, "Resource": resource });
-    let grant = |resource: &str| {
-        let mut statement = allow(json!("kms:CreateGrant"), resource);
-        statement["Condition"] = condition.clone();
-        statement
-    };
-    vec![
-        of_identity(principal, allow(json!(USE), key)),
-        of_identity(principal, grant(key)),
-        of_key(principal, key, allow(json!(USE), "*")),
-        of_key(principal, key, grant("*")),
-    ]
+    both(principal, key, &statement::of_copier(principal))
 }
 
 /// The statements that let `principal` lend a key to another account.
 pub fn lend_key(principal: &str, key: &str) -> Vec<Statement> {
-    let allow = |resource: &str| json!({ "Effect": "Allow", "Action": LEND, "Resource": resource });
-    vec![of_identity(principal, allow(key)), of_key(principal, key, allow("*"))]
+    both(principal, key, &statement::of_lender(principal))
 }
 
-fn of_key(principal: &str, key: &str, mut statement: Value) -> Statement {
-    statement["Principal"] = json!({ "AWS": principal });
-    Statement { policy: format!("the key policy of {key}"), statement }
+/// The same statements for IAM, about this key, and for the policy of the key, about this principal.
+fn both(principal: &str, key: &str, statements: &[String]) -> Vec<Statement> {
+    let of_key = statements.iter().filter_map(|text| serde_json::from_str::<Value>(text).ok());
+    let of_key: Vec<Value> = of_key.collect();
+    let iam = of_key.iter().map(|statement| {
+        let mut statement = statement.clone();
+        if let Some(fields) = statement.as_object_mut() {
+            fields.remove("Principal");
+            fields.insert("Resource".into(), json!(key));
+        }
+        of_identity(principal, statement)
+    });
+    let iam: Vec<Statement> = iam.collect();
+    let policy = format!("the key policy of {key}");
+    iam.into_iter().chain(of_key.into_iter().map(|statement| Statement { policy: policy.clone(), statement })).collect()
 }
 
 /// What lets `own` assume `role`: the role's trust, and the own permission. An external id is never shown.
 pub fn trust(own: &str, role: &str, name: &str, external_id: bool) -> Vec<Statement> {
-    let mut trust = json!({ "Effect": "Allow", "Principal": { "AWS": own }, "Action": "sts:AssumeRole" });
-    if external_id {
-        let placeholder = format!("<the external_id of [accounts.{name}]>");
-        trust["Condition"] = json!({ "StringEquals": { "sts:ExternalId": placeholder } });
-    }
+    let trust = statement::trust_policy(own, name, external_id);
+    let trust = serde_json::from_str::<Value>(&trust).unwrap_or_default()["Statement"][0].clone();
     vec![
         Statement { policy: format!("the trust policy of {role}"), statement: trust },
         of_identity(own, json!({ "Effect": "Allow", "Action": "sts:AssumeRole", "Resource": role })),
@@ -172,7 +163,7 @@ mod tests {
     fn no_policy_shows_the_external_id() {
         let [trusts, own] = &trust("arn:o", "arn:r", "dr", true)[..] else { panic!("two") };
         let external_id = &trusts.statement["Condition"]["StringEquals"]["sts:ExternalId"];
-        assert_eq!(external_id, "<the external_id of [accounts.dr]>");
+        assert_eq!(external_id, "<accounts.dr.external_id of stillframe.toml>");
         assert_eq!(own.policy, "the IAM policy of arn:o");
     }
 }

@@ -7,18 +7,23 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::cli::going_on::GoingOn;
 use crate::cloud::governed::Governed;
 use crate::cloud::port::Read;
+use crate::domain::copying::{ShareVerdict, Verdict, Way};
 use crate::domain::machine::OwnMachine;
 use crate::domain::naming::{Marks, Role, parse_rfc3339, rfc3339};
+use crate::domain::observed::Instance;
 use crate::domain::place::Place;
 use crate::domain::plan::{CopyTo, Plan};
 use crate::domain::retention::{Series, is_to_come, to_come};
 use crate::domain::schedule::Timetable;
 use crate::domain::select::{self, Choice, Skip};
 use crate::engine::choose::{self, Us};
+use crate::engine::facts::Facts;
+use crate::engine::preflight::{Foreseen, preflight};
 use crate::engine::retain::{self, Listing, Rules};
 use crate::journal::Reader;
 use crate::report::preview::{
-    Coming, DestinationPreview, FaultPreview, ImagePreview, PlanPreview, PreviewDocument, TargetPreview,
+    Coming, DestinationPreview, DistributionPreview, FaultPreview, ImagePreview, PlanPreview, PreviewDocument,
+    TargetPreview,
 };
 
 /// At most this many occurrences of a plan are listed; the rest is counted.
@@ -185,15 +190,45 @@ impl View<'_> {
         let going_on = self.going_on.of_plan(&self.plan.name);
         let imaging: BTreeMap<String, String> = going_on.flat_map(|(name, run)| run.imaging(name)).collect();
         let mut targets = BTreeSet::new();
-        for (id, choice) in choose::judge(self.plan, &[], &found, self.own, &imaging) {
+        let choices = choose::judge(self.plan, &[], &found, self.own, &imaging);
+        let foreseen = self.distribution(place, &found, &choices).await;
+        for (id, choice) in choices {
             let name = found.instances.get(&id).and_then(|i| i.tags.get("Name")).cloned();
-            self.preview.targets.push(target(place, &id, name, &choice));
-            seen.insert(id.clone());
-            if matches!(choice, Choice::Target { .. }) {
-                targets.insert(id);
+            let mut target = target(place, &id, name, &choice);
+            let foreseen = foreseen.iter().find(|foreseen| foreseen.instance == id);
+            if let Some(foreseen) = foreseen {
+                target.distribution = distribution(foreseen);
             }
+            match (choice, foreseen.and_then(Foreseen::never)) {
+                (Choice::Target { .. }, Some(why)) => {
+                    (target.outcome, target.reboots, target.reason) = ("skipped", false, why);
+                }
+                (Choice::Target { .. }, None) => drop(targets.insert(id.clone())),
+                _ => {}
+            }
+            seen.insert(id);
+            self.preview.targets.push(target);
         }
         Ok(targets)
+    }
+
+    /// What would become of the images of the targets. What cannot be looked up is said, and hides nothing else.
+    async fn distribution(
+        &mut self,
+        place: &Place,
+        found: &choose::Found,
+        choices: &[(String, Choice)],
+    ) -> Vec<Foreseen> {
+        let targets = choices.iter().filter(|(_, choice)| matches!(choice, Choice::Target { .. }));
+        let instances: Vec<&Instance> = targets.filter_map(|(id, _)| found.instances.get(id)).collect();
+        match preflight(self.cloud, &Facts::default(), self.plan, place, &instances).await {
+            Ok(foreseen) => foreseen,
+            Err(fault) => {
+                let why = format!("whether images of {place} can be copied and shared: {fault}. They would be made");
+                self.fault(Some(place), why);
+                Vec::new()
+            }
+        }
     }
 
     /// What retention would decide in a place, with one more good image of each target.
@@ -250,6 +285,39 @@ impl View<'_> {
     }
 }
 
+fn distribution(foreseen: &Foreseen) -> Vec<DistributionPreview> {
+    let mut all = Vec::new();
+    for (label, verdict) in &foreseen.copies {
+        let (verdict, reasons) = match verdict {
+            Verdict::Go(way) => ("go", words(way)),
+            Verdict::Needless(why) => ("needless", vec![why.clone()]),
+            Verdict::NotNow(why) => ("not_now", why.clone()),
+            Verdict::Never(why) => ("never", why.clone()),
+        };
+        let destination = Some(label.clone());
+        all.push(DistributionPreview { what: "copy", destination, verdict, reasons, statements: Vec::new() });
+    }
+    let (verdict, reasons, statements) = match &foreseen.share {
+        None => return all,
+        Some(ShareVerdict::Go { via, by_policy, .. }) => {
+            let way = via.iter().map(|key| format!("copied under {key} first")).collect();
+            ("go", way, by_policy.clone())
+        }
+        Some(ShareVerdict::NotNow(why)) => ("not_now", why.clone(), Vec::new()),
+        Some(ShareVerdict::Never(why)) => ("never", why.clone(), Vec::new()),
+    };
+    all.push(DistributionPreview { what: "share", destination: None, verdict, reasons, statements });
+    all
+}
+
+/// The way of a copy.
+fn words(way: &Way) -> Vec<String> {
+    let under = way.kms_key.as_ref().map_or("unencrypted".to_owned(), |key| format!("under {key}"));
+    let via = way.via.iter().map(|key| format!("copied under {key} first"));
+    let lend = way.lend.then(|| "the destination is let in meanwhile".to_owned());
+    [under].into_iter().chain(via).chain(lend).collect()
+}
+
 fn target(place: &Place, id: &str, name: Option<String>, choice: &Choice) -> TargetPreview {
     let (outcome, reboots, reason) = match choice {
         Choice::Target { reboots } => ("selected", *reboots, String::new()),
@@ -263,5 +331,6 @@ fn target(place: &Place, id: &str, name: Option<String>, choice: &Choice) -> Tar
         outcome,
         reboots,
         reason,
+        distribution: Vec::new(),
     }
 }

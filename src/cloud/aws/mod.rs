@@ -102,6 +102,8 @@ impl AwsCloud {
         ));
         // Every attempt has a deadline; a slow answer to an effect is still the best answer.
         builder.set_stalled_stream_protection(Some(StalledStreamProtectionConfig::disabled()));
+        // The SDK's chain brings one, a configuration made by hand need not; without it no role can be assumed.
+        builder.set_time_source(Some(sdk.time_source().unwrap_or_default()));
         builder.set_app_name(Some(AppName::new("stillframe").expect("letters only")));
         let sdk = builder.build();
         Self {

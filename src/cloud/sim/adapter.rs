@@ -3,6 +3,8 @@
 mod distribution;
 mod keys;
 mod roles;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::path::{Path, PathBuf};

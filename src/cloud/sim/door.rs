@@ -125,10 +125,8 @@ async fn request(State(door): State<Door>, headers: HeaderMap, uri: Uri, body: B
         let mut world = door.world();
         let now = door.clock.now();
         let region = scope.region.clone().unwrap_or_else(|| world.home_region().to_owned());
-        let called = parsed.and_then(|(action, dry)| {
-            let api = if protocol == Protocol::Ec2 { action.api() } else { "GetCallerIdentity" };
-            Ok((scope.caller(now, &world.account, api)?, action, dry))
-        });
+        let called =
+            parsed.and_then(|(action, dry)| Ok((scope.caller(now, &world.account, action.api())?, action, dry)));
         match called {
             Ok((caller, action, true)) => {
                 let reply = world.serve_dry(now, &caller, &region, &action);

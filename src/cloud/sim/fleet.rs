@@ -263,7 +263,6 @@ impl Fleet {
             snapshots: Default::default(),
             keys: Default::default(),
             accounts: self.accounts.iter().map(|account| (account.id.clone(), account.clone())).collect(),
-            sessions: Default::default(),
             copy_seconds: self.copy_seconds,
             grant_seconds: self.grant_seconds,
             revoking_stops_copies: self.revoking_stops_copies,

@@ -89,6 +89,7 @@ impl World {
         Ok(Answer::Grants(found.arn, Page { items: grants, next }))
     }
 
+    #[allow(clippy::too_many_arguments)] // the request's own parameters
     pub(super) fn create_grant(
         &mut self,
         now: DateTime<Utc>,

@@ -42,7 +42,7 @@ mod serve;
 mod session;
 mod shapes;
 pub mod snapshot;
-pub mod sts;
+mod sts;
 mod tagging;
 #[cfg(test)]
 mod tests;

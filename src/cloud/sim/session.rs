@@ -19,7 +19,7 @@ pub fn token(role: &str, session: &str, expires: DateTime<Utc>) -> String {
 /// Whose session a token is.
 ///
 /// # Errors
-/// It is none of this world's, or has expired: EC2 says so in one way, the others in another, which `api` decides.
+/// It is none of this world's, or has expired: each service says so in its own way, which `api` decides.
 pub fn caller(now: DateTime<Utc>, token: &str, api: &str) -> Result<Caller, ApiError> {
     let read = || {
         let mut parts = token.splitn(4, '/');

@@ -1,7 +1,6 @@
-//! STS: roles that are assumed, and their sessions.
+//! STS: who may assume a role.
 
 use chrono::{DateTime, Duration, Utc};
-use serde::{Deserialize, Serialize};
 
 use super::account::role_of;
 use super::answer::Answer;
@@ -12,31 +11,7 @@ use super::world::{Caller, World};
 /// by its own clock, so it is not divided by the world's speed.
 const SESSION_SECONDS: i64 = 3600;
 
-/// A session of a role.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Session {
-    /// Who calls with it.
-    pub caller: Caller,
-    /// Until when.
-    pub expires: DateTime<Utc>,
-}
-
 impl World {
-    /// Who calls with an access key: an account's root for its twelve digits, a session for the key that AssumeRole
-    /// gave; nothing for any other key.
-    ///
-    /// # Errors
-    /// The session has expired; `api` decides in whose words.
-    pub fn caller_of_key(&self, now: DateTime<Utc>, key: &str, api: &str) -> Result<Option<Caller>, ApiError> {
-        if key.len() == 12 && key.bytes().all(|b| b.is_ascii_digit()) {
-            return Ok(Some(Caller::new(key)));
-        }
-        match self.sessions.get(key) {
-            Some(session) if session.expires <= now => Err(ApiError::expired(api)),
-            session => Ok(session.map(|session| session.caller.clone())),
-        }
-    }
-
     /// STS API reference, AssumeRole; user guide, "The confused deputy problem": the role's trust policy names the
     /// caller's account and, if it asks for one, the external id. Why not is not told.
     pub(super) fn assume_role(
@@ -66,11 +41,8 @@ impl World {
         };
         let assumed = Caller::assumed(account, arn, session);
         let expires = now + Duration::seconds(SESSION_SECONDS);
-        self.sessions.retain(|_, session| now < session.expires);
         let digits = self.new_id("asia").to_ascii_uppercase();
         let key = format!("ASIA{}", digits.get(6..).unwrap_or_default());
-        let answer = Answer::Session { key: key.clone(), arn: assumed.arn(), expires };
-        self.sessions.insert(key, Session { caller: assumed, expires });
-        Ok(answer)
+        Ok(Answer::Session { key, arn: assumed.arn(), expires })
     }
 }

@@ -19,7 +19,6 @@ use super::instance::SimInstance;
 use super::key::SimKey;
 use super::rules;
 use super::snapshot::SimSnapshot;
-use super::sts::Session;
 use super::trouble::Trouble;
 use super::volume::SimVolume;
 use crate::domain::observed::Shared;
@@ -98,9 +97,6 @@ pub struct World {
     /// What is known of accounts, by id.
     #[serde(default)]
     pub accounts: BTreeMap<String, SimAccount>,
-    /// Sessions of roles, by access key.
-    #[serde(default)]
-    pub sessions: BTreeMap<String, Session>,
     /// How long a copy takes, if not as long as an image.
     #[serde(default)]
     pub copy_seconds: Option<[f64; 2]>,

@@ -10,6 +10,7 @@ use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use super::{LOOKS_MAX, Say, year};
 use crate::config::check::show_duration;
 use crate::config::plan::Checked;
+use crate::domain::keep::Keep;
 use crate::domain::schedule::Timetable;
 
 /// A year brings two neighbours nearer so often at most, where each day has one.
@@ -32,14 +33,20 @@ const STRETCHES: [Stretch; 5] = [
 ];
 
 pub(super) fn look(checked: &Checked, say: &mut Say<'_>) {
-    if let Ok(table) = Timetable::new(&checked.plan.schedule) {
-        buckets(checked, &table, say);
-        within(checked, &table, say);
+    let table = Timetable::new(&checked.plan.schedule).ok();
+    let copies = checked.sheet.tables("copy").into_iter().zip(&checked.plan.copies);
+    let own =
+        copies.map(|(path, copy)| (format!("{path}.keep"), &copy.keep)).filter(|(path, _)| checked.sheet.has(path));
+    for (path, keep) in [("keep".to_owned(), &checked.plan.keep)].into_iter().chain(own) {
+        if let Some(table) = &table {
+            buckets(checked, &path, table, say);
+            within(checked, &path, keep, table, say);
+        }
+        min(checked, &path, keep, say);
     }
-    min(checked, say);
 }
 
-fn buckets(checked: &Checked, table: &Timetable, say: &mut Say<'_>) {
+fn buckets(checked: &Checked, path: &str, table: &Timetable, say: &mut Say<'_>) {
     let sheet = &checked.sheet;
     let zone = checked.plan.schedule.timezone;
     let (from, until) = year();
@@ -50,7 +57,7 @@ fn buckets(checked: &Checked, table: &Timetable, say: &mut Say<'_>) {
         dates().any(|date| before.replace((stretch.of)(date)) == Some((stretch.of)(date)))
     };
     for (nth, fine) in STRETCHES.iter().enumerate() {
-        let key = format!("keep.{}", fine.rule);
+        let key = format!("{path}.{}", fine.rule);
         let count = sheet.count(&key);
         // One image is one image, whatever it is called.
         if count < 2 {
@@ -68,8 +75,8 @@ fn buckets(checked: &Checked, table: &Timetable, say: &mut Say<'_>) {
     }
 }
 
-fn within(checked: &Checked, table: &Timetable, say: &mut Say<'_>) {
-    let Some(within) = checked.plan.keep.within else { return };
+fn within(checked: &Checked, path: &str, keep: &Keep, table: &Timetable, say: &mut Say<'_>) {
+    let Some(within) = keep.within else { return };
     let (from, until) = year();
     let mut before = None;
     let near = table.between(from, until).take(LOOKS_MAX).filter(|due| {
@@ -77,7 +84,7 @@ fn within(checked: &Checked, table: &Timetable, say: &mut Say<'_>) {
         gap.is_some_and(|gap| gap < within)
     });
     if near.take(CLOCK_CHANGES + 1).count() <= CLOCK_CHANGES {
-        let key = "keep.within";
+        let key = &format!("{path}.within");
         let within = show_duration(within);
         let what = format!("keeps no more than the newest image: occurrences lie {within} or further apart");
         let hint = "write a longer time, of several occurrences, or for example `last = 3` instead";
@@ -85,12 +92,11 @@ fn within(checked: &Checked, table: &Timetable, say: &mut Say<'_>) {
     }
 }
 
-fn min(checked: &Checked, say: &mut Say<'_>) {
-    let keep = &checked.plan.keep;
+fn min(checked: &Checked, path: &str, keep: &Keep, say: &mut Say<'_>) {
     let counts = [keep.last, keep.hourly, keep.daily, keep.weekly, keep.monthly, keep.yearly];
     let all = counts.iter().fold(0_u32, |sum, count| sum.saturating_add(*count));
     if keep.within.is_none() && keep.min > all {
-        let key = "keep.min";
+        let key = &format!("{path}.min");
         let what = format!("is more than all rules together keep ({all}): it decides alone");
         let hint = format!("write `last = {}` and a smaller min", keep.min);
         say(checked.sheet.span(key), key, what, hint);

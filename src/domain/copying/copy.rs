@@ -34,6 +34,7 @@ pub fn copy(source: &Source, to: &Destination) -> Verdict {
             source.id
         ));
     }
+    found.not_now.extend(hidden(source, to, &label));
     let encrypted = disks::encrypted(source);
     let kms_key = key_of_copy(to, encrypted, &label, &mut found);
     let lent =
@@ -48,6 +49,22 @@ pub fn copy(source: &Source, to: &Destination) -> Verdict {
         lend: !own,
         keys: if own { BTreeSet::new() } else { lent.keys },
     })
+}
+
+/// Why the other account would not even see the image. Its own images it always sees.
+fn hidden(source: &Source, to: &Destination, label: &str) -> Option<String> {
+    // Criteria without providers go by names and dates: only the copy itself can tell.
+    let providers = to.providers.as_ref().filter(|providers| !providers.is_empty())?;
+    if to.account == source.account || providers.contains(&source.account) {
+        return None;
+    }
+    Some(format!(
+        "the Allowed AMIs setting of {label} hides {} from it: it allows images of {} only; add {} to ImageProviders \
+         there, with `aws ec2 replace-image-criteria-in-allowed-images-settings`",
+        source.id,
+        providers.iter().cloned().collect::<Vec<_>>().join(", "),
+        source.account
+    ))
 }
 
 /// The destination in messages: `dr/eu-west-1`, or `eu-west-1`.

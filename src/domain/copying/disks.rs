@@ -50,6 +50,11 @@ fn shown(source: &Source, used: &Used<'_>) -> String {
     format!("{} of {}", used.disks.join(", "), source.id)
 }
 
+/// The verb for these disks.
+fn are(used: &Used<'_>) -> &'static str {
+    if used.disks.len() == 1 { "is" } else { "are" }
+}
+
 /// For a copy in the same account: the keys of the disks must work. One that cannot be described may.
 pub(super) fn usable(source: &Source, found: &mut Found) {
     for (arn, used) in by_key(source) {
@@ -81,9 +86,10 @@ pub(super) fn lend(
                 instead = true;
                 if via.is_none() {
                     found.never.push(format!(
-                        "{disks} is encrypted under {arn}, which AWS manages: snapshots under it can be lent to no other \
+                        "{disks} {} encrypted under {arn}, which AWS manages: snapshots under it can be lent to no other \
                          account, so {whom} could not read them; write `via_key = \"alias/...\"` in {section}, a key of \
                          your own in {}, and they are copied under that first",
+                        are(&used),
                         source.region
                     ));
                 }

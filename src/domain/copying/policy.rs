@@ -44,7 +44,7 @@ const CREATE_GRANT: &str = "CreateGrant";
 
 /// How surely a part of a statement fits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Fit {
+pub(super) enum Fit {
     No,
     /// Not understood: too little to allow, enough to deny.
     Perhaps,
@@ -54,29 +54,44 @@ enum Fit {
 /// Whether a key's policy alone lets `role` of `account` do all of `operations`.
 #[must_use]
 pub fn policy_allows(policy_json: &str, role: &str, account: &str, operations: &BTreeSet<String>) -> bool {
-    let Ok(policy) = serde_json::from_str::<Value>(policy_json) else { return false };
-    let statements: Vec<&Value> = match &policy["Statement"] {
-        Value::Array(all) => all.iter().collect(),
-        one @ Value::Object(_) => vec![one],
-        _ => return false,
-    };
-    let effect = |statement: &Value, word: &str| statement["Effect"].as_str() == Some(word);
-    if statements.iter().any(|statement| !effect(statement, "Allow") && !effect(statement, "Deny")) {
-        return false;
+    let Some(statements) = Statements::read(policy_json) else { return false };
+    operations
+        .iter()
+        .all(|operation| statements.allow(operation, |statement| principal(statement, role, account), condition))
+}
+
+/// The statements of a policy.
+pub(super) struct Statements(Vec<Value>);
+
+impl Statements {
+    /// Nothing if it is no policy, or one of a kind that is not known.
+    pub(super) fn read(policy_json: &str) -> Option<Self> {
+        let statements = match serde_json::from_str::<Value>(policy_json).ok()?.get_mut("Statement")?.take() {
+            Value::Array(all) => all,
+            one @ Value::Object(_) => vec![one],
+            _ => return None,
+        };
+        let known = |statement: &Value| matches!(statement["Effect"].as_str(), Some("Allow" | "Deny"));
+        statements.iter().all(known).then_some(Self(statements))
     }
-    operations.iter().all(|operation| {
-        let fits = |statement: &Value| principal(statement, role, account).min(action(statement, operation));
-        let denied = statements.iter().any(|statement| effect(statement, "Deny") && fits(statement) > Fit::No);
-        let allowed = statements.iter().any(|statement| {
-            let sure = fits(statement).min(condition(statement, operation)).min(resource(statement));
-            effect(statement, "Allow") && sure == Fit::Yes
-        });
-        allowed && !denied
-    })
+
+    /// Whether one of them surely allows an operation, and none could deny it.
+    pub(super) fn allow(
+        &self,
+        operation: &str,
+        principal: impl Fn(&Value) -> Fit,
+        condition: impl Fn(&Value, &str) -> Fit,
+    ) -> bool {
+        let fits = |statement: &Value| principal(statement).min(action(statement, operation));
+        let of_effect = |effect: &'static str| self.0.iter().filter(move |statement| statement["Effect"] == effect);
+        let allowed = of_effect("Allow")
+            .any(|statement| fits(statement).min(condition(statement, operation)).min(resource(statement)) == Fit::Yes);
+        allowed && !of_effect("Deny").any(|statement| fits(statement) > Fit::No)
+    }
 }
 
 /// A text, or a list of texts; nothing if it is anything else.
-fn texts(value: &Value) -> Option<Vec<&str>> {
+pub(super) fn texts(value: &Value) -> Option<Vec<&str>> {
     match value {
         Value::String(text) => Some(vec![text]),
         Value::Array(all) => all.iter().map(Value::as_str).collect(),
@@ -123,14 +138,17 @@ fn condition(statement: &Value, operation: &str) -> Fit {
         Value::Object(condition) => condition,
         _ => return Fit::Perhaps,
     };
-    let is_true = |value: &Value| *value == Value::Bool(true) || texts(value).is_some_and(|all| all == ["true"]);
     let understood = condition.iter().all(|(operator, keys)| {
-        operator == "Bool"
-            && keys
-                .as_object()
-                .is_some_and(|keys| keys.iter().all(|(key, value)| key.to_lowercase() == FOR_AWS && is_true(value)))
+        let keys = keys.as_object();
+        keys.is_some_and(|keys| keys.iter().all(|(key, value)| for_aws(operator, key, value, operation)))
     });
-    if understood && operation == CREATE_GRANT { Fit::Yes } else { Fit::Perhaps }
+    if understood { Fit::Yes } else { Fit::Perhaps }
+}
+
+/// Whether a condition is the one that EBS meets when it asks for a grant.
+pub(super) fn for_aws(operator: &str, key: &str, value: &Value, operation: &str) -> bool {
+    let is_true = *value == Value::Bool(true) || texts(value).is_some_and(|all| all == ["true"]);
+    operation == CREATE_GRANT && operator == "Bool" && key.to_lowercase() == FOR_AWS && is_true
 }
 
 /// In a key's policy `*` is this key.

@@ -1,5 +1,4 @@
-//! The policies that people must add where something is denied, as JSON to paste: one text for errors, `doctor` and the
-//! README alike.
+//! The policies that people must add where something is denied, as JSON to paste: one text for errors and `doctor`.
 
 use serde_json::{Value, json};
 
@@ -16,12 +15,6 @@ pub fn trust_policy(caller: &str, name: &str, external_id: bool) -> String {
         statement["Condition"] = json!({ "StringEquals": { "sts:ExternalId": place } });
     }
     text(&json!({ "Version": "2012-10-17", "Statement": [statement] }))
-}
-
-/// A statement of an identity's policy: that `actions` are allowed on `resource`.
-#[must_use]
-pub fn identity(actions: &[&str], resource: &str) -> String {
-    text(&json!({ "Effect": "Allow", "Action": actions, "Resource": resource }))
 }
 
 /// The statements of a key's policy by which `principal`, a role or an account's root, may copy what is under it.

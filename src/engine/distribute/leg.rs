@@ -3,6 +3,8 @@
 
 use std::rc::Rc;
 
+use serde_json::Value;
+
 use super::{RECLAIM, Traveller, VIA, bad, drive, ended, patiently, refuse, share, share_in_force, step_of};
 use crate::defect::{Defect, planted};
 use crate::domain::copying::{self, Verdict, Way};
@@ -10,7 +12,7 @@ use crate::domain::observed::ImageState;
 use crate::domain::place::{Place, Subject};
 use crate::domain::plan::CopyTo;
 use crate::domain::saga::{Phase, StepState};
-use crate::engine::access::{COPY, LEND, Loan};
+use crate::engine::access::{self, COPY, LEND, Loan};
 use crate::engine::facts::Facts;
 use crate::engine::run::Run;
 use crate::engine::shared::Stop;
@@ -51,15 +53,29 @@ pub(super) async fn travel(run: &Run, facts: &Facts, traveller: &Traveller, leg:
         match step_of(run, subject, &copy).map(|s| s.phase) {
             // Called for: what is left of it needs no verdict.
             Some(Phase::Intended | Phase::Unknown | Phase::Done) => {
-                make(run, traveller, leg, subject, None, false, None).await?;
+                let lent = step_of(run, subject, &lend).and_then(|step| access::read_loan(&subject.place, told(&step)));
+                let lent = lent.map(|(image, loan)| permit(run, subject, &lend, image, For::Lend(loan)));
+                let _slot = run.shared.copies(&leg.to).try_acquire_owned().ok();
+                // Should it be tried once more: from the same image, which may be a copy under another key.
+                let from = step_of(run, subject, &copy).and_then(|s| s.intent.get("from")?.as_str().map(str::to_owned));
+                let from = from.map_or_else(|| subject.clone(), |id| subject.place.subject(&id));
+                make(run, traveller, leg, &from, None, lent.as_ref()).await?;
             }
             _ => set_out(run, facts, traveller, leg).await?,
         }
     }
     let open = |_: &StepState| !ended(run, subject, &reclaim) && !planted(Defect::ReclaimForgotten);
     if let Some(lent) = step_of(run, subject, &lend).filter(open) {
-        let told = if lent.intent.is_null() { &lent.result } else { &lent.intent };
-        if let Some((image, loan)) = crate::engine::access::read_loan(&subject.place, told) {
+        if let Some((image, loan)) = access::read_loan(&subject.place, told(&lent)) {
+            // What was added is known from the journal too, should somebody have edited the tags.
+            for id in lent.result.get("added").and_then(Value::as_array).into_iter().flatten() {
+                run.shared.note_lent_too(id.as_str().unwrap_or_default(), &loan.to.account);
+            }
+            for made in lent.result.get("grants").and_then(Value::as_array).into_iter().flatten() {
+                if let Ok(made) = serde_json::from_value(made.clone()) {
+                    run.shared.note_granted(made);
+                }
+            }
             let step = permit(run, subject, &reclaim, image, For::Reclaim(loan));
             drive(run, subject, &step).await?;
         }
@@ -71,6 +87,11 @@ pub(super) async fn travel(run: &Run, facts: &Facts, traveller: &Traveller, leg:
         share::share_copy(run, facts, &leg.to.subject(&made)).await?;
     }
     Ok(())
+}
+
+/// What a lending step is about: as it was intended, or as it was found.
+fn told(step: &StepState) -> &Value {
+    if step.intent.is_null() { &step.result } else { &step.intent }
 }
 
 /// From the verdict to the end of the copy.
@@ -96,7 +117,9 @@ async fn set_out(run: &Run, facts: &Facts, traveller: &Traveller, leg: &Leg) -> 
             Err(why) => return refuse(run, subject, &copy, &why).await,
         }
     }
-    let mut loan = None;
+    // One of the few copies that are under way at once: nothing is lent before its turn.
+    let _slot = run.shared.unless_drained(run.shared.copies(&leg.to).acquire_owned()).await?.ok();
+    let mut lent = None;
     if way.lend {
         let lend = format!("{LEND}{}", leg.label);
         let Some(role) = run.shared.role_of(&leg.to.account) else {
@@ -111,9 +134,9 @@ async fn set_out(run: &Run, facts: &Facts, traveller: &Traveller, leg: &Leg) -> 
         if let Some(why) = bad(run, subject, &lend) {
             return refuse(run, subject, &copy, &format!("{} could not be let in: {why}", leg.label)).await;
         }
-        loan = Some(step);
+        lent = Some(step);
     }
-    make(run, traveller, leg, &from, Some(&way), true, loan.as_ref()).await
+    make(run, traveller, leg, &from, Some(&way), lent.as_ref()).await
 }
 
 /// Whether and how the image can be copied there.
@@ -133,6 +156,7 @@ pub(super) async fn via(run: &Run, traveller: &Traveller, key: &str) -> Result<R
     // Two destinations may need the same one: the second finds what the first has made.
     let lock = run.shared.lock_of(&format!("{subject}/{name}"));
     let _alone = lock.lock().await;
+    let _slot = run.shared.unless_drained(run.shared.copies(&subject.place).acquire_owned()).await?.ok();
     while !ended(run, subject, &name) {
         let step = step(run, traveller, &name, subject.clone(), subject.place.clone(), Some(key.to_owned())).await?;
         drive(run, subject, &step).await?;
@@ -147,19 +171,16 @@ pub(super) async fn via(run: &Run, traveller: &Traveller, key: &str) -> Result<R
     })
 }
 
-/// Makes the copy, and waits for its end. `waits`: for one of the few that are under way at once.
+/// Makes the copy, and waits for its end.
 async fn make(
     run: &Run,
     traveller: &Traveller,
     leg: &Leg,
     from: &Subject,
     way: Option<&Way>,
-    waits: bool,
     lent: Option<&Permit>,
 ) -> Result<(), Stop> {
     let (subject, name) = (&traveller.subject, format!("{COPY}{}", leg.label));
-    let slots = run.shared.copies(&leg.to);
-    let _slot = if waits { run.shared.unless_drained(slots.acquire()).await?.ok() } else { slots.try_acquire().ok() };
     loop {
         let key = way.and_then(|way| way.kms_key.clone());
         let step = step(run, traveller, &name, from.clone(), leg.to.clone(), key).await?;
@@ -171,7 +192,7 @@ async fn make(
         if let Some(lent) = lent
             && let Ok(Some(distance)) = lent.distance().await
         {
-            let _ = crate::engine::access::close(&run.shared, &distance).await; // the copy tells
+            let _ = access::close(&run.shared, &distance).await; // the copy tells
         }
     }
 }
@@ -184,13 +205,13 @@ async fn step(
     to: Place,
     key: Option<String>,
 ) -> Result<MakeCopy, Stop> {
-    let events = run.shared.journal.reader().events_about(&traveller.subject).await.unwrap_or_default();
+    let events = run.shared.events_about(&traveller.subject).await?;
     let failed = events.iter().any(|e| {
         let draft = &e.draft;
         draft.run == *run.name && draft.step == name && draft.data.get("ended").is_some()
     });
     let known = step_of(run, &traveller.subject, name);
-    let journaled = known.as_ref().and_then(|s| s.intent.get("kms_key")?.as_str().map(str::to_owned));
+    let journaled = |key: &str| known.as_ref().and_then(|s| s.intent.get(key)?.as_str().map(str::to_owned));
     Ok(MakeCopy {
         shared: Rc::clone(&run.shared),
         active: Rc::clone(&run.active),
@@ -199,9 +220,9 @@ async fn step(
         subject: traveller.subject.clone(),
         marks: traveller.marks.clone(),
         tags: run.plan.tags.clone(),
-        from,
+        from: journaled("from").map_or(from, |image| traveller.subject.place.subject(&image)),
         to,
-        key: key.or(journaled),
+        key: key.or_else(|| journaled("kms_key")),
         attempt: next_attempt(&events, name),
         retry: !failed,
     })

@@ -11,6 +11,7 @@ use crate::domain::observed::{Image, ImageState};
 use crate::domain::place::{Place, Subject};
 use crate::domain::plan::{CopyTo, Plan};
 use crate::domain::retention::{Candidate, Series, Situation, owed};
+use crate::domain::saga::StepState;
 use crate::engine::retain::{self, Listing};
 use crate::engine::run::Run;
 use crate::engine::shared::{Shared, Stop};
@@ -28,10 +29,16 @@ pub(super) async fn older(
             state.others.iter().filter(|(s, steps)| s.id.starts_with("ami-") && steps.keys().any(|k| is_ours(k)));
         let label =
             |name: &String| legs.iter().find(|l| name.ends_with(&format!(":{}", l.label))).map(|l| l.label.clone());
-        others.map(|(subject, steps)| (subject.clone(), steps.keys().filter_map(label).collect())).collect()
+        // Of its own images none may have been left out, whatever was begun.
+        let own = |subject: &Subject| state.targets.values().any(|t| t.image() == Some(&subject.id));
+        let every = || legs.iter().map(|leg| leg.label.clone()).collect();
+        let labels = |subject: &Subject, steps: &BTreeMap<String, StepState>| {
+            if own(subject) { every() } else { steps.keys().filter_map(label).collect() }
+        };
+        others.map(|(subject, steps)| (subject.clone(), labels(subject, steps))).collect()
     };
     for (subject, labels) in begun {
-        if places.contains(&subject.place) && !labels.is_empty() {
+        if places.contains(&subject.place) {
             wanted.insert(subject, (None, labels));
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use super::leg::{permit, via};
-use super::{SHARE, Traveller, drive, patiently, refuse, share_in_force, step_of, traveller, vias};
+use super::{SHARE, Traveller, drive, ended, patiently, refuse, share_in_force, step_of, traveller, vias};
 use crate::defect::{Defect, planted};
 use crate::domain::copying::{self, ShareVerdict};
 use crate::domain::event::{Draft, Kind};
@@ -13,10 +13,10 @@ use crate::domain::naming::Role;
 use crate::domain::observed::{Image, ImageState};
 use crate::domain::place::{Place, Subject};
 use crate::domain::plan::Share;
+use crate::domain::retention::Candidate;
 use crate::domain::sharing;
 use crate::engine::access::{self, Distance};
 use crate::engine::facts::Facts;
-use crate::domain::retention::Candidate;
 use crate::engine::retain::{self, FOREIGN, Listing};
 use crate::engine::run::Run;
 use crate::engine::shared::Stop;
@@ -116,7 +116,7 @@ pub(in crate::engine) async fn drift(run: &Run, listings: &[(Place, Listing)]) -
             for candidate in list.iter().filter(|c| c.image.state == ImageState::Available) {
                 let image = place.subject(&candidate.image.id);
                 let lent = !sharing::lent(&candidate.image.tags).is_empty();
-                if step_of(run, &image, SHARE).is_some() || under_way(run, &image) {
+                if ended(run, &image, SHARE) || under_way(run, &image) {
                     continue;
                 }
                 match (&share, series.role) {

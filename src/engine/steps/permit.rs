@@ -168,13 +168,20 @@ impl Step for Permit {
     async fn act(&self, _intent: &Value) -> Effect<Value> {
         let locks = self.locks();
         let _alone = Self::hold(&locks).await;
-        let closed = match self.distance().await {
-            Ok(Some(distance)) => access::close(&self.shared, &distance).await,
-            Ok(None) => Effect::Done { value: (), request_id: None },
-            Err(fault) => Effect::Refused(fault),
+        let distance = match self.distance().await {
+            Ok(Some(distance)) => distance,
+            Ok(None) => return Effect::Done { value: json!({ "image": self.image.id }), request_id: None },
+            Err(fault) => return Effect::Refused(fault),
         };
-        match closed {
-            Effect::Done { request_id, .. } => Effect::Done { value: json!({ "image": self.image.id }), request_id },
+        match access::close(&self.shared, &distance).await {
+            Effect::Done { request_id, .. } => {
+                let added: Vec<&str> = distance.added().collect();
+                let mut value = json!({ "image": self.image.id, "added": added });
+                if let For::Lend(loan) = &self.purpose {
+                    value["grants"] = json!(self.shared.granted_to(&loan.role, &loan.keys));
+                }
+                Effect::Done { value, request_id }
+            }
             Effect::Refused(fault) => Effect::Refused(fault),
             Effect::Unknown(fault) => Effect::Unknown(fault),
         }

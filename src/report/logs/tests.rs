@@ -33,15 +33,16 @@ fn error_is_what_somebody_must_act_on() {
         // The same, alarmed before.
         (Kind::StepNeedsPerson, instance, "return", json!({ "outcome": "failed" }), Level::ERROR),
         (Kind::TargetFinished, instance, "", json!({ "outcome": "failed", "alarmed": true }), Level::WARN),
-        // A copy or a share that is not there.
-        (Kind::StepRefused, image, "copy:dr/eu-west-1", json!({ "reason": "denied" }), Level::ERROR),
-        (Kind::StepRefused, image, "copy:dr/eu-west-1", json!({ "reason": "busy", "again": true }), Level::INFO),
-        (Kind::StepObserved, image, "copy:eu-west-1", json!({ "outcome": "failed" }), Level::ERROR),
-        (Kind::StepObserved, image, "copy:eu-west-1", json!({ "outcome": "failed", "again": true }), Level::WARN),
-        (Kind::StepObserved, image, "copy:eu-west-1", json!({ "outcome": "done" }), Level::INFO),
-        (Kind::StepRefused, image, "lend:dr/eu-west-1", json!({ "reason": "denied" }), Level::ERROR),
+        // A copy that is not there: one ERROR for its destination, that of the run.
+        (Kind::StepRefused, image, "copy:dr/eu-west-1", json!({ "reason": "denied" }), Level::WARN),
+        (Kind::StepRefused, image, "copy:dr/eu-west-1", json!({ "reason": "its key", "again": true }), Level::INFO),
+        (Kind::StepObserved, image, "copy:eu-west-1", json!({ "outcome": "failed" }), Level::WARN),
+        (Kind::StepObserved, image, "lend:dr/eu-west-1", json!({ "outcome": "failed" }), Level::WARN),
+        (Kind::StepRefused, run, "copy:dr/eu-west-1", json!({ "reason": "2 of 9 images have no copy" }), Level::ERROR),
         (Kind::StepUnknown, image, "copy:eu-west-1", json!({ "reason": "cut" }), Level::WARN),
-        (Kind::StepNeedsPerson, image, "reclaim:dr/eu-west-1", json!({ "outcome": "failed" }), Level::ERROR),
+        // What is still lent.
+        (Kind::StepRefused, image, "reclaim:dr/eu-west-1", json!({ "reason": "denied" }), Level::WARN),
+        (Kind::StepAbandoned, image, "reclaim:dr/eu-west-1", json!({ "reason": "cut" }), Level::WARN),
         (Kind::LoanGiven, image, "lend:dr/eu-west-1", json!({}), Level::INFO),
         (Kind::LoanReturned, image, "reclaim:dr/eu-west-1", json!({}), Level::INFO),
         (Kind::LoanForeign, image, "share", json!({}), Level::WARN),

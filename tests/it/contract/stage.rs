@@ -9,10 +9,11 @@ use chrono::{DateTime, TimeZone as _, Utc};
 use stillframe::clock::Clock;
 use stillframe::cloud::aws::AwsCloud;
 use stillframe::cloud::governed::{Backend, Governed};
-use stillframe::cloud::port::{CreateImage, ImageQuery};
+use stillframe::cloud::port::{CopyImage, CreateImage, ImageQuery, Role};
+use stillframe::cloud::sim::account::{SimAccount, SimRole};
 use stillframe::cloud::sim::answer::Answer;
 use stillframe::cloud::sim::faults::{Fault, FaultKind};
-use stillframe::cloud::sim::fleet::{ACCOUNT, Member};
+use stillframe::cloud::sim::fleet::{ACCOUNT, FleetKey, Member};
 use stillframe::cloud::sim::instance::Life;
 use stillframe::cloud::sim::people::Deed;
 use stillframe::cloud::sim::{Fleet, SimCloud, World};
@@ -31,6 +32,13 @@ pub const BASE_IMAGE: &str = "ami-0000000000000ba5e";
 const DOOR_SPEED: f64 = 20.0;
 /// How often a state is looked at before a case gives up; only one that would hang gets there.
 const LOOKS_MAX: u32 = 2_000;
+
+/// The account of a role that trusts us, and its own key.
+const OTHER: &str = "222222222222";
+/// One whose role does not.
+const DISTRUSTFUL: &str = "333333333333";
+/// What the roles ask for.
+pub const EXTERNAL_ID: &str = "s3cret-words";
 
 /// Ids that nothing bears.
 pub const NO_INSTANCE: &str = "i-00000000000000000";
@@ -55,6 +63,14 @@ pub struct Stage {
     pub terminated: String,
     /// A volume with Multi-Attach.
     pub multi_attach: String,
+    /// A volume under `key`.
+    pub sealed_volume: String,
+    /// The ARN of a key of ours in `place`: `alias/backup`.
+    pub key: String,
+    /// Another account and region, with nothing in it but the key `alias/theirs`.
+    pub there: Place,
+    /// The ARN of the role that is assumed there.
+    pub role: String,
     world: Option<Arc<Mutex<World>>>,
     moto: Option<(Rc<Moto>, aws_sdk_ec2::Client)>,
     _door: Option<Door>,
@@ -83,9 +99,45 @@ fn fleet(speed: f64) -> Fleet {
             Member { multi_attach: true, ..member(4, &[]) },
             Member { state: InstanceState::Stopped, ..member(5, &[("Backup", "weekly")]) },
             member(6, &[("Backup", "weekly")]),
+            Member {
+                kms_key: Some("alias/backup".into()),
+                image: Some("ami-00000000000005ea1".into()),
+                ..member(7, &[])
+            },
+        ],
+        accounts: [(OTHER, EXTERNAL_ID), (DISTRUSTFUL, "of somebody else")].map(|(id, asks)| account(id, asks)).into(),
+        keys: vec![
+            FleetKey { alias: Some("alias/backup".into()), ..FleetKey::default() },
+            FleetKey {
+                account: Some(OTHER.into()),
+                region: Some(ELSEWHERE.into()),
+                alias: Some("alias/theirs".into()),
+                ..FleetKey::default()
+            },
         ],
         ..Fleet::demo()
     }
+}
+
+fn account(id: &str, external_id: &str) -> SimAccount {
+    let role = SimRole {
+        name: "stillframe".into(),
+        external_id: Some(external_id.into()),
+        trusts: vec![ACCOUNT.into()],
+        ..SimRole::default()
+    };
+    SimAccount { id: id.into(), roles: vec![role], ..SimAccount::default() }
+}
+
+/// What is written under `[accounts]`.
+fn roles() -> Vec<Role> {
+    let role = |account: &str| Role {
+        account: account.into(),
+        arn: format!("arn:aws:iam::{account}:role/stillframe"),
+        external_id: Some(EXTERNAL_ID.into()),
+        session: "stillframe-test".into(),
+    };
+    [OTHER, DISTRUSTFUL].map(role).into()
 }
 
 impl Stage {
@@ -93,6 +145,7 @@ impl Stage {
     pub fn sim() -> Self {
         let clock = Clock::simulated(Utc.with_ymd_and_hms(2026, 11, 20, 2, 30, 0).unwrap());
         let cloud = SimCloud::new(fleet(1.0).world(clock.now()).expect("a fleet that can be"), clock);
+        let cloud = cloud.with_roles(roles());
         let world = cloud.shared();
         Self::of_world(Rc::new(cloud), clock, world, None)
     }
@@ -100,20 +153,21 @@ impl Stage {
     /// The same world behind its door, through the SDK.
     pub fn door() -> Self {
         let door = Door::open(&fleet(DOOR_SPEED));
-        let cloud = AwsCloud::with_config(&sdk_config(&door.endpoint, REGION), Vec::new());
+        let cloud = AwsCloud::with_config(&sdk_config(&door.endpoint, REGION), roles());
         let world = door.shared();
         Self::of_world(Rc::new(cloud), Clock::Wall, world, Some(door))
     }
 
     fn of_world(port: Rc<dyn Backend>, clock: Clock, world: Arc<Mutex<World>>, door: Option<Door>) -> Self {
         let id = |n: u32| format!("i-{n:017x}");
-        let multi_attach = {
+        let (multi_attach, sealed_volume, key) = {
             let mut world = world.lock().expect("no holder panicked");
             let at = clock.now();
             let gone = world.instances.get_mut(&id(6)).expect("of the fleet");
             gone.life = Life { from: InstanceState::Terminated, to: InstanceState::Terminated, at };
             let (volume, _) = world.volumes.iter().find(|(_, v)| v.multi_attach).expect("of the fleet");
-            volume.clone()
+            let sealed = world.volumes.values().find(|v| v.key.is_some()).expect("of the fleet");
+            (volume.clone(), sealed.id.clone(), sealed.key.clone().expect("looked for"))
         };
         Self {
             governed: Governed::new(Rc::clone(&port), clock, 1.0),
@@ -126,6 +180,10 @@ impl Stage {
             stopped: id(5),
             terminated: id(6),
             multi_attach,
+            sealed_volume,
+            key,
+            there: Place::new(OTHER, ELSEWHERE),
+            role: format!("arn:aws:iam::{OTHER}:role/stillframe"),
             world: Some(world),
             moto: None,
             _door: door,
@@ -164,7 +222,14 @@ impl Stage {
             .expect("moto makes volumes")
             .volume_id
             .expect("an id");
-        let port: Rc<dyn Backend> = Rc::new(AwsCloud::with_config(&moto.sdk_config(REGION), Vec::new()));
+        let kms = aws_sdk_kms::Client::new(&moto.sdk_config(REGION));
+        let key = kms.create_key().send().await.expect("moto makes keys").key_metadata.expect("of the key");
+        let key = key.arn.expect("an ARN");
+        kms.create_alias().alias_name("alias/backup").target_key_id(&key).send().await.expect("moto names keys");
+        let sealed = ec2.create_volume().availability_zone(format!("{REGION}a")).size(8).encrypted(true);
+        let sealed = sealed.kms_key_id(&key).send().await.expect("moto encrypts volumes");
+        let sealed_volume = sealed.volume_id.expect("an id");
+        let port: Rc<dyn Backend> = Rc::new(AwsCloud::with_config(&moto.sdk_config(REGION), roles()));
         Self {
             governed: Governed::new(Rc::clone(&port), Clock::Wall, 1.0),
             port,
@@ -176,6 +241,10 @@ impl Stage {
             stopped,
             terminated,
             multi_attach: volume,
+            sealed_volume,
+            key,
+            there: Place::new(OTHER, ELSEWHERE),
+            role: format!("arn:aws:iam::{OTHER}:role/stillframe"),
             world: None,
             moto: Some((Rc::clone(moto), ec2)),
             _door: None,
@@ -237,10 +306,36 @@ impl Stage {
         self.settled(&id).await
     }
 
+    /// What a copy of `image` is asked for, under `key` if there is one.
+    pub fn copy_request(&self, image: &Image, name: &str, key: Option<&str>) -> CopyImage {
+        CopyImage {
+            source_image: image.id.clone(),
+            source_region: self.place.region.clone(),
+            name: name.into(),
+            description: "by the contract".into(),
+            client_token: format!("token of {name}"),
+            encrypted: key.is_some(),
+            kms_key: key.map(str::to_owned),
+            tags: tags(&[("stillframe:role", "copy"), ("stillframe:source", &image.id), ("empty", "")]),
+        }
+    }
+
+    /// A copy of `image` in `place`, as soon as it is no longer pending.
+    pub async fn copy_of(&self, image: &Image, place: &Place, key: Option<&str>) -> Image {
+        let name = format!("{}/{}", image.name, key.unwrap_or("plain").rsplit('/').next().unwrap_or_default());
+        let id = done(self.port.copy_image(place, &self.copy_request(image, &name, key)).await);
+        self.settled_in(place, &id).await
+    }
+
     /// The image once it is no longer pending.
     pub async fn settled(&self, id: &str) -> Image {
+        self.settled_in(&self.place, id).await
+    }
+
+    /// The same of an image in another place.
+    pub async fn settled_in(&self, place: &Place, id: &str) -> Image {
         for _ in 0..LOOKS_MAX {
-            let found = self.port.images(&self.place, &ImageQuery::Ids(vec![id.to_owned()]), None).await;
+            let found = self.port.images(place, &ImageQuery::Ids(vec![id.to_owned()]), None).await;
             if let Some(image) = found.expect("listed").items.into_iter().find(|i| i.state != ImageState::Pending) {
                 return image;
             }

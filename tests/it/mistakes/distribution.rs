@@ -104,6 +104,10 @@ pub fn shares() -> Vec<Mistake> {
                 "accounts = [\"333333333333\"]\nvia_key = \"arn:aws:kms:us-east-1:111111111111:key/{KEY}\""
             )),
         ),
+        (
+            "share: copies under AWS's own key",
+            &format!("{}\n[share]\naccounts = [\"333333333333\"]", copy("kms_key = \"alias/aws/ebs\"")),
+        ),
         ("share: too many, with a copy's account", &format!("{}\n[share]\naccounts = [{accounts}]", to_dr(""))),
         ("share: units with long ids", &share(&format!("organizational_units = [{units}]"))),
     ])

@@ -9,6 +9,13 @@ fn odd(cron: &str, keep: &str) -> String {
     of_text(&plan.replace("catch_up = \"1h\"\nwindow = \"3h\"\n", ""))
 }
 
+const ORGANIZATION: &str = "arn:aws:organizations::111111111111:organization/o-abc";
+
+/// A plan with these lines before its tags.
+fn before_tags(lines: &str) -> String {
+    of_plan("[tags]\n", &format!("{lines}\n[tags]\n"))
+}
+
 #[test]
 fn warnings() {
     let ids = "instances = [\"i-00000001\", \"i-00000002\", \"i-00000003\", \"i-00000004\"]";
@@ -21,6 +28,10 @@ fn warnings() {
     let twins: [(&str, &[u8]); 3] =
         [settings, ("plans.d/nightly.toml", PLAN.as_bytes()), ("plans.d/weekly.toml", weekly.as_bytes())];
     let nightly = "\"30 2 * * *\"";
+    let third = format!(
+        "[[copy]]\nregion = \"eu-west-1\"\naccount = \"dr\"\nkms_key = \"{}\"",
+        "arn:aws:kms:eu-west-1:555555555555:alias/backup",
+    );
     let rows = [
         ("a window too short for the reboots", of_text(&four)),
         ("a window shorter than catch_up", of_plan("window = \"3h\"", "window = \"30m\"")),
@@ -41,6 +52,10 @@ fn warnings() {
         ("a time of one night", odd(nightly, "within = \"1d\"\ndaily = 7\n")),
         ("a time shorter than a week", odd("\"30 2 * * SUN\"", "within = \"6d\"\n")),
         ("min above all counts", odd(nightly, "last = 3\nmin = 5\n")),
+        ("a copy to a region that AWS is not known to have", before_tags("[[copy]]\nregion = \"eu-wset-1\"")),
+        ("a copy under a key of a third account", before_tags(&third)),
+        ("hours of a copy's own", before_tags("[[copy]]\nregion = \"eu-west-1\"\nkeep = { hourly = 24, daily = 7 }")),
+        ("snapshots for an organization", before_tags(&format!("[share]\norganizations = [\"{ORGANIZATION}\"]"))),
         ("two plans at the same time", said(&twins, &[])),
     ];
     golden("warnings", &table(&rows));
@@ -73,6 +88,15 @@ fn what_is_sensible_has_no_warning() {
     ];
     for (cron, keep) in rows {
         assert_eq!(odd(cron, keep), ok, "{cron} {keep}");
+    }
+    for lines in [
+        "[[copy]]\nregion = \"eu-west-1\"\nkms_key = \"alias/aws/ebs\"\n[[copy]]\nregion = \"eu-west-2\"",
+        "[[copy]]\nregion = \"eu-central-1\"\naccount = \"dr\"\nvia_key = \"alias/share\"\nkeep.last = 2",
+        "[[copy]]\nregion = \"eu-west-1\"\naccount = \"dr\"\n[share]\naccounts = [\"222222222222\"]\ngrace = \"1d\"",
+        &format!("[share]\naccounts = [\"333333333333\"]\norganizations = [\"{ORGANIZATION}\"]\nvia_key = \"alias/x\""),
+        &format!("[share]\nsnapshots = false\norganizations = [\"{ORGANIZATION}\"]"),
+    ] {
+        assert_eq!(before_tags(lines), ok, "{lines}");
     }
     let settings = ("stillframe.toml", SETTINGS.as_bytes());
     let later = PLAN.replace("30 2", "30 3");

@@ -87,11 +87,9 @@ fn the_log_can_be_text_and_quieter() {
     assert_eq!(door.reboots(&instance(0)), 2);
 }
 
-#[test]
-fn boto3_understands_the_door() {
-    let sim = Sim::start(&["--speed", "20"]);
+fn boto3(script: &str, sim: &Sim) {
     let output = Command::new(python::venv().join("bin/python"))
-        .arg(here().join("boto3_door.py"))
+        .arg(here().join(script))
         .arg(&sim.endpoint)
         .env("AWS_EC2_METADATA_DISABLED", "true")
         .env("PYTHONDONTWRITEBYTECODE", "1")
@@ -99,6 +97,31 @@ fn boto3_understands_the_door() {
         .expect("the Python environment has an interpreter");
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success() && out.starts_with("ok: "), "{out}{err}");
+}
+
+#[test]
+fn boto3_understands_the_door() {
+    boto3("boto3_door.py", &Sim::start(&["--speed", "20"]));
+}
+
+#[test]
+fn boto3_shares_and_copies_between_accounts() {
+    let fleet = serde_json::json!({
+        "regions": ["eu-central-1", "eu-west-1"],
+        "image_seconds": [20, 40],
+        "reboot_seconds": 20,
+        "accounts": [{
+            "id": "222222222222",
+            "roles": [{"name": "stillframe", "external_id": "s3cret", "trusts": ["111111111111"]}],
+            "regions": {"eu-central-1": {"allowed_images": "enabled", "image_providers": ["amazon", "111111111111"]}},
+        }],
+        "keys": [{"alias": "alias/backup"}, {"alias": "alias/theirs", "account": "222222222222", "region": "eu-west-1"}],
+        "instances": [{"tags": {"Backup": "nightly"}, "volumes": 2, "kms_key": "alias/backup"}],
+    });
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let file = dir.path().join("fleet.json");
+    std::fs::write(&file, fleet.to_string()).expect("written");
+    boto3("boto3_sharing.py", &Sim::start(&["--fleet", file.to_str().expect("UTF-8"), "--speed", "20"]));
 }
 
 #[test]

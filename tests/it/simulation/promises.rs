@@ -199,7 +199,8 @@ fn series(world: &World, now: DateTime<Utc>, broken: &mut Broken) {
             if let Some(deregistered) = image.deregistered
                 && !images.iter().any(|(other, later)| later > due && good_at(other, deregistered))
             {
-                broken.push(3, format!("{} was deleted as the newest good one of {plan} of {instance}{place}", image.id));
+                broken
+                    .push(3, format!("{} was deleted as the newest good one of {plan} of {instance}{place}", image.id));
             }
         }
     }

@@ -23,7 +23,7 @@ impl Scene<'_> {
             let Some(key) = keys.get(nth.checked_rem(keys.len()).unwrap_or(0)) else { return false };
             (key.place.clone(), key.arn.clone())
         };
-            let deed = if enabled { KeyDeed::EnableKey(place.1) } else { KeyDeed::DisableKey(place.1) };
+        let deed = if enabled { KeyDeed::EnableKey(place.1) } else { KeyDeed::DisableKey(place.1) };
         let now = self.rig.clock.now();
         self.rig.world().person(now, &place.0, &deed).is_ok()
     }
@@ -59,7 +59,8 @@ impl Scene<'_> {
         self.settle(false).await;
         let ended = self.rig.told(&Kind::RunFinished);
         let ran = |plan: &Plan| {
-            let of_it = |e: &Event| parse_run_name(&e.draft.run).is_some_and(|(name, due)| name == plan.name && due >= begun);
+            let of_it =
+                |e: &Event| parse_run_name(&e.draft.run).is_some_and(|(name, due)| name == plan.name && due >= begun);
             ended.iter().any(of_it)
         };
         self.rested = self.rig.plans.iter().all(ran) && self.rig.shared().barred.borrow().is_none();

@@ -174,7 +174,8 @@ impl Watch {
                 continue;
             }
             let there = world.images.values().filter(|i| i.place == to && truth::good(i, now));
-            let there = there.filter_map(|i| truth::our_copy(i)).filter(|other| (&other.0, &other.1) == (&key.0, &key.1));
+            let there =
+                there.filter_map(|i| truth::our_copy(i)).filter(|other| (&other.0, &other.1) == (&key.0, &key.1));
             let mut dues: BTreeSet<_> = there.map(|(_, _, due)| due).collect();
             if dues.contains(&key.2) {
                 continue;
@@ -186,6 +187,11 @@ impl Watch {
                 self.breach(3, what);
             }
         }
+    }
+
+    /// Whether the plan in force copies to there.
+    fn goes_to(&self, plan: &str, place: &Place) -> bool {
+        self.plans.borrow().get(plan).is_some_and(|p| p.copies.iter().any(|copy| copy.place(ACCOUNT) == *place))
     }
 
     /// Whether a person ever changed something about the copies of this series there.
@@ -234,7 +240,9 @@ impl Watch {
                 if self.wanted(&key.0, grantee, image.id != id) && self.settled() {
                     self.breach(4, format!("{grantee} is shut out of {id}, and [share] of {} names it", key.0));
                 }
-                let there = |copy: &&SimImage| grantee.account() == Some(copy.place.account.as_str());
+                let there = |copy: &&SimImage| {
+                    grantee.account() == Some(copy.place.account.as_str()) && self.goes_to(&key.0, &copy.place)
+                };
                 if let Some(copy) = being_made(world, &image.id, self).find(there) {
                     self.breach(4, format!("{grantee} is shut out of {id}, and {} is copied from it", copy.id));
                 }
@@ -269,7 +277,8 @@ impl Watch {
         let mut by_hand = self.lending.by_hand.borrow_mut();
         let mut given = self.lending.given.borrow_mut();
         // Where the tag says that it was us, nobody could tell any more that it was a person.
-        by_hand.extend(after.difference(before).filter(|g| !told.contains(g.short())).map(|g| (id.to_owned(), g.clone())));
+        by_hand
+            .extend(after.difference(before).filter(|g| !told.contains(g.short())).map(|g| (id.to_owned(), g.clone())));
         for gone in before.difference(&after) {
             let entry = (id.to_owned(), gone.clone());
             by_hand.remove(&entry);
@@ -296,9 +305,14 @@ impl Watch {
         if key.grants.iter().any(|g| g.id != grant.id && g.grantee == grant.grantee) {
             return;
         }
-        let reads = |i: &SimImage| i.snapshots().any(|s| world.snapshots.get(s).is_some_and(|s| s.key.as_ref() == Some(&key.arn)));
+        let reads = |i: &SimImage| {
+            i.snapshots().any(|s| world.snapshots.get(s).is_some_and(|s| s.key.as_ref() == Some(&key.arn)))
+        };
         for source in world.images.values().filter(|i| reads(i)) {
-            let there = |copy: &&SimImage| grant.grantee.contains(&format!(":{}:", copy.place.account));
+            let there = |copy: &&SimImage| {
+                let plan = truth::our_copy(copy).map(|key| key.0).unwrap_or_default();
+                grant.grantee.contains(&format!(":{}:", copy.place.account)) && self.goes_to(&plan, &copy.place)
+            };
             if let Some(copy) = being_made(world, &source.id, self).find(there) {
                 self.breach(4, format!("{} may use {} no more, and {} is made by it", grant.grantee, key.arn, copy.id));
             }

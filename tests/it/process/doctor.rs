@@ -1,0 +1,201 @@
+//! `doctor` as a process, on the simulated world and through the HTTP door: what it tries, what it tells, and that it
+//! changes nothing.
+
+use serde_json::{Value, json};
+use stillframe::cloud::sim::Fleet;
+
+use crate::support::rude::dead_endpoint;
+use crate::support::site::{REGION, Site};
+use crate::support::world::{Door, env};
+
+const DR: &str = "222222222222";
+const ROLE: &str = "arn:aws:iam::222222222222:role/copies";
+const EXTERNAL_ID: &str = "not-to-be-shown";
+
+/// A plan that copies to another account and another region, and shares.
+fn plan(more: &str) -> String {
+    format!(
+        "schedule.cron = \"0 0 1 1 *\"\nselect.tags = {{ Backup = \"nightly\" }}\nselect.regions = [\"{REGION}\"]\n\
+         keep.last = 2\n[rollout]\nsettle = \"1s\"\n[[copy]]\naccount = \"dr\"\nregion = \"eu-west-1\"\n\
+         kms_key = \"alias/backup\"\n{more}"
+    )
+}
+
+/// Two instances; the other account's role and key, changed by `change`.
+fn world(change: impl FnOnce(&mut Value)) -> Value {
+    let mut fleet = json!({
+        "regions": [REGION, "eu-west-1"], "speed": 60, "image_seconds": [10, 10], "reboot_seconds": 10,
+        "grant_seconds": 1, "throttling": false,
+        "accounts": [{ "id": DR, "roles": [{ "name": "copies", "trusts": ["111111111111"], "external_id": EXTERNAL_ID }] }],
+        "keys": [{ "account": DR, "region": "eu-west-1", "alias": "alias/backup" }],
+        "instances": [{ "name": "web", "count": 2, "tags": { "Backup": "nightly" } }],
+    });
+    change(&mut fleet);
+    fleet
+}
+
+fn settings(backend: &str) -> String {
+    format!(
+        "[daemon]\nname = \"it\"\nstate_dir = \"state\"\ninstance = \"none\"\n[cloud]\nbackend = \"{backend}\"\n\
+         api_share = 1.0\nvisible_within = \"1s\"\n[accounts.dr]\nid = \"{DR}\"\nrole_arn = \"{ROLE}\"\n\
+         external_id = \"{EXTERNAL_ID}\"\n"
+    )
+}
+
+/// An installation on the simulated world.
+fn site(fleet: &Value, more: &str) -> Site {
+    let site = Site::new(Vec::new());
+    site.settings(&settings("sim"));
+    site.plan("nightly", &plan(more));
+    std::fs::write(site.config().join("fleet.json"), fleet.to_string()).expect("written");
+    site
+}
+
+/// The rows of a document as `account/region call outcome`.
+fn rows(document: &Value) -> Vec<String> {
+    let mut rows = Vec::new();
+    for place in document["doctor"]["places"].as_array().expect("places") {
+        for row in place["calls"].as_array().expect("calls") {
+            let text = |value: &Value| value.as_str().expect("a text").to_owned();
+            let place = format!("{}/{}", text(&place["account"]), text(&place["region"]));
+            rows.push(format!("{place} {} {}", text(&row["call"]), text(&row["outcome"])));
+        }
+    }
+    rows
+}
+
+fn row<'a>(document: &'a Value, account: &str, call: &str) -> &'a Value {
+    let places = document["doctor"]["places"].as_array().expect("places");
+    let of =
+        places.iter().filter(|place| place["account"] == account).flat_map(|p| p["calls"].as_array().expect("calls"));
+    of.into_iter().find(|row| row["call"] == call).unwrap_or_else(|| panic!("no {call} in {account}: {document}"))
+}
+
+#[test]
+fn what_the_plans_need_is_tried_and_nothing_is_changed() {
+    let fleet: Fleet = serde_json::from_value(world(|_| {})).expect("a fleet");
+    let door = Door::open(&fleet);
+    let site = Site::new(door.env());
+    site.settings(&settings("aws"));
+    site.plan("nightly", &plan(""));
+    let first = site.run(&["doctor", "--json"]).expect(0).document();
+    assert!(!site.state().exists(), "no state directory is made");
+    let rows_then = rows(&first);
+    let here = |call: &str, outcome: &str| format!("111111111111/{REGION} {call} {outcome}");
+    let there = |call: &str, outcome: &str| format!("{DR}/eu-west-1 {call} {outcome}");
+    for row in [
+        here("CreateImage", "allowed"),
+        here("DescribeInstanceStatus", "allowed"),
+        here("ModifySnapshotAttribute", "unknown"),
+        there("DescribeKey", "allowed"),
+        there("GetAllowedImagesSettings", "allowed"),
+        there("CopyImage", "unknown"),
+    ] {
+        assert!(rows_then.contains(&row), "{row}: {rows_then:#?}");
+    }
+    // Only what the plans need: nothing is shared, nothing copied within the account.
+    for call in ["EnableImageDeprecation", "CopyImage"] {
+        assert!(!rows_then.iter().any(|row| row.starts_with("111111111111") && row.contains(call)), "{rows_then:#?}");
+    }
+    assert!(!rows_then.iter().any(|row| row.contains("GetEbsDefaultKmsKeyId")), "a key is named: {rows_then:#?}");
+    let world = |door: &Door| {
+        let world = door.world();
+        (world.images.len(), world.snapshots.len(), world.instances.values().map(|i| i.reboot_count()).sum::<usize>())
+    };
+    assert_eq!(world(&door), (0, 0, 0));
+
+    // With an image of ours in both accounts all can be told, but whether one may be copied that is not lent now.
+    site.run(&["backup", "nightly"]).expect(0);
+    let before = world(&door);
+    let text = site.run(&["doctor"]).expect(0).stdout;
+    assert!(text.contains(" 0 denied, 1 unknown\n") && text.contains("InvalidAMIID.NotFound"), "{text}");
+    assert_eq!(world(&door), before);
+    assert!(!text.contains(EXTERNAL_ID), "{text}");
+}
+
+#[test]
+fn what_is_denied_comes_with_the_statement_to_add() {
+    let denied =
+        world(|fleet| fleet["accounts"][0]["roles"][0]["denied"] = json!(["ec2:CopyImage", "kms:DescribeKey"]));
+    let site = site(&denied, "");
+    let document = site.run(&["doctor", "--json"]).expect(1).document();
+    let copy = row(&document, DR, "CopyImage");
+    assert_eq!((&copy["outcome"], &copy["action"]), (&json!("denied"), &json!("ec2:CopyImage")), "{copy}");
+    assert_eq!(copy["add"][0]["policy"], format!("the IAM policy of {ROLE}"));
+    assert_eq!(copy["add"][0]["statement"]["Action"], "ec2:CopyImage");
+    let key = row(&document, DR, "DescribeKey");
+    assert_eq!((&key["outcome"], &key["action"]), (&json!("denied"), &json!("kms:DescribeKey")), "{key}");
+    let policies: Vec<&str> =
+        key["add"].as_array().expect("statements").iter().filter_map(|a| a["policy"].as_str()).collect();
+    assert!(policies.iter().any(|policy| policy.contains("IAM policy of")), "{policies:?}");
+    assert!(policies.iter().any(|policy| policy.starts_with("the key policy of alias/backup")), "{policies:?}");
+    let text = site.run(&["doctor"]).expect(1).stdout;
+    assert!(text.contains("action ec2:CopyImage on resource") && text.contains("add to the IAM policy of"), "{text}");
+    assert!(!site.state().exists(), "the world is looked at only");
+}
+
+#[test]
+fn a_role_that_cannot_be_assumed_says_whose_trust_is_missing() {
+    for wrong in [json!({ "external_id": "another" }), json!({ "trusts": [] })] {
+        let fleet = world(|fleet| {
+            for (key, value) in wrong.as_object().expect("an object") {
+                fleet["accounts"][0]["roles"][0][key] = value.clone();
+            }
+        });
+        let site = site(&fleet, "");
+        let ended = site.run(&["doctor", "--json"]).expect(1);
+        assert!(!ended.stdout.contains(EXTERNAL_ID) && !ended.stderr.contains(EXTERNAL_ID), "{ended:?}");
+        let document = ended.document();
+        let dr = &document["doctor"]["accounts"][1];
+        assert_eq!((&dr["name"], &dr["call"], &dr["outcome"]), (&json!("dr"), &json!("AssumeRole"), &json!("denied")));
+        assert_eq!(dr["add"][0]["policy"], format!("the trust policy of {ROLE}"), "{dr}");
+        assert!(dr["add"][0]["statement"]["Condition"].to_string().contains("accounts.dr.external_id"), "{dr}");
+        // The own account is examined all the same.
+        assert_eq!(row(&document, "111111111111", "CreateImage")["outcome"], "allowed");
+        assert!(!rows(&document).iter().any(|row| row.starts_with(DR)), "{document}");
+    }
+}
+
+#[test]
+fn keys_and_settings_that_stand_in_the_way_are_named() {
+    let table: [(fn(&mut Value), &str, &str, &str); 4] = [
+        (|fleet| fleet["keys"][0]["state"] = json!("Disabled"), DR, "DescribeKey", "is Disabled"),
+        (|fleet| fleet["keys"][0]["symmetric"] = json!(false), DR, "DescribeKey", "asymmetric"),
+        (|fleet| fleet["keys"][0]["alias"] = json!("alias/other"), DR, "DescribeKey", "there is no key alias/backup"),
+        (
+            |fleet| fleet["accounts"][0]["regions"] = json!({ "eu-west-1": { "allowed_images": "enabled" } }),
+            DR,
+            "GetAllowedImagesSettings",
+            "hides the images of account 111111111111",
+        ),
+    ];
+    for (change, account, call, part) in table {
+        let document = site(&world(change), "").run(&["doctor", "--json"]).expect(1).document();
+        let row = row(&document, account, call);
+        assert!(row["outcome"] == "denied" && row["reason"].as_str().is_some_and(|why| why.contains(part)), "{row}");
+    }
+    // Volumes under the key that AWS manages cannot be lent, unless via_key says another one.
+    let managed = |fleet: &mut Value| {
+        fleet["instances"][0]["kms_key"] = json!("alias/aws/ebs");
+        let lend = json!({ "region": REGION, "alias": "alias/lend" });
+        fleet["keys"].as_array_mut().expect("keys").push(lend);
+    };
+    let document = site(&world(managed), "").run(&["doctor", "--json"]).expect(1).document();
+    let key = row(&document, "111111111111", "DescribeKey");
+    assert!(key["reason"].as_str().is_some_and(|why| why.contains("set via_key to a customer-managed key")), "{key}");
+    let document = site(&world(managed), "via_key = \"alias/lend\"\n").run(&["doctor", "--json"]).expect(0).document();
+    for call in ["CopyImage", "GetKeyPolicy", "ListGrants"] {
+        row(&document, "111111111111", call);
+    }
+}
+
+#[test]
+fn who_cannot_be_asked_is_no_success() {
+    let site = Site::new(env(&dead_endpoint()));
+    site.settings(&settings("aws"));
+    site.plan("nightly", &plan(""));
+    let text = site.run(&["doctor"]).expect(1).stdout;
+    assert!(text.contains("unknown") && text.contains("0 allowed, 0 denied, 1 unknown"), "{text}");
+    let help = site.run(&["doctor", "--help"]).expect(0).stdout;
+    assert!(help.contains("Exit codes: 0 ") && help.contains("2 wrong usage"), "{help}");
+}
