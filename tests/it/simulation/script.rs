@@ -293,7 +293,7 @@ impl Ec2 for Scripted {
         if self.script.leaves_snapshots.get() && there {
             let action = Action::DeregisterImage { image: image.into(), delete_snapshots: Some(false) };
             let now = self.clock.now();
-            let caller = world::Caller::new(ACCOUNT);
+            let caller = world::Caller::new(&place.account);
             self.world.world().call(now, &caller, &place.region, &action).expect("it is registered");
             self.watch.removed(&self.world.world(), image, &known);
             return self.answer(kind, Sent::Answered(Effect::Done { value: Vec::new(), request_id: None }), end).await;

@@ -254,8 +254,13 @@ impl Watch {
     fn snapshots_first(&self, world: &World, image: &SimImage, grantee: &Grantee) {
         let (Grantee::Account(account), Some(key)) = (grantee, truth::of_us(image)) else { return };
         let plans = self.plans.borrow();
-        let copies = |plan: &Plan| plan.copies.iter().any(|c| c.account.as_ref().is_some_and(|a| a.id == *account));
-        let shares = |plan: &Plan| plan.share.as_ref().is_some_and(|s| s.snapshots && s.accounts.contains(account));
+        let named = |plan: &Plan| plan.share.as_ref().is_some_and(|s| s.accounts.contains(account));
+        let shares = |plan: &Plan| named(plan) && plan.share.as_ref().is_some_and(|s| s.snapshots);
+        // Who may launch it anyway is let in to the snapshots later, when it copies.
+        let copies = |plan: &Plan| {
+            let there = plan.copies.iter().any(|c| c.account.as_ref().is_some_and(|a| a.id == *account));
+            there && image.place.account == ACCOUNT && !named(plan)
+        };
         if !self.settled() || !plans.get(&key.0).is_some_and(|plan| copies(plan) || shares(plan)) {
             return;
         }
