@@ -354,14 +354,15 @@ async fn write(
             tag.entry(tags).or_default().push(part.id.clone());
         }
     }
-    for part in parts.iter().filter(|part| differs(&part.gap)) {
-        shared.note_lent(&part.id, words(&part.gap));
-    }
     for (tags, ids) in &tag {
         done!(shared.cloud.tag(place, ids, tags).await);
     }
     for (keys, ids) in &untag {
         done!(shared.cloud.untag(place, ids, keys).await);
+    }
+    // Not before: what was taken for written would never be written again.
+    for part in parts.iter().filter(|part| differs(&part.gap)) {
+        shared.note_lent(&part.id, words(&part.gap));
     }
     Effect::Done { value: (), request_id: None }
 }

@@ -68,6 +68,7 @@ impl Duty {
     /// The journal is gone, and with it what it said.
     pub fn forgets(&self) {
         self.open.borrow_mut().clear();
+        self.targets.borrow_mut().clear();
         self.halted.borrow_mut().clear();
     }
 
@@ -88,7 +89,8 @@ impl Duty {
         if event.draft.kind == Kind::TargetSelected {
             self.targets.borrow_mut().entry(run.clone()).or_default().insert(subject.clone());
         } else if event.draft.kind == Kind::TargetFinished {
-            self.targets.borrow_mut().entry(run.clone()).or_default().remove(subject);
+            // What was forgotten with the journal is not known.
+            self.targets.borrow_mut().get_mut(run).map(|open| open.remove(subject));
         }
         let key = (event.draft.run.clone(), subject.id.clone());
         let halts = event.draft.data.get("halts").and_then(serde_json::Value::as_bool) == Some(true);

@@ -32,7 +32,8 @@ pub(super) struct Lending {
     meant: RefCell<BTreeMap<Key, BTreeSet<Place>>>,
     /// What was asked for under each token and by each run.
     asked: RefCell<BTreeMap<(String, String), CopyImage>>,
-    /// Plans that wanted a copy under another key to share, at some time; and those that were taken away.
+    /// Plans that wanted a copy under another key to share, at some time; and plans and destinations that were taken
+    /// away: nobody looks there any more.
     via: RefCell<BTreeSet<String>>,
     dropped: RefCell<BTreeSet<String>>,
 }
@@ -52,7 +53,13 @@ impl Lending {
 
     /// These plans come into force after those.
     pub(super) fn in_force(&self, before: &BTreeMap<String, Plan>, after: &BTreeMap<String, Plan>) {
-        self.dropped.borrow_mut().extend(before.keys().filter(|name| !after.contains_key(*name)).cloned());
+        let copies = |plan: &Plan, to: &Place| plan.copies.iter().any(|copy| copy.place(ACCOUNT) == *to);
+        let goes_on = |plan: &&Plan| {
+            let mut places = plan.copies.iter().map(|copy| copy.place(ACCOUNT));
+            after.get(&plan.name).is_some_and(|new| places.all(|to| copies(new, &to)))
+        };
+        let dropped = before.values().filter(|plan| !goes_on(plan)).map(|plan| plan.name.clone());
+        self.dropped.borrow_mut().extend(dropped);
         let shares = |plan: &&Plan| plan.share.as_ref().is_some_and(|share| share.via_key.is_some());
         self.via.borrow_mut().extend(after.values().filter(shares).map(|plan| plan.name.clone()));
     }
