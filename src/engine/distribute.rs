@@ -161,6 +161,15 @@ async fn remove_temporary(run: &Run, facts: &Facts, traveller: &Traveller) -> Re
             _ => return Ok(()), // which one is shared cannot be told now
         },
     };
+    // One that nobody waits for any more, since the plan has changed, ends first: what is pending cannot be removed whole.
+    let open: Vec<String> = {
+        let state = run.active.state.borrow();
+        let steps = state.others.get(&traveller.subject).into_iter().flatten().filter(|(_, step)| !step.ended());
+        steps.filter_map(|(name, _)| name.strip_prefix(VIA).map(str::to_owned)).collect()
+    };
+    for key in open {
+        let _ = leg::via(run, traveller, &key).await?; // its own step tells
+    }
     let made: Vec<String> = {
         let state = run.active.state.borrow();
         let steps = state.others.get(&traveller.subject).into_iter().flatten();
