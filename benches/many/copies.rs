@@ -26,11 +26,8 @@ pub fn table(images: u32) {
         );
     }
     println!("  RequestLimitExceeded {}, ResourceLimitExceeded {}", spread.throttled, spread.refused);
-    let each: Vec<String> = spread
-        .calls
-        .iter()
-        .map(|(api, calls)| format!("{api} {:.2}", *calls as f64 / f64::from(images)))
-        .collect();
+    let each: Vec<String> =
+        spread.calls.iter().map(|(api, calls)| format!("{api} {:.2}", *calls as f64 / f64::from(images))).collect();
     println!("  calls per image: {}", each.join(", "));
     println!("  the run ended: {}\n", spread.outcome);
 }

@@ -31,6 +31,8 @@ fn main() {
         ["--door"] => door::run(DOOR, 1),
         ["--door", targets] => door::run(number(targets), 1),
         ["--door", targets, times] => door::run(number(targets), number(times)),
-        other => panic!("many [--sizes N...] | --copies [IMAGES] | --year [INSTANCES DAYS] | --door [TARGETS [TIMES]], not {other:?}"),
+        other => panic!(
+            "many [--sizes N...] | --copies [IMAGES] | --year [INSTANCES DAYS] | --door [TARGETS [TIMES]], not {other:?}"
+        ),
     }
 }

@@ -128,8 +128,7 @@ async fn simulate(images: u32, regions: &[&str]) -> Spread {
 }
 
 fn fleet(images: u32, regions: &[&str]) -> Fleet {
-    let member =
-        Member { tags: Tags::from([("Backup".into(), "yes".into())]), count: images, ..Member::default() };
+    let member = Member { tags: Tags::from([("Backup".into(), "yes".into())]), count: images, ..Member::default() };
     Fleet {
         regions: [HOME].iter().chain(regions).map(|region| (*region).to_owned()).collect(),
         image_seconds: [60.0, 60.0],

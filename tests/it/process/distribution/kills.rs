@@ -60,7 +60,8 @@ impl Chain {
 
     fn site(self, door: &Door) -> Site {
         let site = site(door);
-        let copy = format!("[[copy]]\nregion = \"{AWAY}\"\naccount = \"dr\"\nkms_key = \"alias/backup\"\n{}", self.more);
+        let copy =
+            format!("[[copy]]\nregion = \"{AWAY}\"\naccount = \"dr\"\nkms_key = \"alias/backup\"\n{}", self.more);
         site.plan("nightly", &(plan(1, "") + &copy));
         site
     }
