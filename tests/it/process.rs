@@ -18,6 +18,7 @@ mod rehearse;
 mod reload;
 mod state;
 mod stubborn;
+mod two_accounts;
 mod unhealthy;
 mod wire;
 
