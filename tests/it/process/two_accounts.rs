@@ -43,5 +43,5 @@ fn two_accounts_on_a_laptop() {
     assert!(history.contains("dr/eu-west-1") && history.contains("with 333333333333"), "{history}");
     site.run(&["status"]).expect(0);
     let preview = site.run(&["preview"]).expect(0).stdout;
-    assert!(preview.contains("copied under alias/lend first"), "{preview}");
+    assert!(preview.contains("first; the destination is let in meanwhile"), "{preview}");
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use stillframe::domain::event::{Event, Kind};
 use stillframe::domain::keep::Keep;
 use stillframe::domain::plan::CopyTo;
+use stillframe::journal::Journal as _;
 use stillframe::report::preview::{PlanPreview, PreviewDocument};
 use stillframe::report::table::Paint;
 
