@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use super::lending::Granted;
 use super::shared::Shared;
 use crate::cloud::classify::Class;
 use crate::cloud::port::{Change, CreateGrant, Effect, Fault, ImageQuery, Read};
+use crate::defect::{Defect, planted};
 use crate::domain::copying::{names, policy};
 use crate::domain::observed::{Image, ImageState, Tags};
 use crate::domain::place::{Place, Subject};
@@ -236,21 +238,19 @@ pub(super) async fn distance(
             continue; // nobody's business
         }
         let actual = cloud.snapshot_permissions(place, &snapshot.id).await?;
-        let gap = sharing::gap(&wanted.volumes, &actual, told);
+        let gap = sharing::gap(&wanted.volumes, &actual, taken_for_ours(&actual, told));
         parts.push(Part { id: snapshot.id, snapshot: true, tags: snapshot.tags, gap });
     }
     let actual = cloud.image_permissions(place, &image.id).await?;
-    let gap = sharing::gap(&wanted.launch, &actual, shared.lent(&image.id, sharing::lent(&image.tags)));
+    let told = taken_for_ours(&actual, shared.lent(&image.id, sharing::lent(&image.tags)));
+    let gap = sharing::gap(&wanted.launch, &actual, told);
     parts.push(Part { id: image.id.clone(), snapshot: false, tags: (*image.tags).clone(), gap });
     let (mut grant, mut revoke) = (Vec::new(), Vec::new());
     for (key, who) in &wanted.keys {
         let name = |grantee: &str| names::grant_name(&shared.daemon, plan, key, grantee);
-        let ours: Vec<_> = cloud
-            .grants(place, key)
-            .await?
-            .into_iter()
-            .filter(|g| !shared.was_revoked(&g.id) && g.name.as_deref() == Some(&name(&g.grantee)))
-            .collect();
+        let listed = cloud.grants(place, key).await?;
+        let ours: Vec<_> =
+            shared.granted(key, listed).into_iter().filter(|g| g.name.as_ref() == Some(&name(&g.grantee))).collect();
         let missing: Vec<&String> = who.iter().filter(|who| !ours.iter().any(|g| g.grantee == **who)).collect();
         if !missing.is_empty() {
             // Where the policy allows it already no grant is needed; where it cannot be read, one does no harm.
@@ -270,6 +270,14 @@ pub(super) async fn distance(
     Ok(Distance { place: place.clone(), parts, grant, revoke })
 }
 
+/// Whom we have let in, as a careless engine takes it.
+fn taken_for_ours(actual: &BTreeSet<Grantee>, mut told: BTreeSet<String>) -> BTreeSet<String> {
+    if planted(Defect::ForeignTakenBack) {
+        told.extend(actual.iter().map(|grantee| grantee.short().to_owned()));
+    }
+    told
+}
+
 /// The ends of an effect that are not Done.
 macro_rules! done {
     ($effect:expr) => {
@@ -286,17 +294,24 @@ macro_rules! done {
 /// Closes the distance, one call after the other; each can be made twice. What is added is written down first.
 pub(super) async fn close(shared: &Shared, distance: &Distance) -> Effect<()> {
     let (cloud, place) = (&shared.cloud, &distance.place);
-    for request in &distance.grant {
-        done!(cloud.create_grant(place, request).await);
-    }
     let open: Vec<&Part> = distance.parts.iter().filter(|part| !part.gap.is_closed()).collect();
     // All snapshots before the image when somebody is let in, after it when somebody is let out: who sees the image can
     // copy it. Those that need the same words get them in one call.
-    let adds = open.iter().any(|part| !part.gap.add.is_empty());
+    let adds = open.iter().any(|part| !part.gap.add.is_empty()) != planted(Defect::ImageBeforeSnapshots);
     let order = |part: &&&Part| part.snapshot != adds;
     let mut sorted = open.clone();
     sorted.sort_by_key(|part| order(&part));
-    done!(write(shared, place, &sorted, |gap| &gap.before, |gap| gap.before != gap.told).await);
+    // The tags say what is lent for as long as anything is, grants too: they outlive a journal that is lost.
+    if !planted(Defect::LentUntagged) {
+        done!(write(shared, place, &sorted, |gap| &gap.before, |gap| gap.before != gap.told).await);
+    }
+    for request in &distance.grant {
+        match cloud.create_grant(place, request).await {
+            Effect::Done { value, .. } => shared.note_granted(Granted::of(request, value)),
+            Effect::Refused(fault) => return Effect::Refused(fault),
+            Effect::Unknown(fault) => return Effect::Unknown(fault),
+        }
+    }
     for part in &sorted {
         let change = Change { add: part.gap.add.clone(), remove: part.gap.remove.clone() };
         if change.is_empty() {
@@ -308,11 +323,11 @@ pub(super) async fn close(shared: &Shared, distance: &Distance) -> Effect<()> {
             done!(cloud.change_image_permissions(place, &part.id, &change).await);
         }
     }
-    done!(write(shared, place, &sorted, |gap| &gap.after, |gap| gap.after != gap.before).await);
-    for (key, grant) in &distance.revoke {
+    for (key, grant) in distance.revoke.iter().filter(|_| !planted(Defect::GrantsForgotten)) {
         done!(cloud.revoke_grant(place, key, grant).await);
         shared.note_revoked(grant);
     }
+    done!(write(shared, place, &sorted, |gap| &gap.after, |gap| gap.after != gap.before).await);
     Effect::Done { value: (), request_id: None }
 }
 
@@ -339,14 +354,15 @@ async fn write(
             tag.entry(tags).or_default().push(part.id.clone());
         }
     }
-    for part in parts.iter().filter(|part| differs(&part.gap)) {
-        shared.note_lent(&part.id, words(&part.gap));
-    }
     for (tags, ids) in &tag {
         done!(shared.cloud.tag(place, ids, tags).await);
     }
     for (keys, ids) in &untag {
         done!(shared.cloud.untag(place, ids, keys).await);
+    }
+    // Not before: what was taken for written would never be written again.
+    for part in parts.iter().filter(|part| differs(&part.gap)) {
+        shared.note_lent(&part.id, words(&part.gap));
     }
     Effect::Done { value: (), request_id: None }
 }

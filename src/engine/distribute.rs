@@ -26,7 +26,7 @@ use crate::domain::naming::{self, Marks, Ownership};
 use crate::domain::observed::Image;
 use crate::domain::place::{Place, Subject};
 use crate::domain::plan::Share;
-use crate::domain::saga::{Phase, StepState};
+use crate::domain::saga::{Phase, RunState, StepState};
 
 /// The step that takes back what was lent.
 pub(super) const RECLAIM: &str = "reclaim:";
@@ -147,12 +147,20 @@ async fn conduct(run: &Run, facts: &Facts, traveller: Traveller, legs: Vec<&Leg>
     };
     let (travelled, shared) = tokio::join!(biased; travel, share::share(run, facts, &traveller));
     travelled?;
-    remove_temporary(run, &traveller, shared?.as_deref()).await
+    shared?;
+    remove_temporary(run, facts, &traveller).await
 }
 
 /// Removes the copies in the source's own place that were made only to be copied from.
-async fn remove_temporary(run: &Run, traveller: &Traveller, shared: Option<&str>) -> Result<(), Stop> {
-    let kept = shared.map(|key| format!("{VIA}{key}"));
+async fn remove_temporary(run: &Run, facts: &Facts, traveller: &Traveller) -> Result<(), Stop> {
+    let place = &traveller.subject.place;
+    let kept = match share_in_force(run).and_then(|share| share.via_key) {
+        None => None,
+        Some(key) => match patiently(run, || facts.key(&run.shared.cloud, place, &key)).await? {
+            Ok(Ok(key)) => Some(format!("{VIA}{}", key.arn)),
+            _ => return Ok(()), // which one is shared cannot be told now
+        },
+    };
     let made: Vec<String> = {
         let state = run.active.state.borrow();
         let steps = state.others.get(&traveller.subject).into_iter().flatten();
@@ -160,9 +168,15 @@ async fn remove_temporary(run: &Run, traveller: &Traveller, shared: Option<&str>
         vias.filter_map(|(_, step)| step.result.get("image")?.as_str().map(str::to_owned)).collect()
     };
     for image in made {
-        retain::remove(run, &traveller.subject.place.subject(&image), "made only to be copied from").await?;
+        retain::remove(run, &place.subject(&image), "made only to be copied from").await?;
     }
     Ok(())
+}
+
+/// The copies under another key that a run has made or found.
+pub(super) fn vias(run: &RunState) -> impl Iterator<Item = &str> {
+    let steps = run.others.values().flatten().filter(|(name, _)| name.starts_with(VIA));
+    steps.filter_map(|(_, step)| step.result.get("image")?.as_str())
 }
 
 /// What `[share]` says today, or said when the run began if the plan is gone.

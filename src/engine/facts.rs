@@ -18,6 +18,7 @@ pub struct Facts {
     defaults: RefCell<BTreeMap<Place, Result<String, String>>>,
     encrypting: RefCell<BTreeMap<Place, bool>>,
     providers: RefCell<BTreeMap<Place, Option<BTreeSet<String>>>>,
+    policies: RefCell<BTreeSet<String>>,
 }
 
 impl Facts {
@@ -37,6 +38,12 @@ impl Facts {
         };
         self.keys.borrow_mut().insert(index, described.clone());
         Ok(described)
+    }
+
+    /// The policy of a key, the first time that it is asked for; none if it cannot be read.
+    pub(super) async fn policy_once(&self, cloud: &Governed, place: &Place, key: &str) -> Option<String> {
+        let first = self.policies.borrow_mut().insert(key.to_owned());
+        if first { cloud.key_policy(place, key).await.ok() } else { None }
     }
 
     async fn default_key(&self, cloud: &Governed, place: &Place) -> Read<Result<String, String>> {

@@ -5,16 +5,23 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, Semaphore};
+use tokio::time::Instant;
 
 use super::access::{Loan, Purpose};
 use super::shared::Shared;
+use crate::cloud::port::{CreateGrant, Grant};
 use crate::domain::place::{Place, Subject};
 
 /// AMI copies in progress per destination region (EC2 user guide, "Copy an AMI": 100). Half of them is ours, as of
 /// everything that is shared with others of the account.
 const COPIES: usize = 50;
+
+/// A grant that is not listed for so long after it was made is not there any more.
+const LISTED_WITHIN: Duration = Duration::from_secs(900);
 
 /// See the module.
 #[derive(Default)]
@@ -24,7 +31,24 @@ pub struct Lending {
     locks: RefCell<BTreeMap<String, Rc<Mutex<()>>>>,
     opening: RefCell<Vec<Rc<Purpose>>>,
     lent: RefCell<BTreeMap<String, BTreeSet<String>>>,
+    granted: RefCell<Vec<(Instant, Granted)>>,
     revoked: RefCell<BTreeSet<String>>,
+}
+
+/// A grant that we have made: KMS may not list it for a while.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Granted {
+    key: String,
+    id: String,
+    name: String,
+    grantee: String,
+}
+
+impl Granted {
+    /// What came of a request.
+    pub(super) fn of(request: &CreateGrant, id: String) -> Self {
+        Self { key: request.key.clone(), id, name: request.name.clone(), grantee: request.grantee.clone() }
+    }
 }
 
 /// A purpose that is open for as long as this lives.
@@ -87,7 +111,7 @@ impl Shared {
         self.lending.lent.borrow_mut().entry(id.to_owned()).or_default().insert(account.to_owned());
     }
 
-    /// That the tag of an image or a snapshot is being written.
+    /// That the tag of an image or a snapshot was written.
     pub(super) fn note_lent(&self, id: &str, words: &BTreeSet<String>) {
         let mut lent = self.lending.lent.borrow_mut();
         if words.is_empty() {
@@ -97,13 +121,42 @@ impl Shared {
         };
     }
 
-    /// Whether a grant was revoked: KMS may list it for a while.
-    pub(super) fn was_revoked(&self, grant: &str) -> bool {
-        self.lending.revoked.borrow().contains(grant)
+    /// The grants of a key: those that are listed and were not revoked since, and those that were made since.
+    pub(super) fn granted(&self, key: &str, mut listed: Vec<Grant>) -> Vec<Grant> {
+        let revoked = self.lending.revoked.borrow();
+        listed.retain(|grant| !revoked.contains(&grant.id));
+        for made in self.fresh_grants().filter(|made| made.key == key) {
+            if !listed.iter().any(|grant| grant.id == made.id) {
+                let Granted { id, name, grantee, .. } = made;
+                listed.push(Grant { id, name: Some(name), grantee, operations: BTreeSet::new() });
+            }
+        }
+        listed
+    }
+
+    /// The grants by which `grantee` may use any of `keys`, as far as we have made them and they may not be listed yet.
+    pub(super) fn granted_to(&self, grantee: &str, keys: &BTreeSet<String>) -> Vec<Granted> {
+        self.fresh_grants().filter(|made| made.grantee == grantee && keys.contains(&made.key)).collect()
+    }
+
+    fn fresh_grants(&self) -> impl Iterator<Item = Granted> {
+        let since = self.clock.instant().checked_sub(LISTED_WITHIN);
+        let granted = self.lending.granted.borrow().clone();
+        granted.into_iter().filter(move |(at, _)| since.is_none_or(|since| *at >= since)).map(|(_, made)| made)
+    }
+
+    /// That a grant was made.
+    pub(super) fn note_granted(&self, made: Granted) {
+        let mut granted = self.lending.granted.borrow_mut();
+        if !self.lending.revoked.borrow().contains(&made.id) {
+            granted.retain(|(_, known)| known.id != made.id);
+            granted.push((self.clock.instant(), made));
+        }
     }
 
     /// That a grant was revoked.
     pub(super) fn note_revoked(&self, grant: &str) {
+        self.lending.granted.borrow_mut().retain(|(_, made)| made.id != grant);
         self.lending.revoked.borrow_mut().insert(grant.to_owned());
     }
 }

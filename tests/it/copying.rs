@@ -307,7 +307,8 @@ fn verdicts_on_shares() {
     let three = || with(&["333333333333"], &[ORGANIZATION], &[UNIT]);
     let disabled = Encryption::Key(Key { state: "Disabled".into(), ..key("a", OWN, "eu-central-1") });
     let asleep = ("alias/share".to_owned(), Ok(Key { state: "Disabled".into(), ..key("share", OWN, "eu-central-1") }));
-    let rows: Vec<(&str, Source, Share, Option<(String, Described)>)> = vec![
+    type Row = (&'static str, Source, Share, Option<(String, Described)>);
+    let rows: Vec<Row> = vec![
         ("unencrypted, an account", source(&[Encryption::None]), one(), None),
         ("unencrypted, launch only", source(&[Encryption::None]), Share { snapshots: false, ..one() }, None),
         ("unencrypted, an organization", source(&[Encryption::None]), with(&[], &[ORGANIZATION], &[]), None),

@@ -4,6 +4,7 @@ mod backup;
 mod clock;
 mod crash;
 mod daemon;
+mod distribution;
 mod doctor;
 mod exactly_once;
 mod failing;

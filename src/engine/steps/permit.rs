@@ -11,10 +11,12 @@ use serde_json::{Value, json};
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::cloud::port::{Effect, Fault};
+use crate::defect::{Defect, planted};
 use crate::domain::event::{Draft, Kind};
 use crate::domain::place::{Place, Subject};
 use crate::domain::plan::Share;
-use crate::engine::access::{self, Distance, Loan};
+pub use crate::engine::access::Loan;
+use crate::engine::access::{self, Distance};
 use crate::engine::executor::{Look, Resend, Search, Step};
 use crate::engine::observe::FIRST;
 use crate::engine::shared::{ActiveRun, Shared, Stop};
@@ -66,7 +68,7 @@ impl Permit {
         let Some(found) = access::image(shared, image).await? else { return Ok(None) };
         let (share, extra) = match &self.purpose {
             For::Lend(loan) => (None, Some(loan)),
-            For::Reclaim(_) => (self.share.as_ref(), None),
+            For::Reclaim(_) => (self.share.as_ref().filter(|_| !planted(Defect::ReclaimBlind)), None),
             For::Share(share) => (share.as_ref(), None),
         };
         let wanted = access::wanted(shared, plan, image, keys, share, extra);
@@ -175,7 +177,11 @@ impl Step for Permit {
         match access::close(&self.shared, &distance).await {
             Effect::Done { request_id, .. } => {
                 let added: Vec<&str> = distance.added().collect();
-                Effect::Done { value: json!({ "image": self.image.id, "added": added }), request_id }
+                let mut value = json!({ "image": self.image.id, "added": added });
+                if let For::Lend(loan) = &self.purpose {
+                    value["grants"] = json!(self.shared.granted_to(&loan.role, &loan.keys));
+                }
+                Effect::Done { value, request_id }
             }
             Effect::Refused(fault) => Effect::Refused(fault),
             Effect::Unknown(fault) => Effect::Unknown(fault),

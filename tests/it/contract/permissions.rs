@@ -205,10 +205,11 @@ async fn what_is_tried_changes_nothing(stage: &Stage) {
     assert_eq!(faulty(lost.expect_err("unknown")), of(Class::NotFound, "InvalidAMIID.NotFound"));
 
     let role = "stillframe";
-    let mut world = stage.world();
-    let account = world.accounts.get_mut(&stage.there.account).expect("of the fleet");
-    account.roles.iter_mut().find(|it| it.name == role).expect("of the fleet").denied.push("ec2:Describe*".into());
-    drop(world);
+    {
+        let mut world = stage.world();
+        let account = world.accounts.get_mut(&stage.there.account).expect("of the fleet");
+        account.roles.iter_mut().find(|it| it.name == role).expect("of the fleet").denied.push("ec2:Describe*".into());
+    }
     let denied = stage.port.try_out(&stage.there, &DryRun::DescribeImages).await;
     assert_eq!(faulty(denied.expect_err("denied")), of(Class::Denied, "UnauthorizedOperation"));
 }

@@ -158,7 +158,8 @@ fn a_role_that_cannot_be_assumed_says_whose_trust_is_missing() {
 
 #[test]
 fn keys_and_settings_that_stand_in_the_way_are_named() {
-    let table: [(fn(&mut Value), &str, &str, &str); 4] = [
+    type Row = (fn(&mut Value), &'static str, &'static str, &'static str);
+    let table: [Row; 4] = [
         (|fleet| fleet["keys"][0]["state"] = json!("Disabled"), DR, "DescribeKey", "is Disabled"),
         (|fleet| fleet["keys"][0]["symmetric"] = json!(false), DR, "DescribeKey", "asymmetric"),
         (|fleet| fleet["keys"][0]["alias"] = json!("alias/other"), DR, "DescribeKey", "there is no key alias/backup"),

@@ -16,11 +16,14 @@ use crate::domain::place::Place;
 /// A session is not used in its last minutes: a request may be under way that long.
 const RENEW_BEFORE_SECONDS: i64 = 300;
 
+/// The sessions of each account, with their ends.
+type Sessions = BTreeMap<String, (Caller, DateTime<Utc>)>;
+
 /// The roles that are assumed, and their sessions, by account.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Roles {
     of: Arc<BTreeMap<String, Role>>,
-    sessions: Arc<Mutex<BTreeMap<String, (Caller, DateTime<Utc>)>>>,
+    sessions: Arc<Mutex<Sessions>>,
 }
 
 impl SimCloud {

@@ -1,5 +1,7 @@
 //! What is shared, who sees it, and who may change that.
 
+use std::slice::from_ref as one;
+
 use super::*;
 use crate::cloud::sim::account::{Allowed, Settings};
 
@@ -130,27 +132,27 @@ fn only_the_owner_changes_permissions_and_each_call_is_whole() {
         (&me, change(&image, &[third.clone(), unit("ou-web")], &[]), "InvalidAMIAttributeItemValue"),
         (&me, change(&image, &[Grantee::Organization("o-abc".into())], &[]), "InvalidAMIAttributeItemValue"),
         (&me, change(&image, &many, &[]), "InvalidParameterValue"),
-        (&me, change(&pending, &[theirs.clone()], &[]), "InvalidAMIID.Unavailable"),
-        (&me, change(&managed, &[theirs.clone()], &[]), "InvalidParameter"),
-        (&me, change(&managed, &[], &[theirs.clone()]), "ok"),
-        (&them, change(&image, &[third.clone()], &[]), "InvalidAMIID.NotFound"),
-        (&me, change(&image, &[theirs.clone()], &[third.clone()]), "ok"),
-        (&them, change(&image, &[third.clone()], &[]), "AuthFailure"),
+        (&me, change(&pending, one(&theirs), &[]), "InvalidAMIID.Unavailable"),
+        (&me, change(&managed, one(&theirs), &[]), "InvalidParameter"),
+        (&me, change(&managed, &[], one(&theirs)), "ok"),
+        (&them, change(&image, one(&third), &[]), "InvalidAMIID.NotFound"),
+        (&me, change(&image, one(&theirs), one(&third)), "ok"),
+        (&them, change(&image, one(&third), &[]), "AuthFailure"),
         (&them, permissions(), "AuthFailure"),
         (&me, change_snapshot(&snapshot, &[organization("o-abc")], &[]), "InvalidParameterValue"),
         (&me, change_snapshot(&snapshot, &[], &[unit("o-abc/ou-web")]), "InvalidParameterValue"),
-        (&me, change_snapshot(&under_managed, &[theirs.clone()], &[]), "InvalidParameter"),
-        (&me, change_snapshot(&pending_snapshot, &[theirs.clone()], &[]), "IncorrectState"),
-        (&them, change_snapshot(&snapshot, &[third.clone()], &[]), "InvalidSnapshot.NotFound"),
-        (&me, change_snapshot(&snapshot, &[theirs.clone()], &[third.clone()]), "ok"),
-        (&them, change_snapshot(&snapshot, &[third.clone()], &[]), "AuthFailure"),
+        (&me, change_snapshot(&under_managed, one(&theirs), &[]), "InvalidParameter"),
+        (&me, change_snapshot(&pending_snapshot, one(&theirs), &[]), "IncorrectState"),
+        (&them, change_snapshot(&snapshot, one(&third), &[]), "InvalidSnapshot.NotFound"),
+        (&me, change_snapshot(&snapshot, one(&theirs), one(&third)), "ok"),
+        (&them, change_snapshot(&snapshot, one(&third), &[]), "AuthFailure"),
     ];
     for (caller, action, want) in table {
         assert_eq!(rig.ends(caller, REGION, &action), want, "{action:?}");
     }
     let of = |grantees: &[&Grantee]| grantees.iter().map(|g| (*g).clone()).collect();
     assert_eq!(rig.call(permissions()), Ok(Answer::Permissions(image.clone(), of(&[&theirs]))));
-    rig.call(change(&image, &[third.clone()], std::slice::from_ref(&theirs))).unwrap();
+    rig.call(change(&image, one(&third), std::slice::from_ref(&theirs))).unwrap();
     assert_eq!(rig.call(permissions()), Ok(Answer::Permissions(image.clone(), of(&[&third]))));
     let of_snapshot =
         Action::DescribeSnapshotAttribute { snapshot: snapshot.clone(), attribute: "createVolumePermission".into() };
