@@ -313,7 +313,9 @@ fn fate(id: &str, events: &[Event]) -> SnapshotDocument {
 /// Its copies and shares, and what it is a copy of, as all runs tell.
 fn distribution(events: &[Event], document: &mut ExplainDocument) {
     let is_copy = |e: &&Event| {
-        e.draft.step.starts_with("copy:") && e.draft.kind == Kind::StepDone && e.text("image") == Some(&document.image)
+        (e.draft.step.starts_with("copy:") || e.draft.step.starts_with("via:"))
+            && e.draft.kind == Kind::StepDone
+            && e.text("image") == Some(&document.image)
     };
     if let Some(source) = events.iter().find(is_copy).and_then(|e| e.draft.subject.as_ref()) {
         document.copy_of = Some(SourceDocument {

@@ -8,6 +8,7 @@ use super::copies::{self, Leg, Outlook};
 use crate::cli::going_on::GoingOn;
 use crate::cloud::governed::Governed;
 use crate::cloud::port::Read;
+use crate::domain::copying::ShareVerdict;
 use crate::domain::machine::OwnMachine;
 use crate::domain::naming::{Marks, Role, parse_rfc3339, rfc3339};
 use crate::domain::observed::Instance;
@@ -71,7 +72,16 @@ pub async fn foresee(
     };
     let caller = cloud.whoami().await;
     for plan in plans {
-        let mut view = View { cloud, journal, us, own, plan, going_on: &going_on, preview: coming(plan, ask) };
+        let mut view = View {
+            cloud,
+            journal,
+            us,
+            own,
+            plan,
+            going_on: &going_on,
+            by_way: BTreeSet::new(),
+            preview: coming(plan, ask),
+        };
         view.preview.notes = going_on.notes(&plan.name);
         match &caller {
             Ok(caller) => document.barred = view.places(&caller.account).await.or(document.barred),
@@ -121,6 +131,8 @@ struct View<'a> {
     own: &'a OwnMachine,
     plan: &'a Plan,
     going_on: &'a GoingOn,
+    /// Targets whose images are shared as copies under another key.
+    by_way: BTreeSet<String>,
     preview: PlanPreview,
 }
 
@@ -192,6 +204,9 @@ impl View<'_> {
             let foreseen = foreseen.iter().find(|foreseen| foreseen.instance == id);
             if let Some(foreseen) = foreseen {
                 target.distribution = copies::distribution(foreseen, legs);
+                if let Some(ShareVerdict::Go { via: Some(_), .. }) = &foreseen.share {
+                    self.by_way.insert(id.clone());
+                }
             }
             match (choice, foreseen.and_then(Foreseen::never)) {
                 (Choice::Target { .. }, Some(why)) => {
@@ -255,7 +270,14 @@ impl View<'_> {
         for (place, targets) in places {
             let Some((_, listing)) = listings.iter_mut().find(|(known, _)| known == place) else { continue };
             for instance in targets {
-                listing.series.entry(series(self.plan, place, instance)).or_default().push(self.image(instance, due));
+                // What is shared by way of another key is there twice.
+                let roles = [Role::Image].into_iter().chain(self.by_way.contains(instance).then_some(Role::Copy));
+                for role in roles {
+                    let (plan, instance) = (self.plan.name.clone(), instance.clone());
+                    let image = self.image(&instance, role, due);
+                    let series = Series { plan, instance, place: place.clone(), role };
+                    listing.series.entry(series).or_default().push(image);
+                }
             }
         }
         outlook.add_copies(&mut listings, &self.preview, due);
@@ -301,23 +323,19 @@ impl View<'_> {
         Ok(())
     }
 
-    /// The image that the occurrence would make.
-    fn image(&self, instance: &str, due: DateTime<Utc>) -> Candidate {
+    /// An image that the occurrence would make.
+    fn image(&self, instance: &str, role: Role, due: DateTime<Utc>) -> Candidate {
         to_come(Marks {
             daemon: self.us.daemon.to_owned(),
             installation: self.us.installation.to_owned(),
             plan: self.plan.name.clone(),
             due,
             instance: instance.to_owned(),
-            role: Role::Image,
+            role,
             source: None,
             consistency: self.plan.consistency.mode.as_str().to_owned(),
         })
     }
-}
-
-fn series(plan: &Plan, place: &Place, instance: &str) -> Series {
-    Series { plan: plan.name.clone(), instance: instance.to_owned(), place: place.clone(), role: Role::Image }
 }
 
 fn target(place: &Place, id: &str, name: Option<String>, choice: &Choice) -> TargetPreview {
