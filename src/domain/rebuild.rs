@@ -108,14 +108,16 @@ pub fn prove(
 #[must_use]
 pub fn orphans(snapshots: &[Snapshot], images: &[Image]) -> Vec<String> {
     let used: BTreeSet<&str> = images.iter().flat_map(|i| &i.snapshots).map(String::as_str).collect();
-    let names: BTreeSet<&str> = images.iter().map(|i| i.name.as_str()).collect();
+    // A copy's name is its source's, a slash and a hash; the source may be in another place.
+    let source = |image: &Image| image.name.rsplit_once('/').map(|(source, _)| source.to_owned());
+    let names: BTreeSet<String> = images.iter().flat_map(|i| [Some(i.name.clone()), source(i)]).flatten().collect();
     let name = |snapshot: &Snapshot| {
         let tag = |key: &str| snapshot.tags.get(&format!("{TAG_PREFIX}{key}"));
         Some(image_name(tag("daemon")?, tag("plan")?, tag("instance")?, parse_rfc3339(tag("due")?)?))
     };
     let orphan = |s: &&Snapshot| {
         // Without the rest of our tags it is a person's, or a copy of ours.
-        !used.contains(s.id.as_str()) && name(s).is_some_and(|name| !names.contains(name.as_str()))
+        !used.contains(s.id.as_str()) && name(s).is_some_and(|name| !names.contains(&name))
     };
     snapshots.iter().filter(orphan).map(|s| s.id.clone()).collect()
 }

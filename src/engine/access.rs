@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use super::facts;
 use super::lending::Granted;
 use super::shared::Shared;
 use crate::cloud::classify::Class;
-use crate::cloud::port::{Change, CreateGrant, Effect, Fault, ImageQuery, Read};
+use crate::cloud::port::{Change, CreateGrant, Effect, ImageQuery, Read};
 use crate::defect::{Defect, planted};
 use crate::domain::copying::{names, policy};
-use crate::domain::observed::{Image, ImageState, Tags};
+use crate::domain::observed::{Image, ImageState, Snapshot, Tags};
 use crate::domain::place::{Place, Subject};
 use crate::domain::plan::Share;
 use crate::domain::saga::{Phase, StepState};
@@ -224,14 +225,41 @@ pub(super) async fn distance(
     image: &Image,
     wanted: &Wanted,
 ) -> Read<Distance> {
+    let snapshots = facts::snapshots(&shared.cloud, place, image).await?;
+    let mut distance = of_snapshots(shared, plan, place, snapshots, wanted).await?;
+    let actual = shared.cloud.image_permissions(place, &image.id).await?;
+    let told = taken_for_ours(&actual, shared.lent(&image.id, sharing::lent(&image.tags)));
+    let gap = sharing::gap(&wanted.launch, &actual, told);
+    let part = Part { id: image.id.clone(), snapshot: false, tags: (*image.tags).clone(), gap };
+    distance.parts.push(part);
+    Ok(distance)
+}
+
+/// The distance of what an image leaves behind that somebody deregistered: snapshots that nobody wants to be open, and
+/// the keys.
+///
+/// # Errors
+/// Something could not be read: nothing is known.
+pub(super) async fn left_behind(
+    shared: &Shared,
+    plan: &str,
+    place: &Place,
+    snapshots: &[String],
+    wanted: Wanted,
+) -> Read<Distance> {
+    let there = shared.cloud.snapshots(place, snapshots).await?;
+    of_snapshots(shared, plan, place, there, &Wanted { keys: wanted.keys, ..Wanted::default() }).await
+}
+
+async fn of_snapshots(
+    shared: &Shared,
+    plan: &str,
+    place: &Place,
+    snapshots: Vec<Snapshot>,
+    wanted: &Wanted,
+) -> Read<Distance> {
     let cloud = &shared.cloud;
     let mut parts = Vec::new();
-    let snapshots = cloud.snapshots(place, &image.snapshots).await?;
-    if snapshots.len() < image.snapshots.len() {
-        let message =
-            format!("{} of the {} snapshots of {} are listed", snapshots.len(), image.snapshots.len(), image.id);
-        return Err(Fault { class: Class::Transient, code: "Incomplete".into(), message, request_id: None });
-    }
     for snapshot in snapshots {
         let told = shared.lent(&snapshot.id, sharing::lent(&snapshot.tags));
         if wanted.volumes.is_empty() && told.is_empty() {
@@ -241,10 +269,6 @@ pub(super) async fn distance(
         let gap = sharing::gap(&wanted.volumes, &actual, taken_for_ours(&actual, told));
         parts.push(Part { id: snapshot.id, snapshot: true, tags: snapshot.tags, gap });
     }
-    let actual = cloud.image_permissions(place, &image.id).await?;
-    let told = taken_for_ours(&actual, shared.lent(&image.id, sharing::lent(&image.tags)));
-    let gap = sharing::gap(&wanted.launch, &actual, told);
-    parts.push(Part { id: image.id.clone(), snapshot: false, tags: (*image.tags).clone(), gap });
     let (mut grant, mut revoke) = (Vec::new(), Vec::new());
     for (key, who) in &wanted.keys {
         let name = |grantee: &str| names::grant_name(&shared.daemon, plan, key, grantee);
@@ -297,13 +321,18 @@ pub(super) async fn close(shared: &Shared, distance: &Distance) -> Effect<()> {
     let open: Vec<&Part> = distance.parts.iter().filter(|part| !part.gap.is_closed()).collect();
     // All snapshots before the image when somebody is let in, after it when somebody is let out: who sees the image can
     // copy it. Those that need the same words get them in one call.
-    let adds = open.iter().any(|part| !part.gap.add.is_empty()) != planted(Defect::ImageBeforeSnapshots);
-    let order = |part: &&&Part| part.snapshot != adds;
+    let letting_in = open.iter().any(|part| !part.gap.add.is_empty());
+    let snapshots_first = letting_in != planted(Defect::ImageBeforeSnapshots);
+    let order = |part: &&&Part| part.snapshot != snapshots_first;
     let mut sorted = open.clone();
     sorted.sort_by_key(|part| order(&part));
     // The tags say what is lent for as long as anything is, grants too: they outlive a journal that is lost.
     if !planted(Defect::LentUntagged) {
-        done!(write(shared, place, &sorted, |gap| &gap.before, |gap| gap.before != gap.told).await);
+        match write(shared, place, &sorted, |gap| &gap.before, |gap| gap.before != gap.told).await {
+            Effect::Refused(fault) if fault.class == Class::NotFound && !letting_in => {}
+            Effect::Done { .. } => {}
+            other => return other,
+        }
     }
     for request in &distance.grant {
         match cloud.create_grant(place, request).await {
@@ -317,12 +346,19 @@ pub(super) async fn close(shared: &Shared, distance: &Distance) -> Effect<()> {
         if change.is_empty() {
             continue;
         }
-        if part.snapshot {
-            done!(cloud.change_snapshot_permissions(place, &part.id, &change).await);
+        let changed = if part.snapshot {
+            cloud.change_snapshot_permissions(place, &part.id, &change).await
         } else {
-            done!(cloud.change_image_permissions(place, &part.id, &change).await);
+            cloud.change_image_permissions(place, &part.id, &change).await
+        };
+        match changed {
+            // It was listed: nobody is let in to what is not known for a moment.
+            Effect::Refused(fault) if fault.class == Class::NotFound && change.add.is_empty() => {}
+            Effect::Done { .. } => {}
+            other => return other,
         }
     }
+    // Before the tags, which are what a later run goes by.
     for (key, grant) in distance.revoke.iter().filter(|_| !planted(Defect::GrantsForgotten)) {
         done!(cloud.revoke_grant(place, key, grant).await);
         shared.note_revoked(grant);
@@ -355,10 +391,16 @@ async fn write(
         }
     }
     for (tags, ids) in &tag {
-        done!(shared.cloud.tag(place, ids, tags).await);
+        match shared.cloud.tag(place, ids, tags).await {
+            Effect::Done { .. } => {}
+            other => return other,
+        }
     }
     for (keys, ids) in &untag {
-        done!(shared.cloud.untag(place, ids, keys).await);
+        match shared.cloud.untag(place, ids, keys).await {
+            Effect::Done { .. } => {}
+            other => return other,
+        }
     }
     // Not before: what was taken for written would never be written again.
     for part in parts.iter().filter(|part| differs(&part.gap)) {

@@ -17,6 +17,7 @@ pub(super) use self::share::drift;
 use super::access::{COPY, LEND};
 use super::executor::{self, At, Step};
 use super::facts::Facts;
+use super::observe::{FIRST, longer};
 use super::retain;
 use super::run::Run;
 use super::shared::Stop;
@@ -34,6 +35,9 @@ pub(super) const RECLAIM: &str = "reclaim:";
 pub(super) const VIA: &str = "via:";
 /// The step of `[share]`.
 pub(super) const SHARE: &str = "share";
+
+/// So often an image that this run made is looked for again before it counts as gone.
+const LOOKS: u32 = 8;
 
 /// Whether a step's name is one of distribution's.
 pub(super) fn is_ours(step: &str) -> bool {
@@ -74,9 +78,9 @@ pub(super) async fn distribute(run: &Run) -> Result<(), Stop> {
         for subject in fresh(run).into_iter().filter(|s| known.insert(s.clone())) {
             let (facts, legs) = (&facts, &legs);
             tasks.push(Box::pin(async move {
-                match find(run, &subject).await? {
+                match find_made(run, &subject).await? {
                     Some(traveller) => conduct(run, facts, traveller, legs.iter().collect()).await,
-                    None => Ok(()),
+                    None => vanished(run, &subject).await,
                 }
             }));
         }
@@ -125,6 +129,32 @@ async fn find(run: &Run, subject: &Subject) -> Result<Option<Traveller>, Stop> {
             Ok(None)
         }
     }
+}
+
+/// An image that this run has made: AWS need not list it, or all of its tags, at each look.
+async fn find_made(run: &Run, subject: &Subject) -> Result<Option<Traveller>, Stop> {
+    let mut wait = FIRST;
+    for _ in 0..LOOKS {
+        if let Some(found) = find(run, subject).await? {
+            return Ok(Some(found));
+        }
+        run.shared.pause(wait).await?;
+        wait = longer(wait);
+    }
+    find(run, subject).await
+}
+
+/// What this run has made is not there any more, or not ours: its copies are not made, and that is said.
+async fn vanished(run: &Run, subject: &Subject) -> Result<(), Stop> {
+    if run.plan.copies.is_empty() && share_in_force(run).is_none() {
+        return Ok(());
+    }
+    let why = format!(
+        "{} was made and is not listed any more, or its tags are not ours any more: somebody deregistered or changed it. \
+         It is neither copied nor shared in this run",
+        subject.id
+    );
+    run.mishap(&format!("distribute:{}", subject.id), &why).await
 }
 
 /// An image of ours on its way.

@@ -4,10 +4,11 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::cloud::classify::Class;
 use crate::cloud::governed::Governed;
-use crate::cloud::port::Read;
+use crate::cloud::port::{Fault, Read};
 use crate::domain::copying::{Described, Destination, Disk, Encryption, Source};
-use crate::domain::observed::{Image, Instance};
+use crate::domain::observed::{Image, Instance, Snapshot};
 use crate::domain::place::Place;
 use crate::domain::plan::CopyTo;
 
@@ -105,7 +106,7 @@ impl Facts {
     /// # Errors
     /// They could not be read.
     pub async fn of_image(&self, cloud: &Governed, place: &Place, image: &Image) -> Read<Source> {
-        let snapshots = cloud.snapshots(place, &image.snapshots).await?;
+        let snapshots = snapshots(cloud, place, image).await?;
         let disks = self.disks(cloud, place, snapshots.into_iter().map(|s| (s.id, s.key)).collect()).await?;
         Ok(source(&image.id, place, disks, image.product_codes))
     }
@@ -163,6 +164,20 @@ impl Facts {
             None => None,
         })
     }
+}
+
+/// All snapshots of an image. One that is not listed yet would read as a disk that is not there.
+///
+/// # Errors
+/// They could not be read, or not all are listed.
+pub(super) async fn snapshots(cloud: &Governed, place: &Place, image: &Image) -> Read<Vec<Snapshot>> {
+    let snapshots = cloud.snapshots(place, &image.snapshots).await?;
+    if snapshots.len() < image.snapshots.len() {
+        let message =
+            format!("{} of the {} snapshots of {} are listed", snapshots.len(), image.snapshots.len(), image.id);
+        return Err(Fault { class: Class::Transient, code: "Incomplete".into(), message, request_id: None });
+    }
+    Ok(snapshots)
 }
 
 fn source(id: &str, place: &Place, disks: Vec<Disk>, product_codes: bool) -> Source {

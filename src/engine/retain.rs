@@ -34,6 +34,9 @@ const REMOVALS: usize = 16;
 /// How long a shared image is deprecated before it goes, where no plan says.
 const GRACE: Seconds = 7 * 86_400;
 
+/// The step that hides a shared image before it goes.
+const DEPRECATE: &str = "deprecate";
+
 /// Why the images of a plan that is gone stay.
 pub const NO_PLAN: &str = "its plan is not in the configuration any more";
 
@@ -450,6 +453,10 @@ async fn finish_one(run: &Run, subject: &Subject, step: StepState) -> Result<(),
 
 /// Hides an image from other accounts, so that they stop using it before it goes. Done twice it is done once.
 async fn deprecate(run: &Run, subject: &Subject) -> Result<(), Stop> {
+    // Before a restart, and not listed yet.
+    if run.active.state.borrow().others.get(subject).is_some_and(|steps| steps.contains_key(DEPRECATE)) {
+        return Ok(());
+    }
     // EC2 rounds to the minute, and refuses what is past.
     let at = run.shared.clock.now() + TimeDelta::minutes(2);
     let (kind, data) = match run.shared.cloud.deprecate_image(&subject.place, &subject.id, at).await {
@@ -462,7 +469,7 @@ async fn deprecate(run: &Run, subject: &Subject) -> Result<(), Stop> {
             (Kind::StepNeedsPerson, json!({ "outcome": "failed", "reason": why }))
         }
     };
-    run.record(Draft::of(&run.name, subject, kind, data).at_step("deprecate", 1)).await
+    run.record(Draft::of(&run.name, subject, kind, data).at_step(DEPRECATE, 1)).await
 }
 
 /// Removes an image of ours that is needed no more, whatever the rules say.

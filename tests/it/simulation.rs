@@ -5,6 +5,7 @@ mod again;
 mod clock;
 mod clocks;
 mod copies;
+mod copies_review;
 mod crash;
 mod defects;
 mod downtime;

@@ -129,6 +129,28 @@ fn a_snapshot_of_no_image_is_an_orphan_unless_its_image_is_only_pending() {
     assert_eq!(orphans(&all, &[made.image, pending.image]), ["snap-orphan"]);
 }
 
+#[test]
+fn a_snapshot_of_a_copy_that_is_pending_is_no_orphan() {
+    let source = evidence("web", "i-1", 90, ImageState::Available, "reboot");
+    let marks = Marks { role: Role::Copy, source: Some(source.image.id.clone()), ..source.marks.clone() };
+    let copy = Image {
+        id: "ami-copy".into(),
+        name: format!("{}/01234567", source.image.name),
+        state: ImageState::Pending,
+        snapshots: Vec::new(),
+        ..source.image
+    };
+    let snapshot = Snapshot {
+        id: "snap-1".into(),
+        volume: None,
+        state: "pending".into(),
+        key: None,
+        tags: marks.tags(&Tags::new()),
+    };
+    assert_eq!(orphans(std::slice::from_ref(&snapshot), &[copy]), Vec::<String>::new());
+    assert_eq!(orphans(&[snapshot], &[]), ["snap-1"]);
+}
+
 /// The events fold to what is proven.
 #[test]
 fn the_events_fold_back() {

@@ -4,19 +4,30 @@ use std::collections::BTreeMap;
 
 use super::{Candidate, Situation, Standing, decide, standing};
 use crate::domain::keep::Keep;
+use crate::domain::naming::HOLD_TAG;
+use crate::domain::observed::ImageState;
 
 /// The ids of the images of `sources` of which a copy is wanted and not there. `copies` are those of the same instance
 /// in the destination, as far as they are known; `keep` are the rules there.
 #[must_use]
 pub fn owed(sources: &[Candidate], copies: &[Candidate], keep: &Keep, situation: &Situation<'_>) -> Vec<String> {
     let good = |c: &&Candidate| matches!(standing(c, situation.now), Standing::Good);
-    let there = |due| copies.iter().filter(good).any(|c| c.marks.due == due);
+    // One that a person disabled is there, and that person's affair.
+    let made = |c: &&Candidate| good(c) || c.image.state == ImageState::Disabled;
+    let there = |due| copies.iter().filter(made).any(|c| c.marks.due == due);
     let missing: Vec<&Candidate> = sources.iter().filter(good).filter(|c| !there(c.marks.due)).collect();
     if missing.is_empty() {
         return Vec::new();
     }
-    // As if each were there. A copy that is pending or failed counts for nothing yet.
-    let imagined = missing.iter().map(|c| (*c).clone());
+    // As if each were there. A copy that is pending or failed counts for nothing yet, and a hold on the source would not
+    // hold the copy.
+    let imagined = missing.iter().map(|c| {
+        let mut copy = (*c).clone();
+        if copy.image.tags.contains_key(HOLD_TAG) {
+            copy.image.tags.remove(HOLD_TAG);
+        }
+        copy
+    });
     let all: Vec<Candidate> = copies.iter().filter(good).cloned().chain(imagined).collect();
     let nothing = BTreeMap::new();
     let alone = Situation { in_use: &nothing, busy: &nothing, grace: None, ..*situation };
@@ -29,7 +40,6 @@ pub fn owed(sources: &[Candidate], copies: &[Candidate], keep: &Keep, situation:
 mod tests {
     use super::super::tests::{candidate, due, situation_at};
     use super::*;
-    use crate::domain::observed::ImageState;
 
     fn made(days: &[&str]) -> Vec<Candidate> {
         days.iter().map(|day| candidate(due(day), ImageState::Available)).collect()
@@ -53,6 +63,18 @@ mod tests {
         assert!(owes(&["20", "21", "22"], &made(&["22", "21"]), &last_2).is_empty());
         // A newer copy of an image that is gone at the source counts.
         assert!(owes(&["20", "21"], &made(&["23", "24"]), &last_2).is_empty());
+    }
+
+    #[test]
+    fn what_a_person_holds_or_disabled_is_not_copied_again() {
+        let last_1 = Keep { last: 1, ..Keep::default() };
+        let nothing = BTreeMap::new();
+        let situation = situation_at(due("28"), &nothing);
+        let mut held = made(&["20"]);
+        held[0].image.tags.insert(HOLD_TAG.into(), String::new());
+        assert!(super::owed(&held, &made(&["22"]), &last_1, &situation).is_empty());
+        assert_eq!(super::owed(&held, &[], &last_1, &situation).len(), 1);
+        assert!(owes(&["22"], &[candidate(due("22"), ImageState::Disabled)], &last_1).is_empty());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! One destination of one image: copy it under a key that can be lent, let the destination in, copy it there, take back
 //! what was lent. Each is a step of its own, so a restart goes on where it stopped.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use serde_json::Value;
@@ -77,7 +78,8 @@ pub(super) async fn travel(run: &Run, facts: &Facts, traveller: &Traveller, leg:
                 run.shared.note_granted(made);
             }
         }
-        let step = permit(run, subject, &reclaim, image, For::Reclaim(loan));
+        let snapshots = lent_snapshots(&lent);
+        let step = Permit { snapshots, ..permit(run, subject, &reclaim, image, For::Reclaim(loan)) };
         drive(run, subject, &step).await?;
     }
     if bad(run, subject, &copy).is_none()
@@ -92,6 +94,14 @@ pub(super) async fn travel(run: &Run, facts: &Facts, traveller: &Traveller, leg:
 /// What a lending step is about: as it was intended, or as it was found.
 fn told(step: &StepState) -> &Value {
     if step.intent.is_null() { &step.result } else { &step.intent }
+}
+
+/// The snapshots that were lent: as they were intended, and as they were found.
+fn lent_snapshots(lent: &StepState) -> Vec<String> {
+    let of = |value: &Value, key: &str| value.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
+    let all = [of(&lent.intent, "snapshots"), of(&lent.result, "snapshots"), of(&lent.result, "added")].concat();
+    let all = all.iter().filter_map(Value::as_str).filter(|id| id.starts_with("snap-")).map(str::to_owned);
+    all.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// From the verdict to the end of the copy.
@@ -129,7 +139,9 @@ async fn set_out(run: &Run, facts: &Facts, traveller: &Traveller, leg: &Leg) -> 
         let wanted = Loan { to: leg.to.clone(), role, keys: way.keys.clone() };
         // From now on nobody takes it away, also where it is there already.
         let _open = run.shared.open_purpose(&run.plan.name, &from, &wanted);
-        let step = permit(run, subject, &lend, from.clone(), For::Lend(wanted.clone()));
+        // Those of a copy under another key are known when they are lent.
+        let snapshots = if from == *subject { traveller.image.snapshots.clone() } else { Vec::new() };
+        let step = Permit { snapshots, ..permit(run, subject, &lend, from.clone(), For::Lend(wanted.clone())) };
         drive(run, subject, &step).await?;
         if let Some(why) = bad(run, subject, &lend) {
             return refuse(run, subject, &copy, &format!("{} could not be let in: {why}", leg.label)).await;
@@ -244,5 +256,6 @@ pub(super) fn permit(run: &Run, subject: &Subject, name: &str, image: Subject, p
         purpose,
         share: share_in_force(run),
         keys,
+        snapshots: Vec::new(),
     }
 }

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 
 use super::leg::Leg;
 use super::{Traveller, find, is_ours, traveller};
-use crate::domain::naming::{Marks, Role};
+use crate::domain::naming::{self, Marks, Ownership, Role};
 use crate::domain::observed::{Image, ImageState};
 use crate::domain::place::{Place, Subject};
 use crate::domain::plan::{CopyTo, Plan};
@@ -89,7 +90,7 @@ pub(super) async fn older(
 /// An image that is not there any more: what was lent of it is taken back still.
 fn gone(run: &Run, subject: &Subject) -> Traveller {
     let sh = &run.shared;
-    let marks = Marks {
+    let marks = told(run, subject).unwrap_or_else(|| Marks {
         daemon: sh.daemon.clone(),
         installation: sh.installation.clone(),
         plan: run.plan.name.clone(),
@@ -98,8 +99,32 @@ fn gone(run: &Run, subject: &Subject) -> Traveller {
         role: Role::Image,
         source: None,
         consistency: String::new(),
-    };
-    let image = Image {
+    });
+    Traveller { subject: subject.clone(), marks, image: absent(run, subject) }
+}
+
+/// What its tags said, as the journal has it: by them a copy is found that was called for before the image went.
+fn told(run: &Run, subject: &Subject) -> Option<Marks> {
+    let state = run.active.state.borrow();
+    let intents = state.others.get(subject)?.values().map(|step| &step.intent);
+    let text = |intent: &Value, key: &str| intent.get(key).and_then(Value::as_str).map(str::to_owned);
+    let mut marks = intents.filter_map(|intent| {
+        let copy = Image {
+            name: text(intent, "name")?,
+            source_image: text(intent, "from"),
+            tags: serde_json::from_value(intent.get("tags")?.clone()).ok()?,
+            ..absent(run, subject)
+        };
+        match naming::ownership(&copy, &run.shared.daemon, &copy.owner) {
+            Ownership::Ours(marks) => Some(Marks { role: Role::Image, source: None, ..marks }),
+            _ => None,
+        }
+    });
+    marks.next()
+}
+
+fn absent(run: &Run, subject: &Subject) -> Image {
+    Image {
         id: subject.id.clone(),
         name: String::new(),
         owner: subject.place.account.clone(),
@@ -112,8 +137,7 @@ fn gone(run: &Run, subject: &Subject) -> Traveller {
         product_codes: false,
         deprecated: None,
         tags: Default::default(),
-    };
-    Traveller { subject: subject.clone(), marks, image }
+    }
 }
 
 /// Whether another run that is going on has to do with the image.
@@ -191,7 +215,8 @@ async fn was_meant(journal: Option<&dyn Reader>, plan: &str, due: DateTime<Utc>,
     let Ok(Some(occurrence)) = journal.occurrence(plan, due).await else { return true };
     let Ok(Some(revision)) = journal.revision(&occurrence.plan_hash).await else { return true };
     match serde_json::from_str::<Plan>(&revision) {
-        Ok(plan) => plan.copies.iter().any(|c| c.region == copy.region && c.account == copy.account),
+        // An account may have got another name meanwhile.
+        Ok(plan) => plan.copies.iter().any(|c| c.place("") == copy.place("")),
         Err(_) => true,
     }
 }

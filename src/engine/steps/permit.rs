@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use tokio::sync::{Mutex, MutexGuard};
 
+use crate::cloud::classify::Class;
 use crate::cloud::port::{Effect, Fault};
 use crate::defect::{Defect, planted};
 use crate::domain::event::{Draft, Kind};
@@ -59,13 +60,20 @@ pub struct Permit {
     pub share: Option<Share>,
     /// The customer-managed keys that the image is encrypted under.
     pub keys: BTreeSet<String>,
+    /// Its snapshots as far as they are known, should the image be gone when they are taken back.
+    pub snapshots: Vec<String>,
 }
 
 impl Permit {
     /// The distance that this step closes; none if the image is gone.
     pub async fn distance(&self) -> Result<Option<Distance>, Fault> {
         let Self { shared, plan, image, keys, .. } = self;
-        let Some(found) = access::image(shared, image).await? else { return Ok(None) };
+        let Some(found) = access::image(shared, image).await? else {
+            let For::Reclaim(_) = self.purpose else { return Ok(None) };
+            let wanted = access::wanted(shared, plan, image, keys, self.share.as_ref(), None);
+            let left = access::left_behind(shared, plan, &image.place, &self.snapshots, wanted).await?;
+            return Ok(Some(left.removing()));
+        };
         let (share, extra) = match &self.purpose {
             For::Lend(loan) => (None, Some(loan)),
             For::Reclaim(_) => (self.share.as_ref().filter(|_| !planted(Defect::ReclaimBlind)), None),
@@ -138,6 +146,7 @@ impl Step for Permit {
                 intent["region"] = json!(loan.to.region);
                 intent["role"] = json!(loan.role);
                 intent["keys"] = json!(loan.keys);
+                intent["snapshots"] = json!(self.snapshots);
             }
             For::Share(share) => {
                 let who = share.iter().flat_map(Share::grantees).map(|g| g.short().to_owned());
@@ -155,11 +164,18 @@ impl Step for Permit {
         Some(&self.image.place)
     }
 
+    /// What is listed may not be found for a moment; what is really gone is seen to be gone the next time.
+    fn passes(&self, fault: &Fault) -> bool {
+        fault.class.passes() || fault.class == Class::NotFound
+    }
+
     /// What is there already is journaled with what it is for, since that is what keeps it there.
     async fn look(&self, intent: &Value, _lost: bool) -> Look {
         let locks = self.locks();
         let _alone = Self::hold(&locks).await;
         match self.distance().await {
+            // It was listed just before.
+            Err(fault) if fault.class == Class::NotFound => Look::Unclear(Fault { class: Class::Transient, ..fault }),
             Err(fault) => Look::Unclear(fault),
             Ok(Some(distance)) if !distance.is_none() => Look::Absent,
             Ok(_) => Look::Found(intent.clone()),

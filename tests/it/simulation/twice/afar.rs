@@ -192,6 +192,7 @@ fn step(life: &Life, cloud: &SimCloud, image: &Subject, name: &str) -> Box<dyn S
         share: (name == SHARE).then_some(friends),
         purpose,
         keys: loan(cloud).keys,
+        snapshots: Vec::new(),
     })
 }
 
