@@ -4,12 +4,16 @@ mod accounts;
 mod failing;
 mod kills;
 
+use serde_json::Value;
 use stillframe::cloud::sim::Fleet;
 use stillframe::cloud::sim::account::{Settings, SimAccount, SimRole};
 use stillframe::cloud::sim::fleet::{ACCOUNT, FleetKey};
+use stillframe::cloud::sim::policy::default_policy;
 use stillframe::cloud::sim::world::World;
+use stillframe::domain::copying::statement::of_members;
 use stillframe::domain::observed::ImageState;
 use stillframe::domain::place::Place;
+use stillframe::domain::sharing::Grantee;
 
 use super::plan;
 use crate::support::manager::Manager;
@@ -48,8 +52,15 @@ fn section(name: &str, id: &str) -> String {
     )
 }
 
+/// A key whose policy is the default one, and lets the organization launch: no grant can.
 fn key(account: &str, region: &str, alias: &str) -> FleetKey {
+    let mut policy: Value = serde_json::from_str(&default_policy(account)).expect("JSON");
+    let statements = policy["Statement"].as_array_mut().expect("statements");
+    for statement in of_members(&Grantee::Organization(ORGANIZATION.into())) {
+        statements.push(serde_json::from_str(&statement).expect("JSON"));
+    }
     FleetKey {
+        policy: Some(policy),
         account: Some(account.into()),
         region: Some(region.into()),
         alias: Some(alias.into()),

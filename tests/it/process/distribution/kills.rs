@@ -117,6 +117,14 @@ impl Chain {
         if !reached {
             return Err("the call never came".into());
         }
+        // An image that was called for, and perhaps was not, is looked for for ten minutes before it is called for again:
+        // what runs beside that call is answered no sooner than it.
+        let image = |line: &&serde_json::Value| line["step"] == "image";
+        let beside = (served.api.as_str(), served.before) == ("GetCallerIdentity", 1);
+        if beside || of_event(&backup.log(), "step.intent").iter().any(image) {
+            let all = || (door.calls("CreateImage").len() == self.instances).then_some(());
+            until("CreateImage of each instance", all);
+        }
         let log = match of_event(&backup.kill().log(), "run.started").is_empty() {
             // What the process looks up beside, as it starts, may come before or after: nothing was begun yet.
             true => site.run(&["backup", "nightly", "--json"]).log(),
