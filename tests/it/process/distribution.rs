@@ -11,6 +11,8 @@ use stillframe::cloud::sim::world::World;
 use stillframe::domain::observed::ImageState;
 use stillframe::domain::place::Place;
 
+use super::plan;
+use crate::support::manager::Manager;
 use crate::support::site::{REGION, Site};
 use crate::support::world::{self, Door};
 
@@ -96,4 +98,20 @@ fn good(world: &World, account: &str, region: &str) -> Vec<String> {
     let (place, now) = (Place::new(account, region), stillframe::clock::Clock::Wall.now());
     let there = world.images.values().filter(|i| i.place == place && i.registered());
     there.filter(|i| i.state(now) == ImageState::Available).map(|i| i.id.clone()).collect()
+}
+
+#[test]
+fn the_service_manager_is_told_of_copies() {
+    let door = Door::open(&Fleet { copy_seconds: Some([1e7, 1e7]), ..lands(2, None) });
+    let (mut manager, site) = Manager::of(site(&door), None);
+    site.plan("nightly", &format!("{}[[copy]]\nregion = \"{AWAY}\"\n", plan(2, "")));
+    let mut daemon = site.spawn(&["run"]);
+    let idle = manager.hears("STATUS=next");
+    let backup = site.spawn(&["backup", "nightly"]);
+    manager.hears(&format!("{idle}; nightly copying 0/2"));
+    door.complete();
+    backup.wait().expect(0);
+    manager.hears_times(&idle, 2);
+    daemon.terminate();
+    daemon.wait().expect(0);
 }
