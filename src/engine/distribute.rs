@@ -267,8 +267,9 @@ async fn sum_up(run: &Run, legs: &[Leg]) -> Result<(), Stop> {
         }
         if let (_, failed, Some(first)) = failed(run, &reclaim) {
             let why = format!(
-                "what was lent to {} of {failed} images could not be taken back: {first}. The plan's next run tries again",
-                leg.label
+                "what was lent to {} of {} could not be taken back: {first}. The plan's next run tries again",
+                leg.label,
+                counted(failed)
             );
             run.mishap(&reclaim, &why).await?;
         }
@@ -279,8 +280,16 @@ async fn sum_up(run: &Run, legs: &[Leg]) -> Result<(), Stop> {
 /// One line for all images and copies that are not shared as the plan wants.
 pub(super) async fn sum_up_shares(run: &Run) -> Result<(), Stop> {
     let (_, failed, Some(first)) = failed(run, SHARE) else { return Ok(()) };
-    let images = if failed == 1 { "1 image is".to_owned() } else { format!("{failed} images are") };
-    run.mishap(SHARE, &format!("{images} not shared as the plan wants: {first}. The plan's next run tries again")).await
+    let are = if failed == 1 { "is" } else { "are" };
+    run.mishap(
+        SHARE,
+        &format!("{} {are} not shared as the plan wants: {first}. The plan's next run tries again", counted(failed)),
+    )
+    .await
+}
+
+fn counted(images: usize) -> String {
+    if images == 1 { "1 image".to_owned() } else { format!("{images} images") }
 }
 
 /// How many images have a step of this name, how many of these failed, and why the first did.

@@ -309,7 +309,9 @@ impl PlanPreview {
         let mut of: BTreeMap<(&str, &str, &str, &[String]), Vec<&str>> = BTreeMap::new();
         let mut statements: BTreeSet<&str> = BTreeSet::new();
         for t in &self.targets {
-            for d in &t.distribution {
+            // Why a target is skipped stands with the target.
+            let told = |d: &&DistributionPreview| d.verdict == "never" && t.reason.contains(&d.reasons.join("; "));
+            for d in t.distribution.iter().filter(|d| !told(d)) {
                 let to = d.destination.as_deref().unwrap_or_default();
                 of.entry((d.what, to, d.verdict, &d.reasons)).or_default().push(&t.instance);
                 statements.extend(d.statements.iter().map(String::as_str));
