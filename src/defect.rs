@@ -60,6 +60,17 @@ defects! {
     LateRunGoesOn: "a run that lay still for hours goes on rebooting",
     RebuildSkipped: "a lost journal is not rebuilt",
     TwinIgnored: "images of another installation under our name bar nothing",
+    LentUntagged: "no tag says what is lent before it is",
+    ReclaimBlind: "what was lent for a copy is taken back although `[share]` wants it",
+    ForeignTakenBack: "everything that nobody wants is taken back, also what a person gave",
+    ReclaimForgotten: "what was lent is never taken back",
+    GrantsForgotten: "grants are never revoked",
+    ImageBeforeSnapshots: "an image is opened before its snapshots are",
+    KeyWithoutEncrypted: "a copy names a key and does not ask for encryption",
+    TokenPerSend: "a copy that is sent again bears another token and another name",
+    RetiredWhileOwed: "an image is retired while a copy of it is owed",
+    CopiesByPlanKeep: "copies are judged by the rules of the images, not by their own",
+    CopiesHold: "a run that copies holds its plan's next occurrence",
 }
 
 #[cfg(feature = "defects")]

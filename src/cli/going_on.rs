@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::naming::parse_run_name;
-use crate::domain::place::Place;
+use crate::domain::place::{Place, Subject};
 use crate::domain::saga::RunState;
-use crate::engine::retain;
+use crate::engine::{distribute, retain};
 use crate::journal::{Answer, Reader};
 
 /// What the journal knows of runs that go on.
@@ -52,6 +52,11 @@ impl GoingOn {
     /// The images of a place that runs still work on, each with why it is busy.
     pub fn busy(&self, place: &Place) -> BTreeMap<String, String> {
         self.runs.iter().flat_map(|(name, run)| retain::busy_in(name, run, place)).collect()
+    }
+
+    /// Whether a run already makes, copies or shares an image.
+    pub fn sees_to(&self, image: &Subject) -> bool {
+        self.runs.iter().any(|(_, run)| distribute::sees_to(run, image))
     }
 
     /// What the next occurrence of a plan would meet.

@@ -6,6 +6,7 @@ pub mod drive;
 mod fleet;
 mod gather;
 mod live;
+mod others;
 mod page;
 mod storage;
 
@@ -141,12 +142,8 @@ fn rehearse(
 ) -> Result<crate::report::rehearsal::RehearsalDocument, String> {
     let settings = &loaded.settings;
     let mut found = find(args, loaded)?;
-    // What a fleet's file says nothing of is there for copies all the same.
-    for region in fleet::destinations(&loaded.plans) {
-        if !found.fleet.regions.contains(&region) {
-            found.fleet.regions.push(region);
-        }
-    }
+    let roles = start::roles(settings);
+    others::provide(&mut found.fleet, &loaded.plans, &roles);
     let fleet = Fleet {
         trouble: args.faults.unwrap_or(found.fleet.trouble),
         seed: args.seed.unwrap_or(found.fleet.seed),
@@ -165,6 +162,7 @@ fn rehearse(
             Some(DaemonInstance::None) | None => OwnMachine::NotEc2,
         },
         plans: &loaded.plans,
+        roles: &roles,
         fleet: &fleet,
         source: found.source,
         about_fleet: found.about,
@@ -227,7 +225,10 @@ fn find(args: &RehearseArgs, loaded: &Loaded) -> Result<Found, String> {
         args.instances
     );
     Ok(Found {
-        fleet: fleet::made_up(&loaded.plans, args.instances, &home, args.seed.unwrap_or_default()),
+        fleet: Fleet {
+            account: others::own_account(&loaded.plans, &start::roles(&loaded.settings)),
+            ..fleet::made_up(&loaded.plans, args.instances, &home, args.seed.unwrap_or_default())
+        },
         source: format!("{} made-up instances for each plan", args.instances),
         about: vec![about],
     })

@@ -1,6 +1,8 @@
 //! `stillframe status`: what runs, what is next, how old the newest images are, what needs a person. Reads the journal
 //! only, beside a running daemon and after it.
 
+mod owed;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
@@ -199,7 +201,11 @@ async fn plan_status(
         }
     }
     let timezone = plan.schedule.timezone.name().to_owned();
-    Ok(PlanStatus { plan: plan.name.clone(), timezone, next: next.map(rfc3339), local, last })
+    let owed = match journal {
+        Some(journal) if !plan.copies.is_empty() => owed::owed(journal, plan, LOOK_BACK).await?,
+        _ => Vec::new(),
+    };
+    Ok(PlanStatus { plan: plan.name.clone(), timezone, next: next.map(rfc3339), local, last, owed })
 }
 
 /// How an occurrence ended, and when; or that it goes on.

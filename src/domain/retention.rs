@@ -20,7 +20,7 @@ use chrono_tz::Tz;
 
 pub use self::owed::owed;
 pub use self::until::{LEAVES_MAX, is_to_come, leaves_at, standing_of, to_come};
-pub use self::why::Why;
+pub use self::why::{COPY_OWED, Why};
 use super::keep::Keep;
 use super::naming::{DUE_TOLERANCE, HOLD_TAG, Marks, Role, rfc3339};
 use super::observed::{Image, ImageState};

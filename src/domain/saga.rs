@@ -191,8 +191,12 @@ impl RunState {
     /// How the run ends, with a reason where it is not plainly done.
     #[must_use]
     pub fn outcome(&self) -> (Outcome, String) {
-        if let Some((step, why)) = self.mishaps.iter().next() {
-            return (Outcome::Failed, format!("{step}: {why}"));
+        let mut mishaps = self.mishaps.iter();
+        if let Some((step, why)) = mishaps.next() {
+            // Each was said by itself; whoever reads only this must know that there are more.
+            let others: Vec<&str> = mishaps.map(|(step, _)| step.as_str()).collect();
+            let also = if others.is_empty() { String::new() } else { format!("; also failed: {}", others.join(", ")) };
+            return (Outcome::Failed, format!("{step}: {why}{also}"));
         }
         let ends = |wanted: Outcome| {
             self.targets.values().filter(|t| t.finished.as_ref().is_some_and(|(o, _)| *o == wanted)).count()

@@ -10,6 +10,7 @@ use super::lending::Granted;
 use super::shared::Shared;
 use crate::cloud::classify::Class;
 use crate::cloud::port::{Change, CreateGrant, Effect, ImageQuery, Read};
+use crate::defect::{Defect, planted};
 use crate::domain::copying::{names, policy};
 use crate::domain::observed::{Image, ImageState, Snapshot, Tags};
 use crate::domain::place::{Place, Subject};
@@ -227,7 +228,8 @@ pub(super) async fn distance(
     let snapshots = facts::snapshots(&shared.cloud, place, image).await?;
     let mut distance = of_snapshots(shared, plan, place, snapshots, wanted).await?;
     let actual = shared.cloud.image_permissions(place, &image.id).await?;
-    let gap = sharing::gap(&wanted.launch, &actual, shared.lent(&image.id, sharing::lent(&image.tags)));
+    let told = taken_for_ours(&actual, shared.lent(&image.id, sharing::lent(&image.tags)));
+    let gap = sharing::gap(&wanted.launch, &actual, told);
     let part = Part { id: image.id.clone(), snapshot: false, tags: (*image.tags).clone(), gap };
     distance.parts.push(part);
     Ok(distance)
@@ -264,7 +266,7 @@ async fn of_snapshots(
             continue; // nobody's business
         }
         let actual = cloud.snapshot_permissions(place, &snapshot.id).await?;
-        let gap = sharing::gap(&wanted.volumes, &actual, told);
+        let gap = sharing::gap(&wanted.volumes, &actual, taken_for_ours(&actual, told));
         parts.push(Part { id: snapshot.id, snapshot: true, tags: snapshot.tags, gap });
     }
     let (mut grant, mut revoke) = (Vec::new(), Vec::new());
@@ -292,6 +294,14 @@ async fn of_snapshots(
     Ok(Distance { place: place.clone(), parts, grant, revoke })
 }
 
+/// Whom we have let in, as a careless engine takes it.
+fn taken_for_ours(actual: &BTreeSet<Grantee>, mut told: BTreeSet<String>) -> BTreeSet<String> {
+    if planted(Defect::ForeignTakenBack) {
+        told.extend(actual.iter().map(|grantee| grantee.short().to_owned()));
+    }
+    told
+}
+
 /// The ends of an effect that are not Done.
 macro_rules! done {
     ($effect:expr) => {
@@ -308,24 +318,28 @@ macro_rules! done {
 /// Closes the distance, one call after the other; each can be made twice. What is added is written down first.
 pub(super) async fn close(shared: &Shared, distance: &Distance) -> Effect<()> {
     let (cloud, place) = (&shared.cloud, &distance.place);
+    let open: Vec<&Part> = distance.parts.iter().filter(|part| !part.gap.is_closed()).collect();
+    // All snapshots before the image when somebody is let in, after it when somebody is let out: who sees the image can
+    // copy it. Those that need the same words get them in one call.
+    let adds = open.iter().any(|part| !part.gap.add.is_empty());
+    let order = |part: &&&Part| part.snapshot != (adds != planted(Defect::ImageBeforeSnapshots));
+    let mut sorted = open.clone();
+    sorted.sort_by_key(|part| order(&part));
+    // The tags say what is lent for as long as anything is, grants too: they outlive a journal that is lost.
+    if !planted(Defect::LentUntagged) {
+        match write(shared, place, &sorted, |gap| &gap.before, |gap| gap.before != gap.told).await {
+            // It was listed: nobody is let in to what is not known for a moment.
+            Effect::Refused(fault) if fault.class == Class::NotFound && !adds => {}
+            Effect::Done { .. } => {}
+            other => return other,
+        }
+    }
     for request in &distance.grant {
         match cloud.create_grant(place, request).await {
             Effect::Done { value, .. } => shared.note_granted(Granted::of(request, value)),
             Effect::Refused(fault) => return Effect::Refused(fault),
             Effect::Unknown(fault) => return Effect::Unknown(fault),
         }
-    }
-    let open: Vec<&Part> = distance.parts.iter().filter(|part| !part.gap.is_closed()).collect();
-    // All snapshots before the image when somebody is let in, after it when somebody is let out: who sees the image can
-    // copy it. Those that need the same words get them in one call.
-    let adds = open.iter().any(|part| !part.gap.add.is_empty());
-    let order = |part: &&&Part| part.snapshot != adds;
-    let mut sorted = open.clone();
-    sorted.sort_by_key(|part| order(&part));
-    match write(shared, place, &sorted, |gap| &gap.before, |gap| gap.before != gap.told).await {
-        Effect::Refused(fault) if fault.class == Class::NotFound && !adds => {}
-        Effect::Done { .. } => {}
-        other => return other,
     }
     for part in &sorted {
         let change = Change { add: part.gap.add.clone(), remove: part.gap.remove.clone() };
@@ -338,14 +352,12 @@ pub(super) async fn close(shared: &Shared, distance: &Distance) -> Effect<()> {
             cloud.change_image_permissions(place, &part.id, &change).await
         };
         match changed {
-            // It was listed: nobody is let in to what is not known for a moment.
             Effect::Refused(fault) if fault.class == Class::NotFound && change.add.is_empty() => {}
             Effect::Done { .. } => {}
             other => return other,
         }
     }
-    // Before the tags, which are what a later run goes by.
-    for (key, grant) in &distance.revoke {
+    for (key, grant) in distance.revoke.iter().filter(|_| !planted(Defect::GrantsForgotten)) {
         done!(cloud.revoke_grant(place, key, grant).await);
         shared.note_revoked(grant);
     }
@@ -376,9 +388,6 @@ async fn write(
             tag.entry(tags).or_default().push(part.id.clone());
         }
     }
-    for part in parts.iter().filter(|part| differs(&part.gap)) {
-        shared.note_lent(&part.id, words(&part.gap));
-    }
     for (tags, ids) in &tag {
         match shared.cloud.tag(place, ids, tags).await {
             Effect::Done { .. } => {}
@@ -390,6 +399,10 @@ async fn write(
             Effect::Done { .. } => {}
             other => return other,
         }
+    }
+    // Not before: what was taken for written would never be written again.
+    for part in parts.iter().filter(|part| differs(&part.gap)) {
+        shared.note_lent(&part.id, words(&part.gap));
     }
     Effect::Done { value: (), request_id: None }
 }

@@ -13,8 +13,9 @@ use tokio::time::Instant;
 
 use super::host::Host;
 use super::plans::{Change, Scheduled};
-use super::shared::Shared;
+use super::shared::{ActiveRun, Shared};
 use super::{rebuild, recover};
+use crate::defect::{Defect, planted};
 use crate::domain::event::{Decision, Draft, Kind, Occurrence, Trigger};
 use crate::domain::plan::Plan;
 use crate::domain::schedule::Due;
@@ -343,7 +344,8 @@ impl Engine {
             return Some(why);
         }
         let runs = self.shared.runs.borrow();
-        let holder = runs.iter().find(|(_, run)| run.plan == plan && run.state.borrow().holds())?;
+        let holds = |run: &ActiveRun| run.state.borrow().holds() || planted(Defect::CopiesHold);
+        let holder = runs.iter().find(|(_, run)| run.plan == plan && holds(run))?;
         Some(format!("{} still has targets that wait for a slot or are not back in service", holder.0))
     }
 

@@ -12,7 +12,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use serde_json::json;
 
 use self::leg::Leg;
-pub(super) use self::owed::owed_in;
+pub use self::owed::{Books, Owing, owed_in, owed_to, sees_to};
 pub(super) use self::share::drift;
 use super::access::{COPY, LEND};
 use super::executor::{self, At, Step};
@@ -27,7 +27,7 @@ use crate::domain::naming::{self, Marks, Ownership};
 use crate::domain::observed::Image;
 use crate::domain::place::{Place, Subject};
 use crate::domain::plan::Share;
-use crate::domain::saga::{Phase, StepState};
+use crate::domain::saga::{Phase, RunState, StepState};
 
 /// The step that takes back what was lent.
 pub(super) const RECLAIM: &str = "reclaim:";
@@ -177,12 +177,20 @@ async fn conduct(run: &Run, facts: &Facts, traveller: Traveller, legs: Vec<&Leg>
     };
     let (travelled, shared) = tokio::join!(biased; travel, share::share(run, facts, &traveller));
     travelled?;
-    remove_temporary(run, &traveller, shared?.as_deref()).await
+    shared?;
+    remove_temporary(run, facts, &traveller).await
 }
 
 /// Removes the copies in the source's own place that were made only to be copied from.
-async fn remove_temporary(run: &Run, traveller: &Traveller, shared: Option<&str>) -> Result<(), Stop> {
-    let kept = shared.map(|key| format!("{VIA}{key}"));
+async fn remove_temporary(run: &Run, facts: &Facts, traveller: &Traveller) -> Result<(), Stop> {
+    let place = &traveller.subject.place;
+    let kept = match share_in_force(run).and_then(|share| share.via_key) {
+        None => None,
+        Some(key) => match patiently(run, || facts.key(&run.shared.cloud, place, &key)).await? {
+            Ok(Ok(key)) => Some(format!("{VIA}{}", key.arn)),
+            _ => return Ok(()), // which one is shared cannot be told now
+        },
+    };
     let made: Vec<String> = {
         let state = run.active.state.borrow();
         let steps = state.others.get(&traveller.subject).into_iter().flatten();
@@ -190,9 +198,15 @@ async fn remove_temporary(run: &Run, traveller: &Traveller, shared: Option<&str>
         vias.filter_map(|(_, step)| step.result.get("image")?.as_str().map(str::to_owned)).collect()
     };
     for image in made {
-        retain::remove(run, &traveller.subject.place.subject(&image), "made only to be copied from").await?;
+        retain::remove(run, &place.subject(&image), "made only to be copied from").await?;
     }
     Ok(())
+}
+
+/// The copies under another key that a run has made or found.
+pub(super) fn vias(run: &RunState) -> impl Iterator<Item = &str> {
+    let steps = run.others.values().flatten().filter(|(name, _)| name.starts_with(VIA));
+    steps.filter_map(|(_, step)| step.result.get("image")?.as_str())
 }
 
 /// What `[share]` says today, or said when the run began if the plan is gone.
@@ -251,6 +265,13 @@ async fn sum_up(run: &Run, legs: &[Leg]) -> Result<(), Stop> {
         }
     }
     Ok(())
+}
+
+/// One line for all images and copies that are not shared as the plan wants.
+pub(super) async fn sum_up_shares(run: &Run) -> Result<(), Stop> {
+    let (_, failed, Some(first)) = failed(run, SHARE) else { return Ok(()) };
+    let images = if failed == 1 { "1 image is".to_owned() } else { format!("{failed} images are") };
+    run.mishap(SHARE, &format!("{images} not shared as the plan wants: {first}. The plan's next run tries again")).await
 }
 
 /// How many images have a step of this name, how many of these failed, and why the first did.

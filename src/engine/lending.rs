@@ -111,7 +111,7 @@ impl Shared {
         self.lending.lent.borrow_mut().entry(id.to_owned()).or_default().insert(account.to_owned());
     }
 
-    /// That the tag of an image or a snapshot is being written.
+    /// That the tag of an image or a snapshot was written.
     pub(super) fn note_lent(&self, id: &str, words: &BTreeSet<String>) {
         let mut lent = self.lending.lent.borrow_mut();
         if words.is_empty() {

@@ -4,7 +4,7 @@ mod access;
 mod active;
 pub mod choose;
 pub mod daemon;
-mod distribute;
+pub mod distribute;
 pub mod executor;
 pub mod facts;
 mod headline;

@@ -62,11 +62,12 @@ pub struct Rules<'a> {
 }
 
 /// The rules of a series: those of the destination for copies.
-fn keep_of<'a>(plan: &'a Plan, series: &Series) -> &'a Keep {
+#[must_use]
+pub fn keep_of<'a>(plan: &'a Plan, series: &Series) -> &'a Keep {
     let there = |copy: &&CopyTo| {
         copy.region == series.place.region && copy.account.as_ref().is_none_or(|a| a.id == series.place.account)
     };
-    let copy = plan.copies.iter().filter(|_| series.role == Role::Copy);
+    let copy = plan.copies.iter().filter(|_| series.role == Role::Copy && !planted(Defect::CopiesByPlanKeep));
     // Another account by its id, before the own one by its region alone.
     let best = copy.filter(there).max_by_key(|copy| copy.account.is_some());
     best.map_or(&plan.keep, |copy| &copy.keep)
@@ -100,7 +101,10 @@ pub(super) async fn retain(run: &Run, places: &[Place]) -> Result<(), Stop> {
     let today = run.shared.plans.borrow().get(&run.plan.name).cloned();
     let mut owed = BTreeMap::new();
     for plan in [Some(&*run.plan), today.as_deref()].into_iter().flatten() {
-        owed.extend(distribute::owed_in(&run.shared, plan, &own, places, &listings).await);
+        owed.extend(distribute::owed_in(run.books(), plan, &own, places, &listings).await);
+    }
+    if planted(Defect::RetiredWhileOwed) {
+        owed.clear();
     }
     for (place, listing) in &listings {
         in_place(run, place, listing, &owed).await?;
@@ -334,7 +338,13 @@ fn keep_all(verdicts: &mut [Verdict], why: &str) {
 /// Images that steps of any run still work on.
 fn busy(run: &Run, place: &Place) -> BTreeMap<String, String> {
     let runs = run.shared.runs.borrow();
-    runs.iter().flat_map(|(name, other)| busy_in(name, &other.state.borrow(), place)).collect()
+    let mut busy: BTreeMap<String, String> =
+        runs.iter().flat_map(|(name, other)| busy_in(name, &other.state.borrow(), place)).collect();
+    for (name, other) in runs.iter().filter(|(name, _)| **name != *run.name) {
+        let state = other.state.borrow();
+        busy.extend(distribute::vias(&state).map(|image| (image.to_owned(), format!("{name} copies from it"))));
+    }
+    busy
 }
 
 /// Images of a place that the steps of one run still work on, each with why it is busy.

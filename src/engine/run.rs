@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::access::COPY;
+use super::distribute::Books;
 use super::late::own_patience;
 use super::observe::{FIRST, longer};
 use super::shared::{ActiveRun, Shared, Stop};
@@ -94,6 +95,7 @@ impl Run {
         if !rebuilt && let Some(places) = self.places().await? {
             retain::retain(self, &places).await?;
         }
+        distribute::sum_up_shares(self).await?;
         let (outcome, reason) = self.active.state.borrow().outcome();
         let elapsed = (self.shared.clock.now() - self.occurrence.decided_at).num_milliseconds();
         let mut data = self.summary();
@@ -162,6 +164,11 @@ impl Run {
                 answer => return Ok(answer),
             }
         }
+    }
+
+    /// By what it is told which copies are owed.
+    pub(super) fn books(&self) -> Books<'_> {
+        Books { journal: Some(self.shared.journal.reader()), now: self.shared.clock.now() }
     }
 
     /// The places of the plan, or nothing (and a mishap) if our account or region cannot be known.

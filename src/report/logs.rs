@@ -7,7 +7,7 @@ use crate::domain::event::{Event, Kind};
 use crate::domain::naming::{parse_run_name, rfc3339};
 
 /// Steps whose own coming and going is no news: what they end with is.
-const QUIET_STEPS: &[&str] = &["return"];
+const QUIET_STEPS: &[&str] = &["return", "share"];
 
 /// The level of an event.
 #[must_use]
@@ -20,8 +20,6 @@ pub fn level(event: &Event) -> Level {
         Kind::StepRefused if outcome == Some("skipped") || flag("again") => Level::INFO,
         // A run as a whole that could not do its part: nobody else says it.
         Kind::StepRefused if event.draft.subject.is_none() => Level::ERROR,
-        // Our own decision, not a failure: who stands in the way has said it.
-        Kind::StepRefused if outcome == Some("skipped") => Level::INFO,
         // What retention could not remove costs money until somebody looks.
         Kind::StepRefused | Kind::StepAbandoned if event.draft.step == "retain" => Level::ERROR,
         Kind::RetainStopped => Level::ERROR,
@@ -43,9 +41,15 @@ pub fn level(event: &Event) -> Level {
         Kind::RetainDecided if deletions(event) == 0 => Level::DEBUG,
         // Ten thousand targets are one line; what becomes of each is said.
         Kind::TargetSelected if event.draft.subject.is_some() => Level::DEBUG,
+        // What was lent and taken back is said as such.
+        Kind::StepIntent | Kind::StepDone | Kind::StepObserved if lends(&event.draft.step) => Level::DEBUG,
         Kind::StepIntent | Kind::StepDone if QUIET_STEPS.contains(&event.draft.step.as_str()) => Level::DEBUG,
         _ => Level::INFO,
     }
+}
+
+fn lends(step: &str) -> bool {
+    step.starts_with("lend:") || step.starts_with("reclaim:")
 }
 
 fn deletions(event: &Event) -> usize {

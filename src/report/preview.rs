@@ -95,6 +95,27 @@ pub struct DestinationPreview {
     pub via_key: Option<String>,
 }
 
+/// An older image whose copy is not there yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OwedPreview {
+    /// Twelve digits.
+    pub account: String,
+    /// The region.
+    pub region: String,
+    /// The instance that it was made of.
+    pub instance: String,
+    /// `ami-...`
+    pub image: String,
+    /// The occurrence that made it.
+    pub due: String,
+    /// `dr/eu-west-1`, or `eu-west-1` for the own account.
+    pub destination: String,
+    /// go, needless, not_now or never.
+    pub verdict: &'static str,
+    /// Why not, or in which way.
+    pub reasons: Vec<String>,
+}
+
 /// What could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FaultPreview {
@@ -131,6 +152,9 @@ pub struct PlanPreview {
     /// Whom they are shared with; left out where with nobody.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub shared: Vec<String>,
+    /// Copies that are missing, and that the occurrence would make or try to; left out where there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub owed: Vec<OwedPreview>,
     /// What could not be read.
     pub faults: Vec<FaultPreview>,
 }
@@ -202,6 +226,16 @@ impl DestinationPreview {
     }
 }
 
+fn judged(verdict: &str) -> Cell {
+    let (tone, word) = match verdict {
+        "go" => (Tone::Good, "can be"),
+        "needless" => (Tone::Dim, "needless"),
+        "not_now" => (Tone::Warn, "not now"),
+        _ => (Tone::Bad, "NEVER"),
+    };
+    Cell::toned(tone, word)
+}
+
 impl PlanPreview {
     fn text(&self, until: &str, paint: Paint) -> String {
         let mut text = format!("\n{}\n", paint.tone(Tone::Head, &self.plan));
@@ -239,6 +273,7 @@ impl PlanPreview {
             let _ = writeln!(text, "  {}", paint.tone(Tone::Bad, &format!("NOT KNOWN: {region}{}", fault.reason)));
         }
         text += &self.targets_text(paint);
+        text += &self.owed_text(paint);
         text += &self.retention_text(paint);
         text
     }
@@ -282,18 +317,12 @@ impl PlanPreview {
         }
         let mut table = Table::headed(4, &["WHAT", "TO", "VERDICT", "OF", "WHY"]);
         for ((what, to, verdict, reasons), instances) in &of {
-            let (tone, word) = match *verdict {
-                "go" => (Tone::Good, "can be"),
-                "needless" => (Tone::Dim, "needless"),
-                "not_now" => (Tone::Warn, "not now"),
-                _ => (Tone::Bad, "NEVER"),
-            };
             let whose = match instances[..] {
                 [one] => one.to_owned(),
                 _ => format!("{} instances", instances.len()),
             };
             let why = reasons.join("; ");
-            table.row([(*what).into(), (*to).into(), Cell::toned(tone, word), whose.into(), why.into()]);
+            table.row([(*what).into(), (*to).into(), judged(verdict), whose.into(), why.into()]);
         }
         if of.is_empty() {
             return String::new();
@@ -306,6 +335,27 @@ impl PlanPreview {
         text
     }
 
+    fn owed_text(&self, paint: Paint) -> String {
+        if self.owed.is_empty() {
+            return String::new();
+        }
+        let mut table = Table::headed(4, &["IMAGE", "INSTANCE", "DUE", "TO", "VERDICT", "WHY"]);
+        for o in &self.owed {
+            let why = o.reasons.join("; ");
+            let (image, instance, due) = ((&*o.image).into(), (&*o.instance).into(), (&*o.due).into());
+            table.row([image, instance, due, (&*o.destination).into(), judged(o.verdict), why.into()]);
+        }
+        format!("  copies of older images that are missing\n{}", table.text(paint))
+    }
+
+    /// The region, or of a copy its destination.
+    fn place(&self, i: &ImagePreview) -> String {
+        let to = self.copies.iter().filter(|_| i.role == "copy").filter(|copy| copy.region == i.region);
+        let of = |copy: &&DestinationPreview| copy.account.as_ref().is_none_or(|account| *account == i.account);
+        let best = to.filter(of).max_by_key(|copy| copy.account.is_some());
+        best.map_or_else(|| i.region.clone(), |copy| copy.destination.clone())
+    }
+
     fn retention_text(&self, paint: Paint) -> String {
         let Some(due) = self.due.as_ref().filter(|_| !self.retention.is_empty()) else { return String::new() };
         let gone = self.retention.iter().filter(|i| i.verdict == "delete").count();
@@ -313,9 +363,10 @@ impl PlanPreview {
         let _ = writeln!(text, "{} kept", self.retention.len() - gone);
         let mut table = Table::headed(4, &["INSTANCE", "REGION", "DUE", "IMAGE", "VERDICT", "WHY"]);
         for i in &self.retention {
-            let image = i.image.as_deref().unwrap_or("(new)");
+            let new = if i.role == "copy" { "(new copy)" } else { "(new)" };
+            let image = i.image.as_deref().unwrap_or(new);
             let why = i.reasons.join("; ");
-            let (instance, region, due) = ((&*i.instance).into(), (&*i.region).into(), (&*i.due).into());
+            let (instance, region, due) = ((&*i.instance).into(), self.place(i).into(), (&*i.due).into());
             table.row([instance, region, due, image.into(), Cell::word(i.verdict), why.into()]);
         }
         text += &table.text(paint);

@@ -101,6 +101,19 @@ pub struct LastRun {
     pub reason: String,
 }
 
+/// Copies that the newest runs of a plan could not make.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OwedStatus {
+    /// `dr/eu-west-1`, or `eu-west-1` for the own account.
+    pub destination: String,
+    /// How many images have no copy there.
+    pub images: usize,
+    /// Since the oldest of them failed.
+    pub since: String,
+    /// Why the newest did.
+    pub reason: String,
+}
+
 /// One plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PlanStatus {
@@ -114,6 +127,9 @@ pub struct PlanStatus {
     pub local: Option<String>,
     /// Its newest occurrence.
     pub last: Option<LastRun>,
+    /// Copies of its images that are missing; left out where there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub owed: Vec<OwedStatus>,
 }
 
 /// The newest good image that a plan made of an instance.

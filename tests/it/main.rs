@@ -10,5 +10,6 @@ mod moto;
 mod process;
 mod schema;
 mod simulation;
+mod spread;
 mod support;
 mod systemd;

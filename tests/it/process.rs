@@ -4,6 +4,7 @@ mod backup;
 mod clock;
 mod crash;
 mod daemon;
+mod distribution;
 mod doctor;
 mod exactly_once;
 mod failing;
@@ -17,6 +18,7 @@ mod rehearse;
 mod reload;
 mod state;
 mod stubborn;
+mod two_accounts;
 mod unhealthy;
 mod wire;
 

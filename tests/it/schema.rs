@@ -95,7 +95,7 @@ fn shipped() -> std::path::PathBuf {
 /// The shipped plans, each with its path.
 fn shipped_plans() -> Vec<(std::path::PathBuf, String)> {
     let mut plans = Vec::new();
-    for dir in ["example/plans.d", "demo/plans.d"] {
+    for dir in ["example/plans.d", "demo/plans.d", "two-accounts/plans.d"] {
         for entry in fs::read_dir(shipped().join(dir)).expect("a directory") {
             let path = entry.expect("an entry").path();
             let text = fs::read_to_string(&path).expect("readable");
@@ -116,7 +116,7 @@ fn the_kept_copy_is_what_the_command_prints() {
 #[test]
 fn shipped_plans_name_the_schema() {
     let plans = shipped_plans();
-    assert!(plans.len() >= 3);
+    assert!(plans.len() >= 4);
     let kept = shipped().join("plan.schema.json").canonicalize().expect("there");
     for (path, text) in plans {
         let named = text.lines().next().and_then(|line| line.strip_prefix("#:schema ")).unwrap_or_default();

@@ -15,6 +15,7 @@ mod faults;
 mod figures;
 mod fleet;
 mod foresight;
+mod foresight_copies;
 mod installation;
 mod journal;
 mod limits;

@@ -9,14 +9,15 @@ use crate::cli::going_on::GoingOn;
 use crate::cloud::governed::Governed;
 use crate::cloud::port::{ImageQuery, Read};
 use crate::domain::event::{Event, Kind};
-use crate::domain::naming::{self, HOLD_TAG, Marks, Ownership, parse_compact, parse_run_name, rfc3339, run_name};
+use crate::domain::naming::{self, HOLD_TAG, Marks, Ownership, Role, parse_compact, parse_run_name, rfc3339, run_name};
 use crate::domain::observed::{Image, ImageState};
 use crate::domain::place::{Place, Subject};
 use crate::domain::plan::Plan;
 use crate::domain::retention::{LEAVES_MAX, Situation, leaves_at, standing_of};
 use crate::domain::saga::RunState;
 use crate::domain::schedule::Timetable;
-use crate::engine::retain::{self, NO_PLAN, Rules};
+use crate::engine::distribute::{self, Books};
+use crate::engine::retain::{self, Listing, NO_PLAN, Rules};
 use crate::journal::{Answer, Reader};
 use crate::report::copies::Distributed;
 use crate::report::explain::{
@@ -198,11 +199,18 @@ async fn judge(
             Some(RetentionDocument { verdict: "keep", reasons, leaves: None, decided_by: None, decided_at: None });
         return Ok(());
     };
+    if let Some(own) = left_behind(cloud, plan, place).await? {
+        document.retention = Some(own);
+        return Ok(());
+    }
     let listing = retain::list(cloud, ask.daemon, &marks.plan, place).await?;
-    let busy = match journal {
+    let mut busy = match journal {
         Some(journal) => GoingOn::of(journal).await.map(|runs| runs.busy(place)).unwrap_or_default(),
         None => BTreeMap::new(),
     };
+    if marks.role == Role::Image && !plan.copies.is_empty() {
+        busy.extend(owed(cloud, journal, ask, plan, (place, &listing)).await);
+    }
     let rules = Rules { plan, today: Some(plan) };
     let first = retain::verdicts(rules, ask.now, &listing, &busy, &in_use);
     let ids = retain::asked_for(&listing, &first);
@@ -215,7 +223,8 @@ async fn judge(
     };
     let candidates = &listing.series[series];
     let s = Situation { now: ask.now, zone: plan.schedule.timezone, in_use: &in_use, busy: &busy, grace: None };
-    let held = standing_of(&plan.keep, candidates, &s, &image.id);
+    let keep = retain::keep_of(plan, series);
+    let held = standing_of(keep, candidates, &s, &image.id);
     let reasons = if held.is_empty() {
         verdict.reasons.iter().map(|reason| Hold { reason: reason.clone(), until: None }).collect()
     } else {
@@ -224,11 +233,48 @@ async fn judge(
     // `config` has compiled the same lines when it checked the plan.
     let timetable = Timetable::new(&plan.schedule).unwrap_or_else(|e| unreachable!("a checked schedule: {e}"));
     let dues = timetable.between(ask.now, ask.now + HORIZON).take(LEAVES_MAX);
-    let leaves = if held.is_empty() { None } else { leaves_at(&plan.keep, candidates, &s, &image.id, dues) };
+    let leaves = if held.is_empty() { None } else { leaves_at(keep, candidates, &s, &image.id, dues) };
     let verdict = if verdict.delete { "delete" } else { "keep" };
     let leaves = leaves.map(rfc3339);
     document.retention = Some(RetentionDocument { verdict, reasons, leaves, decided_by: None, decided_at: None });
     Ok(())
+}
+
+/// The verdict on an image in a place that the plan neither selects in nor copies to any more: no run looks there.
+async fn left_behind(cloud: &Governed, plan: &Plan, place: &Place) -> Read<Option<RetentionDocument>> {
+    let own = cloud.whoami().await?.account;
+    // Where the plan names no region, the daemon's own may be another one than ours.
+    let regions = &plan.select.regions;
+    let selects = place.account == own && (regions.is_empty() || regions.contains(&place.region));
+    if selects || plan.copies.iter().any(|copy| copy.place(&own) == *place) {
+        return Ok(None);
+    }
+    let reason = format!("its plan neither selects in {place} nor copies to it any more");
+    let until = Some("until it does again; delete it by hand if it is not needed".to_owned());
+    let reasons = vec![Hold { reason, until }];
+    Ok(Some(RetentionDocument { verdict: "keep", reasons, leaves: None, decided_by: None, decided_at: None }))
+}
+
+/// The images of a place whose copies are not there yet, as the next run would find them. A destination that cannot be
+/// read counts as empty, as it does for the engine.
+async fn owed(
+    cloud: &Governed,
+    journal: Option<&dyn Reader>,
+    ask: Ask<'_>,
+    plan: &Plan,
+    (place, listing): (&Place, &Listing),
+) -> BTreeMap<String, String> {
+    let mut listings = vec![(place.clone(), listing.clone())];
+    for to in plan.copies.iter().map(|copy| copy.place(&place.account)) {
+        if listings.iter().any(|(known, _)| *known == to) {
+            continue;
+        }
+        if let Ok(listing) = retain::list(cloud, ask.daemon, &plan.name, &to).await {
+            listings.push((to, listing));
+        }
+    }
+    let books = Books { journal, now: ask.now };
+    distribute::owed_in(books, plan, &place.account, std::slice::from_ref(place), &listings).await
 }
 
 /// Its end, if the journal tells of one, and that of its snapshots.

@@ -4,27 +4,25 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::copies::{self, Leg, Outlook};
 use crate::cli::going_on::GoingOn;
 use crate::cloud::governed::Governed;
 use crate::cloud::port::Read;
-use crate::domain::copying::{ShareVerdict, Verdict, Way};
 use crate::domain::machine::OwnMachine;
 use crate::domain::naming::{Marks, Role, parse_rfc3339, rfc3339};
 use crate::domain::observed::Instance;
 use crate::domain::place::Place;
-use crate::domain::plan::{CopyTo, Plan};
-use crate::domain::retention::{Series, is_to_come, to_come};
+use crate::domain::plan::Plan;
+use crate::domain::retention::{Candidate, Series, is_to_come, to_come};
 use crate::domain::schedule::Timetable;
 use crate::domain::select::{self, Choice, Skip};
 use crate::engine::choose::{self, Us};
+use crate::engine::distribute::{self, Books};
 use crate::engine::facts::Facts;
 use crate::engine::preflight::{Foreseen, preflight};
 use crate::engine::retain::{self, Listing, Rules};
 use crate::journal::Reader;
-use crate::report::preview::{
-    Coming, DestinationPreview, DistributionPreview, FaultPreview, ImagePreview, PlanPreview, PreviewDocument,
-    TargetPreview,
-};
+use crate::report::preview::{Coming, FaultPreview, ImagePreview, PlanPreview, PreviewDocument, TargetPreview};
 
 /// At most this many occurrences of a plan are listed; the rest is counted.
 const LISTED_MAX: usize = 50;
@@ -73,7 +71,7 @@ pub async fn foresee(
     };
     let caller = cloud.whoami().await;
     for plan in plans {
-        let mut view = View { cloud, us, own, plan, going_on: &going_on, preview: coming(plan, ask) };
+        let mut view = View { cloud, journal, us, own, plan, going_on: &going_on, preview: coming(plan, ask) };
         view.preview.notes = going_on.notes(&plan.name);
         match &caller {
             Ok(caller) => document.barred = view.places(&caller.account).await.or(document.barred),
@@ -108,25 +106,17 @@ fn coming(plan: &Plan, ask: Ask) -> PlanPreview {
         notes: Vec::new(),
         targets: Vec::new(),
         retention: Vec::new(),
-        copies: plan.copies.iter().map(destination).collect(),
+        copies: plan.copies.iter().map(copies::destination).collect(),
         shared: plan.share.iter().flat_map(|share| share.grantees()).map(|grantee| grantee.to_string()).collect(),
+        owed: Vec::new(),
         faults: Vec::new(),
-    }
-}
-
-fn destination(copy: &CopyTo) -> DestinationPreview {
-    DestinationPreview {
-        destination: copy.label(),
-        account: copy.account.as_ref().map(|account| account.id.clone()),
-        region: copy.region.clone(),
-        kms_key: copy.kms_key.clone(),
-        via_key: copy.via_key.clone(),
     }
 }
 
 /// One plan, seen as the engine would.
 struct View<'a> {
     cloud: &'a Governed,
+    journal: Option<&'a dyn Reader>,
     us: Us<'a>,
     own: &'a OwnMachine,
     plan: &'a Plan,
@@ -151,6 +141,8 @@ impl View<'_> {
         }
         let mut barred = None;
         let mut seen = BTreeSet::new();
+        let legs = copies::legs(self.cloud, self.plan, account).await;
+        let mut places = Vec::new();
         for region in &regions {
             let place = Place::new(account, region.as_str());
             match choose::twin(self.cloud, self.us, &place).await {
@@ -161,7 +153,7 @@ impl View<'_> {
                     continue;
                 }
             }
-            let targets = match self.targets(&place, &mut seen).await {
+            let targets = match self.targets(&place, &legs, &mut seen).await {
                 Ok(targets) => targets,
                 Err(fault) => {
                     let why = format!("cannot list the instances of {place}: {fault}. None of them would be imaged");
@@ -169,12 +161,9 @@ impl View<'_> {
                     BTreeSet::new()
                 }
             };
-            if let Err(fault) = self.retention(&place, &targets).await {
-                let why =
-                    format!("cannot list our images in {place} completely: {fault}. Nothing would be deleted there");
-                self.fault(Some(&place), why);
-            }
+            places.push((place, targets));
         }
+        self.retention(account, &legs, &places).await;
         if self.preview.faults.is_empty() {
             let place = Place::new(account, regions.first().map_or("", |r| r));
             for id in select::missing(self.plan, &seen) {
@@ -185,7 +174,12 @@ impl View<'_> {
     }
 
     /// The instances of a place; those that are targets.
-    async fn targets(&mut self, place: &Place, seen: &mut BTreeSet<String>) -> Read<BTreeSet<String>> {
+    async fn targets(
+        &mut self,
+        place: &Place,
+        legs: &[Leg<'_>],
+        seen: &mut BTreeSet<String>,
+    ) -> Read<BTreeSet<String>> {
         let found = choose::find(self.cloud, self.plan, place).await?;
         let going_on = self.going_on.of_plan(&self.plan.name);
         let imaging: BTreeMap<String, String> = going_on.flat_map(|(name, run)| run.imaging(name)).collect();
@@ -197,7 +191,7 @@ impl View<'_> {
             let mut target = target(place, &id, name, &choice);
             let foreseen = foreseen.iter().find(|foreseen| foreseen.instance == id);
             if let Some(foreseen) = foreseen {
-                target.distribution = distribution(foreseen);
+                target.distribution = copies::distribution(foreseen, legs);
             }
             match (choice, foreseen.and_then(Foreseen::never)) {
                 (Choice::Target { .. }, Some(why)) => {
@@ -231,21 +225,64 @@ impl View<'_> {
         }
     }
 
-    /// What retention would decide in a place, with one more good image of each target.
-    async fn retention(&mut self, place: &Place, targets: &BTreeSet<String>) -> Read<()> {
-        let Some(due) = self.preview.due.as_deref().and_then(parse_rfc3339) else {
-            return Ok(());
-        };
-        let mut listing = retain::list(self.cloud, self.us.daemon, &self.plan.name, place).await?;
-        for instance in targets {
-            self.add(&mut listing, place, instance, due);
+    /// What retention would decide in each place, with one more good image of each target, and with the copies that the
+    /// run would make.
+    async fn retention(&mut self, account: &str, legs: &[Leg<'_>], places: &[(Place, BTreeSet<String>)]) {
+        let Some(due) = self.preview.due.as_deref().and_then(parse_rfc3339) else { return };
+        let sources: Vec<Place> = places.iter().map(|(place, _)| place.clone()).collect();
+        let there = legs.iter().filter(|leg| leg.barred.is_none()).map(|leg| &leg.to);
+        let mut listings: Vec<(Place, Listing)> = Vec::new();
+        for place in sources.iter().chain(there) {
+            if listings.iter().any(|(known, _)| known == place) {
+                continue;
+            }
+            match retain::list(self.cloud, self.us.daemon, &self.plan.name, place).await {
+                Ok(listing) => listings.push((place.clone(), listing)),
+                Err(fault) => {
+                    let why = format!(
+                        "cannot list our images in {place} completely: {fault}. Nothing would be deleted there"
+                    );
+                    self.fault(Some(place), why);
+                }
+            }
         }
-        let busy = self.going_on.busy(place);
+        let books = Books { journal: self.journal, now: due };
+        let outlook = Outlook { cloud: self.cloud, plan: self.plan, own: account, legs, sources: &sources };
+        match outlook.older(books, self.going_on, &listings).await {
+            Ok(older) => self.preview.owed = older,
+            Err(fault) => self.fault(None, format!("which older images would be copied: {fault}")),
+        }
+        for (place, targets) in places {
+            let Some((_, listing)) = listings.iter_mut().find(|(known, _)| known == place) else { continue };
+            for instance in targets {
+                listing.series.entry(series(self.plan, place, instance)).or_default().push(self.image(instance, due));
+            }
+        }
+        outlook.add_copies(&mut listings, &self.preview, due);
+        let owed = distribute::owed_in(books, self.plan, account, &sources, &listings).await;
+        for (place, listing) in &listings {
+            let mut busy = self.going_on.busy(place);
+            busy.extend(owed.clone());
+            if let Err(fault) = self.verdicts(place, listing, &busy, due).await {
+                let why =
+                    format!("cannot tell which images are in use in {place}: {fault}. Nothing would be deleted there");
+                self.fault(Some(place), why);
+            }
+        }
+    }
+
+    async fn verdicts(
+        &mut self,
+        place: &Place,
+        listing: &Listing,
+        busy: &BTreeMap<String, String>,
+        due: DateTime<Utc>,
+    ) -> Read<()> {
         let rules = Rules { plan: self.plan, today: Some(self.plan) };
-        let first = retain::verdicts(rules, due, &listing, &busy, &BTreeMap::new());
-        let ids: Vec<_> = retain::asked_for(&listing, &first).into_iter().filter(|id| !is_to_come(id)).collect();
+        let first = retain::verdicts(rules, due, listing, busy, &BTreeMap::new());
+        let ids: Vec<_> = retain::asked_for(listing, &first).into_iter().filter(|id| !is_to_come(id)).collect();
         let in_use = if ids.is_empty() { BTreeMap::new() } else { retain::in_use(self.cloud, place, &ids).await? };
-        for (series, verdicts) in retain::verdicts(rules, due, &listing, &busy, &in_use) {
+        for (series, verdicts) in retain::verdicts(rules, due, listing, busy, &in_use) {
             let candidates = &listing.series[series];
             for verdict in verdicts {
                 let made = candidates.iter().find(|c| c.image.id == verdict.image).map(|c| c.marks.due);
@@ -264,8 +301,9 @@ impl View<'_> {
         Ok(())
     }
 
-    fn add(&self, listing: &mut Listing, place: &Place, instance: &str, due: DateTime<Utc>) {
-        let marks = Marks {
+    /// The image that the occurrence would make.
+    fn image(&self, instance: &str, due: DateTime<Utc>) -> Candidate {
+        to_come(Marks {
             daemon: self.us.daemon.to_owned(),
             installation: self.us.installation.to_owned(),
             plan: self.plan.name.clone(),
@@ -274,48 +312,12 @@ impl View<'_> {
             role: Role::Image,
             source: None,
             consistency: self.plan.consistency.mode.as_str().to_owned(),
-        };
-        let series = Series {
-            plan: self.plan.name.clone(),
-            instance: instance.to_owned(),
-            place: place.clone(),
-            role: Role::Image,
-        };
-        listing.series.entry(series).or_default().push(to_come(marks));
+        })
     }
 }
 
-fn distribution(foreseen: &Foreseen) -> Vec<DistributionPreview> {
-    let mut all = Vec::new();
-    for (label, verdict) in &foreseen.copies {
-        let (verdict, reasons) = match verdict {
-            Verdict::Go(way) => ("go", words(way)),
-            Verdict::Needless(why) => ("needless", vec![why.clone()]),
-            Verdict::NotNow(why) => ("not_now", why.clone()),
-            Verdict::Never(why) => ("never", why.clone()),
-        };
-        let destination = Some(label.clone());
-        all.push(DistributionPreview { what: "copy", destination, verdict, reasons, statements: Vec::new() });
-    }
-    let (verdict, reasons, statements) = match &foreseen.share {
-        None => return all,
-        Some(ShareVerdict::Go { via, by_policy, .. }) => {
-            let way = via.iter().map(|key| format!("copied under {key} first")).collect();
-            ("go", way, by_policy.clone())
-        }
-        Some(ShareVerdict::NotNow(why)) => ("not_now", why.clone(), Vec::new()),
-        Some(ShareVerdict::Never(why)) => ("never", why.clone(), Vec::new()),
-    };
-    all.push(DistributionPreview { what: "share", destination: None, verdict, reasons, statements });
-    all
-}
-
-/// The way of a copy.
-fn words(way: &Way) -> Vec<String> {
-    let under = way.kms_key.as_ref().map_or("unencrypted".to_owned(), |key| format!("under {key}"));
-    let via = way.via.iter().map(|key| format!("copied under {key} first"));
-    let lend = way.lend.then(|| "the destination is let in meanwhile".to_owned());
-    [under].into_iter().chain(via).chain(lend).collect()
+fn series(plan: &Plan, place: &Place, instance: &str) -> Series {
+    Series { plan: plan.name.clone(), instance: instance.to_owned(), place: place.clone(), role: Role::Image }
 }
 
 fn target(place: &Place, id: &str, name: Option<String>, choice: &Choice) -> TargetPreview {

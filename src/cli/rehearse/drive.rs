@@ -14,6 +14,7 @@ use super::gather::Gather;
 use super::storage::Storage;
 use crate::clock::Clock;
 use crate::cloud::governed::Governed;
+use crate::cloud::port::Role;
 use crate::cloud::sim::{Fleet, SimCloud};
 use crate::domain::machine::OwnMachine;
 use crate::domain::plan::Plan;
@@ -40,6 +41,8 @@ pub struct Rehearsal<'a> {
     pub own: OwnMachine,
     /// The plans, checked.
     pub plans: &'a [Plan],
+    /// The roles of `[accounts]`; the fleet has them.
+    pub roles: &'a [Role],
     /// The fleet, its trouble and its seed.
     pub fleet: &'a Fleet,
     /// Where the fleet comes from, in words.
@@ -83,7 +86,7 @@ impl Rehearsal<'_> {
         };
         let named = world.instances.values().filter_map(|i| Some((i.id.clone(), i.tags.get("Name")?.clone())));
         let names: BTreeMap<String, String> = named.collect();
-        let cloud = SimCloud::new(world, clock);
+        let cloud = SimCloud::new(world, clock).with_roles(self.roles.to_vec());
         let gather = Rc::new(RefCell::new(Gather::new(self.plans, self.begin, self.days as usize)));
         let journal: Rc<dyn Journal> = Rc::new(MemoryJournal::default());
         let hears = Rc::clone(&gather);
@@ -97,6 +100,7 @@ impl Rehearsal<'_> {
             self.own.clone(),
             Box::new(move |event| hears.borrow_mut().hear(event)),
         ));
+        shared.set_roles(self.roles.iter().map(|role| (role.account.clone(), role.arn.clone())));
         // It wakes up by itself whenever something is due.
         let (_ticks, mut none) = mpsc::channel(1);
         let engine = Engine::new(Rc::clone(&shared), self.plans.to_vec(), Mode::Daemon);

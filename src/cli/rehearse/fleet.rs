@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use super::others;
 use crate::cloud::sim::fleet::{ACCOUNT, Member};
+use crate::cloud::sim::keyring::MANAGED;
 use crate::cloud::sim::{Fleet, World};
 use crate::domain::machine::OwnMachine;
 use crate::domain::observed::{Instance, InstanceState, Tags};
@@ -45,11 +47,6 @@ pub fn regions(plan: &Plan, home: &str) -> Vec<String> {
     if plan.select.regions.is_empty() { vec![home.to_owned()] } else { plan.select.regions.clone() }
 }
 
-/// The regions that plans copy to.
-pub fn destinations(plans: &[Plan]) -> impl Iterator<Item = String> {
-    plans.iter().flat_map(|plan| &plan.copies).map(|copy| copy.region.clone())
-}
-
 /// `per_plan` instances for each plan, tagged to match. Where plans overlap, an instance counts for each that selects
 /// it, so that no plan has more than it must.
 pub fn made_up(plans: &[Plan], per_plan: u32, home: &str, seed: u64) -> Fleet {
@@ -59,7 +56,8 @@ pub fn made_up(plans: &[Plan], per_plan: u32, home: &str, seed: u64) -> Fleet {
     for plan in plans {
         for id in plan.select.instances.iter().filter(|id| listed.insert((*id).clone())) {
             let region = regions(plan, home).first().cloned();
-            made.push(Member { id: Some(id.clone()), region, ..member(&mut random) });
+            let kms_key = others::by_way(plan).then(|| MANAGED.to_owned());
+            made.push(Member { id: Some(id.clone()), region, kms_key, ..member(&mut random) });
         }
     }
     // Whose instances serve most other plans too comes first: the others then need fewer of their own.
@@ -75,11 +73,11 @@ pub fn made_up(plans: &[Plan], per_plan: u32, home: &str, seed: u64) -> Fleet {
             let region = Some(regions[n % regions.len()].clone());
             // By turns within each region.
             let volumes = u32::try_from(n / regions.len() % 2).ok().map(|turn| turn + 1);
-            made.push(Member { name, region, volumes, tags: tags.clone(), ..member(&mut random) });
+            let kms_key = others::by_way(plan).then(|| MANAGED.to_owned());
+            made.push(Member { name, region, volumes, kms_key, tags: tags.clone(), ..member(&mut random) });
         }
     }
-    let mut all: BTreeSet<String> = plans.iter().flat_map(|plan| regions(plan, home)).collect();
-    all.extend(destinations(plans));
+    let all: BTreeSet<String> = plans.iter().flat_map(|plan| regions(plan, home)).collect();
     let mut in_order = vec![home.to_owned()];
     in_order.extend(all.into_iter().filter(|region| region != home));
     fleet(ACCOUNT, in_order, seed, made)

@@ -9,6 +9,9 @@ use crate::domain::observed::ImageState;
 use crate::domain::plan::Seconds;
 use crate::domain::schedule::words;
 
+/// How the words begin with which an image is busy that waits for its copy.
+pub const COPY_OWED: &str = "its copy to ";
+
 /// A reason. `Display` is what journal and log say; [`until`](Why::until) is what would end it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Why {
@@ -94,6 +97,7 @@ impl Why {
         match self {
             Self::Hold => format!("until somebody removes the tag {HOLD_TAG}"),
             Self::InUse(by) => format!("until {by} is terminated"),
+            Self::Busy(why) if why.starts_with(COPY_OWED) => "until that copy is there".into(),
             Self::Busy(_) => "until that run is finished with it".into(),
             Self::NoRule => "until the plan has a keep rule".into(),
             Self::Last { wanted, newer } => match wanted.saturating_sub(*newer) {

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use serde_json::Value;
 
 use super::{RECLAIM, Traveller, VIA, bad, drive, ended, patiently, refuse, share, share_in_force, step_of};
+use crate::defect::{Defect, planted};
 use crate::domain::copying::{self, Verdict, Way};
 use crate::domain::observed::ImageState;
 use crate::domain::place::{Place, Subject};
@@ -56,12 +57,16 @@ pub(super) async fn travel(run: &Run, facts: &Facts, traveller: &Traveller, leg:
                 let lent = step_of(run, subject, &lend).and_then(|step| access::read_loan(&subject.place, told(&step)));
                 let lent = lent.map(|(image, loan)| permit(run, subject, &lend, image, For::Lend(loan)));
                 let _slot = run.shared.copies(&leg.to).try_acquire_owned().ok();
-                make(run, traveller, leg, subject, None, lent.as_ref()).await?;
+                // Should it be tried once more: from the same image, which may be a copy under another key.
+                let from = step_of(run, subject, &copy).and_then(|s| s.intent.get("from")?.as_str().map(str::to_owned));
+                let from = from.map_or_else(|| subject.clone(), |id| subject.place.subject(&id));
+                make(run, traveller, leg, &from, None, lent.as_ref()).await?;
             }
             _ => set_out(run, facts, traveller, leg).await?,
         }
     }
-    if let Some(lent) = step_of(run, subject, &lend).filter(|_| !ended(run, subject, &reclaim))
+    let open = |_: &StepState| !ended(run, subject, &reclaim) && !planted(Defect::ReclaimForgotten);
+    if let Some(lent) = step_of(run, subject, &lend).filter(open)
         && let Some((image, loan)) = access::read_loan(&subject.place, told(&lent))
     {
         // What was added is known from the journal too, should somebody have edited the tags.

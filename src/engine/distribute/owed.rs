@@ -11,11 +11,12 @@ use crate::domain::naming::{self, Marks, Ownership, Role};
 use crate::domain::observed::{Image, ImageState};
 use crate::domain::place::{Place, Subject};
 use crate::domain::plan::{CopyTo, Plan};
-use crate::domain::retention::{Candidate, Series, Situation, owed};
-use crate::domain::saga::StepState;
+use crate::domain::retention::{COPY_OWED, Candidate, Series, Situation, owed};
+use crate::domain::saga::{RunState, StepState};
 use crate::engine::retain::{self, Listing};
 use crate::engine::run::Run;
-use crate::engine::shared::{Shared, Stop};
+use crate::engine::shared::Stop;
+use crate::journal::Reader;
 
 /// The images that an earlier life of the run had begun with, and those that earlier runs owe; each with where to.
 pub(super) async fn older(
@@ -63,7 +64,8 @@ pub(super) async fn older(
             if today.as_ref().is_none_or(|plan| !plan.copies.iter().any(|c| c.label() == copy.label())) {
                 continue;
             }
-            for (place, candidate) in owed_to(&run.shared, &run.plan, copy, &own, places, &listings).await {
+            let books = run.books();
+            for Owing { place, candidate } in owed_to(books, &run.plan, copy, &own, places, &listings).await {
                 let subject = place.subject(&candidate.image.id);
                 if candidate.marks.due == run.occurrence.due || elsewhere(run, &subject) {
                     continue;
@@ -142,31 +144,47 @@ fn absent(run: &Run, subject: &Subject) -> Image {
 fn elsewhere(run: &Run, image: &Subject) -> bool {
     let runs = run.shared.runs.borrow();
     let mut others = runs.iter().filter(|(name, _)| **name != *run.name);
-    others.any(|(_, other)| {
-        let state = other.state.borrow();
-        let made = state.targets.iter().any(|(s, t)| s.place == image.place && t.image() == Some(&image.id));
-        made || state.others.get(image).is_some_and(|steps| steps.keys().any(|step| is_ours(step)))
-    })
+    others.any(|(_, other)| sees_to(&other.state.borrow(), image))
 }
 
-/// The good images of `sources` whose copy is owed to `copy`.
-async fn owed_to(
-    shared: &Shared,
+/// Whether a run that goes on makes an image, or copies or shares it: then no other one copies it.
+#[must_use]
+pub fn sees_to(run: &RunState, image: &Subject) -> bool {
+    let made = run.targets.iter().any(|(s, t)| s.place == image.place && t.image() == Some(&image.id));
+    made || run.others.get(image).is_some_and(|steps| steps.keys().any(|step| is_ours(step)))
+}
+
+/// An image whose copy is wanted in a destination and not there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Owing {
+    /// Where the image is.
+    pub place: Place,
+    /// The image.
+    pub candidate: Candidate,
+}
+
+/// By what it is told what is owed: what the journal says of earlier revisions, and when.
+#[derive(Clone, Copy)]
+pub struct Books<'a> {
+    /// The journal; without one, whatever the plan names was meant.
+    pub journal: Option<&'a dyn Reader>,
+    /// The wall clock.
+    pub now: DateTime<Utc>,
+}
+
+/// The good images of `sources` whose copy is owed to `copy`, for a plan of the account `own`.
+pub async fn owed_to(
+    books: Books<'_>,
     plan: &Plan,
     copy: &CopyTo,
     own: &str,
     sources: &[Place],
     listings: &[(Place, Listing)],
-) -> Vec<(Place, Candidate)> {
+) -> Vec<Owing> {
     let to = copy.place(own);
     let nothing = BTreeMap::new();
-    let situation = Situation {
-        now: shared.clock.now(),
-        zone: plan.schedule.timezone,
-        in_use: &nothing,
-        busy: &nothing,
-        grace: None,
-    };
+    let situation =
+        Situation { now: books.now, zone: plan.schedule.timezone, in_use: &nothing, busy: &nothing, grace: None };
     let there = listings.iter().find(|(place, _)| *place == to).map(|(_, listing)| listing);
     let mut meant: BTreeMap<DateTime<Utc>, bool> = BTreeMap::new();
     let mut found = Vec::new();
@@ -179,10 +197,10 @@ async fn owed_to(
                 let due = candidate.marks.due;
                 let meant = match meant.get(&due) {
                     Some(meant) => *meant,
-                    None => *meant.entry(due).or_insert(was_meant(shared, &plan.name, due, copy).await),
+                    None => *meant.entry(due).or_insert(was_meant(books.journal, &plan.name, due, copy).await),
                 };
                 if meant {
-                    found.push((place.clone(), candidate.clone()));
+                    found.push(Owing { place: place.clone(), candidate: candidate.clone() });
                 }
             }
         }
@@ -192,10 +210,10 @@ async fn owed_to(
 
 /// Whether the revision under which an occurrence ran wanted the copy: what is older than a `[[copy]]` is not copied for
 /// it. What is not known was meant.
-async fn was_meant(shared: &Shared, plan: &str, due: DateTime<Utc>, copy: &CopyTo) -> bool {
-    let reader = shared.journal.reader();
-    let Ok(Some(occurrence)) = reader.occurrence(plan, due).await else { return true };
-    let Ok(Some(revision)) = reader.revision(&occurrence.plan_hash).await else { return true };
+async fn was_meant(journal: Option<&dyn Reader>, plan: &str, due: DateTime<Utc>, copy: &CopyTo) -> bool {
+    let Some(journal) = journal else { return true };
+    let Ok(Some(occurrence)) = journal.occurrence(plan, due).await else { return true };
+    let Ok(Some(revision)) = journal.revision(&occurrence.plan_hash).await else { return true };
     match serde_json::from_str::<Plan>(&revision) {
         // An account may have got another name meanwhile.
         Ok(plan) => plan.copies.iter().any(|c| c.place("") == copy.place("")),
@@ -205,8 +223,8 @@ async fn was_meant(shared: &Shared, plan: &str, due: DateTime<Utc>, copy: &CopyT
 
 /// The images of the source places that wait for a copy, each with why, for a plan as it is today. A destination that is
 /// not listed counts as empty.
-pub(in crate::engine) async fn owed_in(
-    shared: &Shared,
+pub async fn owed_in(
+    books: Books<'_>,
     plan: &Plan,
     own: &str,
     sources: &[Place],
@@ -214,9 +232,9 @@ pub(in crate::engine) async fn owed_in(
 ) -> BTreeMap<String, String> {
     let mut busy = BTreeMap::new();
     for copy in &plan.copies {
-        for (_, candidate) in owed_to(shared, plan, copy, own, sources, listings).await {
-            let why = format!("its copy to {} is not there yet", copy.label());
-            busy.entry(candidate.image.id).or_insert(why);
+        for owing in owed_to(books, plan, copy, own, sources, listings).await {
+            let why = format!("{COPY_OWED}{} is not there yet", copy.label());
+            busy.entry(owing.candidate.image.id).or_insert(why);
         }
     }
     busy

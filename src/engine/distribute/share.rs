@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use super::leg::{permit, via};
-use super::{SHARE, Traveller, drive, ended, patiently, refuse, share_in_force, step_of, traveller};
+use super::{SHARE, Traveller, drive, ended, patiently, refuse, share_in_force, step_of, traveller, vias};
+use crate::defect::{Defect, planted};
 use crate::domain::copying::policy::{LAUNCHING, operations};
 use crate::domain::copying::{self, ShareVerdict, policy_allows_members, statement};
 use crate::domain::event::{Draft, Kind};
@@ -13,29 +14,26 @@ use crate::domain::naming::Role;
 use crate::domain::observed::{Image, ImageState};
 use crate::domain::place::{Place, Subject};
 use crate::domain::plan::Share;
+use crate::domain::retention::Candidate;
 use crate::domain::sharing::{self, Grantee};
 use crate::engine::access::{self, Distance};
 use crate::engine::facts::Facts;
-use crate::engine::retain::{FOREIGN, Listing};
+use crate::engine::retain::{self, FOREIGN, Listing};
 use crate::engine::run::Run;
 use crate::engine::shared::Stop;
 use crate::engine::steps::permit::{For, Permit};
 
 /// Shares one image of the run, or its copy under a key that can be shared.
-/// Answers that key.
-pub(super) async fn share(run: &Run, facts: &Facts, traveller: &Traveller) -> Result<Option<String>, Stop> {
-    let Some(share) = share_in_force(run) else { return Ok(None) };
+pub(super) async fn share(run: &Run, facts: &Facts, traveller: &Traveller) -> Result<(), Stop> {
+    let Some(share) = share_in_force(run) else { return Ok(()) };
     let subject = &traveller.subject;
     match judge(run, facts, &subject.place, &traveller.image, &share, true).await? {
-        Err(why) => refuse_share(run, subject, &why).await.map(|()| None),
-        Ok((None, keys)) => bring(run, subject, Some(share), keys).await.map(|()| None),
-        Ok((Some(key), _)) => {
-            match via(run, traveller, &key).await? {
-                Err(why) => refuse_share(run, subject, &why).await?,
-                Ok(copy) => share_copy(run, facts, &subject.place.subject(&copy)).await?,
-            }
-            Ok(Some(key))
-        }
+        Err(why) => refuse_share(run, subject, &why).await,
+        Ok((None, keys)) => bring(run, subject, Some(share), keys).await,
+        Ok((Some(key), _)) => match via(run, traveller, &key).await? {
+            Err(why) => refuse_share(run, subject, &why).await,
+            Ok(copy) => share_copy(run, facts, &subject.place.subject(&copy)).await,
+        },
     }
 }
 
@@ -119,17 +117,17 @@ async fn bring(run: &Run, image: &Subject, share: Option<Share>, keys: BTreeSet<
     drive(run, image, &step).await
 }
 
-/// An image that cannot be shared is said as its own step, and once for the run.
+/// An image that cannot be shared is said as its own step; the run sums them up.
 async fn refuse_share(run: &Run, image: &Subject, why: &str) -> Result<(), Stop> {
     if step_of(run, image, SHARE).is_some_and(|s| s.ended()) {
         return Ok(());
     }
-    refuse(run, image, SHARE, why).await?;
-    run.mishap(SHARE, &format!("{} is not shared as the plan wants: {why}", image.id)).await
+    refuse(run, image, SHARE, why).await
 }
 
 /// Looks at every image of the plan that others may use, or should: what somebody changed is changed back, what the plan
-/// no longer names is taken back, and what is lent for no purpose any more.
+/// no longer names is taken back, and what is lent for no purpose any more. An image that was made only to be copied from
+/// and was forgotten, since the journal that knew of it was lost, goes.
 pub(in crate::engine) async fn drift(run: &Run, listings: &[(Place, Listing)]) -> Result<(), Stop> {
     let facts = Facts::default();
     let share = share_in_force(run);
@@ -138,7 +136,7 @@ pub(in crate::engine) async fn drift(run: &Run, listings: &[(Place, Listing)]) -
             for candidate in list.iter().filter(|c| c.image.state == ImageState::Available) {
                 let image = place.subject(&candidate.image.id);
                 let lent = !sharing::lent(&candidate.image.tags).is_empty();
-                if ended(run, &image, SHARE) || (share.is_none() && !lent) || under_way(run, &image) {
+                if ended(run, &image, SHARE) || under_way(run, &image) {
                     continue;
                 }
                 match (&share, series.role) {
@@ -148,8 +146,13 @@ pub(in crate::engine) async fn drift(run: &Run, listings: &[(Place, Listing)]) -
                         }
                     }
                     // A copy in the source's own place is there for `via_key`, or for a copy under way.
-                    (Some(share), Role::Copy) if is_source(run, place) && share.via_key.is_none() => {
+                    (share, Role::Copy)
+                        if is_source(run, place) && share.as_ref().is_none_or(|s| s.via_key.is_none()) =>
+                    {
                         take_back(run, &image, lent, &candidate.image, &facts).await?;
+                        if !lent && is_spare(run, listing, candidate) {
+                            retain::remove(run, &image, "made only to be copied from").await?;
+                        }
                     }
                     (Some(_), Role::Copy) => share_copy(run, &facts, &image).await?,
                     (None, _) => take_back(run, &image, lent, &candidate.image, &facts).await?,
@@ -160,9 +163,19 @@ pub(in crate::engine) async fn drift(run: &Run, listings: &[(Place, Listing)]) -
     Ok(())
 }
 
+/// Whether a copy in its source's own place is needed for nothing: its source is there, and no run works with it.
+fn is_spare(run: &Run, listing: &Listing, copy: &Candidate) -> bool {
+    let source = copy.marks.source.as_deref();
+    let there = |c: &Candidate| Some(c.image.id.as_str()) == source && c.image.state == ImageState::Available;
+    let runs = run.shared.runs.borrow();
+    let mut others = runs.iter().filter(|(name, _)| **name != *run.name);
+    listing.series.values().flatten().any(there)
+        && !others.any(|(_, other)| vias(&other.state.borrow()).any(|image| image == copy.image.id))
+}
+
 /// Nobody is to use it any more.
 async fn take_back(run: &Run, image: &Subject, lent: bool, seen: &Image, facts: &Facts) -> Result<(), Stop> {
-    if !lent {
+    if !lent || planted(Defect::ReclaimForgotten) {
         return Ok(());
     }
     let read = || facts.of_image(&run.shared.cloud, &image.place, seen);

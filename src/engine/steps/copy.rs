@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::pending::Pending;
 use crate::cloud::classify::Class;
 use crate::cloud::port::{CopyImage, Effect, Fault, ImageQuery};
+use crate::defect::{Defect, planted};
 use crate::domain::copying::names;
 use crate::domain::event::{Draft, Event, Kind};
 use crate::domain::naming::{self, Marks, Ownership};
@@ -186,16 +187,21 @@ impl Step for MakeCopy {
     async fn act(&self, intent: &Value) -> Effect<Value> {
         let text = |key: &str| intent.get(key).and_then(Value::as_str).map(str::to_owned);
         let key = text("kms_key");
-        let request = CopyImage {
+        let mut request = CopyImage {
             source_image: text("from").unwrap_or_default(),
             source_region: text("from_region").unwrap_or_default(),
             name: text("name").unwrap_or_default(),
             description: text("description").unwrap_or_default(),
             client_token: text("token").unwrap_or_default(),
-            encrypted: key.is_some(),
+            encrypted: key.is_some() && !planted(Defect::KeyWithoutEncrypted),
             kms_key: key,
             tags: intent.get("tags").and_then(|t| serde_json::from_value(t.clone()).ok()).unwrap_or_default(),
         };
+        if planted(Defect::TokenPerSend) {
+            let attempt = self.known(|s| s.attempt).unwrap_or(self.attempt);
+            request.name = self.copy_name(attempt);
+            request.client_token = names::token(&self.subject.place, &self.source_name(), &self.to, attempt);
+        }
         match self.shared.cloud.copy_image(&self.to, &request).await {
             Effect::Done { value, request_id } => Effect::Done { value: json!({ "image": value }), request_id },
             Effect::Refused(fault) => Effect::Refused(fault),

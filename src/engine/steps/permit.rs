@@ -12,10 +12,12 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use crate::cloud::classify::Class;
 use crate::cloud::port::{Effect, Fault};
+use crate::defect::{Defect, planted};
 use crate::domain::event::{Draft, Kind};
 use crate::domain::place::{Place, Subject};
 use crate::domain::plan::Share;
-use crate::engine::access::{self, Distance, Loan};
+pub use crate::engine::access::Loan;
+use crate::engine::access::{self, Distance};
 use crate::engine::executor::{Look, Resend, Search, Step};
 use crate::engine::observe::FIRST;
 use crate::engine::shared::{ActiveRun, Shared, Stop};
@@ -74,7 +76,7 @@ impl Permit {
         };
         let (share, extra) = match &self.purpose {
             For::Lend(loan) => (None, Some(loan)),
-            For::Reclaim(_) => (self.share.as_ref(), None),
+            For::Reclaim(_) => (self.share.as_ref().filter(|_| !planted(Defect::ReclaimBlind)), None),
             For::Share(share) => (share.as_ref(), None),
         };
         let wanted = access::wanted(shared, plan, image, keys, share, extra);

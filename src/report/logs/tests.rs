@@ -43,6 +43,13 @@ fn error_is_what_somebody_must_act_on() {
         // What is still lent.
         (Kind::StepRefused, image, "reclaim:dr/eu-west-1", json!({ "reason": "denied" }), Level::WARN),
         (Kind::StepAbandoned, image, "reclaim:dr/eu-west-1", json!({ "reason": "cut" }), Level::WARN),
+        (Kind::StepRefused, run, "reclaim:dr/eu-west-1", json!({ "reason": "of 2 images" }), Level::ERROR),
+        (Kind::StepRefused, image, "share", json!({ "reason": "AWS manages the key" }), Level::WARN),
+        (Kind::StepObserved, image, "share", json!({ "outcome": "failed" }), Level::WARN),
+        (Kind::StepRefused, run, "share", json!({ "reason": "2 images are not shared" }), Level::ERROR),
+        (Kind::StepObserved, image, "share", json!({ "outcome": "done" }), Level::INFO),
+        (Kind::StepIntent, image, "lend:dr/eu-west-1", json!({}), Level::DEBUG),
+        (Kind::StepObserved, image, "reclaim:dr/eu-west-1", json!({ "outcome": "done" }), Level::DEBUG),
         (Kind::LoanGiven, image, "lend:dr/eu-west-1", json!({}), Level::INFO),
         (Kind::LoanReturned, image, "reclaim:dr/eu-west-1", json!({}), Level::INFO),
         (Kind::LoanForeign, image, "share", json!({}), Level::WARN),

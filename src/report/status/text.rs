@@ -78,6 +78,7 @@ impl StatusDocument {
         if self.plans.is_empty() {
             text += "  there are none\n";
         }
+        text += &self.owed_text(paint);
         if !self.instances.is_empty() {
             let _ =
                 writeln!(text, "\n{}", paint.tone(Tone::Head, "NEWEST GOOD IMAGES (by the journal, the oldest first)"));
@@ -100,6 +101,27 @@ impl StatusDocument {
             text += &table.text(paint);
         }
         text
+    }
+}
+
+impl StatusDocument {
+    fn owed_text(&self, paint: Paint) -> String {
+        let mut table = Table::headed(2, &["PLAN", "TO", "IMAGES", "SINCE", "WHY"]);
+        let all = self.plans.iter().flat_map(|p| p.owed.iter().map(move |owed| (p, owed)));
+        let mut any = false;
+        for (plan, owed) in all {
+            any = true;
+            let images = Cell::toned(Tone::Bad, owed.images.to_string());
+            table.row([
+                (&*plan.plan).into(),
+                (&*owed.destination).into(),
+                images,
+                (&*owed.since).into(),
+                (&*owed.reason).into(),
+            ]);
+        }
+        let head = "MISSING COPIES (the next run of the plan tries again, and the images stay until then)";
+        if any { format!("\n{}\n{}", paint.tone(Tone::Head, head), table.text(paint)) } else { String::new() }
     }
 }
 

@@ -223,6 +223,68 @@ fn a_fleet_from_the_account() {
     assert_eq!(dead.stdout, "");
 }
 
+/// Copies in another account, by way of a key that can be lent, and shares: all of it is there by itself.
+#[test]
+fn copies_and_shares_are_rehearsed() {
+    let site = Site::new(Vec::new());
+    site.settings(
+        "[daemon]\nname = \"it\"\ninstance = \"none\"\n[accounts.dr]\nid = \"222222222222\"\n\
+         role_arn = \"arn:aws:iam::222222222222:role/copies\"\nexternal_id = \"sesame\"\n",
+    );
+    let plan = |more: &str| {
+        format!(
+            "schedule.cron = \"0 2 * * *\"\nselect.tags.Backup = \"nightly\"\nselect.regions = [\"{REGION}\"]\n\
+             keep.last = 2\n{more}"
+        )
+    };
+    let copy = "[[copy]]\naccount = \"dr\"\nregion = \"eu-west-1\"\nkms_key = \"alias/backup\"\n\
+                via_key = \"alias/lend\"\nkeep.last = 4\n";
+    site.plan("web", &plan(copy));
+    let rehearse = || {
+        let document = site.run(&with(&["--json"])).expect(0).document();
+        document["rehearsal"].clone()
+    };
+    let r = rehearse();
+    let web = &r["plans"][0];
+    assert_eq!((&web["occurrences"]["done"], &web["occurrences"]["failed"]), (&json!(10), &json!(0)), "{web}");
+    let kept = |r: &Value, account: &str| -> Vec<u64> {
+        let kept = r["kept"].as_array().expect("kept").iter().find(|kept| kept["account"] == account);
+        let images = kept.unwrap_or_else(|| panic!("nothing in {account}: {}", r["kept"]))["images"].clone();
+        images.as_array().expect("days").iter().filter_map(Value::as_u64).collect()
+    };
+    // Three instances: two images of each stay, and four copies; what was made on the way is gone each night.
+    assert_eq!(kept(&r, "111111111111"), [3, 6, 6, 6, 6, 6, 6, 6, 6, 6]);
+    assert_eq!(kept(&r, "222222222222"), [3, 6, 9, 12, 12, 12, 12, 12, 12, 12]);
+    let deleted = |r: &Value| -> Vec<(String, u64)> {
+        let list = r["plans"][0]["deleted"].as_array().expect("deleted").iter();
+        list.map(|d| (d["reason"].to_string(), d["count"].as_u64().expect("a count"))).collect()
+    };
+    // 8 of 10 images and 6 of 10 copies of each instance, and 10 images on the way.
+    let expected = [("\"no rule keeps it\"".to_owned(), 42), ("\"made only to be copied from\"".to_owned(), 30)];
+    assert_eq!(deleted(&r), expected);
+    let calls = |api: &str, region: &str| -> u64 {
+        let all = r["calls"].as_array().expect("calls").iter().filter(|c| c["api"] == api && c["region"] == region);
+        all.map(|c| c["calls"].as_u64().expect("a number")).sum()
+    };
+    assert_eq!((calls("CopyImage", REGION), calls("CopyImage", "eu-west-1")), (30, 30));
+    let gib = |r: &Value| r["totals"]["stored"]["gib"].as_f64().expect("GiB");
+    let alone = {
+        site.plan("web", &plan(""));
+        gib(&rehearse())
+    };
+    assert!(gib(&r) > 2.0 * alone, "the oldest copy of each volume is whole: {} and {alone}", gib(&r));
+
+    // A share lets others in, and what is shared goes a day later.
+    site.plan(
+        "web",
+        &plan(&format!("{copy}[share]\naccounts = [\"333333333333\"]\nvia_key = \"alias/lend\"\ngrace = \"1d\"\n")),
+    );
+    let r = rehearse();
+    let web = &r["plans"][0];
+    assert_eq!((&web["occurrences"]["done"], &web["occurrences"]["failed"]), (&json!(10), &json!(0)), "{web}");
+    assert_eq!(kept(&r, "222222222222")[4..], [15, 15, 15, 15, 15, 15], "{web}");
+}
+
 #[test]
 fn wrong_usage_and_wrong_files() {
     let site = site(Vec::new());

@@ -1,10 +1,14 @@
 //! Copies in other regions and accounts, and shares: what comes of them, and what is left of what was lent.
 
+mod lost;
+mod shares;
+mod trouble;
+
 use std::collections::BTreeSet;
 
 use stillframe::cloud::port::Role;
 use stillframe::cloud::sim::action::Action;
-use stillframe::domain::event::Kind;
+use stillframe::domain::event::{Event, Kind};
 use stillframe::domain::keep::Keep;
 use stillframe::domain::observed::ImageState;
 use stillframe::domain::place::Place;
@@ -123,6 +127,20 @@ pub fn ended(rig: &Rig) -> Vec<(String, String)> {
     let events = rig.events.borrow();
     let ends = events.iter().filter(|e| e.draft.kind == Kind::RunFinished);
     ends.map(|e| (e.text("outcome").unwrap_or_default().into(), e.text("reason").unwrap_or_default().into())).collect()
+}
+
+/// Until an event is told for which `when` holds; a process that dies is not started again.
+pub async fn until(rig: &mut Rig, when: impl Fn(&Event) -> bool + 'static) {
+    let told = std::rc::Rc::new(std::cell::Cell::new(false));
+    let hears = std::rc::Rc::clone(&told);
+    rig.script.once(when, move || hears.set(true));
+    for _ in 0..7200 {
+        rig.run(secs(1)).await;
+        if told.get() {
+            return;
+        }
+    }
+    panic!("it never came\n{}", rig.story());
 }
 
 fn done(rig: &Rig) {

@@ -51,6 +51,17 @@ const CAUGHT_BY: &[(Defect, &[u8])] = &[
     (Defect::LateRunGoesOn, &[1]),
     (Defect::RebuildSkipped, &[1, 5, 6]),
     (Defect::TwinIgnored, &[1]),
+    (Defect::LentUntagged, &[4]),
+    (Defect::ReclaimBlind, &[4]),
+    (Defect::ForeignTakenBack, &[3]),
+    (Defect::ReclaimForgotten, &[4]),
+    (Defect::GrantsForgotten, &[4]),
+    (Defect::ImageBeforeSnapshots, &[4]),
+    (Defect::KeyWithoutEncrypted, &[4]),
+    (Defect::TokenPerSend, &[1]),
+    (Defect::RetiredWhileOwed, &[3]),
+    (Defect::CopiesByPlanKeep, &[3]),
+    (Defect::CopiesHold, &[5]),
 ];
 
 /// What came of a fault: the first life that broke any promise, and the first that broke one of the table's.

@@ -1,5 +1,7 @@
 //! Draws a plot from a seed.
 
+mod afar;
+
 use std::collections::BTreeSet;
 
 use fastrand::Rng;
@@ -41,6 +43,11 @@ const APIS: [&str; 12] = [
 
 /// What a seed means.
 pub fn plot(seed: u64) -> Plot {
+    afar::with_copies(plain(seed))
+}
+
+/// The same without copies and shares: what it meant before there were any.
+pub fn plain(seed: u64) -> Plot {
     let mut rng = Rng::with_seed(seed);
     let rng = &mut rng;
     let days = if rng.f64() < 0.35 { rng.u64(3..=7) } else { 0 };
@@ -69,7 +76,7 @@ pub fn plot(seed: u64) -> Plot {
     }
     moves.sort_by_key(|(at, _)| *at);
     let tick = if rng.bool() { 5 } else { 1 };
-    Plot { seed, fleet, plans, home, tick, down: rng.u64(1..300), moves, end, encore: rng.f64() < 0.4 }
+    Plot { seed, fleet, plans, home, tick, down: rng.u64(1..300), moves, end, encore: rng.f64() < 0.4, afar: false }
 }
 
 /// What ends by itself after a while.
@@ -116,6 +123,10 @@ fn clock_step(rng: &mut Rng) -> i64 {
 }
 
 fn weather(rng: &mut Rng, regions: &[String]) -> Weather {
+    weather_of(rng, regions, &APIS)
+}
+
+fn weather_of(rng: &mut Rng, regions: &[String], apis: &[&str]) -> Weather {
     let kind = match rng.u32(0..14) {
         0 | 1 => Kind::Throttled,
         2 => Kind::Denied,
@@ -130,7 +141,7 @@ fn weather(rng: &mut Rng, regions: &[String]) -> Weather {
         11 => Kind::SilentAfter,
         _ => Kind::Slow(rng.u32(1..150)),
     };
-    let api = APIS[rng.usize(..APIS.len())].to_owned();
+    let api = apis[rng.usize(..apis.len())].to_owned();
     let region = rng.bool().then(|| regions[rng.usize(..regions.len())].clone());
     // A blow, or an outage.
     let (times, lasts) =

@@ -2,7 +2,7 @@
 //! who slept, whose clock was moved, and who else works under our name.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -11,7 +11,7 @@ use stillframe::cloud::sim::World;
 use stillframe::domain::event::{Event, Kind};
 use stillframe::domain::naming::parse_run_name;
 use stillframe::domain::observed::InstanceState;
-use stillframe::domain::place::Place;
+use stillframe::domain::place::{Place, Subject};
 use stillframe::domain::plan::{Mode, OnUnhealthy, Plan};
 use tokio::time::Instant;
 
@@ -47,6 +47,8 @@ pub struct Duty {
     moved: Cell<Option<Instant>>,
     /// How long the machine slept, from when of the daemon's clock on.
     slept: RefCell<Vec<(Instant, DateTime<Utc>, TimeDelta)>>,
+    /// The targets of each run that have not ended, once they are all known.
+    targets: RefCell<BTreeMap<String, BTreeSet<Subject>>>,
     /// Up to when another installation's images are no alarm.
     pub taken_over: Cell<Option<DateTime<Utc>>>,
 }
@@ -66,6 +68,7 @@ impl Duty {
     /// The journal is gone, and with it what it said.
     pub fn forgets(&self) {
         self.open.borrow_mut().clear();
+        self.targets.borrow_mut().clear();
         self.halted.borrow_mut().clear();
     }
 
@@ -74,8 +77,21 @@ impl Duty {
         self.open.borrow_mut().remove(name);
     }
 
-    pub fn hear(&self, event: &Event, now: Instant) {
-        let Some(subject) = &event.draft.subject else { return };
+    /// An event was told; what is wrong with it.
+    pub fn hear(&self, event: &Event, now: Instant) -> Option<String> {
+        let run = &event.draft.run;
+        let Some(subject) = &event.draft.subject else {
+            if event.draft.kind == Kind::TargetSelected {
+                self.targets.borrow_mut().entry(run.clone()).or_default();
+            }
+            return (event.draft.kind == Kind::OccurrenceSkipped).then(|| self.held_in_vain(event)).flatten();
+        };
+        if event.draft.kind == Kind::TargetSelected {
+            self.targets.borrow_mut().entry(run.clone()).or_default().insert(subject.clone());
+        } else if event.draft.kind == Kind::TargetFinished {
+            // What was forgotten with the journal is not known.
+            self.targets.borrow_mut().get_mut(run).map(|open| open.remove(subject));
+        }
         let key = (event.draft.run.clone(), subject.id.clone());
         let halts = event.draft.data.get("halts").and_then(serde_json::Value::as_bool) == Some(true);
         match event.draft.kind {
@@ -87,6 +103,15 @@ impl Duty {
             }
             _ => {}
         }
+        None
+    }
+
+    /// Whether an occurrence is skipped for a run whose targets have all ended: what it still copies holds nothing.
+    fn held_in_vain(&self, event: &Event) -> Option<String> {
+        let (holder, rest) = event.text("reason")?.split_once(' ')?;
+        let ended = self.targets.borrow().get(holder).is_some_and(BTreeSet::is_empty);
+        let held = rest.starts_with("still has targets") && ended;
+        held.then(|| format!("{} is skipped for {holder}, whose targets have all ended", event.draft.run))
     }
 
     /// Whether a plan halts.

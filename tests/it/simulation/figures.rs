@@ -17,6 +17,9 @@ pub struct Figures {
     pub images: u64,
     pub reboots: u64,
     pub deletions: u64,
+    pub copies: u64,
+    pub permissions: u64,
+    pub grants: u64,
     /// By kind: what went wrong with AWS, each time it hit a call.
     pub faults: BTreeMap<&'static str, u64>,
     /// By kind: what people did.
@@ -43,6 +46,9 @@ impl Figures {
             (&mut self.images, other.images),
             (&mut self.reboots, other.reboots),
             (&mut self.deletions, other.deletions),
+            (&mut self.copies, other.copies),
+            (&mut self.permissions, other.permissions),
+            (&mut self.grants, other.grants),
         ] {
             *mine += theirs;
         }
@@ -84,6 +90,11 @@ impl fmt::Display for Figures {
             f,
             "  API requests {}: images made {}, reboots {}, deletions {}",
             self.requests, self.images, self.reboots, self.deletions
+        )?;
+        writeln!(
+            f,
+            "  distribution: copies made {}, permissions changed {}, grants made {}",
+            self.copies, self.permissions, self.grants
         )?;
         write!(f, "  occurrences: {}; targets: {}", list(&self.occurrences), list(&self.targets))
     }

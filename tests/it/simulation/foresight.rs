@@ -34,20 +34,20 @@ fn us(rig: &Rig) -> Us<'_> {
     Us { daemon: DAEMON, installation: &rig.installation, taken_over_at: rig.taken_over_at }
 }
 
-async fn preview(rig: &Rig, at: Option<DateTime<Utc>>) -> PreviewDocument {
+pub async fn preview(rig: &Rig, at: Option<DateTime<Utc>>) -> PreviewDocument {
     let ask = preview::Ask { now: rig.clock.now_secs(), at, days: TimeDelta::days(1) };
     let plans: Vec<_> = rig.plans.iter().collect();
     foresee(&cloud(rig), Some(rig.journal.reader()), us(rig), &rig.own_machine, &plans, ask).await
 }
 
-async fn explain(rig: &Rig, image: &str) -> ExplainDocument {
+pub async fn explain(rig: &Rig, image: &str) -> ExplainDocument {
     let regions = [REGION.to_owned(), OTHER.to_owned()];
     let now = rig.clock.now_secs();
     let ask = explain::Ask { image, daemon: DAEMON, plans: &rig.plans, regions: &regions, only: None, now };
     explain::tell(&cloud(rig), Some(rig.journal.reader()), ask).await.expect("readable")
 }
 
-async fn status(rig: &Rig, running: bool) -> StatusDocument {
+pub async fn status(rig: &Rig, running: bool) -> StatusDocument {
     let now = rig.clock.now_secs();
     status::gather(Some((rig.journal.reader(), "journal.sqlite")), DAEMON, &rig.plans, Some(running), now)
         .await
@@ -55,7 +55,7 @@ async fn status(rig: &Rig, running: bool) -> StatusDocument {
 }
 
 /// The text, and the document with a line for each list and each of its members: its shape is the promise.
-fn golden(name: &str, text: &str, json: &str) {
+pub fn golden(name: &str, text: &str, json: &str) {
     assert_eq!(json.matches('\n').count(), 1, "one line: {json}");
     let document: Value = serde_json::from_str(json).expect("JSON");
     assert_eq!(document["schema"], 1);

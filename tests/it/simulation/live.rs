@@ -1,5 +1,7 @@
 //! Carries a plot out, and says which promises were broken on the way and at rest.
 
+mod afar;
+
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -14,6 +16,7 @@ use stillframe::domain::plan::Plan;
 use stillframe::domain::schedule::{ON_TIME, Timetable};
 use stillframe::journal::Journal as _;
 
+use super::copies;
 use super::figures::Figures;
 use super::journal::Death;
 use super::plot::{Home, Move, Plot};
@@ -41,6 +44,8 @@ struct Scene<'a> {
     rig: Rig,
     /// What came due was decided without exception: nothing was lost, no clock was wrong, no plan changed.
     complete: bool,
+    /// Every plan in force ran once more after all trouble.
+    rested: bool,
 }
 
 /// Lives it; with its trace, if that is wanted.
@@ -74,6 +79,9 @@ impl<'a> Scene<'a> {
         rig.tick = secs(plot.tick);
         rig.own_clock = Some(rig.clock.movable());
         rig.clock_told = true;
+        if plot.afar {
+            rig.roles = vec![copies::role(copies::DR)];
+        }
         rig.visible_within = secs(180); // a plot lags by two minutes at most
         if plot.moves.iter().any(|(_, what)| matches!(what, Move::DiskLied { .. })) {
             rig.journal.remembers();
@@ -83,7 +91,7 @@ impl<'a> Scene<'a> {
         if traced {
             rig.watch.traces();
         }
-        let mut scene = Self { plot, rig, complete: true };
+        let mut scene = Self { plot, rig, complete: true, rested: false };
         match plot.home {
             Home::Elsewhere => {}
             Home::Known(nth) => scene.rig.own_machine = OwnMachine::Instance(scene.instance(nth)),
@@ -192,6 +200,8 @@ impl<'a> Scene<'a> {
                 *self.rig.shared().own_machine.borrow_mut() = own.clone();
                 self.rig.own_machine = own;
             }
+            Move::Key { nth, enabled } => return self.set_key(*nth, *enabled),
+            Move::Role { denied } => return self.set_role(*denied),
             Move::Deed(deed) => return deed.carry_out(&mut self.rig),
             Move::Planted if self.rig.watch.figures.borrow().restarts == 0 => return false,
             Move::Planted => self.rig.watch.breach(9, "planted".into()),
@@ -321,12 +331,16 @@ impl<'a> Scene<'a> {
         self.rig.script.sky.clear();
         self.rig.journal.recovers();
         self.set_clock_right();
+        self.set_all_right();
         self.settle(true).await;
         self.alarmed().await;
         self.heal();
         self.settle(false).await;
-        if self.plot.encore && self.night(false).await {
+        if (self.plot.encore || self.plot.afar) && self.night(false).await {
             self.settle(false).await;
+        }
+        if self.plot.afar {
+            self.run_all_once_more().await;
         }
     }
 
@@ -406,6 +420,8 @@ impl<'a> Scene<'a> {
             self.in_time(&mut broken).await;
             self.chosen(&mut broken).await;
             self.there(&mut broken);
+            self.lent(&mut broken);
+            self.copied(&mut broken).await;
             promises::reboots(&rig.world(), &mut broken);
             for Breach { promise, what } in broken.0 {
                 rig.watch.breach(promise, what);

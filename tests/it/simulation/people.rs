@@ -1,5 +1,7 @@
 //! What people do at the console, to images and instances of ours.
 
+mod afar;
+
 use std::fmt;
 
 use stillframe::cloud::sim::action::{Action, TagSpec};
@@ -8,6 +10,7 @@ use stillframe::domain::event::gone;
 
 use super::rig::Rig;
 use super::truth;
+pub use afar::ACTS_AFAR;
 
 /// One kind of deed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,9 +30,16 @@ pub enum Act {
     Register,
     Deregister,
     Destroy,
+    Share,
+    Unshare,
+    EditLent,
+    HoldCopy,
+    ReleaseCopy,
+    DestroyCopy,
+    UntagCopy,
 }
 
-/// All of them, with their names in the figures.
+/// Those that need no copies, with their names in the figures.
 pub const ACTS: [(Act, &str); 15] = [
     (Act::CopyWithTags, "copy an image with its tags"),
     (Act::EditTag, "edit a tag"),
@@ -57,13 +67,14 @@ pub struct Deed {
 
 impl Deed {
     pub fn name(self) -> &'static str {
-        ACTS.iter().find(|(act, _)| *act == self.act).map_or("?", |(_, name)| name)
+        ACTS.iter().chain(&ACTS_AFAR).find(|(act, _)| *act == self.act).map_or("?", |(_, name)| name)
     }
 
     /// Whether the world let it happen.
     pub fn carry_out(self, rig: &mut Rig) -> bool {
         let done = match self.act {
             Act::Stop | Act::Start | Act::Terminate | Act::Heal | Act::Spoil => self.to_instance(rig),
+            act if ACTS_AFAR.iter().any(|(afar, _)| *afar == act) => self.carry_out_afar(rig),
             _ => self.to_image(rig),
         };
         if done {

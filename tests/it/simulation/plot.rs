@@ -62,6 +62,10 @@ pub enum Move {
     OtherInstallation { instance: usize },
     /// The daemon finds out on which machine it runs.
     FoundHome,
+    /// Somebody disables, or enables, the so-manieth key.
+    Key { nth: usize, enabled: bool },
+    /// The role of the other account may not do this any more, or everything again.
+    Role { denied: Option<&'static str> },
     /// A person does something.
     Deed(Deed),
     /// Breaks a promise that there is not, if anything was restarted before: to try the shrinker with.
@@ -93,6 +97,10 @@ impl Move {
             Self::Twin => "second processes",
             Self::OtherInstallation { .. } => "other installations",
             Self::FoundHome => "homes found",
+            Self::Key { enabled: false, .. } => "keys disabled",
+            Self::Key { enabled: true, .. } => "keys enabled",
+            Self::Role { denied: Some(_) } => "roles denied",
+            Self::Role { denied: None } => "roles allowed",
             Self::Deed(_) => "deeds",
             Self::Planted => "planted",
         }
@@ -121,6 +129,10 @@ impl fmt::Display for Move {
             Self::ClockSet(by) => write!(f, "the daemon's clock is set by {by} s"),
             Self::Slept(by) => write!(f, "the machine sleeps for {by} s"),
             Self::OtherInstallation { instance } => write!(f, "another installation images instance {instance}"),
+            Self::Key { nth, enabled } => {
+                write!(f, "key {nth} is {}", if *enabled { "enabled" } else { "disabled" })
+            }
+            Self::Role { denied: Some(what) } => write!(f, "the role of the other account may not {what}"),
             Self::Deed(deed) => write!(f, "{deed}"),
             other => write!(f, "{}", other.name()),
         }
@@ -144,11 +156,13 @@ pub struct Plot {
     pub end: u64,
     /// One more occurrence after all trouble.
     pub encore: bool,
+    /// Plans copy or share.
+    pub afar: bool,
 }
 
 impl fmt::Display for Plot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, fleet, plans, home, tick, down, moves, end, encore } = self;
+        let Self { seed, fleet, plans, home, tick, down, moves, end, encore, afar: _ } = self;
         let json = serde_json::to_string(fleet).unwrap_or_default();
         writeln!(f, "seed {seed}, home {home:?}, a tick each {tick} s, down {down} s, until {end} s, encore {encore}")?;
         writeln!(f, "fleet: {json}")?;

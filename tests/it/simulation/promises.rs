@@ -10,7 +10,7 @@ use stillframe::domain::naming::{image_name, parse_run_name};
 use stillframe::journal::Journal as _;
 
 use super::rig::{DAEMON, Rig};
-use super::truth::{copied_by_us, made_by_us as ours, parse};
+use super::truth::{copied_by_us, is_via, made_by_us, parse};
 use super::watch::Breach;
 
 /// A call may wait so long for the governor, seconds.
@@ -172,28 +172,35 @@ fn snapshots(world: &World, broken: &mut Broken) {
     }
 }
 
-/// The images of one plan and instance, each with its due.
-type SeriesOf<'a> = BTreeMap<(String, String), Vec<(&'a SimImage, DateTime<Utc>)>>;
+/// Made by CreateImage or CopyImage of ours.
+fn ours(image: &SimImage) -> Option<(String, String, DateTime<Utc>)> {
+    made_by_us(image).or_else(|| copied_by_us(image))
+}
+
+/// The images of one plan and instance, in one place if they are copies; each with its due.
+type SeriesOf<'a> = BTreeMap<(String, String, String), Vec<(&'a SimImage, DateTime<Utc>)>>;
 
 /// Never the last good one, never the newest good one.
 fn series(world: &World, now: DateTime<Utc>, broken: &mut Broken) {
     let mut series = SeriesOf::new();
-    for image in world.images.values() {
+    for image in world.images.values().filter(|image| !is_via(world, image)) {
         if let Some((plan, instance, due)) = ours(image) {
-            series.entry((plan, instance)).or_default().push((image, due));
+            let place = if image.source_image.is_some() { format!(" in {}", image.place) } else { String::new() };
+            series.entry((plan, instance, place)).or_default().push((image, due));
         }
     }
     let good_at = |i: &SimImage, at: DateTime<Utc>| !i.fails && i.ready <= at && i.deregistered.is_none_or(|d| d > at);
-    for ((plan, instance), images) in &series {
+    for ((plan, instance, place), images) in &series {
         let was_good = images.iter().any(|(i, _)| !i.fails && i.ready <= i.deregistered.unwrap_or(now));
         if was_good && !images.iter().any(|(i, _)| good_at(i, now)) {
-            broken.push(3, format!("the series {plan} of {instance} has no good image any more"));
+            broken.push(3, format!("the series {plan} of {instance}{place} has no good image any more"));
         }
         for (image, due) in images.iter().filter(|(i, _)| !i.fails) {
             if let Some(deregistered) = image.deregistered
                 && !images.iter().any(|(other, later)| later > due && good_at(other, deregistered))
             {
-                broken.push(3, format!("{} was deleted as the newest good one of {plan} of {instance}", image.id));
+                broken
+                    .push(3, format!("{} was deleted as the newest good one of {plan} of {instance}{place}", image.id));
             }
         }
     }
@@ -203,7 +210,7 @@ fn series(world: &World, now: DateTime<Utc>, broken: &mut Broken) {
 fn ownership(world: &World, broken: &mut Broken) {
     for call in world.calls.of("DeregisterImage") {
         let id = call.parameters.get("ImageId").map_or("", String::as_str);
-        if world.images.get(id).and_then(|i| ours(i).or_else(|| copied_by_us(i))).is_none() {
+        if world.images.get(id).and_then(|i| ours(i)).is_none() {
             broken.push(3, format!("DeregisterImage of {id}, which is not ours"));
         }
     }

@@ -21,6 +21,7 @@ use stillframe::cloud::sim::world::Caller;
 use stillframe::cloud::sim::{Fleet, SimCloud, World};
 use stillframe::domain::event::{Event, Kind};
 use stillframe::domain::machine::OwnMachine;
+use stillframe::domain::place::Place;
 use stillframe::domain::plan::Plan;
 use stillframe::engine::daemon::{Engine, Mode};
 use stillframe::engine::plans::Change;
@@ -32,7 +33,7 @@ pub use super::fleet::{ACCOUNT, BASE, DAEMON, REGION, at, fleet, fleet_with, id,
 use super::journal::Mortal;
 pub use super::manager::Told;
 use super::script::{Script, Scripted};
-use super::watch::Watch;
+use super::watch::{Watch, lent};
 
 /// A drain that takes longer is stuck: nothing in these worlds takes so long.
 const DRAIN_MAX: Duration = Duration::from_secs(300);
@@ -411,9 +412,23 @@ impl Rig {
     }
 
     pub fn act_in(&self, region: &str, action: &Action) -> Result<WorldAnswer, ApiError> {
+        self.act_as(&Place::new(ACCOUNT, region), action)
+    }
+
+    /// What a person of any account does.
+    pub fn act_as(&self, place: &Place, action: &Action) -> Result<WorldAnswer, ApiError> {
         let now = self.clock.now();
-        let answer = self.world().call(now, &Caller::new(ACCOUNT), region, action);
+        let lent_to = match action {
+            Action::ModifyImageAttribute { image: id, .. } | Action::ModifySnapshotAttribute { snapshot: id, .. } => {
+                Some((id, lent(&self.world(), id)))
+            }
+            _ => None,
+        };
+        let answer = self.world().call(now, &Caller::new(&place.account), &place.region, action);
         self.watch.touched(action, &self.world());
+        if let Some((id, before)) = lent_to {
+            self.watch.person_permits(&self.world(), id, &before);
+        }
         answer
     }
 

@@ -18,7 +18,7 @@ use stillframe::cloud::port::{
     Grant, Identity, ImageQuery, InstanceQuery, Keys, Page, Read, SnapshotEnd,
 };
 use stillframe::cloud::sim::action::Action;
-use stillframe::cloud::sim::{SimCloud, world};
+use stillframe::cloud::sim::{SimCloud, World, world};
 use stillframe::domain::copying::Key;
 use stillframe::domain::event::Event;
 use stillframe::domain::observed::{Image, Instance, InstanceStatus, Snapshot, Tags, Volume};
@@ -27,7 +27,7 @@ use stillframe::domain::sharing::Grantee;
 
 use super::journal::Mortal;
 use super::rig::ACCOUNT;
-use super::watch::Watch;
+use super::watch::{Watch, lent};
 use super::weather::{Kind, Sky};
 
 /// Refuses requests. Reads are named by what they list: `DescribeImages:ids`, `:names`, `:tag`, `:source`,
@@ -293,7 +293,7 @@ impl Ec2 for Scripted {
         if self.script.leaves_snapshots.get() && there {
             let action = Action::DeregisterImage { image: image.into(), delete_snapshots: Some(false) };
             let now = self.clock.now();
-            let caller = world::Caller::new(ACCOUNT);
+            let caller = world::Caller::new(&place.account);
             self.world.world().call(now, &caller, &place.region, &action).expect("it is registered");
             self.watch.removed(&self.world.world(), image, &known);
             return self.answer(kind, Sent::Answered(Effect::Done { value: Vec::new(), request_id: None }), end).await;
@@ -307,13 +307,21 @@ impl Ec2 for Scripted {
 
     async fn delete_snapshot(&self, place: &Place, snapshot: &str) -> Effect<()> {
         self.watch.deletes(&self.world.shared(), &self.journal, place, snapshot).await;
-        self.affect("DeleteSnapshot", &[snapshot.to_owned()], place, self.world.delete_snapshot(place, snapshot)).await
+        let call = self.world.delete_snapshot(place, snapshot);
+        self.affect("DeleteSnapshot", &[snapshot.to_owned()], place, call, |_| {}).await
     }
 }
 
 impl Scripted {
-    /// An effect about `about`, in whatever weather there is.
-    async fn affect<T>(&self, api: &str, about: &[String], place: &Place, call: Call<'_, Effect<T>>) -> Effect<T> {
+    /// An effect about `about`, in whatever weather there is; `made` is called as soon as it took effect.
+    async fn affect<T>(
+        &self,
+        api: &str,
+        about: &[String],
+        place: &Place,
+        call: Call<'_, Effect<T>>,
+        made: impl FnOnce(&World),
+    ) -> Effect<T> {
         if let Some(fault) = self.script.fault(api, about) {
             return Effect::Refused(fault);
         }
@@ -322,7 +330,9 @@ impl Scripted {
             return kept(kind).await;
         }
         let sent = send(call).await;
-        self.told();
+        if self.told() {
+            made(&self.world.world());
+        }
         self.answer(kind, sent, end).await
     }
 }
@@ -331,7 +341,14 @@ impl Scripted {
 impl Distribution for Scripted {
     async fn copy_image(&self, place: &Place, request: &CopyImage) -> Effect<String> {
         let about = std::slice::from_ref(&request.source_image);
-        self.affect("CopyImage", about, place, self.world.copy_image(place, request)).await
+        self.watch.copies(request);
+        let before = self.world.world().images.len();
+        let made = |world: &World| {
+            if world.images.len() > before {
+                self.watch.copied(world, place, request);
+            }
+        };
+        self.affect("CopyImage", about, place, self.world.copy_image(place, request), made).await
     }
 
     async fn image_permissions(&self, place: &Place, image: &str) -> Read<BTreeSet<Grantee>> {
@@ -341,7 +358,9 @@ impl Distribution for Scripted {
 
     async fn change_image_permissions(&self, place: &Place, image: &str, change: &Change) -> Effect<()> {
         let call = self.world.change_image_permissions(place, image, change);
-        self.affect("ModifyImageAttribute", &[image.to_owned()], place, call).await
+        let before = lent(&self.world.world(), image);
+        let made = |world: &World| self.watch.permits(world, image, &before, change);
+        self.affect("ModifyImageAttribute", &[image.to_owned()], place, call, made).await
     }
 
     async fn snapshot_permissions(&self, place: &Place, snapshot: &str) -> Read<BTreeSet<Grantee>> {
@@ -351,20 +370,22 @@ impl Distribution for Scripted {
 
     async fn change_snapshot_permissions(&self, place: &Place, snapshot: &str, change: &Change) -> Effect<()> {
         let call = self.world.change_snapshot_permissions(place, snapshot, change);
-        self.affect("ModifySnapshotAttribute", &[snapshot.to_owned()], place, call).await
+        let before = lent(&self.world.world(), snapshot);
+        let made = |world: &World| self.watch.permits(world, snapshot, &before, change);
+        self.affect("ModifySnapshotAttribute", &[snapshot.to_owned()], place, call, made).await
     }
 
     async fn tag(&self, place: &Place, resources: &[String], tags: &Tags) -> Effect<()> {
-        self.affect("CreateTags", resources, place, self.world.tag(place, resources, tags)).await
+        self.affect("CreateTags", resources, place, self.world.tag(place, resources, tags), |_| {}).await
     }
 
     async fn untag(&self, place: &Place, resources: &[String], keys: &[String]) -> Effect<()> {
-        self.affect("DeleteTags", resources, place, self.world.untag(place, resources, keys)).await
+        self.affect("DeleteTags", resources, place, self.world.untag(place, resources, keys), |_| {}).await
     }
 
     async fn deprecate_image(&self, place: &Place, image: &str, at: DateTime<Utc>) -> Effect<()> {
         let call = self.world.deprecate_image(place, image, at);
-        self.affect("EnableImageDeprecation", &[image.to_owned()], place, call).await
+        self.affect("EnableImageDeprecation", &[image.to_owned()], place, call, |_| {}).await
     }
 
     async fn volumes(&self, place: &Place, ids: &[String], page: Option<&str>) -> Read<Page<Volume>> {
@@ -412,12 +433,14 @@ impl Keys for Scripted {
 
     async fn create_grant(&self, place: &Place, request: &CreateGrant) -> Effect<String> {
         let about = std::slice::from_ref(&request.key);
-        self.affect("CreateGrant", about, place, self.world.create_grant(place, request)).await
+        let call = self.world.create_grant(place, request);
+        self.affect("CreateGrant", about, place, call, |_| self.watch.grants(request)).await
     }
 
     async fn revoke_grant(&self, place: &Place, key: &str, grant: &str) -> Effect<()> {
         let call = self.world.revoke_grant(place, key, grant);
-        self.affect("RevokeGrant", &[key.to_owned()], place, call).await
+        self.watch.revokes(&self.world.world(), key, grant);
+        self.affect("RevokeGrant", &[key.to_owned()], place, call, |_| {}).await
     }
 }
 

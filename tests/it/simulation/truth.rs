@@ -54,35 +54,60 @@ pub fn copied_by_us(image: &SimImage) -> Option<Key> {
     (own && image.source_image.is_some() && tag("source") == image.source_image.as_ref()).then_some(key)
 }
 
-/// Ours by the full rule.
-pub fn ours(image: &SimImage) -> Option<Key> {
-    let key = made_by_us(image)?;
-    let (plan, instance, due) = &key;
+/// Whether the tags of one of our images say what its name says, and all else that they must.
+fn marked(image: &SimImage, (plan, instance, due): &Key, role: &str) -> bool {
     let is = |name: &str, value: &str| image.tags.get(&format!("stillframe:{name}")).is_some_and(|v| v == value);
     let has = |name: &str| image.tags.contains_key(&format!("stillframe:{name}"));
-    let due_text = due.format("%Y-%m-%dT%H:%M:%SZ").to_string();
-    let whole = is("daemon", DAEMON)
+    is("daemon", DAEMON)
         && is("schema", "1")
-        && is("role", "image")
+        && is("role", role)
         && is("plan", plan)
         && is("instance", instance)
-        && is("due", &due_text)
+        && is("due", &due.format("%Y-%m-%dT%H:%M:%SZ").to_string())
         && is("run", &run_of(plan, *due))
         && has("installation")
-        && has("consistency");
-    whole.then_some(key)
+        && has("consistency")
+}
+
+/// Ours by the full rule, and made by CreateImage.
+pub fn ours(image: &SimImage) -> Option<Key> {
+    made_by_us(image).filter(|key| marked(image, key, "image"))
+}
+
+/// Ours by the full rule, and made by CopyImage.
+pub fn our_copy(image: &SimImage) -> Option<Key> {
+    copied_by_us(image).filter(|key| marked(image, key, "copy"))
+}
+
+/// Ours by the full rule.
+pub fn of_us(image: &SimImage) -> Option<Key> {
+    ours(image).or_else(|| our_copy(image))
+}
+
+/// Whether it is a copy in the place of the image that it was copied from: one under another key.
+pub fn is_via(world: &World, image: &SimImage) -> bool {
+    let source = image.source_image.as_ref().and_then(|id| world.images.get(id));
+    source.is_some_and(|source| source.place == image.place)
+}
+
+/// The series of an image, as messages name it and as people touch it.
+pub fn series_of(image: &SimImage, key: &Key) -> String {
+    let name = format!("{}/{}", key.0, key.1);
+    if image.source_image.is_some() { format!("{name} in {}", image.place) } else { name }
 }
 
 /// Whether it is one of the good ones of its series.
 pub fn good(image: &SimImage, now: DateTime<Utc>) -> bool {
-    let dated = ours(image).is_some_and(|(_, _, due)| due - TOLERANCE <= image.created && due - TOLERANCE <= now);
+    let dated = of_us(image).is_some_and(|(_, _, due)| due - TOLERANCE <= image.created && due - TOLERANCE <= now);
     dated && image.registered() && !image.fails && !image.disabled && image.ready <= now
 }
 
 /// The dues of the good images of the series of `key` in the place of `image`, the newest first; without `image`.
 pub fn good_beside(world: &World, image: &SimImage, key: &Key, now: DateTime<Utc>) -> Vec<DateTime<Utc>> {
+    let copies = image.source_image.is_some();
     let others = world.images.values().filter(|i| i.id != image.id && i.place == image.place && good(i, now));
-    let of_series = others.filter_map(|i| ours(i).filter(|(plan, id, _)| (plan, id) == (&key.0, &key.1)));
+    let others = others.filter(|i| i.source_image.is_some() == copies);
+    let of_series = others.filter_map(|i| of_us(i).filter(|(plan, id, _)| (plan, id) == (&key.0, &key.1)));
     let mut dues: Vec<DateTime<Utc>> = of_series.map(|(_, _, due)| due).collect();
     dues.sort_unstable_by(|a, b| b.cmp(a));
     dues

@@ -1,6 +1,8 @@
 //! Each step twice: whatever part of its effect is there already, and however much of that is journaled, a step brings
 //! its effect about once. Run again, with all or any beginning of its journal, it changes nothing in the world.
 
+mod afar;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -19,7 +21,7 @@ use stillframe::domain::machine::OwnMachine;
 use stillframe::domain::naming::parse_run_name;
 use stillframe::domain::place::{Place, Subject};
 use stillframe::domain::rollout::Down;
-use stillframe::domain::saga::{RunState, Slot};
+use stillframe::domain::saga::{RunState, Slot, StepState};
 use stillframe::engine::executor::{At, Step, drive};
 use stillframe::engine::shared::{ActiveRun, Shared};
 use stillframe::engine::steps::retain::Remove;
@@ -215,9 +217,12 @@ impl Life {
             let steps = state.targets.get(subject).map(|t| &t.steps).or_else(|| state.others.get(subject));
             steps.and_then(|steps| steps.get(name)).cloned()
         };
-        let step = self.step(name, subject, parameters);
+        self.work(self.step(name, subject, parameters).as_ref(), subject, known.as_ref()).await;
+    }
+
+    async fn work(&self, step: &dyn Step, subject: &Subject, known: Option<&StepState>) {
         let at = At { shared: &self.shared, run: RUN, subject };
-        let mut work = std::pin::pin!(drive(&at, step.as_ref(), known.as_ref()));
+        let mut work = std::pin::pin!(drive(&at, step, known));
         let mut tasks = FuturesUnordered::new();
         loop {
             tasks.extend(self.shared.take_tasks());

@@ -1,6 +1,8 @@
 //! Sees every effect as it is made, and says at once which promise it breaks. What it knows is the world's truth, the
 //! journal in force, and what people did; of the engine it believes nothing.
 
+mod lending;
+
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -25,6 +27,8 @@ use super::duty::{self, Clocks, Duty, Of};
 use super::figures::Figures;
 use super::journal::Mortal;
 use super::truth::{self, Key};
+use lending::Lending;
+pub use lending::lent;
 
 /// A promise of the design by its number; 0 is the rig's own, or a panic.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,7 +97,7 @@ pub struct Watch {
     /// Images that we deregistered.
     pub removed: RefCell<BTreeSet<String>>,
     /// Deletions by run and series.
-    deletions: RefCell<BTreeMap<(String, String, String), u32>>,
+    deletions: RefCell<BTreeMap<(String, String), u32>>,
     /// The plans in force, and until when others were.
     plans: RefCell<BTreeMap<String, Plan>>,
     reloaded: Cell<Option<Instant>>,
@@ -107,6 +111,7 @@ pub struct Watch {
     /// The daemon's clock was wrong at some time.
     pub misled: Cell<bool>,
     pub duty: Duty,
+    lending: Lending,
 }
 
 impl Watch {
@@ -130,6 +135,7 @@ impl Watch {
             lied: Cell::new(false),
             misled: Cell::new(false),
             duty: Duty::default(),
+            lending: Lending::default(),
         }
     }
 
@@ -171,12 +177,11 @@ impl Watch {
 
     /// A process begins.
     pub fn begins(&self, plans: &[Plan], own: &OwnMachine) {
-        *self.plans.borrow_mut() = plans.iter().map(|p| (p.name.clone(), p.clone())).collect();
+        self.reloaded(plans);
         *self.believed.borrow_mut() = own.clone();
         if let OwnMachine::Instance(id) = own {
             *self.own.borrow_mut() = Some(id.clone());
         }
-        self.reloaded.set(Some(self.clock.instant()));
     }
 
     /// The machine that the daemon runs on, whatever it knows of it.
@@ -191,8 +196,13 @@ impl Watch {
 
     /// Other plans are in force.
     pub fn reloaded(&self, plans: &[Plan]) {
-        *self.plans.borrow_mut() = plans.iter().map(|p| (p.name.clone(), p.clone())).collect();
-        self.reloaded.set(Some(self.clock.instant()));
+        let after = plans.iter().map(|p| (p.name.clone(), p.clone())).collect();
+        let before = std::mem::replace(&mut *self.plans.borrow_mut(), after);
+        let after = self.plans.borrow();
+        self.lending.in_force(&before, &after);
+        if !before.is_empty() && before != *after {
+            self.reloaded.set(Some(self.clock.instant()));
+        }
     }
 
     /// The engine told of a new event.
@@ -203,7 +213,9 @@ impl Watch {
             let (kind, step) = (draft.kind.as_str(), &draft.step);
             format!("event {} {kind} {} {subject} {step}#{} {}", event.seq, draft.run, draft.attempt, draft.data)
         });
-        self.duty.hear(event, self.clock.instant());
+        if let Some(wrong) = self.duty.hear(event, self.clock.instant()) {
+            self.breach(5, wrong);
+        }
         if draft.kind == Kind::JournalRebuilt {
             self.rebuilding.set(false);
             // A rebuild takes nobody for down who was rebooted a day ago.
@@ -215,6 +227,7 @@ impl Watch {
     /// A call was answered, or not.
     pub fn called(&self, call: &Call) {
         self.figures.borrow_mut().requests += 1;
+        self.well_formed(call);
         self.note(|| {
             let told = call.parameters.iter().filter(|(key, _)| !key.starts_with("TagSpecification"));
             let what: Vec<String> = told.map(|(k, v)| format!("{k}={v}")).collect();
@@ -252,12 +265,16 @@ impl Watch {
             Action::DeregisterImage { image, .. } | Action::RunInstances { image, .. } => vec![image],
             _ => Vec::new(),
         };
+        if matches!(action, Action::CreateTags { .. } | Action::DeleteTags { .. }) {
+            self.lending.edited(&ids);
+        }
         for id in ids {
             self.touch(id);
             self.down.borrow_mut().remove(id);
             let Some(image) = world.images.get(id) else { continue };
-            if let Some((plan, instance, _)) = truth::made_by_us(image) {
-                self.touch(&format!("{plan}/{instance}"));
+            let key = truth::made_by_us(image).or_else(|| truth::copied_by_us(image));
+            if let Some(key) = key {
+                self.touch(&truth::series_of(image, &key));
             }
             if self.rebuilding.get() {
                 self.down.borrow_mut().retain(|_, down| down.name != image.name);
@@ -383,6 +400,9 @@ impl Watch {
                 self.breach(1, format!("{times} CreateImage took effect for {} of {} at {}", key.0, key.1, key.2));
             }
         }
+        if let Some((_, plan)) = &known.run {
+            self.lending.meant(request, plan, &place.account);
+        }
         if let Some(of) = known.of() {
             if duty::unrested(world, request, of.plan, now) && !self.touched_within(&request.instance, LOOKED) {
                 self.breach(1, format!("{} is made of a running instance without a reboot", request.name));
@@ -459,7 +479,7 @@ impl Watch {
             self.breach(3, format!("{id} is deregistered without an intent that names its snapshots"));
         }
         let recently = self.touched_within(id, LOOKED);
-        let Some(key) = truth::ours(image) else {
+        let Some(key) = truth::of_us(image) else {
             if !recently {
                 self.breach(3, format!("{id} ({}) is deregistered, and it is not ours", image.name));
             }
@@ -477,13 +497,17 @@ impl Watch {
         {
             self.breach(3, format!("{id} is deregistered, and {} runs from it", user.id));
         }
-        if image.place != *place || self.listed.borrow().get(place).is_none_or(|at| at.elapsed() > LISTED) {
-            self.breach(3, format!("{id} is deregistered in {place}, which was not wholly listed"));
-        }
         if !image.fails && image.ready > now {
             self.breach(3, format!("{id} is deregistered, and it is pending"));
         }
-        let (series, due) = (format!("{}/{}", key.0, key.1), key.2);
+        self.still_copied(world, image);
+        if truth::is_via(world, image) && self.temporary(&key) {
+            return; // made only to be copied from: no series needs it
+        }
+        if image.place != *place || self.listed.borrow().get(place).is_none_or(|at| at.elapsed() > LISTED) {
+            self.breach(3, format!("{id} is deregistered in {place}, which was not wholly listed"));
+        }
+        let (series, due) = (truth::series_of(image, &key), key.2);
         let future = due - TimeDelta::minutes(5);
         if future > now || future > image.created {
             self.breach(3, format!("{id} is deregistered, and its due {due} was to come"));
@@ -495,16 +519,25 @@ impl Watch {
                 self.breach(3, format!("{id} is deregistered, the newest good one of {series}"));
             }
             if let Some((_, plan)) = &known.run {
-                self.kept(&plan.keep, id, due, &beside, &series, "its run's revision");
+                self.kept(lending::keep_of(plan, image), id, due, &beside, &series, "its run's revision");
+                self.owed(world, image, &key, plan);
             }
             let in_force = self.plans.borrow().get(&key.0).cloned();
-            let settled = self.reloaded.get().is_none_or(|at| at.elapsed() > LISTED);
+            let settled = self.settled();
             match in_force {
                 None if settled => self.breach(3, format!("{id} is deregistered, and its plan is gone")),
-                Some(plan) if settled => self.kept(&plan.keep, id, due, &beside, &series, "the plan in force"),
+                Some(plan) if settled => {
+                    self.kept(lending::keep_of(&plan, image), id, due, &beside, &series, "the plan in force");
+                    self.owed(world, image, &key, &plan);
+                }
                 _ => {}
             }
         }
+    }
+
+    /// Whether the plans in force have been so for long.
+    fn settled(&self) -> bool {
+        self.reloaded.get().is_none_or(|at| at.elapsed() > LISTED)
     }
 
     /// No rule of `keep` may hold an image that goes.
@@ -537,15 +570,15 @@ impl Watch {
     pub fn removed(&self, world: &World, id: &str, known: &Known) {
         self.figures.borrow_mut().deletions += 1;
         self.removed.borrow_mut().insert(id.to_owned());
-        let (Some((run, plan)), Some(key)) = (&known.run, world.images.get(id).and_then(|i| truth::made_by_us(i)))
-        else {
-            return;
-        };
+        let Some(image) = world.images.get(id).filter(|i| !truth::is_via(world, i)) else { return };
+        let key = truth::made_by_us(image).or_else(|| truth::copied_by_us(image));
+        let (Some((run, plan)), Some(key)) = (&known.run, key) else { return };
         let mut deletions = self.deletions.borrow_mut();
-        let times = deletions.entry((run.clone(), key.0.clone(), key.1.clone())).or_default();
+        let series = truth::series_of(image, &key);
+        let times = deletions.entry((run.clone(), series.clone())).or_default();
         *times += 1;
-        if *times > plan.keep.max_deletions && !self.lied.get() {
-            self.breach(3, format!("{run} deleted {times} images of {} of {}", key.0, key.1));
+        if *times > lending::keep_of(plan, image).max_deletions && !self.lied.get() {
+            self.breach(3, format!("{run} deleted {times} images of {series}"));
         }
     }
 
@@ -554,7 +587,8 @@ impl Watch {
         let images: Vec<_> = {
             let world = world.lock().expect("whole");
             let of_it = |i: &stillframe::cloud::sim::image::SimImage| {
-                !i.registered() && truth::made_by_us(i).is_some() && i.snapshots().any(|s| s == id)
+                let made = truth::made_by_us(i).is_some() || truth::copied_by_us(i).is_some();
+                made && !i.registered() && i.snapshots().any(|s| s == id)
             };
             world.images.values().filter(|i| of_it(i)).map(|i| i.id.clone()).collect()
         };

@@ -8,4 +8,5 @@ pub mod python;
 pub mod rude;
 pub mod sim;
 pub mod site;
+pub mod spread;
 pub mod world;

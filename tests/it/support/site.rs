@@ -60,6 +60,13 @@ impl Site {
         fs::write(self.config().join("stillframe.toml"), toml).expect("written");
     }
 
+    /// Adds sections to stillframe.toml.
+    pub fn add_settings(&self, toml: &str) {
+        let path = self.config().join("stillframe.toml");
+        let text = fs::read_to_string(&path).expect("read");
+        fs::write(path, format!("{text}{toml}")).expect("written");
+    }
+
     /// Writes a plan.
     pub fn plan(&self, name: &str, toml: &str) {
         fs::write(self.config().join("plans.d").join(format!("{name}.toml")), toml).expect("written");

@@ -1,6 +1,7 @@
 //! A simulated EC2 behind its HTTP door, in a thread of the test: what came in on the wire and what is in the world
 //! can be read, and steered, beside the processes that talk to it.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
@@ -12,6 +13,7 @@ use stillframe::cloud::sim::fleet::{ACCOUNT, Member};
 use stillframe::cloud::sim::world::Caller;
 use stillframe::cloud::sim::{Fleet, World, door};
 use stillframe::domain::observed::Tags;
+use stillframe::domain::sharing::{Grantee, LENT_TAG};
 use tokio::sync::oneshot;
 
 use super::site::REGION;
@@ -116,6 +118,26 @@ impl Door {
     pub fn complete(&self) {
         self.world().complete(Clock::Wall.now());
     }
+}
+
+/// All that is lent in a world: who may use images and snapshots, tags that say so, and grants.
+pub fn lent(world: &World) -> Vec<String> {
+    let mut lent = Vec::new();
+    let mut note = |id: &str, to: &BTreeSet<Grantee>, tags: &Tags| {
+        lent.extend(to.iter().map(|who| format!("{id} to {who}")));
+        let tags = tags.iter().filter(|(key, _)| key.starts_with(LENT_TAG));
+        lent.extend(tags.map(|(key, value)| format!("{id} is tagged {key}={value}")));
+    };
+    for image in world.images.values().filter(|image| image.registered()) {
+        note(&image.id, &image.lent, &image.tags);
+    }
+    for snapshot in world.snapshots.values() {
+        note(&snapshot.id, &snapshot.lent, &snapshot.tags);
+    }
+    for key in world.keys.values() {
+        lent.extend(key.grants.iter().map(|grant| format!("{} to {}", key.arn, grant.grantee)));
+    }
+    lent
 }
 
 /// The environment of a process that is to talk to a door at `endpoint`.

@@ -1,0 +1,85 @@
+//! A plan with copies in two regions, a copy in another account and a share: what is there in the end, as boto3 sees it
+//! with each account's own credentials.
+
+use std::process::Command;
+
+use stillframe::clock::Clock;
+use stillframe::cloud::sim::action::Action;
+use stillframe::cloud::sim::fleet::ACCOUNT;
+use stillframe::cloud::sim::world::Caller;
+use stillframe::domain::sharing::Grantee;
+
+use super::{AWAY, FAR, FRIEND, MEMBER, ORGANIZATION, PARTNER, good, lands, site};
+use crate::process::plan;
+use crate::support::child::{Ended, of_event, of_level};
+use crate::support::python;
+use crate::support::site::{REGION, here};
+use crate::support::world::Door;
+
+/// The plan, shared with these accounts and the organization.
+fn shared_with(accounts: &[&str]) -> String {
+    format!(
+        "{}\n[[copy]]\nregion = \"{AWAY}\"\nkms_key = \"alias/away\"\n[[copy]]\nregion = \"{FAR}\"\n\
+         [[copy]]\nregion = \"{AWAY}\"\naccount = \"dr\"\nkms_key = \"alias/backup\"\nkeep = {{ last = 3 }}\n\
+         [share]\naccounts = {accounts:?}\norganizations = [\"{ORGANIZATION}\"]\n",
+        plan(2, "")
+    )
+}
+
+/// Lets boto3 look at what is there: `args` as the script says.
+fn look(door: &Door, args: &[&str]) {
+    let output = Command::new(python::venv().join("bin/python"))
+        .arg(here().join("boto3_accounts.py"))
+        .arg(&door.endpoint)
+        .args(args)
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .output()
+        .expect("the Python environment has an interpreter");
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && out.starts_with("ok: "), "{out}{err}");
+    println!("{out}");
+}
+
+/// A run that nobody has to look at.
+fn assert_quiet(ended: &Ended, foreign: usize) {
+    let log = ended.log();
+    assert_eq!(of_level(&log, "ERROR"), Vec::<&serde_json::Value>::new(), "{}", ended.stderr);
+    let loud: Vec<_> = of_level(&log, "WARN").into_iter().filter(|line| line["event"] != "loan.foreign").collect();
+    assert_eq!(loud, Vec::<&serde_json::Value>::new(), "{}", ended.stderr);
+    assert_eq!(of_event(&log, "loan.foreign").len(), foreign, "{}", ended.stderr);
+}
+
+#[test]
+fn each_account_sees_what_it_is_to_see_over_the_door() {
+    let door = Door::open(&lands(2, Some("alias/own")));
+    let site = site(&door);
+    site.plan("nightly", &shared_with(&[FRIEND, PARTNER]));
+    let ended = site.run(&["backup", "nightly", "--json"]).expect(0);
+    assert_quiet(&ended, 0);
+    let document = ended.document();
+    for target in document["targets"].as_array().expect("targets") {
+        let copies = target["copies"].as_array().expect("copies");
+        let seen: Vec<_> = copies.iter().map(|c| (c["destination"].as_str(), c["outcome"].as_str())).collect();
+        let wanted = ["dr/eu-west-1", "eu-west-1", "eu-west-3"].map(|to| (Some(to), Some("done")));
+        assert_eq!(seen, wanted, "{target}");
+        let shared = |of: &serde_json::Value| of["shared"].as_array().map(Vec::len);
+        assert_eq!(shared(target), Some(3), "{target}");
+        assert!(copies.iter().all(|copy| shared(copy) == Some(3)), "{target}");
+    }
+    look(&door, &["1", &[FRIEND, PARTNER].join(","), ""]);
+
+    // A person lets somebody in; the plan lets the partner go and shares with the account that copies are made in.
+    let image = good(&door.world(), ACCOUNT, REGION).remove(0);
+    let gave = Action::ModifyImageAttribute {
+        image: image.clone(),
+        add: vec![Grantee::Account(MEMBER.into())],
+        remove: Vec::new(),
+    };
+    door.world().call(Clock::Wall.now(), &Caller::new(ACCOUNT), REGION, &gave).expect("given");
+    let accounts = [FRIEND, super::DR];
+    site.plan("nightly", &shared_with(&accounts));
+    assert_quiet(&site.run(&["backup", "nightly", "--json"]).expect(0), 1);
+    look(&door, &["2", &accounts.join(","), &format!("{image}={MEMBER}")]);
+    assert_quiet(&site.run(&["backup", "nightly", "--json"]).expect(0), 0);
+}
