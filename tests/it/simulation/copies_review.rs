@@ -24,13 +24,6 @@ async fn until(rig: &mut Rig, there: impl Fn(&Rig) -> bool) {
     panic!("it never came\n{}", rig.story());
 }
 
-/// The promises, but what the watch does not know of copies yet.
-async fn hold(rig: &Rig) {
-    let mut broken = promises::broken(rig).await;
-    broken.retain(|what| !(what.contains("is deregistered, and it is not ours") && what.matches('/').count() == 5));
-    assert!(broken.is_empty(), "broken promises:\n{}\n\n{}", broken.join("\n"), rig.story());
-}
-
 fn outcomes(rig: &Rig) -> Vec<String> {
     ended(rig).into_iter().map(|(outcome, _)| outcome).collect()
 }
@@ -102,7 +95,7 @@ async fn a_source_on_hold_is_not_copied_again_and_again() {
     rig.act(&Action::CreateTags { resources: vec![image.clone()], tags });
     rig.run(mins(150)).await;
     rig.stop().await;
-    hold(&rig).await;
+    promises::hold(&rig).await;
     assert_eq!(copied(&rig, &image), 1, "{}", rig.story());
     assert_eq!(images_in(&rig, ACCOUNT, AWAY).len(), 1, "{}", rig.story());
 }
@@ -140,7 +133,7 @@ async fn what_is_not_found_for_a_moment_is_lent_all_the_same() {
         rig.start();
         rig.run(mins(12)).await;
         rig.stop().await;
-        hold(&rig).await;
+        promises::hold(&rig).await;
         assert_eq!(outcomes(&rig), ["done"], "{api}\n{}", rig.story());
         assert_eq!(images_in(&rig, DR, AWAY).len(), 1, "{api}");
         assert_eq!(lent(&rig), NOTHING, "{api}\n{}", rig.story());
@@ -186,7 +179,7 @@ async fn an_account_by_another_name_is_owed_the_same() {
     rig.reload(Ok(plans)).await.expect("a good plan");
     rig.run(mins(40)).await;
     rig.stop().await;
-    hold(&rig).await;
+    promises::hold(&rig).await;
     assert_eq!(outcomes(&rig), ["failed", "done"], "{}", rig.story());
     assert_eq!(images_in(&rig, DR, AWAY).len(), 2, "{}", rig.story());
 }
@@ -202,7 +195,7 @@ async fn a_copy_that_somebody_disabled_fails_no_run() {
     rig.world().images.get_mut(&copy).expect("there").disabled = true;
     rig.run(mins(40)).await;
     rig.stop().await;
-    hold(&rig).await;
+    promises::hold(&rig).await;
     assert_eq!(outcomes(&rig), ["done", "done"], "{}", rig.story());
     assert_eq!(rig.calls("CopyImage").len(), 2, "{}", rig.story());
 }
@@ -250,7 +243,7 @@ async fn two_regions_that_copy_to_each_other() {
     rig.start();
     rig.run(mins(75)).await;
     rig.stop().await;
-    hold(&rig).await;
+    promises::hold(&rig).await;
     assert_eq!(outcomes(&rig), ["done", "done", "done"], "{}", rig.story());
     assert_eq!(rig.calls("CopyImage").len(), 6, "{}", rig.story());
     assert_eq!(images_in(&rig, ACCOUNT, AWAY).len(), 2, "{}", rig.story());
@@ -275,7 +268,7 @@ async fn a_full_quota_holds_nothing_else() {
     rig.script.relents();
     rig.run(mins(140)).await;
     rig.stop().await;
-    hold(&rig).await;
+    promises::hold(&rig).await;
     assert_eq!(outcomes(&rig), ["done"; 4], "{}", rig.story());
     assert_eq!(images_in(&rig, DR, AWAY).len(), 4, "{}", rig.story());
     assert_eq!(rig.images_of(&id(1)).len(), 1, "{}", rig.story());
@@ -291,7 +284,7 @@ async fn a_wrong_external_id_is_told_without_it() {
     rig.start();
     rig.run(mins(40)).await;
     rig.stop().await;
-    hold(&rig).await;
+    promises::hold(&rig).await;
     let [(outcome, reason)] = &ended(&rig)[..] else { panic!("one run\n{}", rig.story()) };
     assert_eq!(outcome, "failed");
     assert!(reason.contains("dr/eu-west-1") && reason.contains("sts:AssumeRole"), "{reason}");
@@ -318,7 +311,7 @@ async fn a_deprecation_that_is_not_listed_yet_is_not_made_again() {
     rig.start();
     rig.run(mins(20)).await;
     rig.stop().await;
-    hold(&rig).await;
+    promises::hold(&rig).await;
     assert_eq!(rig.journal.conflicts(), NOTHING, "{}", rig.story());
     assert_eq!(outcomes(&rig), ["done", "done"], "{}", rig.story());
 }
