@@ -110,12 +110,12 @@ impl Outlook<'_> {
     }
 
     fn source(&self, listings: &[(Place, Listing)], instance: &str, due: DateTime<Utc>) -> Option<Candidate> {
-        let here = listings.iter().filter(|(place, _)| self.sources.contains(place));
-        let all = here.flat_map(|(_, listing)| &listing.series).filter(|(series, _)| {
-            series.role == Role::Image && series.instance == *instance && series.plan == self.plan.name
-        });
-        let mut of_due = all.flat_map(|(_, list)| list).filter(|c| c.marks.due == due);
-        of_due.next().cloned()
+        let list = |(place, listing): &'_ (Place, Listing)| {
+            let (plan, instance) = (self.plan.name.clone(), instance.to_owned());
+            let series = Series { plan, instance, place: place.clone(), role: Role::Image };
+            listing.series.get(&series)?.iter().find(|c| c.marks.due == due).cloned()
+        };
+        listings.iter().filter(|(place, _)| self.sources.contains(place)).find_map(list)
     }
 }
 

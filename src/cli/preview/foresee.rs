@@ -165,7 +165,7 @@ impl View<'_> {
         for (id, choice) in choices {
             let name = found.instances.get(&id).and_then(|i| i.tags.get("Name")).cloned();
             let mut target = target(place, &id, name, &choice);
-            let foreseen = foreseen.iter().find(|foreseen| foreseen.instance == id);
+            let foreseen = foreseen.get(&id);
             if let Some(foreseen) = foreseen {
                 target.distribution = copies::distribution(foreseen, legs);
                 if let Some(ShareVerdict::Go { via: Some(_), .. }) = &foreseen.share {
@@ -191,15 +191,15 @@ impl View<'_> {
         place: &Place,
         found: &choose::Found,
         choices: &[(String, Choice)],
-    ) -> Vec<Foreseen> {
+    ) -> BTreeMap<String, Foreseen> {
         let targets = choices.iter().filter(|(_, choice)| matches!(choice, Choice::Target { .. }));
         let instances: Vec<&Instance> = targets.filter_map(|(id, _)| found.instances.get(id)).collect();
         match preflight(self.cloud, &Facts::default(), self.plan, place, &instances).await {
-            Ok(foreseen) => foreseen,
+            Ok(foreseen) => foreseen.into_iter().map(|foreseen| (foreseen.instance.clone(), foreseen)).collect(),
             Err(fault) => {
                 let why = format!("whether images of {place} can be copied and shared: {fault}. They would be made");
                 self.fault(Some(place), why);
-                Vec::new()
+                BTreeMap::new()
             }
         }
     }
