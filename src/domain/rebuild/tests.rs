@@ -147,7 +147,7 @@ fn a_snapshot_of_a_copy_that_is_pending_is_no_orphan() {
         key: None,
         tags: marks.tags(&Tags::new()),
     };
-    assert_eq!(orphans(&[snapshot.clone()], &[copy]), Vec::<String>::new());
+    assert_eq!(orphans(std::slice::from_ref(&snapshot), &[copy]), Vec::<String>::new());
     assert_eq!(orphans(&[snapshot], &[]), ["snap-1"]);
 }
 
