@@ -12,8 +12,8 @@ pub fn table(images: u32) {
     );
     for of in &spread.destinations {
         println!(
-            "  {:<12} {} good; first call to last copy {:>7.1} s, bound {:>7.1} s (slots {:.1} s, rate {:.1} s), ratio {:.4}; \
-             calls over {:.1} s; at most {} in progress",
+            "  {:<12} {} good; first call to last copy {:>7.1} s; bound {:>7.1} s (slots {:.1} s, rate {:.1} s), ratio {:.4}; in this \
+             order without any delay {:>7.1} s, ratio {:.4}; at most {} in progress",
             of.region,
             of.good,
             of.makespan,
@@ -21,7 +21,8 @@ pub fn table(images: u32) {
             of.slot_bound,
             of.rate_bound,
             of.makespan / of.bound().max(1.0),
-            of.called,
+            of.ideal,
+            of.makespan / of.ideal.max(1.0),
             of.pending
         );
     }

@@ -1,5 +1,6 @@
 //! `stillframe explain IMAGE`: who made it, whether it is ours, why it stays or goes. Reads AWS and the journal.
 
+mod copies;
 mod tell;
 
 use std::collections::BTreeSet;

@@ -1,6 +1,7 @@
 //! `stillframe preview`: what is due, who would be taken, and what retention would delete. Reads only; works beside a
 //! running daemon.
 
+mod coming;
 mod copies;
 mod foresee;
 

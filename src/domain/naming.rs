@@ -247,7 +247,7 @@ pub fn checks(image: &Image, daemon: &str, account: &str) -> Vec<Check> {
     let check = |check, ok, found: String| Check { check, ok, found };
     let all = if lacking.is_empty() { "all there".into() } else { format!("lacks {}", lacking.join(", ")) };
     vec![
-        check("account", image.owner == account, format!("belongs to {}, we are {account}", image.owner)),
+        check("account", image.owner == account, format!("belongs to {}, looked for in {account}", image.owner)),
         check("daemon", tag("daemon") == Some(daemon), format!("{}, ours is `{daemon}`", shown(tag("daemon")))),
         check("schema", tag("schema") == Some(SCHEMA), format!("{}, known is `{SCHEMA}`", shown(tag("schema")))),
         check("tags", lacking.is_empty(), all),

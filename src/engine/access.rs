@@ -321,15 +321,15 @@ pub(super) async fn close(shared: &Shared, distance: &Distance) -> Effect<()> {
     let open: Vec<&Part> = distance.parts.iter().filter(|part| !part.gap.is_closed()).collect();
     // All snapshots before the image when somebody is let in, after it when somebody is let out: who sees the image can
     // copy it. Those that need the same words get them in one call.
-    let adds = open.iter().any(|part| !part.gap.add.is_empty());
-    let order = |part: &&&Part| part.snapshot != (adds != planted(Defect::ImageBeforeSnapshots));
+    let letting_in = open.iter().any(|part| !part.gap.add.is_empty());
+    let snapshots_first = letting_in != planted(Defect::ImageBeforeSnapshots);
+    let order = |part: &&&Part| part.snapshot != snapshots_first;
     let mut sorted = open.clone();
     sorted.sort_by_key(|part| order(&part));
     // The tags say what is lent for as long as anything is, grants too: they outlive a journal that is lost.
     if !planted(Defect::LentUntagged) {
         match write(shared, place, &sorted, |gap| &gap.before, |gap| gap.before != gap.told).await {
-            // It was listed: nobody is let in to what is not known for a moment.
-            Effect::Refused(fault) if fault.class == Class::NotFound && !adds => {}
+            Effect::Refused(fault) if fault.class == Class::NotFound && !letting_in => {}
             Effect::Done { .. } => {}
             other => return other,
         }
@@ -352,11 +352,13 @@ pub(super) async fn close(shared: &Shared, distance: &Distance) -> Effect<()> {
             cloud.change_image_permissions(place, &part.id, &change).await
         };
         match changed {
+            // It was listed: nobody is let in to what is not known for a moment.
             Effect::Refused(fault) if fault.class == Class::NotFound && change.add.is_empty() => {}
             Effect::Done { .. } => {}
             other => return other,
         }
     }
+    // Before the tags, which are what a later run goes by.
     for (key, grant) in distance.revoke.iter().filter(|_| !planted(Defect::GrantsForgotten)) {
         done!(cloud.revoke_grant(place, key, grant).await);
         shared.note_revoked(grant);

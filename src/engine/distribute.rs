@@ -191,6 +191,15 @@ async fn remove_temporary(run: &Run, facts: &Facts, traveller: &Traveller) -> Re
             _ => return Ok(()), // which one is shared cannot be told now
         },
     };
+    // One that nobody waits for any more, since the plan has changed, ends first: what is pending cannot be removed whole.
+    let open: Vec<String> = {
+        let state = run.active.state.borrow();
+        let steps = state.others.get(&traveller.subject).into_iter().flatten().filter(|(_, step)| !step.ended());
+        steps.filter_map(|(name, _)| name.strip_prefix(VIA).map(str::to_owned)).collect()
+    };
+    for key in open {
+        let _ = leg::via(run, traveller, &key).await?; // its own step tells
+    }
     let made: Vec<String> = {
         let state = run.active.state.borrow();
         let steps = state.others.get(&traveller.subject).into_iter().flatten();
@@ -258,8 +267,9 @@ async fn sum_up(run: &Run, legs: &[Leg]) -> Result<(), Stop> {
         }
         if let (_, failed, Some(first)) = failed(run, &reclaim) {
             let why = format!(
-                "what was lent to {} of {failed} images could not be taken back: {first}. The plan's next run tries again",
-                leg.label
+                "what was lent to {} of {} could not be taken back: {first}. The plan's next run tries again",
+                leg.label,
+                counted(failed)
             );
             run.mishap(&reclaim, &why).await?;
         }
@@ -270,8 +280,16 @@ async fn sum_up(run: &Run, legs: &[Leg]) -> Result<(), Stop> {
 /// One line for all images and copies that are not shared as the plan wants.
 pub(super) async fn sum_up_shares(run: &Run) -> Result<(), Stop> {
     let (_, failed, Some(first)) = failed(run, SHARE) else { return Ok(()) };
-    let images = if failed == 1 { "1 image is".to_owned() } else { format!("{failed} images are") };
-    run.mishap(SHARE, &format!("{images} not shared as the plan wants: {first}. The plan's next run tries again")).await
+    let are = if failed == 1 { "is" } else { "are" };
+    run.mishap(
+        SHARE,
+        &format!("{} {are} not shared as the plan wants: {first}. The plan's next run tries again", counted(failed)),
+    )
+    .await
+}
+
+fn counted(images: usize) -> String {
+    if images == 1 { "1 image".to_owned() } else { format!("{images} images") }
 }
 
 /// How many images have a step of this name, how many of these failed, and why the first did.

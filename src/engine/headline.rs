@@ -1,10 +1,13 @@
 //! What the engine does and waits for, in one line: `next web-nightly 02:30; databases imaging 3/12`.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 
 use super::daemon::Engine;
+use super::distribute::is_ours;
 use super::shared::ActiveRun;
-use crate::domain::saga::TargetState;
+use crate::domain::saga::{RunState, StepState, TargetState};
 
 /// So many runs are named.
 const RUNS_MAX: usize = 3;
@@ -63,9 +66,18 @@ fn progress(run: &ActiveRun) -> String {
         let down = state.targets.values().filter(|t| is_down(t)).count();
         let down = if down == 0 { String::new() } else { format!(", {down} down") };
         format!("{plan} imaging {ended}/{all}{down}")
+    } else if let (open @ 1.., all) = travelling(&state) {
+        format!("{plan} copying {}/{all}", all - open)
     } else {
         format!("{plan} retention")
     }
+}
+
+/// How many images are on their way to others, which may take hours, and how many were or are.
+fn travelling(state: &RunState) -> (usize, usize) {
+    let ways = state.others.values().filter(|steps| steps.keys().any(|name| is_ours(name)));
+    let open = |steps: &&BTreeMap<String, StepState>| steps.iter().any(|(name, s)| is_ours(name) && !s.ended());
+    (ways.clone().filter(open).count(), ways.count())
 }
 
 fn is_down(target: &TargetState) -> bool {

@@ -341,10 +341,11 @@ impl Reader for MemoryJournal {
 
     async fn about_image(&self, image: &str) -> Answer<Vec<Event>> {
         let quoted = format!("\"{image}\"");
+        let makes = |step: &str| step == "image" || step.starts_with("copy:") || step.starts_with("via:");
         let about = |event: &&Rc<Kept>| {
             let draft = &event.draft;
             draft.subject.as_ref().is_some_and(|subject| subject.id == image)
-                || (draft.kind == Kind::StepDone && draft.step == "image" && event.data.contains(&quoted))
+                || (draft.kind == Kind::StepDone && makes(&draft.step) && event.data.contains(&quoted))
         };
         Ok(copies(self.0.borrow().events.values().filter(about)))
     }

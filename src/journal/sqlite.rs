@@ -312,10 +312,17 @@ fn append_one(tx: &Transaction<'_>, now: DateTime<Utc>, draft: &Draft) -> Result
 #[async_trait(?Send)]
 impl Journal for SqliteJournal {
     async fn acquire(&self, now: DateTime<Utc>) -> Answer<i64> {
-        let db = self.db.borrow();
-        let fence: i64 = db
-            .query_row("UPDATE lease SET fence = fence + 1, at = ?1 RETURNING fence", [now.to_rfc3339()], |r| r.get(0))
-            .map_err(|e| self.oops("write to", &e))?;
+        let mut db = self.db.borrow_mut();
+        let mut take = || -> rusqlite::Result<i64> {
+            // In a transaction of its own: without one the commit is the end of the statement, and nobody is told that
+            // it failed, such as for a full disk.
+            let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let sql = "UPDATE lease SET fence = fence + 1, at = ?1 RETURNING fence";
+            let fence: i64 = tx.query_row(sql, [now.to_rfc3339()], |r| r.get(0))?;
+            tx.commit()?;
+            Ok(fence)
+        };
+        let fence = take().map_err(|e| self.oops("write to", &e))?;
         self.fence.set(fence);
         Ok(fence)
     }

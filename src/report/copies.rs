@@ -48,7 +48,11 @@ impl Distributed {
     #[must_use]
     pub fn of(state: &RunState, subject: &Subject) -> Self {
         let Some(steps) = state.others.get(subject) else { return Self::default() };
-        let share = steps.get(SHARE);
+        // Shared by way of another key: the copy under that is what others may use.
+        let image = |step: &StepState| Some(step.result.get("image")?.as_str()?.to_owned());
+        let ways = steps.iter().filter(|(name, _)| name.starts_with("via:")).filter_map(|(_, step)| image(step));
+        let mut of_ways = ways.filter_map(|id| state.others.iter().find(|(subject, _)| subject.id == id)?.1.get(SHARE));
+        let share = steps.get(SHARE).or_else(|| of_ways.next());
         Self {
             copies: destinations(steps).into_iter().map(|label| copy(state, subject, steps, label)).collect(),
             shared: share.map(shared).unwrap_or_default(),

@@ -309,7 +309,9 @@ impl PlanPreview {
         let mut of: BTreeMap<(&str, &str, &str, &[String]), Vec<&str>> = BTreeMap::new();
         let mut statements: BTreeSet<&str> = BTreeSet::new();
         for t in &self.targets {
-            for d in &t.distribution {
+            // Why a target is skipped stands with the target.
+            let told = |d: &&DistributionPreview| d.verdict == "never" && t.reason.contains(&d.reasons.join("; "));
+            for d in t.distribution.iter().filter(|d| !told(d)) {
                 let to = d.destination.as_deref().unwrap_or_default();
                 of.entry((d.what, to, d.verdict, &d.reasons)).or_default().push(&t.instance);
                 statements.extend(d.statements.iter().map(String::as_str));
@@ -341,7 +343,8 @@ impl PlanPreview {
         }
         let mut table = Table::headed(4, &["IMAGE", "INSTANCE", "DUE", "TO", "VERDICT", "WHY"]);
         for o in &self.owed {
-            let why = o.reasons.join("; ");
+            // The way is that of the new ones.
+            let why = if o.verdict == "go" { String::new() } else { o.reasons.join("; ") };
             let (image, instance, due) = ((&*o.image).into(), (&*o.instance).into(), (&*o.due).into());
             table.row([image, instance, due, (&*o.destination).into(), judged(o.verdict), why.into()]);
         }
@@ -359,7 +362,8 @@ impl PlanPreview {
     fn retention_text(&self, paint: Paint) -> String {
         let Some(due) = self.due.as_ref().filter(|_| !self.retention.is_empty()) else { return String::new() };
         let gone = self.retention.iter().filter(|i| i.verdict == "delete").count();
-        let mut text = format!("  retention, if it ran at {due} and each new image became available: {gone} deleted, ");
+        let new = if self.copies.is_empty() { "new image" } else { "new image and copy" };
+        let mut text = format!("  retention, if it ran at {due} and each {new} became available: {gone} deleted, ");
         let _ = writeln!(text, "{} kept", self.retention.len() - gone);
         let mut table = Table::headed(4, &["INSTANCE", "REGION", "DUE", "IMAGE", "VERDICT", "WHY"]);
         for i in &self.retention {

@@ -222,6 +222,32 @@ async fn copies_and_shares_read_as_they_should() {
     let status = stillframe::cli::status::gather(path, "prod", &[], Some(true), now).await.expect("readable");
     golden("copies_status", &status.text(Paint(false)));
     golden("copies_log", &logged(&events, false));
+    // And how it ends: one line for each destination, for what is still lent, and for what is not shared.
+    let mut s = Story { run: occurrence.run(), drafts: Vec::new() };
+    let refused = |s: &mut Story, step: &str, why: &str| {
+        let run = s.run.clone();
+        s.drafts.push((800, Draft::of_run(&run, Kind::StepRefused, json!({ "reason": why })).at_step(step, 1)));
+    };
+    let why = "1 of 2 images have no copy in dr/eu-west-1: UnauthorizedOperation: CopyImage in eu-west-1: it may not \
+               perform ec2:CopyImage. The plan's next run tries again, and the images stay until then";
+    refused(&mut s, "copy:dr/eu-west-1", why);
+    let why = "what was lent to dr/eu-west-1 of 2 images could not be taken back: UnauthorizedOperation. The plan's next \
+               run tries again";
+    refused(&mut s, "reclaim:dr/eu-west-1", why);
+    refused(
+        &mut s,
+        "share",
+        "2 images are not shared as the plan wants: UnauthorizedOperation. The plan's next run tries again",
+    );
+    let counts = json!({ "done": 2, "failed": 0, "skipped": 0, "deleted": 0, "copied": 3, "copies_failed": 1,
+        "outcome": "failed", "reason": "copy:dr/eu-west-1: 1 of 2 images have no copy in dr/eu-west-1", "elapsed_ms": 800_000 });
+    s.run(801, Kind::RunFinished, counts);
+    for (after, draft) in s.drafts {
+        journal.append(occurrence.due + TimeDelta::seconds(after), &[draft]).await.expect("new");
+    }
+    let events = journal.events_of(&occurrence.run()).await.expect("readable");
+    let end: Vec<Event> = events.into_iter().filter(|e| e.at >= occurrence.due + TimeDelta::seconds(800)).collect();
+    golden("copies_log_end", &logged(&end, false));
 }
 
 /// The journal: a missed night, that night, an occurrence skipped, one that goes on.

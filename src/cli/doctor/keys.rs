@@ -29,8 +29,10 @@ impl Asker<'_> {
             self.key(key, For::Copies).await;
         }
         for key in &needs.via_keys {
-            self.key(key, For::Lending).await;
-            self.lending(key).await;
+            // Policies and grants are asked for by ARN: KMS takes no alias there.
+            if let Some(found) = self.key(key, For::Lending).await {
+                self.lending(key, &found.arn).await;
+            }
         }
         if needs.default_key && encrypted {
             let answer = self.cloud.default_key(self.place).await;
@@ -44,15 +46,15 @@ impl Asker<'_> {
         }
         let (lent, via) = (needs.lends_keys(), !needs.via_keys.is_empty());
         for key in volumes {
-            let managed = self.key(key, For::Volumes { lent, via }).await;
-            if lent && !managed {
-                self.lending(key).await;
+            let found = self.key(key, For::Volumes { lent, via }).await;
+            if lent && found.is_none_or(|found| !found.aws_managed) {
+                self.lending(key, key).await;
             }
         }
     }
 
-    /// One key; whether AWS manages it.
-    async fn key(&mut self, name: &str, wanted: For) -> bool {
+    /// One key, as far as it may be seen.
+    async fn key(&mut self, name: &str, wanted: For) -> Option<Key> {
         let answer = self.cloud.key(self.place, name).await;
         let about = match &answer {
             Ok(key) if key.arn != name => format!("{name} = {}", key.arn),
@@ -81,21 +83,21 @@ impl Asker<'_> {
             (row.outcome, row.reason) = (Answer::Denied, why);
         }
         self.push(row);
-        answer.is_ok_and(|key| key.aws_managed)
+        answer.ok()
     }
 
     /// Whether it may be seen who may use a key, which comes before every grant.
-    async fn lending(&mut self, key: &str) {
-        let read: Read<_> = self.cloud.key_policy(self.place, key).await;
-        self.key_row("GetKeyPolicy", key, &read);
-        let read = self.cloud.grants(self.place, key).await;
-        self.key_row("ListGrants", key, &read);
+    async fn lending(&mut self, name: &str, arn: &str) {
+        let read: Read<_> = self.cloud.key_policy(self.place, arn).await;
+        self.key_row("GetKeyPolicy", (name, arn), &read);
+        let read = self.cloud.grants(self.place, arn).await;
+        self.key_row("ListGrants", (name, arn), &read);
     }
 
-    fn key_row<T>(&mut self, call: &str, key: &str, answer: &Read<T>) {
-        let mut row: CheckRow = row(call, key, answer, self.principal);
+    fn key_row<T>(&mut self, call: &str, (name, arn): (&str, &str), answer: &Read<T>) {
+        let mut row: CheckRow = row(call, name, answer, self.principal);
         if row.action.is_some() {
-            row.add = policy::lend_key(self.principal, key);
+            row.add = policy::lend_key(self.principal, arn);
         }
         self.push(row);
     }

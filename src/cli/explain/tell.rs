@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
+use super::copies;
 use crate::cli::going_on::GoingOn;
 use crate::cloud::governed::Governed;
 use crate::cloud::port::{ImageQuery, Read};
@@ -16,10 +17,8 @@ use crate::domain::plan::Plan;
 use crate::domain::retention::{LEAVES_MAX, Situation, leaves_at, standing_of};
 use crate::domain::saga::RunState;
 use crate::domain::schedule::Timetable;
-use crate::engine::distribute::{self, Books};
-use crate::engine::retain::{self, Listing, NO_PLAN, Rules};
+use crate::engine::retain::{self, NO_PLAN, Rules};
 use crate::journal::{Answer, Reader};
-use crate::report::copies::Distributed;
 use crate::report::explain::{
     CheckDocument, DeletedDocument, ExplainDocument, Hold, Origin, OwnershipDocument, RetentionDocument,
     SnapshotDocument, SourceDocument,
@@ -80,7 +79,7 @@ pub async fn tell(cloud: &Governed, journal: Option<&dyn Reader>, ask: Ask<'_>) 
         }
         None => Vec::new(),
     };
-    distribution(&events, &mut document);
+    copies::distribution(&events, &mut document);
     if let Some(journal) = journal {
         ending(journal, ask, &events, &mut document).await?;
     }
@@ -199,7 +198,7 @@ async fn judge(
             Some(RetentionDocument { verdict: "keep", reasons, leaves: None, decided_by: None, decided_at: None });
         return Ok(());
     };
-    if let Some(own) = left_behind(cloud, plan, place).await? {
+    if let Some(own) = copies::left_behind(cloud, plan, place).await? {
         document.retention = Some(own);
         return Ok(());
     }
@@ -209,7 +208,7 @@ async fn judge(
         None => BTreeMap::new(),
     };
     if marks.role == Role::Image && !plan.copies.is_empty() {
-        busy.extend(owed(cloud, journal, ask, plan, (place, &listing)).await);
+        busy.extend(copies::owed(cloud, journal, ask, plan, (place, &listing)).await);
     }
     let rules = Rules { plan, today: Some(plan) };
     let first = retain::verdicts(rules, ask.now, &listing, &busy, &in_use);
@@ -238,43 +237,6 @@ async fn judge(
     let leaves = leaves.map(rfc3339);
     document.retention = Some(RetentionDocument { verdict, reasons, leaves, decided_by: None, decided_at: None });
     Ok(())
-}
-
-/// The verdict on an image in a place that the plan neither selects in nor copies to any more: no run looks there.
-async fn left_behind(cloud: &Governed, plan: &Plan, place: &Place) -> Read<Option<RetentionDocument>> {
-    let own = cloud.whoami().await?.account;
-    // Where the plan names no region, the daemon's own may be another one than ours.
-    let regions = &plan.select.regions;
-    let selects = place.account == own && (regions.is_empty() || regions.contains(&place.region));
-    if selects || plan.copies.iter().any(|copy| copy.place(&own) == *place) {
-        return Ok(None);
-    }
-    let reason = format!("its plan neither selects in {place} nor copies to it any more");
-    let until = Some("until it does again; delete it by hand if it is not needed".to_owned());
-    let reasons = vec![Hold { reason, until }];
-    Ok(Some(RetentionDocument { verdict: "keep", reasons, leaves: None, decided_by: None, decided_at: None }))
-}
-
-/// The images of a place whose copies are not there yet, as the next run would find them. A destination that cannot be
-/// read counts as empty, as it does for the engine.
-async fn owed(
-    cloud: &Governed,
-    journal: Option<&dyn Reader>,
-    ask: Ask<'_>,
-    plan: &Plan,
-    (place, listing): (&Place, &Listing),
-) -> BTreeMap<String, String> {
-    let mut listings = vec![(place.clone(), listing.clone())];
-    for to in plan.copies.iter().map(|copy| copy.place(&place.account)) {
-        if listings.iter().any(|(known, _)| *known == to) {
-            continue;
-        }
-        if let Ok(listing) = retain::list(cloud, ask.daemon, &plan.name, &to).await {
-            listings.push((to, listing));
-        }
-    }
-    let books = Books { journal, now: ask.now };
-    distribute::owed_in(books, plan, &place.account, std::slice::from_ref(place), &listings).await
 }
 
 /// Its end, if the journal tells of one, and that of its snapshots.
@@ -308,40 +270,6 @@ fn fate(id: &str, events: &[Event]) -> SnapshotDocument {
         None => ("unfinished", "nothing is known of its end yet".to_owned()),
     };
     SnapshotDocument { snapshot: id.to_owned(), outcome, reason }
-}
-
-/// Its copies and shares, and what it is a copy of, as all runs tell.
-fn distribution(events: &[Event], document: &mut ExplainDocument) {
-    let is_copy = |e: &&Event| {
-        e.draft.step.starts_with("copy:") && e.draft.kind == Kind::StepDone && e.text("image") == Some(&document.image)
-    };
-    if let Some(source) = events.iter().find(is_copy).and_then(|e| e.draft.subject.as_ref()) {
-        document.copy_of = Some(SourceDocument {
-            account: Some(source.place.account.clone()),
-            region: Some(source.place.region.clone()),
-            image: source.id.clone(),
-        });
-    }
-    let mut runs: BTreeMap<&str, RunState> = BTreeMap::new();
-    for event in events {
-        runs.entry(&event.draft.run).or_default().apply(event);
-    }
-    // The newest run that tells of a destination is right.
-    let newest = |run: &str| events.iter().rfind(|e| e.draft.run == run).map(|e| e.seq);
-    let mut runs: Vec<_> = runs.into_iter().collect();
-    runs.sort_by_key(|(run, _)| newest(run));
-    for (_, state) in &runs {
-        let Some(subject) = state.others.keys().find(|subject| subject.id == document.image) else { continue };
-        let told = Distributed::of(state, subject);
-        for copy in told.copies {
-            document.copies.retain(|earlier| earlier.destination != copy.destination);
-            document.copies.push(copy);
-        }
-        if !told.shared.is_empty() {
-            document.shared = told.shared;
-        }
-    }
-    document.copies.sort_by(|a, b| a.destination.cmp(&b.destination));
 }
 
 /// Who made it, by the journal alone: the event of its making, or the name that was journaled before its end.

@@ -4,17 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::coming::coming;
 use super::copies::{self, Leg, Outlook};
 use crate::cli::going_on::GoingOn;
 use crate::cloud::governed::Governed;
 use crate::cloud::port::Read;
+use crate::domain::copying::ShareVerdict;
 use crate::domain::machine::OwnMachine;
 use crate::domain::naming::{Marks, Role, parse_rfc3339, rfc3339};
 use crate::domain::observed::Instance;
 use crate::domain::place::Place;
 use crate::domain::plan::Plan;
 use crate::domain::retention::{Candidate, Series, is_to_come, to_come};
-use crate::domain::schedule::Timetable;
 use crate::domain::select::{self, Choice, Skip};
 use crate::engine::choose::{self, Us};
 use crate::engine::distribute::{self, Books};
@@ -22,12 +23,7 @@ use crate::engine::facts::Facts;
 use crate::engine::preflight::{Foreseen, preflight};
 use crate::engine::retain::{self, Listing, Rules};
 use crate::journal::Reader;
-use crate::report::preview::{Coming, FaultPreview, ImagePreview, PlanPreview, PreviewDocument, TargetPreview};
-
-/// At most this many occurrences of a plan are listed; the rest is counted.
-const LISTED_MAX: usize = 50;
-/// No more than this are counted: a line that fires each second has as many in twelve days.
-const COUNTED_MAX: usize = 1_000_000;
+use crate::report::preview::{FaultPreview, ImagePreview, PlanPreview, PreviewDocument, TargetPreview};
 
 /// When.
 #[derive(Debug, Clone, Copy)]
@@ -71,7 +67,16 @@ pub async fn foresee(
     };
     let caller = cloud.whoami().await;
     for plan in plans {
-        let mut view = View { cloud, journal, us, own, plan, going_on: &going_on, preview: coming(plan, ask) };
+        let mut view = View {
+            cloud,
+            journal,
+            us,
+            own,
+            plan,
+            going_on: &going_on,
+            by_way: BTreeSet::new(),
+            preview: coming(plan, ask),
+        };
         view.preview.notes = going_on.notes(&plan.name);
         match &caller {
             Ok(caller) => document.barred = view.places(&caller.account).await.or(document.barred),
@@ -82,37 +87,6 @@ pub async fn foresee(
     document
 }
 
-/// When a plan is due.
-fn coming(plan: &Plan, ask: Ask) -> PlanPreview {
-    // `config` has compiled the same lines when it checked the plan.
-    let timetable = Timetable::new(&plan.schedule).unwrap_or_else(|e| unreachable!("a checked schedule: {e}"));
-    // An occurrence at `--at` itself counts.
-    let from = ask.at.map_or(ask.now, |at| at - TimeDelta::seconds(1));
-    let mut dues = timetable.between(from, ask.at.unwrap_or(ask.now) + ask.days);
-    let mut listed: Vec<DateTime<Utc>> = dues.by_ref().take(LISTED_MAX).collect();
-    let more = dues.take(COUNTED_MAX).count();
-    if listed.is_empty() {
-        listed.extend(timetable.next_after(from));
-    }
-    let local = |due: &DateTime<Utc>| due.with_timezone(&plan.schedule.timezone).format("%a %Y-%m-%d %H:%M:%S %Z");
-    let occurrences = listed.iter().map(|due| Coming { due: rfc3339(*due), local: local(due).to_string() }).collect();
-    PlanPreview {
-        plan: plan.name.clone(),
-        timezone: plan.schedule.timezone.name().to_owned(),
-        regions: plan.select.regions.clone(),
-        occurrences,
-        more,
-        due: ask.at.or_else(|| listed.first().copied()).map(rfc3339),
-        notes: Vec::new(),
-        targets: Vec::new(),
-        retention: Vec::new(),
-        copies: plan.copies.iter().map(copies::destination).collect(),
-        shared: plan.share.iter().flat_map(|share| share.grantees()).map(|grantee| grantee.to_string()).collect(),
-        owed: Vec::new(),
-        faults: Vec::new(),
-    }
-}
-
 /// One plan, seen as the engine would.
 struct View<'a> {
     cloud: &'a Governed,
@@ -121,6 +95,8 @@ struct View<'a> {
     own: &'a OwnMachine,
     plan: &'a Plan,
     going_on: &'a GoingOn,
+    /// Targets whose images are shared as copies under another key.
+    by_way: BTreeSet<String>,
     preview: PlanPreview,
 }
 
@@ -192,6 +168,9 @@ impl View<'_> {
             let foreseen = foreseen.iter().find(|foreseen| foreseen.instance == id);
             if let Some(foreseen) = foreseen {
                 target.distribution = copies::distribution(foreseen, legs);
+                if let Some(ShareVerdict::Go { via: Some(_), .. }) = &foreseen.share {
+                    self.by_way.insert(id.clone());
+                }
             }
             match (choice, foreseen.and_then(Foreseen::never)) {
                 (Choice::Target { .. }, Some(why)) => {
@@ -255,7 +234,14 @@ impl View<'_> {
         for (place, targets) in places {
             let Some((_, listing)) = listings.iter_mut().find(|(known, _)| known == place) else { continue };
             for instance in targets {
-                listing.series.entry(series(self.plan, place, instance)).or_default().push(self.image(instance, due));
+                // What is shared by way of another key is there twice.
+                let roles = [Role::Image].into_iter().chain(self.by_way.contains(instance).then_some(Role::Copy));
+                for role in roles {
+                    let (plan, instance) = (self.plan.name.clone(), instance.clone());
+                    let image = self.image(&instance, role, due);
+                    let series = Series { plan, instance, place: place.clone(), role };
+                    listing.series.entry(series).or_default().push(image);
+                }
             }
         }
         outlook.add_copies(&mut listings, &self.preview, due);
@@ -301,23 +287,19 @@ impl View<'_> {
         Ok(())
     }
 
-    /// The image that the occurrence would make.
-    fn image(&self, instance: &str, due: DateTime<Utc>) -> Candidate {
+    /// An image that the occurrence would make.
+    fn image(&self, instance: &str, role: Role, due: DateTime<Utc>) -> Candidate {
         to_come(Marks {
             daemon: self.us.daemon.to_owned(),
             installation: self.us.installation.to_owned(),
             plan: self.plan.name.clone(),
             due,
             instance: instance.to_owned(),
-            role: Role::Image,
+            role,
             source: None,
             consistency: self.plan.consistency.mode.as_str().to_owned(),
         })
     }
-}
-
-fn series(plan: &Plan, place: &Place, instance: &str) -> Series {
-    Series { plan: plan.name.clone(), instance: instance.to_owned(), place: place.clone(), role: Role::Image }
 }
 
 fn target(place: &Place, id: &str, name: Option<String>, choice: &Choice) -> TargetPreview {

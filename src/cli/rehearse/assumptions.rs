@@ -40,7 +40,8 @@ pub fn all(r: &Rehearsal<'_>) -> Vec<String> {
         all.push(
             "Copies: in each destination the oldest one that is kept holds all of a volume, each later one what changed \
              since, as long as they are under one key. What AWS charges for the transfer between regions is not \
-             reckoned with."
+             reckoned with. Volumes are encrypted where the fleet says so (kms_key); made-up ones are under the key that \
+             AWS manages in plans with a via_key, else under none."
                 .to_owned(),
         );
     }

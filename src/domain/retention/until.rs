@@ -76,7 +76,7 @@ pub fn leaves_at(
 #[must_use]
 pub fn to_come(marks: Marks) -> Candidate {
     let image = Image {
-        id: format!("{NEW}{}", compact(marks.due)),
+        id: format!("{NEW}{}-{}-{}", marks.role.as_str(), marks.instance, compact(marks.due)),
         name: image_name(&marks.daemon, &marks.plan, &marks.instance, marks.due),
         owner: String::new(),
         state: ImageState::Available,

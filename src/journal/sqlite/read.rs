@@ -30,7 +30,8 @@ const NEWEST_GOOD: &str = "WHERE seq IN (SELECT max(seq) FROM event WHERE kind =
 /// The tail of the query for all that is known of an image: `?1` is what its subject ends with, `?2` what the event of
 /// its making holds.
 const ABOUT_IMAGE: &str = "WHERE subject IN (SELECT DISTINCT subject FROM event WHERE subject LIKE ?1)
-    OR (kind = 'step.done' AND step = 'image' AND data LIKE ?2) ORDER BY seq";
+    OR (kind = 'step.done' AND (step = 'image' OR step LIKE 'copy:%' OR step LIKE 'via:%') AND data LIKE ?2)
+    ORDER BY seq";
 
 impl SqliteJournal {
     pub(super) fn select(&self, tail: &str, params: impl rusqlite::Params) -> Answer<Vec<Event>> {

@@ -52,6 +52,19 @@ async fn a_transaction_is_written_whole_or_not_at_all() {
 }
 
 #[tokio::test]
+async fn a_lease_that_cannot_be_written_is_an_error() {
+    // What fails only with the commit, as a full disk does.
+    let journal = journal().await;
+    let breaks = "PRAGMA foreign_keys = ON; CREATE TABLE a (id INTEGER PRIMARY KEY);
+        CREATE TABLE b (a REFERENCES a DEFERRABLE INITIALLY DEFERRED);
+        CREATE TRIGGER breaks AFTER UPDATE ON lease BEGIN INSERT INTO b VALUES (1); END";
+    journal.db.borrow().execute_batch(breaks).unwrap();
+    journal.acquire(at(1)).await.unwrap_err();
+    // The lease is the old one still, here and there.
+    journal.append(at(1), &[draft("p@x", Kind::SlotTaken, json!({}))]).await.unwrap();
+}
+
+#[tokio::test]
 async fn whoever_is_fenced_writes_nothing_more() {
     let dir = tempfile::tempdir().unwrap();
     let old = SqliteJournal::open(dir.path()).unwrap();

@@ -4,13 +4,19 @@ mod accounts;
 mod failing;
 mod kills;
 
+use serde_json::Value;
 use stillframe::cloud::sim::Fleet;
 use stillframe::cloud::sim::account::{Settings, SimAccount, SimRole};
 use stillframe::cloud::sim::fleet::{ACCOUNT, FleetKey};
+use stillframe::cloud::sim::policy::default_policy;
 use stillframe::cloud::sim::world::World;
+use stillframe::domain::copying::statement::of_members;
 use stillframe::domain::observed::ImageState;
 use stillframe::domain::place::Place;
+use stillframe::domain::sharing::Grantee;
 
+use super::plan;
+use crate::support::manager::Manager;
 use crate::support::site::{REGION, Site};
 use crate::support::world::{self, Door};
 
@@ -46,8 +52,15 @@ fn section(name: &str, id: &str) -> String {
     )
 }
 
+/// A key whose policy is the default one, and lets the organization launch: no grant can.
 fn key(account: &str, region: &str, alias: &str) -> FleetKey {
+    let mut policy: Value = serde_json::from_str(&default_policy(account)).expect("JSON");
+    let statements = policy["Statement"].as_array_mut().expect("statements");
+    for statement in of_members(&Grantee::Organization(ORGANIZATION.into())) {
+        statements.push(serde_json::from_str(&statement).expect("JSON"));
+    }
     FleetKey {
+        policy: Some(policy),
         account: Some(account.into()),
         region: Some(region.into()),
         alias: Some(alias.into()),
@@ -96,4 +109,20 @@ fn good(world: &World, account: &str, region: &str) -> Vec<String> {
     let (place, now) = (Place::new(account, region), stillframe::clock::Clock::Wall.now());
     let there = world.images.values().filter(|i| i.place == place && i.registered());
     there.filter(|i| i.state(now) == ImageState::Available).map(|i| i.id.clone()).collect()
+}
+
+#[test]
+fn the_service_manager_is_told_of_copies() {
+    let door = Door::open(&Fleet { copy_seconds: Some([1e7, 1e7]), ..lands(2, None) });
+    let (mut manager, site) = Manager::of(site(&door), None);
+    site.plan("nightly", &format!("{}[[copy]]\nregion = \"{AWAY}\"\n", plan(2, "")));
+    let mut daemon = site.spawn(&["run"]);
+    let idle = manager.hears("STATUS=next");
+    let backup = site.spawn(&["backup", "nightly"]);
+    manager.hears(&format!("{idle}; nightly copying 0/2"));
+    door.complete();
+    backup.wait().expect(0);
+    manager.hears_times(&idle, 2);
+    daemon.terminate();
+    daemon.wait().expect(0);
 }

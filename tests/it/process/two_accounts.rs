@@ -32,6 +32,7 @@ fn two_accounts_on_a_laptop() {
     let targets = run["targets"].as_array().expect("targets");
     assert_eq!(targets.len(), 2, "{run}");
     for target in targets {
+        assert_eq!(target["shared"], json!(["333333333333"]), "also by way of another key: {run}");
         let copy = &target["copies"][0];
         let expected = (&json!("222222222222"), &json!("dr/eu-west-1"), &json!("done"), &json!(["333333333333"]));
         assert_eq!((&copy["account"], &copy["destination"], &copy["outcome"], &copy["shared"]), expected, "{run}");
@@ -43,5 +44,5 @@ fn two_accounts_on_a_laptop() {
     assert!(history.contains("dr/eu-west-1") && history.contains("with 333333333333"), "{history}");
     site.run(&["status"]).expect(0);
     let preview = site.run(&["preview"]).expect(0).stdout;
-    assert!(preview.contains("copied under alias/lend first"), "{preview}");
+    assert!(preview.contains("first; the destination is let in meanwhile"), "{preview}");
 }

@@ -106,6 +106,7 @@ async fn what_was_foreseen_of_copies_is_what_happens() {
         plan.retention.iter().filter(|i| i.reasons.iter().any(|reason| reason == owed)).count()
     };
     assert_eq!(waiting(plan), 4, "the new ones too: {:#?}", plan.retention);
+    golden("preview_not_now", &disabled.text(Paint(false)), &disabled.json());
     happens(&mut rig, &disabled, "web@20260302T022000Z").await;
 
     let told = status(&rig, true).await;
@@ -162,6 +163,20 @@ async fn a_destination_that_cannot_be_entered_is_foreseen() {
     happens(&mut rig, &open, "web@20260302T024000Z").await;
     rig.stop().await;
     promises::hold(&rig).await;
+}
+
+/// What can never be copied or shared is told of the target, which is not rebooted.
+#[tokio::test(start_paused = true)]
+async fn what_can_never_be_is_foreseen() {
+    let mut rig = rig_of(2, "alias/aws/ebs", vec![across()]);
+    rig.plans[0].share = Some(share(&[FRIEND]));
+    let never = preview(&rig, None).await;
+    golden("preview_never", &never.text(Paint(false)), &never.json());
+    assert!(!never.ok() && never.plans[0].targets.iter().all(|t| t.outcome == "skipped"), "{never:#?}");
+    rig.start();
+    rig.run(mins(10)).await;
+    rig.stop().await;
+    assert!(rig.images_of(&id(1)).is_empty() && rig.reboots()[&id(1)] == 0, "{}", rig.story());
 }
 
 /// A shared image is deprecated before it goes; `preview` and `explain` know it as the engine does.

@@ -47,8 +47,8 @@ pub struct Destination {
     pub rate_bound: f64,
     /// With so many slots, the durations of all copies take so many seconds.
     pub slot_bound: f64,
-    /// The longest copy, in seconds.
-    pub longest: f64,
+    /// With all slots and tokens used at once, the same copies in the same order would have taken so many seconds.
+    pub ideal: f64,
 }
 
 impl Destination {
@@ -200,6 +200,20 @@ fn destination(world: &World, now: DateTime<Utc>, region: &str) -> Destination {
         makespan: seconds(end - first),
         rate_bound: (copies.len() as f64 - BURST * SHARE).max(0.0) / SHARE,
         slot_bound: took().sum::<f64>() / (AT_ONCE * SHARE),
-        longest: took().fold(0.0, f64::max),
+        ideal: ideal(copies.iter().map(|copy| (copy.visible, seconds(copy.ready - copy.visible))).collect()),
     }
+}
+
+/// Seconds until the last copy is there, each begun as soon as there are a token and a slot for it.
+fn ideal(mut copies: Vec<(DateTime<Utc>, f64)>) -> f64 {
+    copies.sort_by_key(|(called, _)| *called);
+    let mut slots = vec![0.0_f64; (AT_ONCE * SHARE) as usize];
+    let mut end = 0.0_f64;
+    for (n, (_, took)) in copies.into_iter().enumerate() {
+        let token = ((n + 1) as f64 - BURST * SHARE).max(0.0) / SHARE;
+        slots.sort_by(f64::total_cmp);
+        slots[0] = slots[0].max(token) + took;
+        end = end.max(slots[0]);
+    }
+    end
 }

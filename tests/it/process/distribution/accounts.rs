@@ -1,8 +1,10 @@
 //! A plan with copies in two regions, a copy in another account and a share: what is there in the end, as boto3 sees it
 //! with each account's own credentials.
 
+use std::collections::BTreeMap;
 use std::process::Command;
 
+use aws_sdk_ec2::types::ImageAttributeName;
 use stillframe::clock::Clock;
 use stillframe::cloud::sim::action::Action;
 use stillframe::cloud::sim::fleet::ACCOUNT;
@@ -12,8 +14,9 @@ use stillframe::domain::sharing::Grantee;
 use super::{AWAY, FAR, FRIEND, MEMBER, ORGANIZATION, PARTNER, good, lands, site};
 use crate::process::plan;
 use crate::support::child::{Ended, of_event, of_level};
+use crate::support::moto::Moto;
 use crate::support::python;
-use crate::support::site::{REGION, here};
+use crate::support::site::{REGION, Site, here};
 use crate::support::world::Door;
 
 /// The plan, shared with these accounts and the organization.
@@ -82,4 +85,56 @@ fn each_account_sees_what_it_is_to_see_over_the_door() {
     assert_quiet(&site.run(&["backup", "nightly", "--json"]).expect(0), 1);
     look(&door, &["2", &accounts.join(","), &format!("{image}={MEMBER}")]);
     assert_quiet(&site.run(&["backup", "nightly", "--json"]).expect(0), 0);
+}
+
+/// moto shows a copy in another region and launch permissions. It cannot show the rest: it knows no images of other
+/// accounts, so that none copies what is shared with it; it tags and encrypts no copies; it reads permissions of snapshots
+/// in the older form of the request alone, and has no Allowed AMIs setting. That a role is assumed in another account is
+/// held by the contract, over moto too.
+#[test]
+fn over_moto_as_far_as_it_goes() {
+    const AWAY: &str = "eu-west-1";
+    let moto = Moto::start();
+    moto.seed(REGION, ("Backup", "nightly"), 1, 1);
+    let site = Site::new(moto.env(REGION));
+    let share = format!(
+        "[[copy]]\nregion = \"{AWAY}\"\n[share]\naccounts = [\"{FRIEND}\", \"{PARTNER}\"]\n\
+         organizations = [\"{ORGANIZATION}\"]\nsnapshots = false\n"
+    );
+    site.plan("nightly", &(plan(1, "") + &share));
+    let ended = site.run(&["backup", "nightly", "--json"]).expect(0);
+    assert_quiet(&ended, 0);
+    let document = ended.document();
+    let target = &document["targets"][0];
+    let (image, copy) = (target["image"].as_str().expect("an image"), &target["copies"][0]);
+    assert_eq!((&copy["outcome"], &copy["region"]), (&"done".into(), &AWAY.into()), "{document}");
+
+    let calls = moto.recorded("CopyImage");
+    assert_eq!(calls.len(), 1);
+    let sent: BTreeMap<&str, &str> = calls[0].iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    assert_eq!((sent["SourceImageId"], sent["SourceRegion"]), (image, REGION));
+    assert_eq!(sent["ClientToken"].len(), 64);
+    assert_eq!(
+        ["TagSpecification.1.ResourceType", "TagSpecification.2.ResourceType"].map(|k| sent[k]),
+        ["image", "snapshot"]
+    );
+    for key in ["CopyImageTags", "KmsKeyId"] {
+        assert!(!sent.contains_key(key), "{sent:?}");
+    }
+
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    for (region, id) in [(REGION, image), (AWAY, copy["image"].as_str().expect("a copy"))] {
+        let ec2 = aws_sdk_ec2::Client::new(&moto.sdk_config(region));
+        let found = runtime.block_on(ec2.describe_images().image_ids(id).send()).expect("described");
+        assert_eq!(found.images().len(), 1, "{id} is in {region}");
+        let ask = ec2.describe_image_attribute().image_id(id).attribute(ImageAttributeName::LaunchPermission);
+        let answer = runtime.block_on(ask.send()).expect("described");
+        let mut who: Vec<&str> = answer
+            .launch_permissions()
+            .iter()
+            .filter_map(|entry| entry.user_id().or(entry.organization_arn()).or(entry.organizational_unit_arn()))
+            .collect();
+        who.sort_unstable();
+        assert_eq!(who, [FRIEND, PARTNER, ORGANIZATION], "who may launch {id} in {region}");
+    }
 }

@@ -17,8 +17,8 @@ const SHUT: &str = "222222222224";
 /// Its key is disabled.
 const ASLEEP: &str = "222222222225";
 
-/// Two good destinations and three bad ones.
-fn scene() -> (Door, Site) {
+/// A region of the own account, and another account in each name.
+fn scene(names: &[&str]) -> (Door, Site) {
     let mut fleet = lands(2, Some("alias/own"));
     for id in [DENIED, SHUT, ASLEEP] {
         fleet.accounts.push(account(id));
@@ -29,7 +29,7 @@ fn scene() -> (Door, Site) {
     site.add_settings(&[section("denied", DENIED), section("shut", SHUT), section("asleep", ASLEEP)].concat());
     let mut text = plan(2, "").replace("keep.last = 2", "keep.last = 1");
     text += &format!("[[copy]]\nregion = \"{FAR}\"\n");
-    for name in ["dr", "denied", "shut", "asleep"] {
+    for name in names {
         text += &format!(
             "[[copy]]\nregion = \"{AWAY}\"\naccount = \"{name}\"\nkms_key = \"alias/backup\"\nkeep = {{ last = 3 }}\n"
         );
@@ -64,7 +64,7 @@ fn copies(run: &Value) -> Vec<(String, String)> {
 
 #[test]
 fn each_fails_alone_is_said_once_and_is_made_up_for() {
-    let (door, site) = scene();
+    let (door, site) = scene(&["dr", "denied", "shut", "asleep"]);
     spoil(&door, true);
     for run in 1..=2 {
         let ended = site.run(&["backup", "nightly", "--json"]).expect(1);
@@ -118,5 +118,25 @@ fn each_fails_alone_is_said_once_and_is_made_up_for() {
     }
     assert_eq!(good(&world, ACCOUNT, REGION).len(), 2, "nothing is owed any more");
     assert_eq!(good(&world, ACCOUNT, FAR).len(), 2, "kept as the plan's own");
+    assert_eq!(lent(&world), Vec::<String>::new());
+}
+
+/// What is there already cannot be seen, so that anything may be missing: nothing is retired for the others' sake.
+#[test]
+fn one_that_cannot_be_entered_keeps_what_it_may_need() {
+    let (door, site) = scene(&["dr", "shut"]);
+    site.run(&["backup", "nightly", "--json"]).expect(0);
+    spoil(&door, true);
+    for run in 2..=3 {
+        assert_eq!(errors(&site.run(&["backup", "nightly", "--json"]).expect(1)).len(), 1);
+        let world = door.world();
+        assert_eq!((good(&world, SHUT, AWAY).len(), good(&world, DR, AWAY).len()), (2, 2 * run));
+        assert_eq!(good(&world, ACCOUNT, REGION).len(), 2 * run, "also those that have their copy");
+    }
+    spoil(&door, false);
+    site.run(&["backup", "nightly", "--json"]).expect(0);
+    let world = door.world();
+    assert_eq!((good(&world, SHUT, AWAY).len(), good(&world, DR, AWAY).len()), (6, 6), "the newest three of each");
+    assert_eq!(good(&world, ACCOUNT, REGION).len(), 2);
     assert_eq!(lent(&world), Vec::<String>::new());
 }

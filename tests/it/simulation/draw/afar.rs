@@ -10,6 +10,7 @@ use super::super::copies::{DR, FRIEND, copy_to, share};
 use super::super::people::{ACTS_AFAR, Deed};
 use super::super::plot::{Move, Plot};
 use super::super::rig::{ACCOUNT, REGION};
+use super::super::weather::{Kind, Weather};
 use super::{FAR, weather_of};
 
 /// A region in which nothing runs.
@@ -106,8 +107,8 @@ pub fn with_copies(mut plot: Plot) -> Plot {
         let at = rng.u64(0..plot.end);
         let what = draw(rng, &plot.plans, sealed.is_some());
         match what {
-            Move::Key { nth, .. } => plot.moves.push((at + rng.u64(30..1500), Move::Key { nth, enabled: true })),
-            Move::Role { .. } => plot.moves.push((at + rng.u64(30..1500), Move::Role { denied: None })),
+            Move::Key { nth, .. } => plot.moves.push((at + lasts(rng), Move::Key { nth, enabled: true })),
+            Move::Role { .. } => plot.moves.push((at + lasts(rng), Move::Role { denied: None })),
             _ => {}
         }
         plot.moves.push((at, what));
@@ -117,11 +118,23 @@ pub fn with_copies(mut plot: Plot) -> Plot {
     plot
 }
 
+/// How long a key or a role is of no use: minutes, or nights.
+fn lasts(rng: &mut Rng) -> u64 {
+    if rng.bool() { rng.u64(30..1500) } else { rng.u64(1500..4000) }
+}
+
 fn draw(rng: &mut Rng, plans: &[Plan], sealed: bool) -> Move {
-    match rng.u32(0..20) {
+    match rng.u32(0..22) {
         0..=5 => {
             let regions: Vec<String> = [REGION, FAR, FURTHER].map(str::to_owned).into();
             Move::Weather(weather_of(rng, &regions, &APIS))
+        }
+        // The answers to copies are lost, or nobody may copy.
+        20..=21 => {
+            let kind = [Kind::CutAfter, Kind::ErrorAfter, Kind::SilentAfter, Kind::Denied][rng.usize(..4)];
+            let (every, lasts) = (rng.u32(1..=2), rng.u64(600..4000));
+            let times = if kind == Kind::Denied { u32::MAX } else { rng.u32(1..=6) };
+            Move::Weather(Weather { api: "CopyImage".into(), region: None, kind, every, times, lasts })
         }
         6..=7 => Move::Key { nth: rng.usize(..9), enabled: false },
         8..=9 => Move::Role { denied: Some(DENIED[rng.usize(..DENIED.len())]) },
@@ -148,6 +161,11 @@ fn distribute(rng: &mut Rng, plan: &mut Plan, sealed: bool) {
     for _ in 0..[1, 1, 2, 0][rng.usize(..4)] {
         let (region, account) = places.swap_remove(rng.usize(..places.len()));
         plan.copies.push(destination(rng, region, account, sealed));
+    }
+    if rng.f64() < 0.3 {
+        // What is owed is all that keeps the images.
+        plan.keep = Keep { last: 1, min: 1, max_deletions: 3, ..Keep::default() };
+        plan.copies.iter_mut().for_each(|copy| copy.keep.last = 3);
     }
     let whom: &[&str] = [&[][..], &[], &[FRIEND], &[FRIEND, DR], &[DR]][rng.usize(..5)];
     plan.share = (!whom.is_empty() || plan.copies.is_empty()).then(|| {

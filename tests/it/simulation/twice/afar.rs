@@ -243,6 +243,23 @@ fn all_things(cloud: &SimCloud) -> BTreeMap<String, Value> {
 
 #[tokio::test(start_paused = true)]
 async fn each_step_of_copying_twice() {
+    rows().await;
+}
+
+/// The table is no idle one: an engine that is broken in these ways breaks a row.
+#[test]
+fn a_fault_of_copying_breaks_a_row() {
+    for defect in [Defect::TokenPerSend, Defect::LentUntagged, Defect::GrantsForgotten, Defect::NoLook] {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        let runtime = runtime.expect("a runtime");
+        defect::plant(Some(defect));
+        let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runtime.block_on(rows())));
+        defect::plant(None);
+        assert!(ended.is_err(), "{defect:?} breaks no row");
+    }
+}
+
+async fn rows() {
     for row @ (name, lag, part, end) in TABLE {
         let what = format!("{name}, {part:?}, visible after {lag} s");
         let (cloud, image) = world(*lag);
