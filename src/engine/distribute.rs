@@ -195,6 +195,8 @@ async fn remove_temporary(run: &Run, facts: &Facts, traveller: &Traveller) -> Re
     let open: Vec<String> = {
         let state = run.active.state.borrow();
         let steps = state.others.get(&traveller.subject).into_iter().flatten().filter(|(_, step)| !step.ended());
+        // An alarm beside a step is none itself.
+        let steps = steps.filter(|(name, _)| !name.ends_with(".pending"));
         steps.filter_map(|(name, _)| name.strip_prefix(VIA).map(str::to_owned)).collect()
     };
     for key in open {

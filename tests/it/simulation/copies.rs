@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use stillframe::cloud::port::Role;
 use stillframe::cloud::sim::action::Action;
+use stillframe::defect::{self, Defect};
 use stillframe::domain::event::{Event, Kind};
 use stillframe::domain::keep::Keep;
 use stillframe::domain::observed::ImageState;
@@ -267,6 +268,27 @@ async fn a_destination_fails_alone_and_is_made_up_for() {
     assert_eq!(images_in(&rig, DR, AWAY).len(), 3, "{}", rig.story());
     assert_eq!(rig.images_of(&id(1)).len(), 1, "nothing is owed any more\n{}", rig.story());
     assert_eq!(lent(&rig), Vec::<String>::new());
+}
+
+/// An engine that retires what is owed is seen doing it.
+#[tokio::test(start_paused = true)]
+async fn what_is_owed_is_watched() {
+    for planted in [None, Some(Defect::RetiredWhileOwed)] {
+        let mut rig = rig_of(1, "alias/own", vec![across()]);
+        rig.plans[0].schedule.cron = vec!["0,30 2 * * *".into(), "0 3 * * *".into()];
+        rig.plans[0].keep = Keep { last: 1, ..Keep::default() };
+        rig.plans[0].copies[0].keep = Keep { last: 3, ..Keep::default() };
+        for key in rig.world().keys.values_mut().filter(|k| k.place.account == DR) {
+            key.state = "Disabled".into();
+        }
+        defect::plant(planted);
+        rig.start();
+        rig.run(mins(85)).await;
+        rig.stop().await;
+        defect::plant(None);
+        let owed = rig.watch.broken().iter().filter(|b| b.what.contains("its copy to dr/eu-west-1 is owed")).count();
+        assert_eq!(owed > 0, planted.is_some(), "{planted:?}: {:?}\n{}", rig.watch.broken(), rig.story());
+    }
 }
 
 /// The process dies at every record of the whole chain.

@@ -60,10 +60,12 @@ const CAUGHT_BY: &[(Defect, &[u8])] = &[
     (Defect::ImageBeforeSnapshots, &[4]),
     (Defect::KeyWithoutEncrypted, &[4]),
     (Defect::TokenPerSend, &[1]),
-    (Defect::RetiredWhileOwed, &[3]),
     (Defect::CopiesByPlanKeep, &[3]),
     (Defect::CopiesHold, &[5]),
 ];
+
+/// Too rare in the lives: `copies::what_is_owed_is_watched` holds it.
+const BY_SCENARIO: &[Defect] = &[Defect::RetiredWhileOwed];
 
 /// What came of a fault: the first life that broke any promise, and the first that broke one of the table's.
 #[derive(Default)]
@@ -92,7 +94,8 @@ fn hunt(defect: Defect, promises: &[u8]) -> Hunt {
 #[test]
 fn each_defect_is_caught() {
     let named: Vec<Defect> = CAUGHT_BY.iter().map(|(defect, _)| *defect).collect();
-    let all: Vec<Defect> = defect::ALL.iter().map(|(defect, _)| *defect).collect();
+    let rest = |defect: &Defect| !BY_SCENARIO.contains(defect);
+    let all: Vec<Defect> = defect::ALL.iter().map(|(defect, _)| *defect).filter(rest).collect();
     assert_eq!(named, all, "the table names every fault, in its order");
     let one = std::env::var("STILLFRAME_DEFECT").ok();
     let hunted: Vec<_> =

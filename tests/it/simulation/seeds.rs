@@ -48,6 +48,7 @@ const FOUND: &[(u64, &str)] = &[
 /// The same of lives with copies and shares.
 const FOUND_AFAR: &[(u64, &str)] = &[
     (114, "a reload took `[share]` away while its copy under another key was pending: it was deregistered then"),
+    (222, "the alarm beside a pending copy was taken for a copy that is to be made"),
     (151, "a tag whose answer was lost was taken for written: somebody was let in, and no tag said so"),
 ];
 
