@@ -201,10 +201,8 @@ async fn make(
             return Ok(());
         }
         // It failed soon, and is tried once more: is the destination still let in?
-        if let Some(lent) = lent
-            && let Ok(Some(distance)) = lent.distance().await
-        {
-            let _ = access::close(&run.shared, &distance).await; // the copy tells
+        if let Some(lent) = lent {
+            lent.again().await;
         }
     }
 }

@@ -137,13 +137,15 @@ impl Step for MakeCopy {
     }
 
     fn intent(&self) -> Value {
+        let of = naming::run_name(&self.marks.plan, self.marks.due);
         let marks = Marks { role: naming::Role::Copy, source: Some(self.from.id.clone()), ..self.marks.clone() };
         json!({
             "attempt": self.attempt,
             "from": self.from.id,
             "from_region": self.from.place.region,
             "name": self.copy_name(self.attempt),
-            "description": format!("stillframe {} of {}, copied from {}", self.run, self.marks.instance, self.from.id),
+            // Nothing of this run: another one that makes the copy sends the same under the same token.
+            "description": format!("stillframe {of} of {}, copied from {}", self.marks.instance, self.from.id),
             "token": names::token(&self.subject.place, &self.source_name(), &self.to, self.attempt),
             "kms_key": self.key,
             "tags": marks.tags(&self.tags),

@@ -103,6 +103,15 @@ impl Permit {
         held
     }
 
+    /// Lends once more what is not there any more. Whether that did anything, the copy tells.
+    pub async fn again(&self) {
+        let locks = self.locks();
+        let _alone = Self::hold(&locks).await;
+        if let Ok(Some(distance)) = self.distance().await {
+            let _ = access::close(&self.shared, &distance).await;
+        }
+    }
+
     fn ended(&self, bad: Option<String>) -> Draft {
         let outcome = if bad.is_some() { "failed" } else { "done" };
         let data = json!({ "outcome": outcome, "image": self.image.id, "reason": bad });
