@@ -249,7 +249,7 @@ async fn each_step_of_copying_twice() {
 /// The table is no idle one: an engine that is broken in these ways breaks a row.
 #[test]
 fn a_fault_of_copying_breaks_a_row() {
-    for defect in [Defect::TokenPerSend, Defect::LentUntagged, Defect::GrantsForgotten, Defect::NoLook] {
+    for defect in [Defect::TokenPerSend, Defect::LentUntagged, Defect::GrantsForgotten] {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         let runtime = runtime.expect("a runtime");
         defect::plant(Some(defect));
