@@ -97,6 +97,10 @@ kinds! {
     LoanGiven = "loan.given",
     /// What was lent was taken back.
     LoanReturned = "loan.returned",
+    /// Somebody may hold a grant of ours on a key from now on.
+    KeyLent = "key.lent",
+    /// No grant of ours is left on a key for somebody.
+    KeyReturned = "key.returned",
     /// Somebody else may use an image of ours, and not through us: said once, left alone.
     LoanForeign = "loan.foreign",
     /// What retention decided for a series.

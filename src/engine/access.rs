@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::facts;
+use super::ledger::accounts;
 use super::lending::Granted;
 use super::shared::Shared;
 use crate::cloud::classify::Class;
@@ -22,6 +23,8 @@ use crate::domain::sharing::{self, Gap, Grantee};
 pub(super) const LEND: &str = "lend:";
 /// The step that makes a copy.
 pub(super) const COPY: &str = "copy:";
+/// The lock under which grants are read and changed.
+pub(super) const KEYS: &str = "keys";
 
 /// Another account that is let in for as long as it copies one image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -182,8 +185,7 @@ pub(super) fn wanted(
             wanted.volumes.extend(share.accounts.iter().map(account));
         }
         for (key, who) in &mut wanted.keys {
-            let others = share.accounts.iter().filter(|id| **id != image.place.account);
-            who.extend(others.map(|id| root_of(id, key)));
+            who.extend(accounts(share, &image.place, key));
         }
     }
     let open = purposes(shared);
@@ -249,6 +251,14 @@ pub(super) async fn left_behind(
 ) -> Read<Distance> {
     let there = shared.cloud.snapshots(place, snapshots).await?;
     of_snapshots(shared, plan, place, there, &Wanted { keys: wanted.keys, ..Wanted::default() }).await
+}
+
+/// The grants of one key that nobody wants.
+///
+/// # Errors
+/// They could not be listed.
+pub(super) async fn of_key(shared: &Shared, plan: &str, key: &Subject, wanted: Wanted) -> Read<Distance> {
+    Ok(of_snapshots(shared, plan, &key.place, Vec::new(), &wanted).await?.removing())
 }
 
 async fn of_snapshots(

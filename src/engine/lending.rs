@@ -12,6 +12,7 @@ use tokio::sync::{Mutex, Semaphore};
 use tokio::time::Instant;
 
 use super::access::{Loan, Purpose};
+use super::ledger::Ledger;
 use super::shared::Shared;
 use crate::cloud::port::{CreateGrant, Grant};
 use crate::domain::place::{Place, Subject};
@@ -21,7 +22,7 @@ use crate::domain::place::{Place, Subject};
 const COPIES: usize = 50;
 
 /// A grant that is not listed for so long after it was made is not there any more.
-const LISTED_WITHIN: Duration = Duration::from_secs(900);
+pub(super) const LISTED_WITHIN: Duration = Duration::from_secs(900);
 
 /// See the module.
 #[derive(Default)]
@@ -33,6 +34,7 @@ pub struct Lending {
     lent: RefCell<BTreeMap<String, BTreeSet<String>>>,
     granted: RefCell<Vec<(Instant, Granted)>>,
     revoked: RefCell<BTreeSet<String>>,
+    pub(super) ledger: RefCell<Option<Ledger>>,
 }
 
 /// A grant that we have made: KMS may not list it for a while.

@@ -12,6 +12,7 @@ pub mod heartbeat;
 pub mod host;
 pub mod installation;
 mod late;
+mod ledger;
 mod lending;
 pub mod machine;
 pub mod observe;

@@ -392,14 +392,26 @@ impl Shared {
         Ok(())
     }
 
+    /// All events of a run, or of what belongs to none; waits while the journal cannot be read.
+    ///
+    /// # Errors
+    /// [`Stop::Drained`].
+    pub async fn events_of(&self, run: &str) -> Result<Vec<Event>, Stop> {
+        self.read(|| self.journal.reader().events_of(run)).await
+    }
+
     /// All events about a subject; waits while the journal cannot be read.
     ///
     /// # Errors
     /// [`Stop::Drained`].
     pub async fn events_about(&self, subject: &Subject) -> Result<Vec<Event>, Stop> {
+        self.read(|| self.journal.reader().events_about(subject)).await
+    }
+
+    async fn read<T>(&self, ask: impl AsyncFn() -> Result<T, JournalError>) -> Result<T, Stop> {
         loop {
-            match self.journal.reader().events_about(subject).await {
-                Ok(events) => return Ok(events),
+            match ask().await {
+                Ok(answer) => return Ok(answer),
                 Err(e) => {
                     self.note_damage(&e);
                     self.pause(JOURNAL_RETRY).await?;

@@ -86,7 +86,7 @@ impl Line {
         let count = |key: &str| draft.data.get(key).and_then(Value::as_u64);
         Self {
             plan: named.map_or_else(
-                || (draft.kind == Kind::PlanFirstSeen).then(|| draft.run.clone()),
+                || (draft.kind == Kind::PlanFirstSeen).then(|| draft.run.clone()).or_else(|| text("plan")),
                 |(plan, _)| Some(plan.to_owned()),
             ),
             due: named.map(|(_, due)| rfc3339(due)),
@@ -126,6 +126,7 @@ fn summary(event: &Event) -> Option<String> {
             Some(text)
         }
         Kind::LoanGiven | Kind::LoanReturned => loan_summary(event),
+        Kind::KeyLent | Kind::KeyReturned => key_summary(event),
         _ => verdict_summary(event),
     }
 }
@@ -139,6 +140,15 @@ fn loan_summary(event: &Event) -> Option<String> {
     Some(match event.draft.kind {
         Kind::LoanGiven => format!("account {account} may copy it{with}"),
         _ => format!("taken back from account {account}, as far as nothing else wants it"),
+    })
+}
+
+/// Who may use a key, or no longer may.
+fn key_summary(event: &Event) -> Option<String> {
+    let (key, who) = (&event.draft.subject.as_ref()?.id, event.text("grantee")?);
+    Some(match event.draft.kind {
+        Kind::KeyLent => format!("{who} is to use {key}; a grant is made where the key's policy does not let it"),
+        _ => format!("{who} has no grant of ours on {key} any more"),
     })
 }
 

@@ -139,6 +139,8 @@ async fn set_out(run: &Run, facts: &Facts, traveller: &Traveller, leg: &Leg) -> 
         let wanted = Loan { to: leg.to.clone(), role, keys: way.keys.clone() };
         // From now on nobody takes it away, also where it is there already.
         let _open = run.shared.open_purpose(&run.plan.name, &from, &wanted);
+        let who = |_: &str| BTreeSet::from([wanted.role.clone()]);
+        run.shared.note_keys(&run.plan.name, &from.place, &wanted.keys, who).await?;
         // Those of a copy under another key are known when they are lent.
         let snapshots = if from == *subject { traveller.image.snapshots.clone() } else { Vec::new() };
         let step = Permit { snapshots, ..permit(run, subject, &lend, from.clone(), For::Lend(wanted.clone())) };

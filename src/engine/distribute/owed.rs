@@ -216,7 +216,9 @@ async fn was_meant(journal: Option<&dyn Reader>, plan: &str, due: DateTime<Utc>,
     let Ok(Some(revision)) = journal.revision(&occurrence.plan_hash).await else { return true };
     match serde_json::from_str::<Plan>(&revision) {
         // An account may have got another name meanwhile.
-        Ok(plan) => plan.copies.iter().any(|c| c.place("") == copy.place("")),
+        Ok(plan) if plan.copies.iter().any(|c| c.place("") == copy.place("")) => true,
+        // Of a run that was found again the revision is today's, not the one that made the image.
+        Ok(_) => journal.events_of(&occurrence.run()).await.map_or(true, |events| RunState::fold(&events).rebuilt),
         Err(_) => true,
     }
 }

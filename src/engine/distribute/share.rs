@@ -18,6 +18,7 @@ use crate::domain::retention::Candidate;
 use crate::domain::sharing::{self, Grantee};
 use crate::engine::access::{self, Distance};
 use crate::engine::facts::Facts;
+use crate::engine::ledger;
 use crate::engine::retain::{self, FOREIGN, Listing};
 use crate::engine::run::Run;
 use crate::engine::shared::Stop;
@@ -114,6 +115,10 @@ async fn bring(run: &Run, image: &Subject, share: Option<Share>, keys: BTreeSet<
             }
         }
     }
+    if let For::Share(Some(share)) = &step.purpose {
+        let who = |key: &str| ledger::accounts(share, &image.place, key);
+        run.shared.note_keys(&run.plan.name, &image.place, &step.keys, who).await?;
+    }
     drive(run, image, &step).await
 }
 
@@ -160,7 +165,7 @@ pub(in crate::engine) async fn drift(run: &Run, listings: &[(Place, Listing)]) -
             }
         }
     }
-    Ok(())
+    ledger::sweep(run, || share_in_force(run)).await
 }
 
 /// Whether a copy in its source's own place is needed for nothing: its source is there, and no run works with it.

@@ -90,7 +90,7 @@ impl Permit {
 
     /// Two steps that read and write the tag of one image, or the grants of one key, take turns.
     fn locks(&self) -> Vec<Rc<Mutex<()>>> {
-        let key = (!self.keys.is_empty()).then_some("keys");
+        let key = (!self.keys.is_empty()).then_some(access::KEYS);
         key.into_iter().chain([self.image.id.as_str()]).map(|name| self.shared.lock_of(name)).collect()
     }
 

@@ -52,6 +52,8 @@ fn error_is_what_somebody_must_act_on() {
         (Kind::StepObserved, image, "reclaim:dr/eu-west-1", json!({ "outcome": "done" }), Level::DEBUG),
         (Kind::LoanGiven, image, "lend:dr/eu-west-1", json!({}), Level::INFO),
         (Kind::LoanReturned, image, "reclaim:dr/eu-west-1", json!({}), Level::INFO),
+        (Kind::KeyLent, "arn:aws:kms:eu-central-1:111111111111:key/1", "web:role", json!({}), Level::INFO),
+        (Kind::KeyReturned, "arn:aws:kms:eu-central-1:111111111111:key/1", "web:role", json!({}), Level::INFO),
         (Kind::LoanForeign, image, "share", json!({}), Level::WARN),
         // Left out for our own reasons.
         (Kind::StepRefused, instance, "image", json!({ "outcome": "skipped" }), Level::INFO),

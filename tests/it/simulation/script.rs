@@ -348,7 +348,11 @@ impl Distribution for Scripted {
                 self.watch.copied(world, place, request);
             }
         };
-        self.affect("CopyImage", about, place, self.world.copy_image(place, request), made).await
+        let answer = self.affect("CopyImage", about, place, self.world.copy_image(place, request), made).await;
+        if matches!(answer, Effect::Refused(_)) {
+            self.watch.copy_refused(request);
+        }
+        answer
     }
 
     async fn image_permissions(&self, place: &Place, image: &str) -> Read<BTreeSet<Grantee>> {

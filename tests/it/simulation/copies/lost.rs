@@ -82,3 +82,21 @@ async fn a_reload_takes_a_destination_away() {
     assert_eq!(images_in(&rig, ACCOUNT, REGION).len(), 3, "{}", rig.story());
     assert_eq!(lent(&rig), Vec::<String>::new(), "{}", rig.story());
 }
+
+/// A destination is out of the plan while the journal is rebuilt: what was meant before nobody knows, so it counts as meant.
+#[tokio::test(start_paused = true)]
+async fn a_destination_is_away_while_the_journal_is_rebuilt() {
+    let mut rig = chain("");
+    let with = rig.plans.clone();
+    rig.start();
+    until(&mut rig, |e| e.draft.kind == Kind::StepDone && e.draft.step == "image").await;
+    rig.lose_journal();
+    rig.plans[0].copies.clear();
+    rig.start();
+    until(&mut rig, |e| e.draft.kind == Kind::JournalRebuilt).await;
+    rig.reload(Ok(with)).await.expect("it is right");
+    rig.run(mins(140)).await;
+    rig.stop().await;
+    promises::hold(&rig).await;
+    assert_eq!(images_in(&rig, DR, AWAY).len(), 3, "{}", rig.story());
+}

@@ -1,5 +1,7 @@
 //! Shares: what the plan names no more, what people change, and the grace of a shared image.
 
+use stillframe::cloud::sim::faults::{Fault, FaultKind};
+
 use super::super::rig::mins;
 use super::*;
 
@@ -74,4 +76,32 @@ async fn a_shared_image_has_its_grace() {
     promises::hold(&rig).await;
     let left: Vec<String> = rig.images_of(&id(1)).into_iter().map(|i| i.id).collect();
     assert!(!left.contains(&images[0].id) && left.contains(&images[1].id), "{}", rig.story());
+}
+
+/// A person removes the only image under a key before the plan shares no more: the grant goes all the same, also when the
+/// daemon was started anew, and when what was granted cannot be revoked at once.
+#[tokio::test(start_paused = true)]
+async fn a_grant_outlives_its_image_no_longer_than_the_share() {
+    for again in [false, true] {
+        let mut rig = shared("alias/own", &[FRIEND, DR]);
+        rig.start();
+        rig.run(mins(25)).await;
+        assert!(lent(&rig).iter().any(|line| line.contains(":root by ")), "{}", rig.story());
+        let image = rig.images_of(&id(1))[0].id.clone();
+        rig.act(&Action::DeregisterImage { image, delete_snapshots: Some(true) });
+        let none = vec![Plan { share: None, ..rig.plans[0].clone() }];
+        if again {
+            rig.crash();
+            rig.plans = none;
+            rig.fault(Fault::once("RevokeGrant", FaultKind::Denied));
+            rig.start();
+        } else {
+            rig.reload(Ok(none)).await.expect("it is right");
+        }
+        rig.run(mins(95)).await;
+        rig.stop().await;
+        assert_eq!(lent(&rig), Vec::<String>::new(), "{again}\n{}", rig.story());
+        let kept = |kind: Kind| rig.told(&kind).len();
+        assert_eq!((kept(Kind::KeyLent), kept(Kind::KeyReturned)), (2, 2), "{}", rig.story());
+    }
 }

@@ -94,7 +94,8 @@ impl Scene<'_> {
             let plan: Plan = serde_json::from_str(&text).expect("a plan");
             let events = reader.events_of(&row.run()).await.expect("readable");
             let state = RunState::fold(&events);
-            if plan.copies.is_empty() || state.finished != Some(Outcome::Done) {
+            // Of a run that was found again the revision is today's.
+            if plan.copies.is_empty() || state.rebuilt || state.finished != Some(Outcome::Done) {
                 continue;
             }
             // Later runs may have removed copies again, by the rules of the destination.

@@ -128,6 +128,11 @@ impl Watch {
         asked.insert(index, request.clone());
     }
 
+    /// CopyImage was certainly refused: the next run may ask for something else under its token.
+    pub fn copy_refused(&self, request: &CopyImage) {
+        self.lending.asked.borrow_mut().remove(&(request.client_token.clone(), request.description.clone()));
+    }
+
     /// CopyImage made the newest image there.
     pub fn copied(&self, world: &World, place: &Place, request: &CopyImage) {
         self.figures.borrow_mut().copies += 1;

@@ -1,0 +1,197 @@
+//! Which keys may be lent, to whom, and for which plan. What is lent of an image is told by its tags; a grant outlives the
+//! image, so the journal tells of it: written down before a key is lent, and crossed out when nothing of ours is left.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::json;
+
+use super::access::{self, root_of};
+use super::distribute::RECLAIM;
+use super::lending::LISTED_WITHIN;
+use super::run::Run;
+use super::shared::{Shared, Stop};
+use crate::cloud::classify::Class;
+use crate::cloud::port::Effect;
+use crate::domain::event::{Draft, Event, Kind};
+use crate::domain::place::{Place, Subject};
+use crate::domain::plan::Share;
+
+/// Where it is journaled: it belongs to no run.
+const LEDGER: &str = "keys";
+
+/// The step by which a run says that grants could not be revoked.
+const STEP: &str = "keys";
+
+/// Of which plan, which key and where, and who.
+type Line = (String, Subject, String);
+
+/// The lines, each with how it stands.
+pub(super) type Ledger = BTreeMap<Line, Entry>;
+
+/// How a line stands.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Entry {
+    /// How often it was written.
+    times: u32,
+    /// When, the last time.
+    at: DateTime<Utc>,
+    /// Whether it is not crossed out.
+    open: bool,
+}
+
+/// The ledger, as its events tell. They need not be in the order of what they tell.
+fn fold(events: &[Event]) -> Ledger {
+    let mut ledger = Ledger::new();
+    let line = |event: &Event| {
+        let text = |key: &str| event.text(key).map(str::to_owned);
+        Some((text("plan")?, event.draft.subject.clone()?, text("grantee")?))
+    };
+    for event in events.iter().filter(|e| e.draft.kind == Kind::KeyLent) {
+        let Some(line) = line(event) else { continue };
+        let entry = Entry { times: event.draft.attempt, at: event.at, open: true };
+        let known = ledger.entry(line).or_insert(entry);
+        if known.times < entry.times {
+            *known = entry;
+        }
+    }
+    for event in events.iter().filter(|e| e.draft.kind == Kind::KeyReturned) {
+        let entry = line(event).and_then(|line| ledger.get_mut(&line));
+        if let Some(entry) = entry.filter(|entry| entry.times <= event.draft.attempt) {
+            entry.open = false;
+        }
+    }
+    ledger
+}
+
+fn draft((plan, key, grantee): &Line, kind: Kind, times: u32) -> Draft {
+    let data = json!({ "plan": plan, "grantee": grantee });
+    Draft::of(LEDGER, key, kind, data).at_step(&format!("{plan}:{grantee}"), times)
+}
+
+impl Shared {
+    /// Reads the ledger from the journal, once.
+    async fn read_ledger(&self) -> Result<(), Stop> {
+        if self.lending.ledger.borrow().is_none() {
+            let events = self.events_of(LEDGER).await?;
+            self.lending.ledger.borrow_mut().get_or_insert_with(|| fold(&events));
+        }
+        Ok(())
+    }
+
+    /// Writes down that these keys of `place` may be lent from now on: before they are.
+    ///
+    /// # Errors
+    /// [`Stop::Drained`].
+    pub(super) async fn note_keys(
+        &self,
+        plan: &str,
+        place: &Place,
+        keys: &BTreeSet<String>,
+        grantee: impl Fn(&str) -> BTreeSet<String>,
+    ) -> Result<(), Stop> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        self.read_ledger().await?;
+        let mut new: Vec<(Line, u32)> = Vec::new();
+        for key in keys {
+            for who in grantee(key) {
+                let line = (plan.to_owned(), place.subject(key), who);
+                let known = self.lending.ledger.borrow().as_ref().and_then(|ledger| ledger.get(&line).copied());
+                match known {
+                    Some(entry) if entry.open => {}
+                    known => new.push((line, known.map_or(0, |entry| entry.times) + 1)),
+                }
+            }
+        }
+        if new.is_empty() {
+            return Ok(());
+        }
+        let drafts: Vec<Draft> = new.iter().map(|(line, times)| draft(line, Kind::KeyLent, *times)).collect();
+        self.record_intent(&drafts).await?;
+        let at = self.clock.now();
+        if let Some(ledger) = self.lending.ledger.borrow_mut().as_mut() {
+            ledger.extend(new.into_iter().map(|(line, times)| (line, Entry { times, at, open: true })));
+        }
+        Ok(())
+    }
+
+    /// The lines of a plan that are not crossed out.
+    fn open_lines(&self, plan: &str) -> Vec<(Line, Entry)> {
+        let ledger = self.lending.ledger.borrow();
+        let lines = ledger.iter().flatten().filter(|((of, ..), entry)| of == plan && entry.open);
+        lines.map(|(line, entry)| (line.clone(), *entry)).collect()
+    }
+}
+
+/// The accounts of `[share]`, as those to whom a key is granted.
+pub(super) fn accounts(share: &Share, place: &Place, key: &str) -> BTreeSet<String> {
+    share.accounts.iter().filter(|id| **id != place.account).map(|id| root_of(id, key)).collect()
+}
+
+/// Revokes the grants of the plan that nobody wants any more: those of images that are gone, and what an earlier run could
+/// not revoke.
+pub(super) async fn sweep(run: &Run, share: impl Fn() -> Option<Share>) -> Result<(), Stop> {
+    let shared = &run.shared;
+    shared.read_ledger().await?;
+    let plan = &run.plan.name;
+    let wanted = |key: &Subject| {
+        let keys = BTreeSet::from([key.id.clone()]);
+        access::wanted(shared, plan, key, &keys, share().as_ref(), None)
+    };
+    let unwanted = |key: &Subject, who: &String| !wanted(key).keys.get(&key.id).is_some_and(|all| all.contains(who));
+    let own = shared.caller.borrow().as_ref().map(|caller| caller.account.clone());
+    let reached = |place: &Place| own.as_ref() == Some(&place.account) || shared.role_of(&place.account).is_some();
+    let stale =
+        shared.open_lines(plan).into_iter().filter(|((_, key, who), _)| reached(&key.place) && unwanted(key, who));
+    for key in stale.map(|((_, key, _), _)| key).collect::<BTreeSet<_>>() {
+        let lock = shared.lock_of(access::KEYS);
+        let _alone = lock.lock().await;
+        let ask = || access::of_key(shared, plan, &key, wanted(&key));
+        let revoked = match run.patiently("cannot list the grants of a key", ask).await? {
+            Ok(distance) if distance.is_none() => Ok(false),
+            Ok(distance) => match access::close(shared, &distance).await {
+                Effect::Done { .. } => Ok(true),
+                Effect::Refused(fault) | Effect::Unknown(fault) => Err(fault),
+            },
+            // With the key its grants are gone.
+            Err(fault) if fault.class == Class::NotFound => Ok(true),
+            Err(fault) => Err(fault),
+        };
+        let revoked = match revoked {
+            Ok(revoked) => revoked,
+            Err(fault) => {
+                told(run, &key, &fault.to_string()).await?;
+                continue;
+            }
+        };
+        // One that was made just before a crash may not be listed yet: the next run looks again.
+        let (now, wait) = (shared.clock.now(), TimeDelta::from_std(LISTED_WITHIN).unwrap_or_default());
+        let over = |(line, entry): &(Line, Entry)| {
+            line.1 == key && unwanted(&key, &line.2) && (revoked || now - entry.at >= wait)
+        };
+        let over: Vec<(Line, Entry)> = shared.open_lines(plan).into_iter().filter(over).collect();
+        // Crossed out in memory first: who lends it again meanwhile writes it down anew.
+        for (line, _) in &over {
+            if let Some(entry) = shared.lending.ledger.borrow_mut().as_mut().and_then(|ledger| ledger.get_mut(line)) {
+                entry.open = false;
+            }
+        }
+        let drafts: Vec<Draft> = over.iter().map(|(line, e)| draft(line, Kind::KeyReturned, e.times)).collect();
+        shared.record_many(&drafts).await?;
+    }
+    Ok(())
+}
+
+/// Says it, unless the copy that had the grant has said it already.
+async fn told(run: &Run, key: &Subject, why: &str) -> Result<(), Stop> {
+    if run.active.state.borrow().mishaps.keys().any(|step| step.starts_with(RECLAIM)) {
+        return Ok(());
+    }
+    let why = format!(
+        "the grants on {} that nobody needs any more cannot be revoked: {why}. The plan's next run tries again",
+        key.id
+    );
+    run.mishap(STEP, &why).await
+}
