@@ -10,6 +10,8 @@ pub use self::tell::{Ask, tell};
 use super::{FAILED, WRONG, complain, paint, peek, start};
 use crate::clock::Clock;
 use crate::config::Loaded;
+use crate::domain::machine::OwnMachine;
+use crate::engine::choose::Us;
 use crate::journal::Reader;
 use crate::report::explain::ExplainDocument;
 use crate::report::preview::FaultPreview;
@@ -76,9 +78,15 @@ async fn explain(args: &ExplainArgs, loaded: &Loaded) -> Result<ExplainDocument,
             of_plans.chain(cloud.home_region()).collect()
         }
     };
+    // Whose host it is does not matter to who only asks.
+    let (installation, _) = peek::installation(settings, &OwnMachine::NotEc2).unwrap_or_default();
     let ask = Ask {
         image: &args.image,
-        daemon: &settings.daemon.name,
+        us: Us {
+            daemon: &settings.daemon.name,
+            installation: installation.as_ref().map_or("", |i| &i.installation),
+            taken_over_at: installation.as_ref().and_then(|i| i.taken_over_at),
+        },
         plans: &loaded.plans,
         regions: &regions.into_iter().collect::<Vec<_>>(),
         only: args.region.as_deref(),

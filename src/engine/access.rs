@@ -56,6 +56,15 @@ pub struct Wanted {
     pub keys: BTreeMap<String, BTreeSet<String>>,
 }
 
+impl Wanted {
+    /// That `[share]` wants its accounts to use each of the keys.
+    pub fn share_keys(&mut self, share: Option<&Share>, place: &Place) {
+        for (key, who) in &mut self.keys {
+            who.extend(share.into_iter().flat_map(|share| accounts(share, place, key)));
+        }
+    }
+}
+
 /// One image or snapshot of which something differs.
 struct Part {
     id: String,
@@ -80,9 +89,11 @@ impl Distance {
         self.parts.iter().all(|part| part.gap.is_closed()) && self.grant.is_empty() && self.revoke.is_empty()
     }
 
-    /// The images and snapshots to which somebody is let in.
-    pub fn added(&self) -> impl Iterator<Item = &str> {
-        self.parts.iter().filter(|part| !part.gap.add.is_empty()).map(|part| part.id.as_str())
+    /// The images and snapshots to which somebody is let in: this account, if one is named.
+    pub fn added<'a>(&'a self, to: Option<&'a str>) -> impl Iterator<Item = &'a str> {
+        let is_let_in =
+            move |part: &&Part| part.gap.add.iter().any(|who| to.is_none_or(|to| who.account() == Some(to)));
+        self.parts.iter().filter(is_let_in).map(|part| part.id.as_str())
     }
 
     /// Only what is missing: nothing is taken back.
@@ -184,10 +195,8 @@ pub(super) fn wanted(
         if share.snapshots {
             wanted.volumes.extend(share.accounts.iter().map(account));
         }
-        for (key, who) in &mut wanted.keys {
-            who.extend(accounts(share, &image.place, key));
-        }
     }
+    wanted.share_keys(share, &image.place);
     let open = purposes(shared);
     for purpose in open.iter().filter(|p| p.plan == plan) {
         for key in &purpose.loan.keys {

@@ -17,7 +17,7 @@ use crate::config::pace::reboots_needed;
 use crate::defect::{Defect, planted};
 use crate::domain::event::{Decision, Draft, Kind};
 use crate::domain::machine::OwnMachine;
-use crate::domain::naming::{self, Ownership, TAG_PREFIX, rfc3339};
+use crate::domain::naming::{self, Marks, Ownership, Role, TAG_PREFIX, rfc3339};
 use crate::domain::observed::{Image, Instance};
 use crate::domain::place::{Place, Subject};
 use crate::domain::plan::Plan;
@@ -37,10 +37,24 @@ pub struct Found {
 pub struct Us<'a> {
     /// The daemon's name.
     pub daemon: &'a str,
-    /// The installation's id.
+    /// The installation's id; empty if it is not known.
     pub installation: &'a str,
     /// Images of other installations are no alarm up to then.
     pub taken_over_at: Option<DateTime<Utc>>,
+}
+
+impl Us<'_> {
+    /// Why a copy is not ours although all its tags fit, if so: two installations of one name may copy into one account.
+    /// What was there before a person took over is ours.
+    #[must_use]
+    pub fn disowns(&self, image: &Image, marks: &Marks) -> Option<String> {
+        let ours = marks.role == Role::Image
+            || self.installation.is_empty()
+            || marks.installation == self.installation
+            || self.taken_over_at.is_some_and(|at| image.created <= at);
+        let by = &marks.installation;
+        (!ours).then(|| format!("was copied by another installation ({by}) under the daemon name `{}`", self.daemon))
+    }
 }
 
 /// Why the account is not known, and what to do. No look at credentials mends a connection.
@@ -59,7 +73,7 @@ pub(super) async fn select(run: &Run, places: &[Place]) -> Result<(), Stop> {
     let mut seen = BTreeSet::new();
     let mut complete = true;
     let (cloud, sh) = (&run.shared.cloud, &run.shared);
-    let us = Us { daemon: &sh.daemon, installation: &sh.installation, taken_over_at: sh.taken_over_at };
+    let us = sh.us();
     for place in places {
         let step = format!("select:{}", place.region);
         match run.patiently("cannot list instances", || find(cloud, &run.plan, place)).await? {
@@ -256,7 +270,8 @@ pub async fn twin(cloud: &Governed, us: Us<'_>, place: &Place) -> Read<Option<St
     let query = ImageQuery::Tag(format!("{TAG_PREFIX}daemon"), us.daemon.to_owned());
     let images = cloud.images(place, &query).await?;
     let made_by = |image: &Image| match naming::ownership(image, us.daemon, &place.account) {
-        Ownership::Ours(marks) => Some(marks.installation),
+        // Copies are made of old images, too: when one was made tells nothing.
+        Ownership::Ours(marks) if marks.role == Role::Image => Some(marks.installation),
         _ => None,
     };
     // From the newest on, to our own last: what is older tells nothing.

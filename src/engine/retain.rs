@@ -8,6 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::stream::{self, StreamExt as _};
 use serde_json::{Value, json};
 
+use super::choose::Us;
 use super::distribute;
 use super::executor::{self, At};
 use super::run::Run;
@@ -40,6 +41,9 @@ const DEPRECATE: &str = "deprecate";
 /// Why the images of a plan that is gone stay.
 pub const NO_PLAN: &str = "its plan is not in the configuration any more";
 
+/// Why the copies of a `[[copy]]` that is gone stay.
+pub const NO_COPY: &str = "its [[copy]] is not in the plan any more";
+
 /// Where images that are not ours are journaled: they belong to no run, and are reported once.
 pub(super) const FOREIGN: &str = "foreign";
 
@@ -59,6 +63,22 @@ pub struct Rules<'a> {
     pub plan: &'a Plan,
     /// The plan as it is today, if it is in the configuration still.
     pub today: Option<&'a Plan>,
+}
+
+impl Listing {
+    /// Whether a series is of copies in the place of their sources: made to be copied or shared from, not by a `[[copy]]`.
+    #[must_use]
+    pub fn beside_sources(&self, series: &Series) -> bool {
+        series.role == Role::Copy && self.series.contains_key(&Series { role: Role::Image, ..series.clone() })
+    }
+}
+
+/// Whether a plan makes copies where this series is.
+fn copies_to(plan: &Plan, series: &Series) -> bool {
+    let there = |copy: &CopyTo| {
+        copy.region == series.place.region && copy.account.as_ref().is_none_or(|a| a.id == series.place.account)
+    };
+    plan.copies.iter().any(there)
 }
 
 /// The rules of a series: those of the destination for copies.
@@ -85,7 +105,7 @@ pub(super) async fn retain(run: &Run, places: &[Place]) -> Result<(), Stop> {
     let Some(own) = places.first().map(|place| place.account.clone()) else { return Ok(()) };
     let mut listings = Vec::new();
     for place in all_places(run, places, &own) {
-        let ask = || list(&run.shared.cloud, &run.shared.daemon, &run.plan.name, &place);
+        let ask = || list(&run.shared.cloud, run.shared.us(), &run.plan.name, &place);
         match run.patiently("cannot list our images", ask).await? {
             Ok(listing) => listings.push((place, listing)),
             // A destination in which nothing can be done is said by its copies.
@@ -186,16 +206,20 @@ async fn finish_leftovers(run: &Run) -> Result<(), Stop> {
 ///
 /// # Errors
 /// The list is not complete: nothing may be judged.
-pub async fn list(cloud: &Governed, daemon: &str, plan: &str, place: &Place) -> Read<Listing> {
-    let query = ImageQuery::Tag(format!("{TAG_PREFIX}daemon"), daemon.to_owned());
+pub async fn list(cloud: &Governed, us: Us<'_>, plan: &str, place: &Place) -> Read<Listing> {
+    let query = ImageQuery::Tag(format!("{TAG_PREFIX}daemon"), us.daemon.to_owned());
     let mut foreign = Vec::new();
     let mut of: [BTreeMap<String, Vec<Candidate>>; 2] = Default::default();
     for image in cloud.images(place, &query).await?.into_iter().map(defect::seen) {
         if image.state == ImageState::Deregistered {
             continue; // gone; it is only still listed
         }
-        match naming::ownership_in(plan, &image, daemon, &place.account) {
+        match naming::ownership_in(plan, &image, us.daemon, &place.account) {
             Ownership::Ours(marks) => {
+                if let Some(why) = us.disowns(&image, &marks) {
+                    foreign.push((image.id, why));
+                    continue;
+                }
                 let of = &mut of[usize::from(marks.role == Role::Copy)];
                 let together = of.keys().next().filter(|_| planted(Defect::RetentionPerPlan)).cloned();
                 match of.get_mut(together.as_ref().unwrap_or(&marks.instance)) {
@@ -313,6 +337,10 @@ pub fn verdicts<'a>(
             Some(plan) if keep_of(plan, series) == keep_of(rules.plan, series) => {}
             Some(plan) => unanimous(&mut verdicts, &decide(&defect::keep(keep_of(plan, series)), list, &situation)),
             None => keep_all(&mut verdicts, NO_PLAN),
+        }
+        let rules = rules.today.unwrap_or(rules.plan);
+        if series.role == Role::Copy && !listing.beside_sources(series) && !copies_to(rules, series) {
+            keep_all(&mut verdicts, NO_COPY);
         }
         verdicts
     };

@@ -12,6 +12,7 @@ use chrono::{DateTime, Utc};
 use tokio::sync::{Notify, Semaphore, watch};
 
 pub use super::active::ActiveRun;
+use super::choose::Us;
 use super::late;
 use super::lending::Lending;
 use super::observe::Observer;
@@ -102,6 +103,12 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// Who we are, for those who look for others of our name.
+    #[must_use]
+    pub fn us(&self) -> Us<'_> {
+        Us { daemon: &self.daemon, installation: &self.installation, taken_over_at: self.taken_over_at }
+    }
+
     /// Everything that an engine needs.
     #[allow(clippy::too_many_arguments)]
     #[must_use]

@@ -44,7 +44,7 @@ pub(super) async fn owed(
         if listings.iter().any(|(known, _)| *known == to) {
             continue;
         }
-        if let Ok(listing) = retain::list(cloud, ask.daemon, &plan.name, &to).await {
+        if let Ok(listing) = retain::list(cloud, ask.us, &plan.name, &to).await {
             listings.push((to, listing));
         }
     }

@@ -17,7 +17,8 @@ use crate::domain::plan::Plan;
 use crate::domain::retention::{LEAVES_MAX, Situation, leaves_at, standing_of};
 use crate::domain::saga::RunState;
 use crate::domain::schedule::Timetable;
-use crate::engine::retain::{self, NO_PLAN, Rules};
+use crate::engine::choose::Us;
+use crate::engine::retain::{self, NO_COPY, NO_PLAN, Rules};
 use crate::journal::{Answer, Reader};
 use crate::report::explain::{
     CheckDocument, DeletedDocument, ExplainDocument, Hold, Origin, OwnershipDocument, RetentionDocument,
@@ -33,8 +34,8 @@ const HORIZON: TimeDelta = TimeDelta::days(20 * 366);
 pub struct Ask<'a> {
     /// `ami-...`
     pub image: &'a str,
-    /// The daemon's name.
-    pub daemon: &'a str,
+    /// Who we are.
+    pub us: Us<'a>,
     /// The plans in force.
     pub plans: &'a [Plan],
     /// Where to look in the own account.
@@ -160,12 +161,15 @@ fn describe(place: &Place, image: &Image, document: &mut ExplainDocument) {
 
 /// Whether it is ours, and the checks behind that.
 fn owned(place: &Place, image: &Image, ask: Ask<'_>, document: &mut ExplainDocument) -> Option<Marks> {
-    let (verdict, reason, marks) = match naming::ownership(image, ask.daemon, &place.account) {
-        Ownership::Ours(marks) => ("ours", String::new(), Some(marks)),
+    let (verdict, reason, marks) = match naming::ownership(image, ask.us.daemon, &place.account) {
+        Ownership::Ours(marks) => match ask.us.disowns(image, &marks) {
+            Some(why) => ("foreign", why, None),
+            None => ("ours", String::new(), Some(marks)),
+        },
         Ownership::Foreign(why) => ("foreign", why, None),
         Ownership::Unrelated => ("unrelated", String::new(), None),
     };
-    let checks = naming::checks(image, ask.daemon, &place.account).into_iter();
+    let checks = naming::checks(image, ask.us.daemon, &place.account).into_iter();
     let checks = checks.map(|c| CheckDocument { check: c.check, ok: c.ok, found: c.found }).collect();
     document.ownership = Some(OwnershipDocument { verdict, reason, checks });
     marks
@@ -202,7 +206,7 @@ async fn judge(
         document.retention = Some(own);
         return Ok(());
     }
-    let listing = retain::list(cloud, ask.daemon, &marks.plan, place).await?;
+    let listing = retain::list(cloud, ask.us, &marks.plan, place).await?;
     let mut busy = match journal {
         Some(journal) => GoingOn::of(journal).await.map(|runs| runs.busy(place)).unwrap_or_default(),
         None => BTreeMap::new(),
@@ -223,7 +227,9 @@ async fn judge(
     let candidates = &listing.series[series];
     let s = Situation { now: ask.now, zone: plan.schedule.timezone, in_use: &in_use, busy: &busy, grace: None };
     let keep = retain::keep_of(plan, series);
-    let held = standing_of(keep, candidates, &s, &image.id);
+    // No rule is asked where nothing is removed at all.
+    let left = verdict.reasons == [NO_COPY];
+    let held = if left { Vec::new() } else { standing_of(keep, candidates, &s, &image.id) };
     let reasons = if held.is_empty() {
         verdict.reasons.iter().map(|reason| Hold { reason: reason.clone(), until: None }).collect()
     } else {

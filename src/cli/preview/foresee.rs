@@ -215,7 +215,7 @@ impl View<'_> {
             if listings.iter().any(|(known, _)| known == place) {
                 continue;
             }
-            match retain::list(self.cloud, self.us.daemon, &self.plan.name, place).await {
+            match retain::list(self.cloud, self.us, &self.plan.name, place).await {
                 Ok(listing) => listings.push((place.clone(), listing)),
                 Err(fault) => {
                     let why = format!(

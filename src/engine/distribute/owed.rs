@@ -49,7 +49,7 @@ pub(super) async fn older(
         let mut listings = Vec::new();
         let own = places[0].account.clone();
         for place in places.iter().cloned().chain(copies.iter().map(|c| c.place(&own))).collect::<BTreeSet<_>>() {
-            let list = || retain::list(&run.shared.cloud, &run.shared.daemon, &run.plan.name, &place);
+            let list = || retain::list(&run.shared.cloud, run.shared.us(), &run.plan.name, &place);
             if let Ok(listing) = run.patiently("cannot list our images", list).await? {
                 listings.push((place, listing));
             }

@@ -29,7 +29,10 @@ pub(super) async fn share(run: &Run, facts: &Facts, traveller: &Traveller) -> Re
     let Some(share) = share_in_force(run) else { return Ok(()) };
     let subject = &traveller.subject;
     match judge(run, facts, &subject.place, &traveller.image, &share, true).await? {
-        Err(why) => refuse_share(run, subject, &why).await,
+        Err(why) => {
+            let_out(run, subject, share).await;
+            refuse_share(run, subject, &why).await
+        }
         Ok((None, keys)) => bring(run, subject, Some(share), keys).await,
         Ok((Some(key), _)) => match via(run, traveller, &key).await? {
             Err(why) => refuse_share(run, subject, &why).await,
@@ -48,7 +51,10 @@ pub(super) async fn share_copy(run: &Run, facts: &Facts, copy: &Subject) -> Resu
         Err(why) => return refuse_share(run, copy, &why).await,
     };
     match judge(run, facts, &copy.place, &image, &share, false).await? {
-        Err(why) => refuse_share(run, copy, &why).await,
+        Err(why) => {
+            let_out(run, copy, share).await;
+            refuse_share(run, copy, &why).await
+        }
         Ok((_, keys)) => bring(run, copy, Some(share), keys).await,
     }
 }
@@ -122,6 +128,11 @@ async fn bring(run: &Run, image: &Subject, share: Option<Share>, keys: BTreeSet<
     drive(run, image, &step).await
 }
 
+/// Whom the plan names no more is let out, also where nobody can be let in just now. The step tells of the rest.
+async fn let_out(run: &Run, image: &Subject, share: Share) {
+    of(run, image, Some(share), BTreeSet::new()).let_out().await;
+}
+
 /// An image that cannot be shared is said as its own step; the run sums them up.
 async fn refuse_share(run: &Run, image: &Subject, why: &str) -> Result<(), Stop> {
     if step_of(run, image, SHARE).is_some_and(|s| s.ended()) {
@@ -152,7 +163,7 @@ pub(in crate::engine) async fn drift(run: &Run, listings: &[(Place, Listing)]) -
                     }
                     // A copy in the source's own place is there for `via_key`, or for a copy under way.
                     (share, Role::Copy)
-                        if is_source(run, place) && share.as_ref().is_none_or(|s| s.via_key.is_none()) =>
+                        if listing.beside_sources(series) && share.as_ref().is_none_or(|s| s.via_key.is_none()) =>
                     {
                         take_back(run, &image, lent, &candidate.image, &facts).await?;
                         if !lent && is_spare(run, listing, candidate) {
@@ -189,12 +200,6 @@ async fn take_back(run: &Run, image: &Subject, lent: bool, seen: &Image, facts: 
         Err(why) => return refuse_share(run, image, &why).await,
     };
     bring(run, image, None, keys).await
-}
-
-fn is_source(run: &Run, place: &Place) -> bool {
-    run.shared.caller.borrow().as_ref().is_some_and(|c| c.account == place.account)
-        && run.shared.cloud.regions(&run.plan).contains(&place.region)
-        && !run.plan.copies.iter().any(|copy| copy.place(&place.account) == *place)
 }
 
 /// Whether a step of some other run still works on the image.

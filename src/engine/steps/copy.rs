@@ -138,7 +138,13 @@ impl Step for MakeCopy {
 
     fn intent(&self) -> Value {
         let of = naming::run_name(&self.marks.plan, self.marks.due);
-        let marks = Marks { role: naming::Role::Copy, source: Some(self.from.id.clone()), ..self.marks.clone() };
+        let marks = Marks {
+            role: naming::Role::Copy,
+            source: Some(self.from.id.clone()),
+            // Who makes the copy, not who made the image.
+            installation: self.shared.installation.clone(),
+            ..self.marks.clone()
+        };
         json!({
             "attempt": self.attempt,
             "from": self.from.id,

@@ -14,16 +14,19 @@ use crate::cloud::classify::Class;
 use crate::cloud::port::{Effect, Fault};
 use crate::defect::{Defect, planted};
 use crate::domain::event::{Draft, Kind};
+use crate::domain::observed::Image;
 use crate::domain::place::{Place, Subject};
 use crate::domain::plan::Share;
 pub use crate::engine::access::Loan;
 use crate::engine::access::{self, Distance};
 use crate::engine::executor::{Look, Resend, Search, Step};
-use crate::engine::observe::FIRST;
+use crate::engine::observe::{FIRST, longer};
 use crate::engine::shared::{ActiveRun, Shared, Stop};
 
 /// How often changes whose answer was lost are made again: doing them twice equals doing them once.
 const ATTEMPTS: u32 = 6;
+/// So often an image is looked for before it counts as gone.
+const LOOKS: u32 = 3;
 /// A grant works after a while (KMS API reference, "Grant tokens": "usually ... less than five minutes").
 const KEY_WITHIN: Duration = Duration::from_secs(300);
 
@@ -68,7 +71,7 @@ impl Permit {
     /// The distance that this step closes; none if the image is gone.
     pub async fn distance(&self) -> Result<Option<Distance>, Fault> {
         let Self { shared, plan, image, keys, .. } = self;
-        let Some(found) = access::image(shared, image).await? else {
+        let Some(found) = self.find().await? else {
             let For::Reclaim(_) = self.purpose else { return Ok(None) };
             let wanted = access::wanted(shared, plan, image, keys, self.share.as_ref(), None);
             let left = access::left_behind(shared, plan, &image.place, &self.snapshots, wanted).await?;
@@ -79,13 +82,43 @@ impl Permit {
             For::Reclaim(_) => (self.share.as_ref().filter(|_| !planted(Defect::ReclaimBlind)), None),
             For::Share(share) => (share.as_ref(), None),
         };
-        let wanted = access::wanted(shared, plan, image, keys, share, extra);
+        let mut wanted = access::wanted(shared, plan, image, keys, share, extra);
+        // A key is not of this image alone: what `[share]` wants of others holds for it, too.
+        if let For::Share(None) = self.purpose {
+            wanted.share_keys(self.share.as_ref(), &image.place);
+        }
         let distance = access::distance(shared, plan, &image.place, &found, &wanted).await?;
         Ok(Some(match &self.purpose {
             For::Lend(_) => distance.adding(),
-            For::Reclaim(_) => distance.removing(),
-            For::Share(_) => distance,
+            For::Reclaim(_) | For::Share(None) => distance.removing(),
+            For::Share(Some(_)) => distance,
         }))
+    }
+
+    /// The image. Where something is taken back from what it leaves behind, it is gone only if three looks agree.
+    async fn find(&self) -> Result<Option<Image>, Fault> {
+        let looks = if let For::Reclaim(_) = self.purpose { LOOKS } else { 1 };
+        let mut wait = FIRST;
+        for look in 1..=looks {
+            let found = access::image(&self.shared, &self.image).await?;
+            if found.is_some() || look == looks || self.shared.pause(wait).await.is_err() {
+                return Ok(found);
+            }
+            wait = longer(wait);
+        }
+        Ok(None)
+    }
+
+    /// Takes back what is too much, and adds nothing.
+    pub async fn let_out(&self) {
+        let locks = self.locks();
+        let _alone = Self::hold(&locks).await;
+        if let Ok(Some(distance)) = self.distance().await {
+            let distance = distance.removing();
+            if !distance.is_none() {
+                let _ = access::close(&self.shared, &distance).await;
+            }
+        }
     }
 
     /// Two steps that read and write the tag of one image, or the grants of one key, take turns.
@@ -201,7 +234,9 @@ impl Step for Permit {
         };
         match access::close(&self.shared, &distance).await {
             Effect::Done { request_id, .. } => {
-                let added: Vec<&str> = distance.added().collect();
+                // By a loan: to whom it was given, not who was let in at the same time.
+                let to = if let For::Lend(loan) = &self.purpose { Some(&*loan.to.account) } else { None };
+                let added: Vec<&str> = distance.added(to).collect();
                 let mut value = json!({ "image": self.image.id, "added": added });
                 if let For::Lend(loan) = &self.purpose {
                     value["grants"] = json!(self.shared.granted_to(&loan.role, &loan.keys));

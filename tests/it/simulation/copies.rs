@@ -1,6 +1,7 @@
 //! Copies in other regions and accounts, and shares: what comes of them, and what is left of what was lent.
 
 mod lost;
+mod others;
 mod shares;
 mod trouble;
 
@@ -121,6 +122,11 @@ pub fn lent(rig: &Rig) -> Vec<String> {
         lent.extend(key.grants.iter().map(|grant| format!("{} by {}", grant.grantee, key.arn)));
     }
     lent
+}
+
+/// Who may use an image or a snapshot. The world is not held meanwhile, so that a test that fails can tell its story.
+pub fn users(rig: &Rig, id: &str) -> BTreeSet<Grantee> {
+    super::watch::lent(&rig.world(), id)
 }
 
 /// How the only run ended, with its reason.

@@ -43,7 +43,7 @@ pub async fn preview(rig: &Rig, at: Option<DateTime<Utc>>) -> PreviewDocument {
 pub async fn explain(rig: &Rig, image: &str) -> ExplainDocument {
     let regions = [REGION.to_owned(), OTHER.to_owned()];
     let now = rig.clock.now_secs();
-    let ask = explain::Ask { image, daemon: DAEMON, plans: &rig.plans, regions: &regions, only: None, now };
+    let ask = explain::Ask { image, us: us(rig), plans: &rig.plans, regions: &regions, only: None, now };
     explain::tell(&cloud(rig), Some(rig.journal.reader()), ask).await.expect("readable")
 }
 

@@ -14,7 +14,7 @@ fn shared(key: &str, whom: &[&str]) -> Rig {
     rig
 }
 
-fn of(accounts: &[&str]) -> BTreeSet<Grantee> {
+pub(super) fn of(accounts: &[&str]) -> BTreeSet<Grantee> {
     accounts.iter().map(|id| Grantee::Account((*id).into())).collect()
 }
 
@@ -25,11 +25,11 @@ async fn what_the_plan_names_no_more_is_taken_back() {
         rig.start();
         rig.run(mins(25)).await;
         let image = rig.images_of(&id(1))[0].id.clone();
-        assert_eq!(rig.world().images[&image].lent, of(&[FRIEND, DR]), "{}", rig.story());
+        assert_eq!(users(&rig, &image), of(&[FRIEND, DR]), "{}", rig.story());
         let fewer = vec![Plan { share: Some(share(&[DR])), ..rig.plans[0].clone() }];
         rig.reload(Ok(fewer)).await.expect("it is right");
         rig.run(mins(30)).await;
-        assert_eq!(rig.world().images[&image].lent, of(&[DR]), "{}", rig.story());
+        assert_eq!(users(&rig, &image), of(&[DR]), "{}", rig.story());
         let none = vec![Plan { share: None, ..rig.plans[0].clone() }];
         rig.reload(Ok(none)).await.expect("it is right");
         rig.run(mins(30)).await;
