@@ -9,7 +9,7 @@ use crate::cloud::governed::Governed;
 use crate::cloud::port::{Fault, Read};
 use crate::domain::copying::{Described, Destination, Disk, Encryption, Source};
 use crate::domain::observed::{Image, Instance, Snapshot};
-use crate::domain::place::Place;
+use crate::domain::place::{Place, Subject};
 use crate::domain::plan::CopyTo;
 
 /// What was looked up.
@@ -39,6 +39,11 @@ impl Facts {
         };
         self.keys.borrow_mut().insert(index, described.clone());
         Ok(described)
+    }
+
+    /// Whether something that was looked up is under this key.
+    pub(super) fn knows(&self, key: &Subject) -> bool {
+        self.keys.borrow().contains_key(&(key.place.clone(), key.id.clone()))
     }
 
     /// The policy of a key, the first time that it is asked for; none if it cannot be read.

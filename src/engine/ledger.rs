@@ -8,12 +8,15 @@ use serde_json::json;
 
 use super::access::{self, root_of};
 use super::distribute::RECLAIM;
+use super::facts::Facts;
 use super::lending::LISTED_WITHIN;
+use super::retain::Listing;
 use super::run::Run;
 use super::shared::{Shared, Stop};
 use crate::cloud::classify::Class;
 use crate::cloud::port::Effect;
 use crate::domain::event::{Draft, Event, Kind};
+use crate::domain::observed::ImageState;
 use crate::domain::place::{Place, Subject};
 use crate::domain::plan::Share;
 
@@ -132,13 +135,25 @@ pub(super) fn accounts(share: &Share, place: &Place, key: &str) -> BTreeSet<Stri
 
 /// Revokes the grants of the plan that nobody wants any more: those of images that are gone, and what an earlier run could
 /// not revoke.
-pub(super) async fn sweep(run: &Run, share: impl Fn() -> Option<Share>) -> Result<(), Stop> {
+pub(super) async fn sweep(
+    run: &Run,
+    facts: &Facts,
+    listings: &[(Place, Listing)],
+    share: impl Fn() -> Option<Share>,
+) -> Result<(), Stop> {
     let shared = &run.shared;
     shared.read_ledger().await?;
     let plan = &run.plan.name;
+    let mut retired = BTreeSet::new();
+    for key in shared.open_lines(plan).into_iter().map(|((_, key, _), _)| key).collect::<BTreeSet<_>>() {
+        if share().is_some() && !is_used(run, facts, listings, &key).await? {
+            retired.insert(key);
+        }
+    }
     let wanted = |key: &Subject| {
         let keys = BTreeSet::from([key.id.clone()]);
-        access::wanted(shared, plan, key, &keys, share().as_ref(), None)
+        let share = share().filter(|_| !retired.contains(key));
+        access::wanted(shared, plan, key, &keys, share.as_ref(), None)
     };
     let unwanted = |key: &Subject, who: &String| !wanted(key).keys.get(&key.id).is_some_and(|all| all.contains(who));
     let own = shared.caller.borrow().as_ref().map(|caller| caller.account.clone());
@@ -182,6 +197,21 @@ pub(super) async fn sweep(run: &Run, share: impl Fn() -> Option<Share>) -> Resul
         shared.record_many(&drafts).await?;
     }
     Ok(())
+}
+
+/// Whether any image of the plan is under a key. What cannot be looked at is.
+async fn is_used(run: &Run, facts: &Facts, listings: &[(Place, Listing)], key: &Subject) -> Result<bool, Stop> {
+    let Some((_, listing)) = listings.iter().find(|(place, _)| *place == key.place) else { return Ok(true) };
+    for candidate in listing.series.values().flatten().filter(|c| c.image.state != ImageState::Failed) {
+        if facts.knows(key) {
+            return Ok(true);
+        }
+        let ask = || facts.of_image(&run.shared.cloud, &key.place, &candidate.image);
+        if run.patiently("cannot look up keys", ask).await?.is_err() {
+            return Ok(true);
+        }
+    }
+    Ok(facts.knows(key))
 }
 
 /// Says it, unless the copy that had the grant has said it already.

@@ -176,7 +176,7 @@ pub(in crate::engine) async fn drift(run: &Run, listings: &[(Place, Listing)]) -
             }
         }
     }
-    ledger::sweep(run, || share_in_force(run)).await
+    ledger::sweep(run, &facts, listings, || share_in_force(run)).await
 }
 
 /// Whether a copy in its source's own place is needed for nothing: its source is there, and no run works with it.

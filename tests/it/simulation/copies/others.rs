@@ -216,3 +216,36 @@ async fn a_source_that_is_not_listed_for_a_moment_stays_shared() {
         assert_eq!(users(&rig, snapshot), of(&[FRIEND]), "{}", rig.story());
     }
 }
+
+/// The volumes get another key: when the last image under the old one is gone, its grant goes, although the plan shares
+/// still.
+#[tokio::test(start_paused = true)]
+async fn a_key_that_no_image_is_under_any_more_is_granted_no_more() {
+    let mut rig = rig_of(1, "alias/own", Vec::new());
+    often(&mut rig);
+    rig.plans[0].share = Some(Share { grace: 0, ..share(&[FRIEND]) });
+    rig.plans[0].keep = last(1);
+    rig.start();
+    rig.run(mins(15)).await;
+    let (old, new) = {
+        let mut world = rig.world();
+        let key = |alias: &str| {
+            let here = |k: &&stillframe::cloud::sim::key::SimKey| {
+                k.place == Place::new(ACCOUNT, REGION) && k.alias.as_deref() == Some(alias)
+            };
+            world.keys.values().find(here).expect("of the fleet").arn.clone()
+        };
+        let (old, new) = (key("alias/own"), key("alias/lend"));
+        for volume in world.volumes.values_mut() {
+            volume.key = Some(new.clone());
+        }
+        (old, new)
+    };
+    let on = |rig: &Rig, key: &str| lent(rig).iter().filter(|line| line.ends_with(&format!("by {key}"))).count();
+    assert_eq!((on(&rig, &old), on(&rig, &new)), (1, 0), "{}", rig.story());
+    rig.run(mins(20)).await;
+    assert_eq!((on(&rig, &old), on(&rig, &new)), (1, 1), "the old image is there still\n{}", rig.story());
+    rig.run(mins(60)).await;
+    rig.stop().await;
+    assert_eq!((on(&rig, &old), on(&rig, &new)), (0, 1), "{}", rig.story());
+}
