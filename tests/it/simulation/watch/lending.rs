@@ -30,8 +30,8 @@ pub(super) struct Lending {
     edited: RefCell<BTreeSet<String>>,
     /// Where each image was meant to be copied to when it was made.
     meant: RefCell<BTreeMap<Key, BTreeSet<Place>>>,
-    /// What was asked for under each token and by each run.
-    asked: RefCell<BTreeMap<(String, String), CopyImage>>,
+    /// What was asked for under each token and by each installation.
+    asked: RefCell<BTreeMap<(String, Option<String>), CopyImage>>,
     /// Plans that wanted a copy under another key to share, at some time; and plans and destinations that were taken
     /// away: nobody looks there any more.
     via: RefCell<BTreeSet<String>>,
@@ -119,8 +119,7 @@ impl Watch {
         if key.is_none() || tag("role") != Some("copy") || tag("source") != Some(&request.source_image) {
             self.breach(3, format!("what CopyImage {} makes could not be told to be ours", request.name));
         }
-        // Another run says another description; the same one says the same again.
-        let index = (request.client_token.clone(), request.description.clone());
+        let index = asked_by(request);
         let mut asked = self.lending.asked.borrow_mut();
         if asked.get(&index).is_some_and(|before| before != request) && !self.lied.get() {
             self.breach(1, format!("CopyImage {} is sent again with other parameters", request.name));
@@ -130,7 +129,7 @@ impl Watch {
 
     /// CopyImage was certainly refused: the next run may ask for something else under its token.
     pub fn copy_refused(&self, request: &CopyImage) {
-        self.lending.asked.borrow_mut().remove(&(request.client_token.clone(), request.description.clone()));
+        self.lending.asked.borrow_mut().remove(&asked_by(request));
     }
 
     /// CopyImage made the newest image there.
@@ -380,6 +379,11 @@ impl Watch {
         }
         left
     }
+}
+
+/// Under which token, and by whom: an installation that lost its state knows nothing of what was sent.
+fn asked_by(request: &CopyImage) -> (String, Option<String>) {
+    (request.client_token.clone(), request.tags.get("stillframe:installation").cloned())
 }
 
 /// Whether a grant's name is one of ours.
