@@ -81,7 +81,8 @@ impl Facts {
             return known.clone();
         }
         let allowed = cloud.allowed_images(place).await.ok();
-        let providers = allowed.filter(|allowed| allowed.enabled).map(|allowed| allowed.providers);
+        let providers =
+            allowed.filter(|allowed| allowed.enabled && !allowed.by_other_means).map(|allowed| allowed.providers);
         self.providers.borrow_mut().insert(place.clone(), providers.clone());
         providers
     }
