@@ -1,6 +1,7 @@
 //! Copies in other regions and accounts, and shares: what comes of them, and what is left of what was lent.
 
 mod lost;
+mod reach;
 mod shares;
 mod trouble;
 
