@@ -105,7 +105,7 @@ pub struct Destination {
     /// `via_key` as the plan writes it, and what it is in the source's place.
     pub via: Option<(String, Described)>,
     /// Whose images the destination's Allowed AMIs setting lets it see (`ImageProviders`); nothing if it is not enabled,
-    /// or could not be read.
+    /// could not be read, or may let it see anybody's.
     pub providers: Option<BTreeSet<String>>,
 }
 

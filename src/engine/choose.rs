@@ -72,6 +72,7 @@ pub(super) async fn select(run: &Run, places: &[Place]) -> Result<(), Stop> {
     let mut drafts = Vec::new();
     let mut seen = BTreeSet::new();
     let mut complete = true;
+    let facts = facts::Facts::at_once();
     let (cloud, sh) = (&run.shared.cloud, &run.shared);
     let us = sh.us();
     for place in places {
@@ -96,7 +97,7 @@ pub(super) async fn select(run: &Run, places: &[Place]) -> Result<(), Stop> {
                     complete = false;
                     break;
                 }
-                Ok(None) => drafts.extend(drafts_of(run, place, &found, &mut seen).await?),
+                Ok(None) => drafts.extend(drafts_of(run, &facts, place, &found, &mut seen).await?),
             },
         }
     }
@@ -198,14 +199,20 @@ pub fn judge(
     asked.map(|instance| (instance.id.clone(), select::choose(plan, instance, &facts))).collect()
 }
 
-async fn drafts_of(run: &Run, place: &Place, found: &Found, seen: &mut BTreeSet<String>) -> Result<Vec<Draft>, Stop> {
+async fn drafts_of(
+    run: &Run,
+    facts: &facts::Facts,
+    place: &Place,
+    found: &Found,
+    seen: &mut BTreeSet<String>,
+) -> Result<Vec<Draft>, Stop> {
     let choices = {
         let imaging = run.shared.imaging(&run.plan.name);
         let own = run.shared.own_machine.borrow();
         let own = if planted(Defect::OwnMachineTaken) { &OwnMachine::NotEc2 } else { &*own };
         judge(&run.plan, &run.only, found, own, &imaging)
     };
-    let impossible = impossible(run, place, found, &choices).await?;
+    let impossible = impossible(run, facts, place, found, &choices).await?;
     let draft = |(id, choice): (String, Choice)| {
         let subject = place.subject(&id);
         seen.insert(id);
@@ -230,14 +237,14 @@ async fn drafts_of(run: &Run, place: &Place, found: &Found, seen: &mut BTreeSet<
 /// that fails refuses nothing: the copy itself will tell.
 async fn impossible(
     run: &Run,
+    facts: &facts::Facts,
     place: &Place,
     found: &Found,
     choices: &[(String, Choice)],
 ) -> Result<BTreeMap<String, String>, Stop> {
     let targets = choices.iter().filter(|(_, choice)| matches!(choice, Choice::Target { .. }));
     let instances: Vec<&Instance> = targets.filter_map(|(id, _)| found.instances.get(id)).collect();
-    let facts = facts::Facts::default();
-    let look = || preflight(&run.shared.cloud, &facts, &run.plan, place, &instances);
+    let look = || preflight(&run.shared.cloud, facts, &run.plan, place, &instances);
     let foreseen = run.patiently("cannot look up what copies depend on", look).await?.unwrap_or_default();
     let never: BTreeMap<String, String> =
         foreseen.into_iter().filter_map(|f| f.never().map(|why| (f.instance, why))).collect();

@@ -1,12 +1,14 @@
 //! Drives any step: look first, intent, act, and after an unknown answer look again. It knows no kind of step.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::SemaphorePermit;
 
 use super::observe::{FIRST, longer};
-use super::shared::{Shared, Stop};
+use super::reach::{self, Reach, afar, refused};
+use super::shared::{ActiveRun, Shared, Stop};
 use super::step::PATIENCE;
 pub use super::step::{Look, Resend, Search, Step};
 use crate::cloud::classify::Class;
@@ -33,6 +35,11 @@ impl At<'_> {
     fn draft(&self, step: &dyn Step, attempt: u32, kind: Kind, data: Value) -> Draft {
         Draft::of(self.run, self.subject, kind, data).at_step(step.name(), attempt)
     }
+
+    /// Why nothing can be seen of `step` from here, if its effect is made in an account that nobody can enter any more.
+    fn closed(&self, step: &dyn Step) -> Option<String> {
+        reach::closed(self.shared, &self.subject.place, step.place()?)
+    }
 }
 
 /// Goes on with `step` from what is known of it, until it ended.
@@ -44,14 +51,21 @@ pub async fn drive(at: &At<'_>, step: &dyn Step, known: Option<&StepState>) -> R
         None => begin(at, step, 1).await?,
         Some(state) => match state.phase {
             Phase::NotMade => begin(at, step, state.attempt + 1).await?,
-            Phase::Intended | Phase::Unknown => {
-                look_again(at, step, Search::new(state.attempt, false, state.sent > 1), &state.intent).await?
-            }
-            Phase::Done => true,
+            Phase::Intended | Phase::Unknown | Phase::Done => match at.closed(step) {
+                Some(why) => abandon(at, step, state.attempt, &why).await?,
+                None if state.phase == Phase::Done => true,
+                None => look_again(at, step, Search::new(state.attempt, false, state.sent > 1), &state.intent).await?,
+            },
             Phase::Good | Phase::Left(_) | Phase::Bad(_) => return Ok(()),
         },
     };
-    if made { step.settle().await } else { Ok(()) }
+    if !made {
+        return Ok(());
+    }
+    match step.settle().await {
+        Err(Stop::Lost(why)) => abandon(at, step, attempt_of(at, step), &why).await.map(drop),
+        end => end,
+    }
 }
 
 /// An attempt of which it is certain that none before it was made: look, intent, act. Whether the effect was made.
@@ -193,8 +207,19 @@ async fn attempt(
 async fn look_again(at: &At<'_>, step: &dyn Step, mut search: Search, intent: &Value) -> Result<bool, Stop> {
     let mut wait = FIRST;
     let mut alarmed = false;
+    let mut reach = Reach::default();
     loop {
-        match at.shared.unless_drained(step.look(intent, true)).await? {
+        let look = at.shared.unless_drained(step.look(intent, true)).await?;
+        match &look {
+            Look::Unclear(fault) => reach.failed(at.shared.clock.instant(), fault),
+            _ => reach.answered(),
+        }
+        if let Some(why) = reach.lost()
+            && let Some(place) = step.place().filter(|place| afar(&at.subject.place, place))
+        {
+            return abandon(at, step, search.attempt, &refused(place, why)).await;
+        }
+        match look {
             Look::Found(result) => return adopt(at, step, search.attempt, result).await,
             Look::Foreign(why) => {
                 return refuse(
@@ -267,7 +292,7 @@ async fn look_again(at: &At<'_>, step: &dyn Step, mut search: Search, intent: &V
     }
 }
 
-/// The answer was lost for good: whether the effect was made stays unknown.
+/// The answer was lost for good, or what came of the effect: whether it was made, or is good, stays unknown.
 async fn abandon(at: &At<'_>, step: &dyn Step, number: u32, why: &str) -> Result<bool, Stop> {
     let data = json!({ "reason": why });
     at.shared.record_result(&[at.draft(step, number, Kind::StepAbandoned, data)]).await?;
@@ -326,6 +351,17 @@ async fn refuse(at: &At<'_>, step: &dyn Step, number: u32, refusal: Refusal<'_>)
     }
     at.shared.record_result(&drafts).await?;
     Ok(false)
+}
+
+/// The newest attempt of a step, by the journal.
+fn attempt_of(at: &At<'_>, step: &dyn Step) -> u32 {
+    let runs = at.shared.runs.borrow();
+    let of_run = |run: &Rc<ActiveRun>| {
+        let state = run.state.borrow();
+        let steps = state.targets.get(at.subject).map(|t| &t.steps).or_else(|| state.others.get(at.subject))?;
+        steps.get(step.name()).map(|s| s.attempt)
+    };
+    runs.get(at.run).and_then(of_run).unwrap_or(1)
 }
 
 fn holds_slot(at: &At<'_>) -> bool {

@@ -20,9 +20,50 @@ pub struct Facts {
     encrypting: RefCell<BTreeMap<Place, bool>>,
     providers: RefCell<BTreeMap<Place, Option<BTreeSet<String>>>>,
     policies: RefCell<BTreeSet<String>>,
+    /// Whether nobody waits for a destination; those that were silent, each with what came instead of an answer.
+    at_once: bool,
+    silent: RefCell<BTreeMap<Place, String>>,
 }
 
 impl Facts {
+    /// To know what can be known at once: a destination that does not answer counts as not known, and is not asked
+    /// again. Its silence must delay no reboot.
+    #[must_use]
+    pub fn at_once() -> Self {
+        Self { at_once: true, ..Self::default() }
+    }
+
+    /// What is asked of a destination.
+    async fn there<T>(
+        &self,
+        to: &Place,
+        ask: impl Future<Output = Read<Result<T, String>>>,
+    ) -> Read<Result<T, String>> {
+        if !self.at_once {
+            return ask.await;
+        }
+        let silent = self.silent.borrow().get(to).cloned();
+        if let Some(why) = silent {
+            return Ok(Err(why));
+        }
+        match ask.await {
+            Err(fault) if fault.class.passes() => {
+                let why = fault.to_string();
+                self.silent.borrow_mut().insert(to.clone(), why.clone());
+                Ok(Err(why))
+            }
+            answer => answer,
+        }
+    }
+
+    /// A key of a destination.
+    ///
+    /// # Errors
+    /// Nobody answered: it may pass.
+    pub async fn key_there(&self, cloud: &Governed, to: &Place, key: &str) -> Read<Described> {
+        self.there(to, self.key(cloud, to, key)).await
+    }
+
     /// A key as `place` sees it, or why it cannot be described.
     ///
     /// # Errors
@@ -74,10 +115,13 @@ impl Facts {
         let known = self.encrypting.borrow().get(place).copied();
         let encrypting = match known {
             Some(known) => known,
-            None => cloud.encrypts_by_default(place).await.unwrap_or(false),
+            None => {
+                let asked = self.there(place, async { cloud.encrypts_by_default(place).await.map(Ok) }).await;
+                asked.ok().and_then(Result::ok).unwrap_or(false)
+            }
         };
         self.encrypting.borrow_mut().insert(place.clone(), encrypting);
-        Ok(if encrypting { self.default_key(cloud, place).await?.ok() } else { None })
+        Ok(if encrypting { self.there(place, self.default_key(cloud, place)).await?.ok() } else { None })
     }
 
     /// Whose images `place` may see, if it does not see all: asked of other accounts only.
@@ -85,8 +129,10 @@ impl Facts {
         if let Some(known) = self.providers.borrow().get(place) {
             return known.clone();
         }
-        let allowed = cloud.allowed_images(place).await.ok();
-        let providers = allowed.filter(|allowed| allowed.enabled).map(|allowed| allowed.providers);
+        let asked = self.there(place, async { cloud.allowed_images(place).await.map(Ok) }).await;
+        let allowed = asked.ok().and_then(Result::ok);
+        let providers =
+            allowed.filter(|allowed| allowed.enabled && !allowed.by_other_means).map(|allowed| allowed.providers);
         self.providers.borrow_mut().insert(place.clone(), providers.clone());
         providers
     }
@@ -140,11 +186,12 @@ impl Facts {
     pub async fn destination(&self, cloud: &Governed, source: &Source, copy: &CopyTo) -> Read<Destination> {
         let to = copy.place(&source.account);
         let key = match &copy.kms_key {
-            Some(key) => Some((key.clone(), self.key(cloud, &to, key).await?)),
+            Some(key) => Some((key.clone(), self.key_there(cloud, &to, key).await?)),
             None => None,
         };
         let encrypted = source.disks.iter().any(|disk| disk.encryption != Encryption::None);
-        let default_key = if key.is_none() && encrypted { Some(self.default_key(cloud, &to).await?) } else { None };
+        let default_key =
+            if key.is_none() && encrypted { Some(self.there(&to, self.default_key(cloud, &to)).await?) } else { None };
         let other = to.account != source.account;
         let providers = if other { self.providers(cloud, &to).await } else { None };
         Ok(Destination {

@@ -19,6 +19,7 @@ pub mod observe;
 pub mod ownership;
 pub mod plans;
 pub mod preflight;
+mod reach;
 mod rebuild;
 mod recover;
 mod requests;

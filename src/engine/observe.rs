@@ -8,9 +8,10 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::reach::Reach;
 use super::shared::Shared;
 use crate::clock::Clock;
-use crate::cloud::port::{ImageQuery, Read};
+use crate::cloud::port::{Fault, ImageQuery, Read};
 use crate::defect::{Defect, planted};
 use crate::domain::observed::{Image, InstanceStatus};
 use crate::domain::place::Place;
@@ -43,6 +44,8 @@ pub enum Seen<T> {
 struct Latest<T> {
     seen: RefCell<Option<Seen<T>>>,
     rung: Notify,
+    reach: RefCell<Reach>,
+    lost: Notify,
 }
 
 /// Somebody's watch over one thing, for as long as this value lives.
@@ -50,12 +53,22 @@ pub struct Watch<T>(Rc<Latest<T>>);
 
 impl<T> Watch<T> {
     /// Waits for the next look, unless there was one since.
-    pub async fn recv(&mut self) -> Seen<T> {
+    pub async fn recv(&self) -> Seen<T> {
         loop {
             if let Some(seen) = self.0.seen.take() {
                 return seen;
             }
             self.0.rung.notified().await;
+        }
+    }
+
+    /// Waits until looks have been refused for too long; what was said.
+    pub(super) async fn lost(&self) -> String {
+        loop {
+            if let Some(why) = self.0.reach.borrow().lost() {
+                return why.to_owned();
+            }
+            self.0.lost.notified().await;
         }
     }
 }
@@ -64,6 +77,14 @@ impl<T> Latest<T> {
     fn tell(&self, seen: Seen<T>) {
         self.seen.replace(Some(seen));
         self.rung.notify_one();
+    }
+
+    fn failed(&self, now: Instant, fault: &Fault) {
+        let mut reach = self.reach.borrow_mut();
+        reach.failed(now, fault);
+        if reach.lost().is_some() {
+            self.lost.notify_one();
+        }
     }
 }
 
@@ -82,7 +103,12 @@ struct Watched<T> {
 
 impl<T: Clone> Watched<T> {
     fn watch(&self, id: &str, due: Instant) -> Watch<T> {
-        let latest = Rc::new(Latest { seen: RefCell::default(), rung: Notify::new() });
+        let latest = Rc::new(Latest {
+            seen: RefCell::default(),
+            rung: Notify::new(),
+            reach: RefCell::default(),
+            lost: Notify::new(),
+        });
         let entry = Entry { latest: Rc::clone(&latest), due, wait: FIRST, absent: None };
         self.entries.borrow_mut().entry(id.to_owned()).or_default().push(entry);
         self.added.notify_one();
@@ -106,19 +132,27 @@ impl<T: Clone> Watched<T> {
         entries.iter().filter(|(_, list)| list.iter().any(soon)).map(|(id, _)| id.clone()).collect()
     }
 
-    fn deliver(&self, now: Instant, asked_at: Instant, asked: &[String], found: Option<&BTreeMap<String, T>>) {
+    fn deliver(&self, now: Instant, asked_at: Instant, asked: &[String], found: Result<&BTreeMap<String, T>, &Fault>) {
         let mut entries = self.entries.borrow_mut();
         for id in asked {
             for entry in entries.get_mut(id).into_iter().flatten() {
                 entry.due = now + entry.wait;
                 entry.wait = longer(entry.wait);
-                match found.map(|f| f.get(id)) {
-                    None => {} // the read failed: nothing is known
-                    Some(Some(thing)) => {
+                let found = match found {
+                    // Nothing is known.
+                    Err(fault) => {
+                        entry.latest.failed(now, fault);
+                        continue;
+                    }
+                    Ok(found) => found.get(id),
+                };
+                entry.latest.reach.borrow_mut().answered();
+                match found {
+                    Some(thing) => {
                         entry.absent = None;
                         entry.latest.tell(Seen::There(thing.clone(), asked_at));
                     }
-                    Some(None) => {
+                    None => {
                         let (since, reads) = entry.absent.unwrap_or((now, 0));
                         entry.absent = Some((since, reads + 1));
                         let long = reads + 1 >= ABSENT_READS && now - since >= ABSENT_OVER;
@@ -249,6 +283,6 @@ async fn poll<T: Clone, F: std::future::Future<Output = Read<BTreeMap<String, T>
             }
             _ => {}
         }
-        watched.deliver(sh.clock.instant(), now, &ids, answer.as_ref().ok());
+        watched.deliver(sh.clock.instant(), now, &ids, answer.as_ref());
     }
 }

@@ -1,5 +1,7 @@
 //! What is known of copies and shares before anything is rebooted for them: what can never be done is refused then.
 
+use futures_util::future::try_join_all;
+
 use super::facts::Facts;
 use crate::cloud::governed::Governed;
 use crate::cloud::port::Read;
@@ -37,7 +39,8 @@ impl Foreseen {
     }
 }
 
-/// Whether the images of `instances`, all in `place`, can be copied and shared as `plan` wants.
+/// Whether the images of `instances`, all in `place`, can be copied and shared as `plan` wants. With
+/// [`Facts::at_once`] no destination is waited for.
 ///
 /// # Errors
 /// Something could not be looked up: nothing is known, and nothing refused.
@@ -53,12 +56,13 @@ pub async fn preflight(
     }
     let mut all = Vec::new();
     for source in facts.of_instances(cloud, place, instances).await? {
-        let mut copies = Vec::new();
-        for copy in &plan.copies {
+        // All at once: several that are silent take no longer than one.
+        let ask = async |copy: &CopyTo| {
             let to = facts.destination(cloud, &source, copy).await?;
             let verdict = shareable(cloud, facts, plan, &source, copy, copying::copy(&source, &to)).await?;
-            copies.push((copy.label(), verdict));
-        }
+            Ok((copy.label(), verdict))
+        };
+        let copies = try_join_all(plan.copies.iter().map(ask)).await?;
         let share = match &plan.share {
             Some(share) => {
                 let via = facts.via(cloud, &source, share.via_key.as_deref()).await?;
@@ -91,7 +95,7 @@ async fn shareable(
         None => facts.key_by_default(cloud, &to).await?,
     };
     let Some(key) = key else { return Ok(verdict) };
-    match facts.key(cloud, &to, &key).await? {
+    match facts.key_there(cloud, &to, &key).await? {
         Ok(found) if found.aws_managed => Ok(Verdict::Never(vec![format!(
             "the copy would be encrypted under {key}, which AWS manages, and [share] could let nobody in; name a key of \
              your own with `kms_key` in that [[copy]]"

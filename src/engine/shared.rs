@@ -42,6 +42,8 @@ const CALLS: usize = 25;
 pub enum Stop {
     /// The daemon drains, or another process took the journal over: go on after a restart.
     Drained,
+    /// What a step waits for cannot be seen any more, for this reason: the executor ends the step.
+    Lost(String),
 }
 
 /// Hears of each new event, once: logs, progress.

@@ -8,7 +8,7 @@ use stillframe::clock::Clock;
 use stillframe::cloud::aws::AwsCloud;
 use stillframe::cloud::classify::Class;
 use stillframe::cloud::governed::Governed;
-use stillframe::cloud::port::{CreateImage, Ec2, Effect, Fault, ImageQuery};
+use stillframe::cloud::port::{CreateImage, Ec2, Effect, Fault, ImageQuery, Role};
 use stillframe::domain::place::Place;
 
 use crate::support::moto::{ACCOUNT, Moto, sdk_config};
@@ -170,6 +170,32 @@ async fn a_server_that_never_answers_is_unknown_at_the_deadline() {
     assert_eq!((fault.class, fault.code.as_str()), (Class::Transient, "Timeout"));
     assert_eq!(fault.message, format!("CreateImage in {ACCOUNT}/{REGION}: no answer within 60 s"));
     assert_eq!(server.requests(), 1);
+}
+
+/// STS takes the connection and says nothing: that may pass, and what the role is for was certainly not sent.
+#[tokio::test]
+async fn a_role_that_sts_does_not_answer_for_is_a_refusal_for_now() {
+    const OTHER: &str = "222222222222";
+    let server = Rude::start(Manners::Silence);
+    let arn = format!("arn:aws:iam::{OTHER}:role/stillframe");
+    let role = Role { account: OTHER.into(), arn: arn.clone(), external_id: None, session: "stillframe-test".into() };
+    let cloud = AwsCloud::with_config(&sdk_config(&server.endpoint, REGION), vec![role]);
+    let there = Place::new(OTHER, REGION);
+    let call = async { refused(cloud.create_image(&there, &request("i-1", "name")).await) };
+    let skip = async {
+        while server.requests() == 0 {
+            tokio::task::yield_now().await;
+        }
+        tokio::time::pause();
+        // Longer than the SDK waits for credentials.
+        tokio::time::advance(std::time::Duration::from_secs(9)).await;
+        tokio::time::resume();
+    };
+    let (fault, ()) = futures_util::future::join(call, skip).await;
+    assert_eq!((fault.class, fault.code.as_str()), (Class::NeverSent, "Timeout"), "{fault}");
+    assert!(fault.message.starts_with(&format!("cannot assume {arn}: ")), "{fault}");
+    assert!(!fault.message.contains("AWS_PROFILE"), "{fault}");
+    assert_eq!(server.requests(), 1, "AssumeRole alone");
 }
 
 #[tokio::test]

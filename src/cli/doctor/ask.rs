@@ -8,7 +8,7 @@ use super::needs::{Needs, needs};
 use super::policy;
 use crate::cloud::classify::Class;
 use crate::cloud::governed::Governed;
-use crate::cloud::port::{AllowedImages, DryRun, ImageQuery, InstanceQuery, Read};
+use crate::cloud::port::{DryRun, ImageQuery, InstanceQuery, Read};
 use crate::config::Settings;
 use crate::domain::machine::OwnMachine;
 use crate::domain::naming::{TAG_PREFIX, rfc3339};
@@ -224,8 +224,8 @@ impl Asker<'_> {
         }
         let answer = self.cloud.allowed_images(self.place).await;
         let mut row = row("GetAllowedImagesSettings", "-", &answer, self.principal);
-        if let Ok(AllowedImages { enabled: true, providers }) = &answer {
-            let hidden: Vec<&str> = lenders.into_iter().filter(|account| !providers.contains(*account)).collect();
+        if let Ok(allowed) = &answer {
+            let hidden: Vec<&str> = lenders.into_iter().filter(|account| allowed.hides(account)).collect();
             if !hidden.is_empty() {
                 row.outcome = Answer::Denied;
                 row.reason = format!(

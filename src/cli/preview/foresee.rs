@@ -194,7 +194,7 @@ impl View<'_> {
     ) -> BTreeMap<String, Foreseen> {
         let targets = choices.iter().filter(|(_, choice)| matches!(choice, Choice::Target { .. }));
         let instances: Vec<&Instance> = targets.filter_map(|(id, _)| found.instances.get(id)).collect();
-        match preflight(self.cloud, &Facts::default(), self.plan, place, &instances).await {
+        match preflight(self.cloud, &Facts::at_once(), self.plan, place, &instances).await {
             Ok(foreseen) => foreseen.into_iter().map(|foreseen| (foreseen.instance.clone(), foreseen)).collect(),
             Err(fault) => {
                 let why = format!("whether images of {place} can be copied and shared: {fault}. They would be made");

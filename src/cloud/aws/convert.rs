@@ -4,7 +4,7 @@ use aws_sdk_ec2::types::{self as sdk, DeviceType};
 use chrono::{DateTime, Utc};
 
 use super::error::{answer_fault, unknown_word};
-use crate::cloud::port::{Fault, Read};
+use crate::cloud::port::{AllowedImages, Fault, Read};
 use crate::domain::observed::{Image, ImageState, Instance, InstanceState, InstanceStatus, Snapshot, Tags, Volume};
 use crate::domain::sharing::Grantee;
 
@@ -194,6 +194,15 @@ fn image_state(id: &str, state: Option<&sdk::ImageState>) -> Read<ImageState> {
     }
 }
 
+/// The Allowed AMIs setting, of these criteria.
+pub(super) fn allowed_images(enabled: bool, criteria: &[sdk::ImageCriterion]) -> AllowedImages {
+    AllowedImages {
+        enabled,
+        providers: criteria.iter().flat_map(|criterion| criterion.image_providers()).cloned().collect(),
+        by_other_means: criteria.iter().any(|criterion| criterion.image_providers().is_empty()),
+    }
+}
+
 fn unknown_state(id: &str, word: &str) -> Fault {
     unknown_word(format!("{id} is in the state `{word}`, which this version does not know; update stillframe"))
 }
@@ -260,6 +269,28 @@ mod tests {
             sdk::LaunchPermission::builder().user_id("1").group("some".into()).build(),
         ] {
             assert_eq!(launch_permission("ami-1", &entry).map_err(|fault| fault.class), Err(Class::Final));
+        }
+    }
+
+    #[test]
+    fn providers_tell_only_where_each_criterion_names_some() {
+        let of = |providers: &[&str]| {
+            let providers = providers.iter().map(|provider| (*provider).to_owned()).collect();
+            sdk::ImageCriterion::builder().set_image_providers(Some(providers)).build()
+        };
+        let names = || sdk::ImageCriterion::builder().image_names("stillframe/*").build();
+        let named_of = sdk::ImageCriterion::builder().image_names("a*").image_providers("amazon").build();
+        for (criteria, hidden, seen) in [
+            (vec![], vec!["amazon", "222222222222"], vec![]),
+            (vec![of(&["amazon"])], vec!["222222222222"], vec!["amazon"]),
+            (vec![of(&["amazon"]), of(&["111111111111"])], vec!["222222222222"], vec!["amazon", "111111111111"]),
+            (vec![named_of], vec!["222222222222"], vec!["amazon"]),
+            (vec![of(&["amazon"]), names()], vec![], vec!["amazon", "222222222222"]),
+            (vec![of(&[]), of(&["amazon"])], vec![], vec!["amazon", "222222222222"]),
+        ] {
+            let (on, off) = (allowed_images(true, &criteria), allowed_images(false, &criteria));
+            assert!(hidden.iter().all(|account| on.hides(account) && !off.hides(account)), "{on:?}");
+            assert!(!seen.iter().any(|account| on.hides(account) || off.hides(account)), "{on:?}");
         }
     }
 

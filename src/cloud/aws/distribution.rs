@@ -12,7 +12,8 @@ use aws_sdk_ec2::types::{
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::convert::{
-    launch_permission, sdk_launch_permission, sdk_tags, sdk_volume_permission, some, volume, volume_permission,
+    allowed_images, launch_permission, sdk_launch_permission, sdk_tags, sdk_volume_permission, some, volume,
+    volume_permission,
 };
 use super::ec2::{VOLUME_PAGE_SIZE, filter, tag_specifications, token};
 use super::error::{answer_fault, end, unknown_word};
@@ -142,8 +143,7 @@ impl Distribution for AwsCloud {
                 return Err(unknown_word(format!("Allowed AMIs of {place} is `{other}`, {what}")));
             }
         };
-        let providers = answer.image_criteria().iter().flat_map(|criterion| criterion.image_providers());
-        Ok(AllowedImages { enabled, providers: providers.cloned().collect() })
+        Ok(allowed_images(enabled, answer.image_criteria()))
     }
 
     async fn try_out(&self, place: &Place, request: &DryRun) -> Read<()> {

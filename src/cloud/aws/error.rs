@@ -17,6 +17,10 @@ const CAUSES_MAX: usize = 8;
 /// The causes of a missing credential are cut after this many characters: a provider may quote another program.
 const CAUSES_CHARS_MAX: usize = 300;
 
+/// What the SDK's cache of credentials says when whoever gives them (STS, the instance's metadata) does not answer; its
+/// type is private. Should a later version say it otherwise, such a fault counts as one of credentials.
+const STALLED: &str = "identity resolver timed out";
+
 /// A longer request id is none (EC2's have 36 characters).
 const REQUEST_ID_MAX: usize = 64;
 
@@ -140,6 +144,10 @@ fn not_sent(mut causes: String) -> Fault {
     }
     if let Some((cut, _)) = causes.char_indices().nth(CAUSES_CHARS_MAX) {
         causes.truncate(cut);
+    }
+    if causes.contains(STALLED) {
+        // Who gives them may answer the next time.
+        return own(Class::NeverSent, "Timeout", format!("no answer to the request for credentials ({causes})"));
     }
     let lower = causes.to_lowercase();
     if lower.contains("credential") || lower.contains("identity") {

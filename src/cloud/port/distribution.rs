@@ -55,6 +55,17 @@ pub struct AllowedImages {
     pub enabled: bool,
     /// The providers that it allows (`ImageProviders` of all criteria): account ids, `amazon`, ...
     pub providers: BTreeSet<String>,
+    /// Whether one of its criteria names no providers. An image need meet only one of them (EC2 guide, "Allowed AMIs"),
+    /// so that anybody's may be allowed: only a look can tell.
+    pub by_other_means: bool,
+}
+
+impl AllowedImages {
+    /// Whether it certainly hides the images of `account` from others.
+    #[must_use]
+    pub fn hides(&self, account: &str) -> bool {
+        self.enabled && !self.by_other_means && !self.providers.contains(account)
+    }
 }
 
 /// A request that is only tried (DryRun).

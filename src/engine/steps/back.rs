@@ -104,7 +104,7 @@ async fn free(shared: &Shared, run: &str, subject: &Subject, how: &str, mut also
 pub fn watch_slot(shared: &Rc<Shared>, run: &str, subject: &Subject, settle: Duration, call_after: Option<Duration>) {
     let (sh, run, subject) = (Rc::clone(shared), run.to_owned(), subject.clone());
     shared.spawn(async move {
-        let mut watch = sh.observer.status(&sh, &subject.place, &subject.id, Duration::ZERO);
+        let watch = sh.observer.status(&sh, &subject.place, &subject.id, Duration::ZERO);
         let since = Since::default();
         if let Some(call) = call(&sh, &run, &subject) {
             since.noticed(&sh, call);
@@ -297,7 +297,7 @@ impl Step for Return {
         let mut begun = shared.clock.instant();
         let mut newest = self.call().at;
         shown.since.noticed(shared, self.call());
-        let mut watch = shared.observer.status(shared, &subject.place, &subject.id, self.settled_after());
+        let watch = shared.observer.status(shared, &subject.place, &subject.id, self.settled_after());
         let bell = active.bell(subject);
         loop {
             // Before looking, so that what changes meanwhile is not missed.

@@ -10,6 +10,7 @@ use crate::domain::event::{Draft, Kind};
 use crate::domain::observed::{Image, ImageState};
 use crate::domain::place::{Place, Subject};
 use crate::engine::observe::Seen;
+use crate::engine::reach::{afar, refused};
 use crate::engine::shared::{Shared, Stop};
 
 /// An image pending for this long is alarmed (EC2 guide: "sometimes up to 24 hours").
@@ -45,9 +46,12 @@ pub(super) struct End {
 
 impl Pending<'_> {
     /// Waits for its end.
+    ///
+    /// # Errors
+    /// [`Stop::Lost`]: it is in another account, which has not let us look for too long.
     pub async fn end(&self) -> Result<End, Stop> {
         let Self { shared, run, subject, place, image, since, alarm, mut alarmed } = *self;
-        let mut watch = shared.observer.image(shared, place, image);
+        let watch = shared.observer.image(shared, place, image);
         // What passed before is told by the wall clock; the rest is not, so that setting it forward alarms nobody.
         let passed = (shared.clock.now() - since).to_std().unwrap_or_default();
         let alarm_at = shared.clock.instant() + PENDING_MAX.saturating_sub(passed);
@@ -56,11 +60,12 @@ impl Pending<'_> {
             let seen = async {
                 tokio::select! {
                     biased;
-                    seen = watch.recv() => Some(seen),
-                    () = overdue, if !alarmed => None,
+                    seen = watch.recv() => Ok(Some(seen)),
+                    why = watch.lost(), if afar(&subject.place, place) => Err(Stop::Lost(refused(place, &why))),
+                    () = overdue, if !alarmed => Ok(None),
                 }
             };
-            match shared.unless_drained(seen).await? {
+            match shared.unless_drained(seen).await?? {
                 Some(Seen::There(seen, ..)) => {
                     if let Some(bad) = judge(&seen) {
                         return Ok(End { state: seen.state.as_str(), bad, image: Some(seen) });

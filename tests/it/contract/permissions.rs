@@ -176,7 +176,7 @@ async fn what_a_region_is_set_to(stage: &Stage) {
             settings.image_providers = BTreeSet::from(["amazon".into(), "333333333333".into()]);
         }
         let providers = BTreeSet::from(["amazon".to_owned(), "333333333333".to_owned()]);
-        assert_eq!(port.allowed_images(place).await, Ok(AllowedImages { enabled, providers }));
+        assert_eq!(port.allowed_images(place).await, Ok(AllowedImages { enabled, providers, by_other_means: false }));
     }
     assert_eq!(port.default_key(place).await.as_deref(), Ok(stage.key.as_str()));
     assert_eq!(port.encrypts_by_default(place).await, Ok(true));

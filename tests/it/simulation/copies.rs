@@ -2,6 +2,7 @@
 
 mod lost;
 mod others;
+mod reach;
 mod shares;
 mod trouble;
 

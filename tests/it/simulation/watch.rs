@@ -272,7 +272,8 @@ impl Watch {
             self.touch(id);
             self.down.borrow_mut().remove(id);
             let Some(image) = world.images.get(id) else { continue };
-            let key = truth::made_by_us(image).or_else(|| truth::copied_by_us(image));
+            // By its name: its tags may be what the person took away.
+            let key = truth::made_by_us(image).or_else(|| truth::parse(image.name.rsplit_once('/')?.0));
             if let Some(key) = key {
                 self.touch(&truth::series_of(image, &key));
             }

@@ -105,7 +105,8 @@ impl Distribution for SimCloud {
     async fn allowed_images(&self, place: &Place) -> Read<AllowedImages> {
         match self.send(place, Action::GetAllowedImagesSettings).await?.0 {
             Answer::AllowedImages(state, providers) => {
-                Ok(AllowedImages { enabled: state == "enabled", providers: providers.into_iter().collect() })
+                let providers = providers.into_iter().collect();
+                Ok(AllowedImages { enabled: state == "enabled", providers, by_other_means: false })
             }
             other => Err(astray(&other)),
         }
