@@ -163,6 +163,11 @@ fn purposes(shared: &Shared) -> Vec<Purpose> {
     open
 }
 
+/// Whether a copy that is under way has this image lent.
+pub(super) fn is_wanted(shared: &Shared, image: &Subject) -> bool {
+    purposes(shared).iter().any(|purpose| purpose.image == *image)
+}
+
 /// The image and the loan of a lending step's intent.
 pub(super) fn read_loan(place: &Place, intent: &Value) -> Option<(Subject, Loan)> {
     let text = |key: &str| intent.get(key).and_then(Value::as_str).map(str::to_owned);

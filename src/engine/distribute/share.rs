@@ -166,7 +166,8 @@ pub(in crate::engine) async fn drift(run: &Run, listings: &[(Place, Listing)]) -
                         if listing.beside_sources(series) && share.as_ref().is_none_or(|s| s.via_key.is_none()) =>
                     {
                         take_back(run, &image, lent, &candidate.image, &facts).await?;
-                        if !lent && is_spare(run, listing, candidate) {
+                        // Now, while its source is there: without it, it may be the last of its recovery point.
+                        if is_spare(run, listing, candidate) && !access::is_wanted(&run.shared, &image) {
                             retain::remove(run, &image, "made only to be copied from").await?;
                         }
                     }

@@ -349,8 +349,8 @@ impl Distribution for Scripted {
             }
         };
         let answer = self.affect("CopyImage", about, place, self.world.copy_image(place, request), made).await;
-        if matches!(answer, Effect::Refused(_)) {
-            self.watch.copy_refused(request);
+        if !matches!(answer, Effect::Unknown(_)) {
+            self.watch.copy_answered(request);
         }
         answer
     }

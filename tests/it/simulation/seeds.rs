@@ -49,6 +49,9 @@ const FOUND: &[(u64, &str)] = &[
 const FOUND_AFAR: &[(u64, &str)] = &[
     (114, "a reload took `[share]` away while its copy under another key was pending: it was deregistered then"),
     (222, "the alarm beside a pending copy was taken for a copy that is to be made"),
+    (1866, "an image with a grant of its own was removed before the grant: it stayed for ever"),
+    (1898, "a `[[copy]]` was out of the plan while a lost journal was rebuilt: what it had wanted was forgotten"),
+    (2649, "a forgotten copy under another key outlived its source by a run, and then for ever"),
     (151, "a tag whose answer was lost was taken for written: somebody was let in, and no tag said so"),
 ];
 

@@ -127,8 +127,8 @@ impl Watch {
         asked.insert(index, request.clone());
     }
 
-    /// CopyImage was certainly refused: the next run may ask for something else under its token.
-    pub fn copy_refused(&self, request: &CopyImage) {
+    /// CopyImage was answered: a later run may ask for something else under its token, and AWS tells that it differs.
+    pub fn copy_answered(&self, request: &CopyImage) {
         self.lending.asked.borrow_mut().remove(&asked_by(request));
     }
 
