@@ -252,7 +252,8 @@ async fn impossible(
         let count = never.len();
         let others = if count == 1 { String::new() } else { format!(" and {} more", count - 1) };
         let why = format!(
-            "{instance}{others}: not imaged, nothing is rebooted for what cannot be done: {why}. Or take it out of the              plan with the tag stillframe:skip"
+            "{instance}{others}: not imaged, nothing is rebooted for what cannot be done: {why}. Or take it out of \
+             the plan with the tag stillframe:skip"
         );
         run.mishap("distribute", &why).await?;
     }

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::access::{self, root_of};
 use super::distribute::RECLAIM;
@@ -37,14 +37,14 @@ pub(super) type Ledger = BTreeMap<Line, Entry>;
 pub(super) struct Entry {
     /// How often it was written.
     times: u32,
-    /// When, the last time.
-    at: DateTime<Utc>,
+    /// Since when this process knows of it.
+    since: Instant,
     /// Whether it is not crossed out.
     open: bool,
 }
 
 /// The ledger, as its events tell. They need not be in the order of what they tell.
-fn fold(events: &[Event]) -> Ledger {
+fn fold(events: &[Event], since: Instant) -> Ledger {
     let mut ledger = Ledger::new();
     let line = |event: &Event| {
         let text = |key: &str| event.text(key).map(str::to_owned);
@@ -52,7 +52,7 @@ fn fold(events: &[Event]) -> Ledger {
     };
     for event in events.iter().filter(|e| e.draft.kind == Kind::KeyLent) {
         let Some(line) = line(event) else { continue };
-        let entry = Entry { times: event.draft.attempt, at: event.at, open: true };
+        let entry = Entry { times: event.draft.attempt, since, open: true };
         let known = ledger.entry(line).or_insert(entry);
         if known.times < entry.times {
             *known = entry;
@@ -77,7 +77,7 @@ impl Shared {
     async fn read_ledger(&self) -> Result<(), Stop> {
         if self.lending.ledger.borrow().is_none() {
             let events = self.events_of(LEDGER).await?;
-            self.lending.ledger.borrow_mut().get_or_insert_with(|| fold(&events));
+            self.lending.ledger.borrow_mut().get_or_insert_with(|| fold(&events, self.clock.instant()));
         }
         Ok(())
     }
@@ -113,9 +113,9 @@ impl Shared {
         }
         let drafts: Vec<Draft> = new.iter().map(|(line, times)| draft(line, Kind::KeyLent, *times)).collect();
         self.record_intent(&drafts).await?;
-        let at = self.clock.now();
+        let since = self.clock.instant();
         if let Some(ledger) = self.lending.ledger.borrow_mut().as_mut() {
-            ledger.extend(new.into_iter().map(|(line, times)| (line, Entry { times, at, open: true })));
+            ledger.extend(new.into_iter().map(|(line, times)| (line, Entry { times, since, open: true })));
         }
         Ok(())
     }
@@ -182,9 +182,9 @@ pub(super) async fn sweep(
             }
         };
         // One that was made just before a crash may not be listed yet: the next run looks again.
-        let (now, wait) = (shared.clock.now(), TimeDelta::from_std(LISTED_WITHIN).unwrap_or_default());
+        let now = shared.clock.instant();
         let over = |(line, entry): &(Line, Entry)| {
-            line.1 == key && unwanted(&key, &line.2) && (revoked || now - entry.at >= wait)
+            line.1 == key && unwanted(&key, &line.2) && (revoked || now - entry.since >= LISTED_WITHIN)
         };
         let over: Vec<(Line, Entry)> = shared.open_lines(plan).into_iter().filter(over).collect();
         // Crossed out in memory first: who lends it again meanwhile writes it down anew.
@@ -224,4 +224,32 @@ async fn told(run: &Run, key: &Subject, why: &str) -> Result<(), Stop> {
         key.id
     );
     run.mishap(STEP, &why).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_crossed_out_is_what_was_written_before() {
+        use Kind::{KeyLent as Lent, KeyReturned as Returned};
+        let line: Line = ("web".into(), Place::new("111111111111", "eu-central-1").subject("arn:key"), "role".into());
+        let told = |told: &[(Kind, u32)]| {
+            let event = |(seq, (kind, times)): (i64, &(Kind, u32))| Event {
+                seq,
+                at: chrono::DateTime::UNIX_EPOCH,
+                v: 1,
+                draft: draft(&line, kind.clone(), *times),
+            };
+            let events: Vec<Event> = (1..).zip(told).map(event).collect();
+            fold(&events, crate::clock::Clock::Wall.instant()).get(&line).map(|entry| entry.open)
+        };
+        assert_eq!(told(&[]), None);
+        assert_eq!(told(&[(Lent, 1)]), Some(true));
+        assert_eq!(told(&[(Lent, 1), (Returned, 1)]), Some(false));
+        assert_eq!(told(&[(Lent, 1), (Returned, 1), (Lent, 2)]), Some(true));
+        // Lent again before it was journaled that the first one was returned.
+        assert_eq!(told(&[(Lent, 1), (Lent, 2), (Returned, 1)]), Some(true));
+        assert_eq!(told(&[(Lent, 1), (Lent, 2), (Returned, 1), (Returned, 2)]), Some(false));
+    }
 }

@@ -28,6 +28,8 @@ use crate::engine::steps::permit::{For, Permit};
 pub(super) async fn share(run: &Run, facts: &Facts, traveller: &Traveller) -> Result<(), Stop> {
     let Some(share) = share_in_force(run) else { return Ok(()) };
     let subject = &traveller.subject;
+    let lock = run.shared.lock_of(&format!("{subject}/{SHARE}"));
+    let alone = lock.lock().await;
     match judge(run, facts, &subject.place, &traveller.image, &share, true).await? {
         Err(why) => {
             let_out(run, subject, share).await;
@@ -36,7 +38,10 @@ pub(super) async fn share(run: &Run, facts: &Facts, traveller: &Traveller) -> Re
         Ok((None, keys)) => bring(run, subject, Some(share), keys).await,
         Ok((Some(key), _)) => match via(run, traveller, &key).await? {
             Err(why) => refuse_share(run, subject, &why).await,
-            Ok(copy) => share_copy(run, facts, &subject.place.subject(&copy)).await,
+            Ok(copy) => {
+                drop(alone);
+                share_copy(run, facts, &subject.place.subject(&copy)).await
+            }
         },
     }
 }
@@ -44,6 +49,9 @@ pub(super) async fn share(run: &Run, facts: &Facts, traveller: &Traveller) -> Re
 /// Shares one copy.
 pub(super) async fn share_copy(run: &Run, facts: &Facts, copy: &Subject) -> Result<(), Stop> {
     let Some(share) = share_in_force(run) else { return Ok(()) };
+    // After a restart it goes its own way, and its source leads to it too.
+    let lock = run.shared.lock_of(&format!("{copy}/{SHARE}"));
+    let _alone = lock.lock().await;
     let ask = || access::image(&run.shared, copy);
     let image = match patiently(run, ask).await? {
         Ok(Some(image)) => image,

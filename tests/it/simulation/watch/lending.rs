@@ -210,6 +210,11 @@ impl Watch {
         self.touched.borrow().contains_key(&format!("{}/{} in {to}", key.0, key.1))
     }
 
+    /// Whether the plan in force shares copies under another key, which are temporary else.
+    fn shares_via(&self, plan: &str) -> bool {
+        self.plans.borrow().get(plan).is_some_and(|p| p.share.as_ref().is_some_and(|share| share.via_key.is_some()))
+    }
+
     /// Whether `[share]` of the plan in force wants this.
     fn wanted(&self, plan: &str, grantee: &Grantee, snapshot: bool) -> bool {
         let plans = self.plans.borrow();
@@ -248,13 +253,14 @@ impl Watch {
             }
             for image in of(world, id).into_iter().filter(|_| !recently) {
                 let Some(key) = truth::of_us(image) else { continue };
-                if self.wanted(&key.0, grantee, image.id != id) && self.settled() {
+                let temporary = truth::is_via(world, image) && !self.shares_via(&key.0);
+                if self.wanted(&key.0, grantee, image.id != id) && self.settled() && !temporary {
                     self.breach(4, format!("{grantee} is shut out of {id}, and [share] of {} names it", key.0));
                 }
                 let there = |copy: &&SimImage| {
                     grantee.account() == Some(copy.place.account.as_str()) && self.goes_to(&key.0, &copy.place)
                 };
-                if let Some(copy) = being_made(world, &image.id, self).find(there) {
+                if let Some(copy) = being_made(world, &image.id, self).find(there).filter(|_| !self.lied.get()) {
                     self.breach(4, format!("{grantee} is shut out of {id}, and {} is copied from it", copy.id));
                 }
             }
@@ -325,7 +331,10 @@ impl Watch {
         let reads = |i: &SimImage| {
             i.snapshots().any(|s| world.snapshots.get(s).is_some_and(|s| s.key.as_ref() == Some(&key.arn)))
         };
-        for source in world.images.values().filter(|i| reads(i)) {
+        // A journal that forgot what it had written, or that is lost with the source, tells of no copy.
+        let lost = self.figures.borrow().losses > 0;
+        let known = |i: &SimImage| !self.lied.get() && (i.registered() || !lost);
+        for source in world.images.values().filter(|i| reads(i) && known(i)) {
             let there = |copy: &&SimImage| {
                 let plan = truth::our_copy(copy).map(|key| key.0).unwrap_or_default();
                 grant.grantee.contains(&format!(":{}:", copy.place.account)) && self.goes_to(&plan, &copy.place)
@@ -349,7 +358,9 @@ impl Watch {
             if !listed {
                 continue; // where the plan looks no more
             }
-            if truth::is_via(world, image) && !self.lending.via.borrow().contains(&key.0) {
+            // Whose source is not known as ours any more may be the last of its recovery point.
+            let known = image.source_image.as_ref().is_none_or(|source| !edited.contains(source));
+            if truth::is_via(world, image) && known && !self.lending.via.borrow().contains(&key.0) {
                 left.push(format!("{} was made only to be copied from ({})", image.id, image.name));
             }
             for id in std::iter::once(image.id.as_str()).chain(image.snapshots()).filter(|id| !edited.contains(*id)) {
