@@ -2,8 +2,8 @@
 //! only what nobody wants any more and was added by us.
 
 use std::collections::BTreeSet;
-use std::ops::Bound;
 use std::fmt;
+use std::ops::Bound;
 
 use serde::{Deserialize, Serialize};
 
@@ -68,7 +68,9 @@ impl Grantee {
 #[must_use]
 pub fn lent(tags: &Tags) -> BTreeSet<String> {
     // Retention asks this of every image in every run: the few keys that begin so, not all of them.
-    let near = tags.range::<str, _>((Bound::Included(LENT_TAG), Bound::Unbounded)).take_while(|(key, _)| key.starts_with(LENT_TAG));
+    let near = tags
+        .range::<str, _>((Bound::Included(LENT_TAG), Bound::Unbounded))
+        .take_while(|(key, _)| key.starts_with(LENT_TAG));
     let values = near.filter(|(key, _)| is_lent_tag(key)).map(|(_, value)| value.as_str());
     values.flat_map(str::split_whitespace).map(str::to_owned).collect()
 }
