@@ -3,6 +3,7 @@
 mod accounts;
 mod failing;
 mod kills;
+mod policies;
 
 use serde_json::Value;
 use stillframe::cloud::sim::Fleet;
