@@ -343,13 +343,11 @@ macro_rules! done {
 pub(super) async fn close(shared: &Shared, distance: &Distance) -> Effect<()> {
     let (cloud, place) = (&shared.cloud, &distance.place);
     let open: Vec<&Part> = distance.parts.iter().filter(|part| !part.gap.is_closed()).collect();
-    // All snapshots before the image when somebody is let in, after it when somebody is let out: who sees the image can
-    // copy it. Those that need the same words get them in one call.
+    // All snapshots before the image when somebody is let in: who sees the image can copy it. Those that need the same
+    // words get them in one call.
     let letting_in = open.iter().any(|part| !part.gap.add.is_empty());
-    let snapshots_first = letting_in != planted(Defect::ImageBeforeSnapshots);
-    let order = |part: &&&Part| part.snapshot != snapshots_first;
     let mut sorted = open.clone();
-    sorted.sort_by_key(|part| order(&part));
+    sorted.sort_by_key(|part| part.snapshot == planted(Defect::ImageBeforeSnapshots));
     // The tags say what is lent for as long as anything is, grants too: they outlive a journal that is lost.
     if !planted(Defect::LentUntagged) {
         match write(shared, place, &sorted, |gap| &gap.before, |gap| gap.before != gap.told).await {
@@ -358,28 +356,10 @@ pub(super) async fn close(shared: &Shared, distance: &Distance) -> Effect<()> {
             other => return other,
         }
     }
-    for request in &distance.grant {
-        match cloud.create_grant(place, request).await {
-            Effect::Done { value, .. } => shared.note_granted(Granted::of(request, value)),
-            Effect::Refused(fault) => return Effect::Refused(fault),
-            Effect::Unknown(fault) => return Effect::Unknown(fault),
-        }
-    }
-    for part in &sorted {
-        let change = Change { add: part.gap.add.clone(), remove: part.gap.remove.clone() };
-        if change.is_empty() {
-            continue;
-        }
-        let changed = if part.snapshot {
-            cloud.change_snapshot_permissions(place, &part.id, &change).await
-        } else {
-            cloud.change_image_permissions(place, &part.id, &change).await
-        };
-        match changed {
-            // It was listed: nobody is let in to what is not known for a moment.
-            Effect::Refused(fault) if fault.class == Class::NotFound && change.add.is_empty() => {}
-            Effect::Done { .. } => {}
-            other => return other,
+    // What nobody wants goes first: a refusal to let somebody in keeps nobody else in. The image before its snapshots.
+    for part in sorted.iter().rev() {
+        if !part.gap.remove.is_empty() {
+            done!(change(shared, place, part, Change::Remove(part.gap.remove.clone())).await);
         }
     }
     // Before the tags, which are what a later run goes by.
@@ -387,8 +367,30 @@ pub(super) async fn close(shared: &Shared, distance: &Distance) -> Effect<()> {
         done!(cloud.revoke_grant(place, key, grant).await);
         shared.note_revoked(grant);
     }
+    for request in &distance.grant {
+        match cloud.create_grant(place, request).await {
+            Effect::Done { value, .. } => shared.note_granted(Granted::of(request, value)),
+            Effect::Refused(fault) => return Effect::Refused(fault),
+            Effect::Unknown(fault) => return Effect::Unknown(fault),
+        }
+    }
+    for part in sorted.iter().filter(|part| !part.gap.add.is_empty()) {
+        // It was listed: nobody is let in to what is not known for a moment.
+        match change(shared, place, part, Change::Add(part.gap.add.clone())).await {
+            Effect::Done { .. } => {}
+            other => return other,
+        }
+    }
     done!(write(shared, place, &sorted, |gap| &gap.after, |gap| gap.after != gap.before).await);
     Effect::Done { value: (), request_id: None }
+}
+
+async fn change(shared: &Shared, place: &Place, part: &Part, change: Change) -> Effect<()> {
+    if part.snapshot {
+        shared.cloud.change_snapshot_permissions(place, &part.id, &change).await
+    } else {
+        shared.cloud.change_image_permissions(place, &part.id, &change).await
+    }
 }
 
 /// Writes whom we have let in into the tags of those parts that are to be written.

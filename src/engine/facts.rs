@@ -4,6 +4,9 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
+use tokio::time::Instant;
+
+use super::step::PATIENCE;
 use crate::cloud::classify::Class;
 use crate::cloud::governed::Governed;
 use crate::cloud::port::{Fault, Read};
@@ -11,6 +14,9 @@ use crate::domain::copying::{Described, Destination, Disk, Encryption, Source};
 use crate::domain::observed::{Image, Instance, Snapshot};
 use crate::domain::place::{Place, Subject};
 use crate::domain::plan::CopyTo;
+
+/// The code of a list that is not whole: it is about one image, not about who answers.
+pub(super) const INCOMPLETE: &str = "Incomplete";
 
 /// What was looked up.
 #[derive(Default)]
@@ -23,6 +29,8 @@ pub struct Facts {
     /// Whether nobody waits for a destination; those that were silent, each with what came instead of an answer.
     at_once: bool,
     silent: RefCell<BTreeMap<Place, String>>,
+    /// Where nobody answered however patiently it was asked, and since when.
+    given_up: RefCell<BTreeMap<Place, (Instant, String)>>,
 }
 
 impl Facts {
@@ -54,6 +62,17 @@ impl Facts {
             }
             answer => answer,
         }
+    }
+
+    /// Nobody answers there.
+    pub(super) fn give_up(&self, place: &Place, why: String, now: Instant) {
+        self.given_up.borrow_mut().insert(place.clone(), (now, why));
+    }
+
+    /// Why it is of no use to ask there, so soon after nobody answered.
+    pub(super) fn given_up(&self, place: &Place, now: Instant) -> Option<String> {
+        let given_up = self.given_up.borrow();
+        given_up.get(place).filter(|(since, _)| now - *since < PATIENCE).map(|(_, why)| why.clone())
     }
 
     /// A key of a destination.
@@ -227,7 +246,7 @@ pub(super) async fn snapshots(cloud: &Governed, place: &Place, image: &Image) ->
     if snapshots.len() < image.snapshots.len() {
         let message =
             format!("{} of the {} snapshots of {} are listed", snapshots.len(), image.snapshots.len(), image.id);
-        return Err(Fault { class: Class::Transient, code: "Incomplete".into(), message, request_id: None });
+        return Err(Fault { class: Class::Transient, code: INCOMPLETE.into(), message, request_id: None });
     }
     Ok(snapshots)
 }

@@ -10,7 +10,7 @@ use super::access::{self, root_of};
 use super::distribute::RECLAIM;
 use super::facts::Facts;
 use super::lending::LISTED_WITHIN;
-use super::retain::Listing;
+use super::retain::{self, Listing};
 use super::run::Run;
 use super::shared::{Shared, Stop};
 use crate::cloud::classify::Class;
@@ -144,15 +144,26 @@ pub(super) async fn sweep(
     let shared = &run.shared;
     shared.read_ledger().await?;
     let plan = &run.plan.name;
-    let mut retired = BTreeSet::new();
+    // The keys that no image is under, each with when that was seen.
+    let mut retired: BTreeMap<Subject, Instant> = BTreeMap::new();
     for key in shared.open_lines(plan).into_iter().map(|((_, key, _), _)| key).collect::<BTreeSet<_>>() {
-        if share().is_some() && !is_used(run, facts, listings, &key).await? {
-            retired.insert(key);
+        let listing = listings.iter().find(|(place, _)| *place == key.place).map(|(_, listing)| listing);
+        if share().is_none() || is_used(run, facts, listing, &key).await? {
+            continue;
+        }
+        // Other runs of the plan have made images since.
+        let seen = shared.clock.instant();
+        let list = || retain::list(&shared.cloud, shared.us(), plan, &key.place);
+        let listing = run.patiently("cannot list our images", list).await?.ok();
+        if !is_used(run, facts, listing.as_ref(), &key).await? {
+            retired.insert(key, seen);
         }
     }
     let wanted = |key: &Subject| {
         let keys = BTreeSet::from([key.id.clone()]);
-        let share = share().filter(|_| !retired.contains(key));
+        let lent_since =
+            |seen: &Instant| shared.open_lines(plan).iter().any(|((_, k, _), e)| k == key && e.since >= *seen);
+        let share = share().filter(|_| retired.get(key).is_none_or(lent_since));
         access::wanted(shared, plan, key, &keys, share.as_ref(), None)
     };
     let unwanted = |key: &Subject, who: &String| !wanted(key).keys.get(&key.id).is_some_and(|all| all.contains(who));
@@ -199,11 +210,11 @@ pub(super) async fn sweep(
     Ok(())
 }
 
-/// Whether any image of the plan is under a key. What cannot be looked at is.
-async fn is_used(run: &Run, facts: &Facts, listings: &[(Place, Listing)], key: &Subject) -> Result<bool, Stop> {
-    let Some((_, listing)) = listings.iter().find(|(place, _)| *place == key.place) else { return Ok(true) };
+/// Whether any image of the plan is under a key. What cannot be looked at is, and what is being made may be.
+async fn is_used(run: &Run, facts: &Facts, listing: Option<&Listing>, key: &Subject) -> Result<bool, Stop> {
+    let Some(listing) = listing else { return Ok(true) };
     for candidate in listing.series.values().flatten().filter(|c| c.image.state != ImageState::Failed) {
-        if facts.knows(key) {
+        if facts.knows(key) || candidate.image.state == ImageState::Pending {
             return Ok(true);
         }
         let ask = || facts.of_image(&run.shared.cloud, &key.place, &candidate.image);

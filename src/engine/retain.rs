@@ -59,6 +59,8 @@ pub struct Listing {
 /// By which rules a plan's series are judged.
 #[derive(Debug, Clone, Copy)]
 pub struct Rules<'a> {
+    /// The account that the plan is of.
+    pub own: &'a str,
     /// The plan, in the revision that the run began with.
     pub plan: &'a Plan,
     /// The plan as it is today, if it is in the configuration still.
@@ -73,24 +75,17 @@ impl Listing {
     }
 }
 
-/// Whether a plan makes copies where this series is.
-fn copies_to(plan: &Plan, series: &Series) -> bool {
-    let there = |copy: &CopyTo| {
-        copy.region == series.place.region && copy.account.as_ref().is_none_or(|a| a.id == series.place.account)
-    };
-    plan.copies.iter().any(there)
+/// The `[[copy]]` of a plan of the account `own` that makes a series.
+fn made_by<'a>(plan: &'a Plan, own: &str, series: &Series) -> Option<&'a CopyTo> {
+    plan.copies.iter().find(|copy| series.role == Role::Copy && copy.place(own) == series.place)
 }
 
-/// The rules of a series: those of the destination for copies.
+/// The rules of a series by a plan of the account `own`: those of the destination for copies. What is beside its sources
+/// is kept as they are.
 #[must_use]
-pub fn keep_of<'a>(plan: &'a Plan, series: &Series) -> &'a Keep {
-    let there = |copy: &&CopyTo| {
-        copy.region == series.place.region && copy.account.as_ref().is_none_or(|a| a.id == series.place.account)
-    };
-    let copy = plan.copies.iter().filter(|_| series.role == Role::Copy && !planted(Defect::CopiesByPlanKeep));
-    // Another account by its id, before the own one by its region alone.
-    let best = copy.filter(there).max_by_key(|copy| copy.account.is_some());
-    best.map_or(&plan.keep, |copy| &copy.keep)
+pub fn keep_of<'a>(plan: &'a Plan, own: &str, listing: &Listing, series: &Series) -> &'a Keep {
+    let copy = made_by(plan, own, series).filter(|_| !listing.beside_sources(series));
+    copy.filter(|_| !planted(Defect::CopiesByPlanKeep)).map_or(&plan.keep, |copy| &copy.keep)
 }
 
 /// The verdicts of each series.
@@ -127,7 +122,7 @@ pub(super) async fn retain(run: &Run, places: &[Place]) -> Result<(), Stop> {
         owed.clear();
     }
     for (place, listing) in &listings {
-        in_place(run, place, listing, &owed).await?;
+        in_place(run, &own, (place, listing), &owed).await?;
     }
     Ok(())
 }
@@ -238,12 +233,17 @@ pub async fn list(cloud: &Governed, us: Us<'_>, plan: &str, place: &Place) -> Re
     Ok(Listing { series: images.chain(copies.into_iter().map(series(Role::Copy))).collect(), foreign })
 }
 
-async fn in_place(run: &Run, place: &Place, listing: &Listing, owed: &BTreeMap<String, String>) -> Result<(), Stop> {
+async fn in_place(
+    run: &Run,
+    own: &str,
+    (place, listing): (&Place, &Listing),
+    owed: &BTreeMap<String, String>,
+) -> Result<(), Stop> {
     report_foreign(run, place, &listing.foreign).await?;
     let mut busy = busy(run, place);
     busy.extend(owed.iter().map(|(image, why)| (image.clone(), why.clone())));
     let today = run.shared.plans.borrow().get(&run.plan.name).cloned();
-    let rules = Rules { plan: &run.plan, today: today.as_deref() };
+    let rules = Rules { own, plan: &run.plan, today: today.as_deref() };
     let judge = |in_use: &BTreeMap<String, String>| verdicts(rules, run.shared.clock.now(), listing, &busy, in_use);
     let first = judge(&BTreeMap::new());
     let ids = asked_for(listing, &first);
@@ -332,14 +332,15 @@ pub fn verdicts<'a>(
     let grace = (!shared.is_empty()).then_some(Grace { lasts, shared: &shared });
     let situation = Situation { now, zone: rules.plan.schedule.timezone, in_use, busy, grace };
     let both = |series: &Series, list: &Vec<Candidate>| {
-        let mut verdicts = decide(&defect::keep(keep_of(rules.plan, series)), list, &situation);
+        let keep = |plan| keep_of(plan, rules.own, listing, series);
+        let mut verdicts = decide(&defect::keep(keep(rules.plan)), list, &situation);
         match rules.today {
-            Some(plan) if keep_of(plan, series) == keep_of(rules.plan, series) => {}
-            Some(plan) => unanimous(&mut verdicts, &decide(&defect::keep(keep_of(plan, series)), list, &situation)),
+            Some(plan) if keep(plan) == keep(rules.plan) => {}
+            Some(plan) => unanimous(&mut verdicts, &decide(&defect::keep(keep(plan)), list, &situation)),
             None => keep_all(&mut verdicts, NO_PLAN),
         }
-        let rules = rules.today.unwrap_or(rules.plan);
-        if series.role == Role::Copy && !listing.beside_sources(series) && !copies_to(rules, series) {
+        let plan = rules.today.unwrap_or(rules.plan);
+        if series.role == Role::Copy && !listing.beside_sources(series) && made_by(plan, rules.own, series).is_none() {
             keep_all(&mut verdicts, NO_COPY);
         }
         verdicts

@@ -214,7 +214,8 @@ async fn judge(
     if marks.role == Role::Image && !plan.copies.is_empty() {
         busy.extend(copies::owed(cloud, journal, ask, plan, (place, &listing)).await);
     }
-    let rules = Rules { plan, today: Some(plan) };
+    let own = cloud.whoami().await?.account;
+    let rules = Rules { own: &own, plan, today: Some(plan) };
     let first = retain::verdicts(rules, ask.now, &listing, &busy, &in_use);
     let ids = retain::asked_for(&listing, &first);
     let in_use = if ids.is_empty() { in_use } else { retain::in_use(cloud, place, &ids).await? };
@@ -226,7 +227,7 @@ async fn judge(
     };
     let candidates = &listing.series[series];
     let s = Situation { now: ask.now, zone: plan.schedule.timezone, in_use: &in_use, busy: &busy, grace: None };
-    let keep = retain::keep_of(plan, series);
+    let keep = retain::keep_of(plan, &own, &listing, series);
     // No rule is asked where nothing is removed at all.
     let left = verdict.reasons == [NO_COPY];
     let held = if left { Vec::new() } else { standing_of(keep, candidates, &s, &image.id) };

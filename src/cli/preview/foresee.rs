@@ -249,7 +249,7 @@ impl View<'_> {
         for (place, listing) in &listings {
             let mut busy = self.going_on.busy(place);
             busy.extend(owed.clone());
-            if let Err(fault) = self.verdicts(place, listing, &busy, due).await {
+            if let Err(fault) = self.verdicts(account, (place, listing), &busy, due).await {
                 let why =
                     format!("cannot tell which images are in use in {place}: {fault}. Nothing would be deleted there");
                 self.fault(Some(place), why);
@@ -259,12 +259,12 @@ impl View<'_> {
 
     async fn verdicts(
         &mut self,
-        place: &Place,
-        listing: &Listing,
+        own: &str,
+        (place, listing): (&Place, &Listing),
         busy: &BTreeMap<String, String>,
         due: DateTime<Utc>,
     ) -> Read<()> {
-        let rules = Rules { plan: self.plan, today: Some(self.plan) };
+        let rules = Rules { own, plan: self.plan, today: Some(self.plan) };
         let first = retain::verdicts(rules, due, listing, busy, &BTreeMap::new());
         let ids: Vec<_> = retain::asked_for(listing, &first).into_iter().filter(|id| !is_to_come(id)).collect();
         let in_use = if ids.is_empty() { BTreeMap::new() } else { retain::in_use(self.cloud, place, &ids).await? };

@@ -62,12 +62,14 @@ impl Distribution for AwsCloud {
     }
 
     async fn change_image_permissions(&self, place: &Place, image: &str, change: &Change) -> Effect<()> {
-        let list = |of: &BTreeSet<Grantee>| -> Option<Vec<LaunchPermission>> {
-            (!of.is_empty()).then(|| of.iter().map(sdk_launch_permission).collect())
+        let list = |of: &BTreeSet<Grantee>| Some(of.iter().map(sdk_launch_permission).collect());
+        let builder = LaunchPermissionModifications::builder();
+        let change = match change {
+            Change::Add(who) => builder.set_add(list(who)),
+            Change::Remove(who) => builder.set_remove(list(who)),
         };
-        let both = LaunchPermissionModifications::builder();
-        let both = both.set_add(list(&change.add)).set_remove(list(&change.remove)).build();
-        plain!(send!(self, place, ec2 => ec2.modify_image_attribute().image_id(image).launch_permission(both)))
+        let change = change.build();
+        plain!(send!(self, place, ec2 => ec2.modify_image_attribute().image_id(image).launch_permission(change)))
     }
 
     async fn snapshot_permissions(&self, place: &Place, snapshot: &str) -> Read<BTreeSet<Grantee>> {
@@ -79,19 +81,20 @@ impl Distribution for AwsCloud {
     }
 
     async fn change_snapshot_permissions(&self, place: &Place, snapshot: &str, change: &Change) -> Effect<()> {
-        let list = |of: &BTreeSet<Grantee>| -> Read<Option<Vec<_>>> {
-            let entries: Vec<_> = of.iter().map(|to| sdk_volume_permission(snapshot, to)).collect::<Read<_>>()?;
-            Ok((!entries.is_empty()).then_some(entries))
+        let (Change::Add(who) | Change::Remove(who)) = change;
+        let list = match who.iter().map(|to| sdk_volume_permission(snapshot, to)).collect::<Read<Vec<_>>>() {
+            Ok(list) => Some(list),
+            Err(fault) => return Effect::Refused(fault),
         };
-        let both = match (list(&change.add), list(&change.remove)) {
-            (Ok(add), Ok(remove)) => {
-                CreateVolumePermissionModifications::builder().set_add(add).set_remove(remove).build()
-            }
-            (Err(fault), _) | (_, Err(fault)) => return Effect::Refused(fault),
+        let builder = CreateVolumePermissionModifications::builder();
+        let change = match change {
+            Change::Add(_) => builder.set_add(list),
+            Change::Remove(_) => builder.set_remove(list),
         };
+        let change = change.build();
         plain!(send!(self, place, ec2 => {
             let attribute = SnapshotAttributeName::CreateVolumePermission;
-            ec2.modify_snapshot_attribute().snapshot_id(snapshot).attribute(attribute).create_volume_permission(both)
+            ec2.modify_snapshot_attribute().snapshot_id(snapshot).attribute(attribute).create_volume_permission(change)
         }))
     }
 

@@ -31,21 +31,14 @@ pub struct CopyImage {
     pub tags: Tags,
 }
 
-/// A change of the permissions of an image or a snapshot.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Change {
+/// A change of the permissions of an image or a snapshot. API reference, ModifySnapshotAttribute: "You may add or remove
+/// specified AWS account IDs", "but you cannot do both in a single operation."
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
     /// Who may from now on.
-    pub add: BTreeSet<Grantee>,
+    Add(BTreeSet<Grantee>),
     /// Who may no more.
-    pub remove: BTreeSet<Grantee>,
-}
-
-impl Change {
-    /// Whether it changes nothing.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.add.is_empty() && self.remove.is_empty()
-    }
+    Remove(BTreeSet<Grantee>),
 }
 
 /// The Allowed AMIs setting of an account in a region (GetAllowedImagesSettings).

@@ -88,6 +88,14 @@ impl World {
         remove: &[Grantee],
     ) -> Result<Answer, ApiError> {
         changes(add, remove)?;
+        // API reference, ModifySnapshotAttribute: "You may add or remove", "but you cannot do both in a single operation."
+        // It names no code.
+        if !add.is_empty() && !remove.is_empty() {
+            return Err(ApiError::client(
+                "InvalidParameterCombination",
+                "Permissions cannot be added and removed in a single operation",
+            ));
+        }
         // API reference, ModifySnapshotAttribute: user ids and the group `all`, nothing else.
         if add.iter().chain(remove).any(|g| matches!(g, Grantee::Organization(_) | Grantee::Unit(_))) {
             return Err(ApiError::value("Snapshots can be shared with AWS accounts only, not with organizations"));

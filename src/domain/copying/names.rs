@@ -36,11 +36,14 @@ pub fn copy_name(image_name: &str, to: &Place, key: Option<&str>) -> String {
     format!("{image_name}/{digits}")
 }
 
-/// The ClientToken of the `attempt`-th copy of a recovery point, which is what `image_name` in `source` names.
+/// The ClientToken of the `attempt`-th copy of a recovery point, which is what `image_name` in `source` names. Within its
+/// own place there may be one copy under each `key`.
 #[must_use]
-pub fn token(source: &Place, image_name: &str, to: &Place, attempt: u32) -> String {
+pub fn token(source: &Place, image_name: &str, to: &Place, key: Option<&str>, attempt: u32) -> String {
     let attempt = attempt.to_string();
-    hash(&[&source.account, &source.region, image_name, &to.account, &to.region, &attempt], TOKEN_DIGITS)
+    let mut parts = vec![&*source.account, &source.region, image_name, &to.account, &to.region, &attempt];
+    parts.extend(key.filter(|_| source == to));
+    hash(&parts, TOKEN_DIGITS)
 }
 
 /// The name of the grant by which `grantee` may use `key` for `plan`: KMS answers a second request of the same name with
@@ -61,16 +64,19 @@ mod tests {
         let (here, there) = (Place::new("111111111111", "eu-central-1"), Place::new("222222222222", "eu-west-1"));
         let name = "stillframe/prod/web/i-0123456789abcdef0/20261120T023000Z";
         let tokens: BTreeSet<String> = [
-            token(&here, name, &there, 1),
-            token(&here, name, &there, 2),
-            token(&here, name, &here, 1),
-            token(&there, name, &there, 1),
-            token(&here, "other", &there, 1),
+            token(&here, name, &there, None, 1),
+            token(&here, name, &there, None, 2),
+            token(&here, name, &here, None, 1),
+            token(&there, name, &there, None, 1),
+            token(&here, "other", &there, None, 1),
+            token(&here, name, &here, Some("k1"), 1),
+            token(&here, name, &here, Some("k2"), 1),
         ]
         .into();
-        assert_eq!(tokens.len(), 5);
+        assert_eq!(tokens.len(), 7);
         assert!(tokens.iter().all(|token| token.len() == TOKEN_DIGITS && token.is_ascii()));
-        assert_eq!(token(&here, name, &there, 1), token(&here, name, &there, 1));
+        let with = token(&here, name, &there, Some("k1"), 1);
+        assert_eq!(token(&here, name, &there, None, 1), with, "elsewhere there is one, whatever its key");
         let names: BTreeSet<String> = [
             copy_name(name, &there, None),
             copy_name(name, &here, None),
@@ -92,7 +98,10 @@ mod tests {
         // Images and grants in people's accounts bear these: another hash would make them all anew.
         let (here, there) = (Place::new("111111111111", "eu-central-1"), Place::new("222222222222", "eu-west-1"));
         assert_eq!(copy_name("n", &there, None), "n/24f77d5a");
-        assert_eq!(token(&here, "n", &there, 1), "fd9ad2f8793a7af71ea34363082abe8120846cc675dc65878b20608188bb1c4b");
+        assert_eq!(
+            token(&here, "n", &there, None, 1),
+            "fd9ad2f8793a7af71ea34363082abe8120846cc675dc65878b20608188bb1c4b"
+        );
         assert_eq!(grant_name("prod", "web", "k", "g"), "stillframe-prod-186abcb5d8cecc0c8d40e4a6dbc44877");
     }
 }

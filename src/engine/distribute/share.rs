@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use futures_util::stream::{self, StreamExt as _};
 use serde_json::json;
 
 use super::leg::{permit, via};
-use super::{SHARE, Traveller, drive, ended, patiently, refuse, share_in_force, step_of, traveller, vias};
+use super::{SHARE, Traveller, drive, ended, refuse, share_in_force, step_of, traveller, vias};
+use crate::cloud::port::Read;
 use crate::defect::{Defect, planted};
 use crate::domain::copying::policy::{LAUNCHING, operations};
 use crate::domain::copying::{self, ShareVerdict, policy_allows_members, statement};
@@ -17,12 +19,15 @@ use crate::domain::plan::Share;
 use crate::domain::retention::Candidate;
 use crate::domain::sharing::{self, Grantee};
 use crate::engine::access::{self, Distance};
-use crate::engine::facts::Facts;
+use crate::engine::facts::{self, Facts};
 use crate::engine::ledger;
 use crate::engine::retain::{self, FOREIGN, Listing};
 use crate::engine::run::Run;
 use crate::engine::shared::Stop;
 use crate::engine::steps::permit::{For, Permit};
+
+/// So many images are looked at beside each other.
+const LOOKS: usize = 50;
 
 /// Shares one image of the run, or its copy under a key that can be shared.
 pub(super) async fn share(run: &Run, facts: &Facts, traveller: &Traveller) -> Result<(), Stop> {
@@ -32,10 +37,10 @@ pub(super) async fn share(run: &Run, facts: &Facts, traveller: &Traveller) -> Re
     let alone = lock.lock().await;
     match judge(run, facts, &subject.place, &traveller.image, &share, true).await? {
         Err(why) => {
-            let_out(run, subject, share).await;
+            let_out(run, facts, subject, share).await;
             refuse_share(run, subject, &why).await
         }
-        Ok((None, keys)) => bring(run, subject, Some(share), keys).await,
+        Ok((None, keys)) => bring(run, facts, subject, Some(share), keys).await,
         Ok((Some(key), _)) => match via(run, traveller, &key).await? {
             Err(why) => refuse_share(run, subject, &why).await,
             Ok(copy) => {
@@ -53,17 +58,17 @@ pub(super) async fn share_copy(run: &Run, facts: &Facts, copy: &Subject) -> Resu
     let lock = run.shared.lock_of(&format!("{copy}/{SHARE}"));
     let _alone = lock.lock().await;
     let ask = || access::image(&run.shared, copy);
-    let image = match patiently(run, ask).await? {
+    let image = match asked(run, facts, &copy.place, ask).await? {
         Ok(Some(image)) => image,
         Ok(None) => return Ok(()), // somebody removed it
         Err(why) => return refuse_share(run, copy, &why).await,
     };
     match judge(run, facts, &copy.place, &image, &share, false).await? {
         Err(why) => {
-            let_out(run, copy, share).await;
+            let_out(run, facts, copy, share).await;
             refuse_share(run, copy, &why).await
         }
-        Ok((_, keys)) => bring(run, copy, Some(share), keys).await,
+        Ok((_, keys)) => bring(run, facts, copy, Some(share), keys).await,
     }
 }
 
@@ -78,7 +83,7 @@ async fn judge(
 ) -> Result<Result<(Option<String>, BTreeSet<String>), String>, Stop> {
     let cloud = &run.shared.cloud;
     let key = share.via_key.as_deref().filter(|_| may_via);
-    let verdict = patiently(run, async || {
+    let verdict = asked(run, facts, place, async || {
         let source = facts.of_image(cloud, place, image).await?;
         let via = facts.via(cloud, &source, key).await?;
         Ok(copying::share(&source, share, via.as_ref()))
@@ -114,11 +119,22 @@ fn of(run: &Run, image: &Subject, share: Option<Share>, keys: BTreeSet<String>) 
     Permit { keys, ..permit(run, image, SHARE, image.clone(), For::Share(share)) }
 }
 
-/// Brings who may use an image to what `share` wants. Where nothing is to do, nothing is journaled.
-async fn bring(run: &Run, image: &Subject, share: Option<Share>, keys: BTreeSet<String>) -> Result<(), Stop> {
+/// Brings who may use an image to what `share` wants. Where nothing is to do, no step is journaled.
+async fn bring(
+    run: &Run,
+    facts: &Facts,
+    image: &Subject,
+    share: Option<Share>,
+    keys: BTreeSet<String>,
+) -> Result<(), Stop> {
     let step = of(run, image, share, keys);
+    // Also where all is as it should be: a lost journal knows of no keys.
+    if let For::Share(Some(share)) = &step.purpose {
+        let who = |key: &str| ledger::accounts(share, &image.place, key);
+        run.shared.note_keys(&run.plan.name, &image.place, &step.keys, who).await?;
+    }
     if step_of(run, image, SHARE).is_none() {
-        match patiently(run, || step.distance()).await? {
+        match asked(run, facts, &image.place, || step.distance()).await? {
             Err(why) => return refuse_share(run, image, &why).await,
             Ok(None) => return Ok(()),
             Ok(Some(distance)) => {
@@ -129,15 +145,34 @@ async fn bring(run: &Run, image: &Subject, share: Option<Share>, keys: BTreeSet<
             }
         }
     }
-    if let For::Share(Some(share)) = &step.purpose {
-        let who = |key: &str| ledger::accounts(share, &image.place, key);
-        run.shared.note_keys(&run.plan.name, &image.place, &step.keys, who).await?;
-    }
     drive(run, image, &step).await
 }
 
+/// A read of `place`, patiently, but for where nobody answered the last one for so long just before.
+async fn asked<T>(
+    run: &Run,
+    facts: &Facts,
+    place: &Place,
+    read: impl AsyncFn() -> Read<T>,
+) -> Result<Result<T, String>, Stop> {
+    if let Some(why) = facts.given_up(place, run.shared.clock.instant()) {
+        return Ok(Err(why));
+    }
+    let answer = run.patiently("cannot look up what shares depend on", read).await?;
+    if let Err(fault) = answer.as_ref()
+        && fault.class.passes()
+        && fault.code != facts::INCOMPLETE
+    {
+        facts.give_up(place, fault.to_string(), run.shared.clock.instant());
+    }
+    Ok(answer.map_err(|fault| fault.to_string()))
+}
+
 /// Whom the plan names no more is let out, also where nobody can be let in just now. The step tells of the rest.
-async fn let_out(run: &Run, image: &Subject, share: Share) {
+async fn let_out(run: &Run, facts: &Facts, image: &Subject, share: Share) {
+    if facts.given_up(&image.place, run.shared.clock.instant()).is_some() {
+        return;
+    }
     of(run, image, Some(share), BTreeSet::new()).let_out().await;
 }
 
@@ -154,38 +189,78 @@ async fn refuse_share(run: &Run, image: &Subject, why: &str) -> Result<(), Stop>
 /// and was forgotten, since the journal that knew of it was lost, goes.
 pub(in crate::engine) async fn drift(run: &Run, listings: &[(Place, Listing)]) -> Result<(), Stop> {
     let facts = Facts::default();
-    let share = share_in_force(run);
+    let mut all = Vec::new();
     for (place, listing) in listings {
         for (series, list) in &listing.series {
+            let beside = series.role == Role::Copy && listing.beside_sources(series);
+            // No more than `max_deletions` of a series go in a run, whatever for.
+            let spare = list.iter().filter(|c| beside && is_spare(run, listing, c));
+            let spare: BTreeSet<&str> =
+                spare.take(run.plan.keep.max_deletions as usize).map(|c| c.image.id.as_str()).collect();
             for candidate in list.iter().filter(|c| c.image.state == ImageState::Available) {
-                let image = place.subject(&candidate.image.id);
-                let lent = !sharing::lent(&candidate.image.tags).is_empty();
-                if ended(run, &image, SHARE) || under_way(run, &image) {
-                    continue;
-                }
-                match (&share, series.role) {
-                    (Some(_), Role::Image) => {
-                        if let Some(traveller) = traveller(run, place, candidate.image.clone()) {
-                            self::share(run, &facts, &traveller).await?;
-                        }
-                    }
-                    // A copy in the source's own place is there for `via_key`, or for a copy under way.
-                    (share, Role::Copy)
-                        if listing.beside_sources(series) && share.as_ref().is_none_or(|s| s.via_key.is_none()) =>
-                    {
-                        take_back(run, &image, lent, &candidate.image, &facts).await?;
-                        // Now, while its source is there: without it, it may be the last of its recovery point.
-                        if is_spare(run, listing, candidate) && !access::is_wanted(&run.shared, &image) {
-                            retain::remove(run, &image, "made only to be copied from").await?;
-                        }
-                    }
-                    (Some(_), Role::Copy) => share_copy(run, &facts, &image).await?,
-                    (None, _) => take_back(run, &image, lent, &candidate.image, &facts).await?,
-                }
+                let is_spare = spare.contains(&*candidate.image.id);
+                all.push((place, beside, is_spare, candidate));
             }
         }
     }
-    ledger::sweep(run, &facts, listings, || share_in_force(run)).await
+    // Beside each other: one that is copied first holds up no other one.
+    let facts = &facts;
+    let looks = all
+        .into_iter()
+        .map(|(place, beside, is_spare, candidate)| look(run, facts, place, candidate, beside, is_spare));
+    let mut looks = stream::iter(looks).buffer_unordered(LOOKS);
+    let mut end = Ok(());
+    while let Some(ended) = looks.next().await {
+        end = end.and(ended);
+    }
+    end?;
+    ledger::sweep(run, facts, listings, || share_in_force(run)).await
+}
+
+/// Looks at one image or copy.
+async fn look(
+    run: &Run,
+    facts: &Facts,
+    place: &Place,
+    candidate: &Candidate,
+    beside: bool,
+    is_spare: bool,
+) -> Result<(), Stop> {
+    let image = place.subject(&candidate.image.id);
+    if ended(run, &image, SHARE) || under_way(run, &image) {
+        return Ok(());
+    }
+    let words = sharing::lent(&candidate.image.tags);
+    let share = share_in_force(run);
+    match (share, candidate.marks.role) {
+        (Some(_), Role::Image) => match traveller(run, place, candidate.image.clone()) {
+            Some(traveller) => self::share(run, facts, &traveller).await,
+            None => Ok(()),
+        },
+        // A copy in the source's own place is there for `via_key`, or for a copy under way. What `[share]` has lent to all
+        // whom it names stays lent without a `via_key` too.
+        (share, Role::Copy)
+            if beside
+                && share
+                    .as_ref()
+                    .is_none_or(|s| s.via_key.is_none() && !s.grantees().iter().all(|g| words.contains(g.short()))) =>
+        {
+            take_back(run, &image, !words.is_empty(), &candidate.image, facts).await?;
+            // Now, while its source is there: without it, it may be the last of its recovery point.
+            if is_spare && !access::is_wanted(&run.shared, &image) && nobody_uses(run, facts, &image).await? {
+                retain::remove(run, &image, "made only to be copied from").await?;
+            }
+            Ok(())
+        }
+        (Some(_), Role::Copy) => share_copy(run, facts, &image).await,
+        (None, _) => take_back(run, &image, !words.is_empty(), &candidate.image, facts).await,
+    }
+}
+
+/// Whether nobody else may use an image. One that a person has shared by hand is no more only ours to remove.
+async fn nobody_uses(run: &Run, facts: &Facts, image: &Subject) -> Result<bool, Stop> {
+    let ask = || run.shared.cloud.image_permissions(&image.place, &image.id);
+    Ok(asked(run, facts, &image.place, ask).await?.is_ok_and(|who| who.is_empty()))
 }
 
 /// Whether a copy in its source's own place is needed for nothing: its source is there, and no run works with it.
@@ -204,11 +279,11 @@ async fn take_back(run: &Run, image: &Subject, lent: bool, seen: &Image, facts: 
         return Ok(());
     }
     let read = || facts.of_image(&run.shared.cloud, &image.place, seen);
-    let keys = match patiently(run, read).await? {
+    let keys = match asked(run, facts, &image.place, read).await? {
         Ok(source) => source.customer_keys(),
         Err(why) => return refuse_share(run, image, &why).await,
     };
-    bring(run, image, None, keys).await
+    bring(run, facts, image, None, keys).await
 }
 
 /// Whether a step of some other run still works on the image.

@@ -24,6 +24,10 @@ use crate::engine::shared::{ActiveRun, Shared, Stop};
 
 /// How often a CopyImage whose answer was lost is sent again: under one token, many equal one.
 const ATTEMPTS: u32 = 8;
+/// By so many attempts a copy under another key is known by its name, whatever the journal says.
+const ATTEMPTS_KNOWN: u32 = 8;
+/// After so many looks at snapshots that are not all there the copy itself is looked at, some minutes.
+const SHORT_LOOKS: u32 = 10;
 /// A token that is taken, and no copy: after so long, and so many looks, it is given up for another one.
 const TOKEN_AFTER: Duration = Duration::from_secs(600);
 const TOKEN_LOOKS: u32 = 3;
@@ -90,14 +94,22 @@ impl MakeCopy {
         names::copy_name(&self.source_name(), &self.to, again.as_deref().or(self.key.as_deref()))
     }
 
+    fn token(&self, attempt: u32) -> String {
+        names::token(&self.subject.place, &self.source_name(), &self.to, self.key.as_deref(), attempt)
+    }
+
     /// Whether `image` is a copy of this recovery point that serves. In the source's own place each key has its own.
     fn serves(&self, image: &Image) -> bool {
         let Ownership::Ours(marks) = naming::ownership(image, &self.shared.daemon, &self.to.account) else {
             return false;
         };
         let same = marks.instance == self.marks.instance && marks.due == self.marks.due;
-        let own = self.to != self.subject.place || (1..=self.attempt).any(|n| self.copy_name(n) == image.name);
-        same && marks.role == naming::Role::Copy && own && !image.state.dead()
+        // A lost journal knows of no attempts.
+        let own = || {
+            let attempts = 1..=self.attempt.max(ATTEMPTS_KNOWN);
+            self.to != self.subject.place || attempts.into_iter().any(|n| self.copy_name(n) == image.name)
+        };
+        same && marks.role == naming::Role::Copy && !image.state.dead() && own()
     }
 
     fn observed(&self, outcome: &str, mut data: Value) -> Draft {
@@ -106,23 +118,29 @@ impl MakeCopy {
         Draft::of(&self.run, &self.subject, Kind::StepObserved, data).at_step(&self.name, attempt)
     }
 
-    /// Waits until the snapshots of an available copy have ended too. Why it is no good, if it is not.
-    async fn snapshots(&self, image: &Image) -> Result<Option<String>, Stop> {
-        let mut wait = FIRST;
+    /// Waits until the snapshots of an available copy have ended too. Why it is no good, if it is not; nothing, if some
+    /// are not there: is the copy itself?
+    async fn snapshots(&self, image: &Image) -> Result<Option<Option<String>>, Stop> {
+        let (mut wait, mut short) = (FIRST, 0);
         loop {
             let read = self.shared.cloud.snapshots(&self.to, &image.snapshots);
             match self.shared.unless_drained(read).await? {
                 Ok(list) => {
                     if let Some(bad) = list.iter().find(|s| s.state == "error") {
-                        return Ok(Some(format!("the snapshot {} of the copy {} failed", bad.id, image.id)));
+                        return Ok(Some(Some(format!("the snapshot {} of the copy {} failed", bad.id, image.id))));
                     }
-                    if list.iter().all(|s| s.state == "completed") && list.len() == image.snapshots.len() {
-                        return Ok(None);
+                    if list.len() < image.snapshots.len() {
+                        short += 1;
+                        if short == SHORT_LOOKS {
+                            return Ok(None);
+                        }
+                    } else if list.iter().all(|s| s.state == "completed") {
+                        return Ok(Some(None));
                     }
                 }
                 Err(fault) if fault.class.passes() => {}
                 // May not be listed: an image is available when its snapshots are complete.
-                Err(_) => return Ok(None),
+                Err(_) => return Ok(Some(None)),
             }
             self.shared.pause(wait).await?;
             wait = longer(wait);
@@ -152,7 +170,7 @@ impl Step for MakeCopy {
             "name": self.copy_name(self.attempt),
             // Nothing of this run: another one that makes the copy sends the same under the same token.
             "description": format!("stillframe {of} of {}, copied from {}", self.marks.instance, self.from.id),
-            "token": names::token(&self.subject.place, &self.source_name(), &self.to, self.attempt),
+            "token": self.token(self.attempt),
             "kms_key": self.key,
             "tags": marks.tags(&self.tags),
         })
@@ -208,7 +226,7 @@ impl Step for MakeCopy {
         if planted(Defect::TokenPerSend) {
             let attempt = self.known(|s| s.attempt).unwrap_or(self.attempt);
             request.name = self.copy_name(attempt);
-            request.client_token = names::token(&self.subject.place, &self.source_name(), &self.to, attempt);
+            request.client_token = self.token(attempt);
         }
         match self.shared.cloud.copy_image(&self.to, &request).await {
             Effect::Done { value, request_id } => Effect::Done { value: json!({ "image": value }), request_id },
@@ -241,14 +259,20 @@ impl Step for MakeCopy {
         let alarm = format!("{}.pending", self.name);
         let alarmed = self.active.state.borrow().others.get(subject).is_some_and(|s| s.contains_key(&alarm));
         let pending = Pending { shared, run, subject, place: to, image: &image, since, alarm: &alarm, alarmed };
-        let end = pending.end().await?;
-        let bad = match (end.bad, &end.image) {
-            (None, Some(copy)) => self.snapshots(copy).await?,
-            (bad, _) => bad,
+        let (state, bad) = loop {
+            let end = pending.end().await?;
+            match (end.bad, &end.image) {
+                (None, Some(copy)) => {
+                    if let Some(bad) = self.snapshots(copy).await? {
+                        break (end.state, bad);
+                    }
+                }
+                (bad, _) => break (end.state, bad),
+            }
         };
         let elapsed = shared.clock.now() - since;
         let mut data = json!({
-            "state": end.state, "image": image, "account": to.account, "region": to.region,
+            "state": state, "image": image, "account": to.account, "region": to.region,
             "elapsed_ms": elapsed.num_milliseconds(),
         });
         let Some(why) = bad else {

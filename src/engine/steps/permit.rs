@@ -206,6 +206,11 @@ impl Step for Permit {
         Some(&self.image.place)
     }
 
+    /// The locks bound it. Who waits for one must not hold up what reboots.
+    fn calls(&self) -> bool {
+        false
+    }
+
     /// What is listed may not be found for a moment; what is really gone is seen to be gone the next time.
     fn passes(&self, fault: &Fault) -> bool {
         fault.class.passes() || fault.class == Class::NotFound

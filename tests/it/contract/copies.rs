@@ -116,7 +116,7 @@ async fn another_account_copies_what_is_shared_with_it(stage: &Stage) {
     let request = stage.copy_request(&image, "stillframe/a/1/0badcafe", Some("alias/theirs"));
     let copy = async || stage.port.copy_image(&stage.there, &request).await;
     assert_eq!(refused(copy().await), of(Class::NotFound, "InvalidAMIID.NotFound"), "of an image that they do not see");
-    let them = Change { add: BTreeSet::from([Grantee::Account(stage.there.account.clone())]), remove: BTreeSet::new() };
+    let them = Change::Add(BTreeSet::from([Grantee::Account(stage.there.account.clone())]));
     done(stage.port.change_image_permissions(&stage.place, &image.id, &them).await);
     let end = copy().await;
     assert!(matches!(end, Effect::Refused(_)), "without its snapshots: {end:?}");

@@ -520,7 +520,7 @@ impl Watch {
                 self.breach(3, format!("{id} is deregistered, the newest good one of {series}"));
             }
             if let Some((_, plan)) = &known.run {
-                self.kept(lending::keep_of(plan, image), id, due, &beside, &series, "its run's revision");
+                self.kept(lending::keep_of(world, plan, image), id, due, &beside, &series, "its run's revision");
                 self.owed(world, image, &key, plan);
             }
             let in_force = self.plans.borrow().get(&key.0).cloned();
@@ -528,7 +528,7 @@ impl Watch {
             match in_force {
                 None if settled => self.breach(3, format!("{id} is deregistered, and its plan is gone")),
                 Some(plan) if settled => {
-                    self.kept(lending::keep_of(&plan, image), id, due, &beside, &series, "the plan in force");
+                    self.kept(lending::keep_of(world, &plan, image), id, due, &beside, &series, "the plan in force");
                     self.owed(world, image, &key, &plan);
                 }
                 _ => {}
@@ -578,7 +578,7 @@ impl Watch {
         let series = truth::series_of(image, &key);
         let times = deletions.entry((run.clone(), series.clone())).or_default();
         *times += 1;
-        if *times > lending::keep_of(plan, image).max_deletions && !self.lied.get() {
+        if *times > lending::keep_of(world, plan, image).max_deletions && !self.lied.get() {
             self.breach(3, format!("{run} deleted {times} images of {series}"));
         }
     }

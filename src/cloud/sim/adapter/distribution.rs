@@ -140,7 +140,10 @@ impl SimCloud {
 }
 
 fn lists(change: &Change) -> (Vec<Grantee>, Vec<Grantee>) {
-    (change.add.iter().cloned().collect(), change.remove.iter().cloned().collect())
+    match change {
+        Change::Add(who) => (who.iter().cloned().collect(), Vec::new()),
+        Change::Remove(who) => (Vec::new(), who.iter().cloned().collect()),
+    }
 }
 
 /// The request that `request` stands for, with values that change nothing if it were done.

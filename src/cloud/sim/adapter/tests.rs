@@ -153,8 +153,8 @@ async fn an_image_is_lent_copied_by_the_role_and_taken_back() {
     let query = ImageQuery::Ids(vec![image.clone()]);
     let snapshot = cloud.images(&home(), &query, None).await.unwrap().items[0].snapshots[0].clone();
     let to = || BTreeSet::from([Grantee::Account("222222222222".into())]);
-    let lend = Change { add: to(), remove: BTreeSet::new() };
-    let back = Change { add: BTreeSet::new(), remove: to() };
+    let lend = Change::Add(to());
+    let back = Change::Remove(to());
     let grant = CreateGrant {
         key: key.arn.clone(),
         grantee: ROLE.into(),

@@ -144,7 +144,9 @@ fn only_the_owner_changes_permissions_and_each_call_is_whole() {
         (&me, change_snapshot(&under_managed, one(&theirs), &[]), "InvalidParameter"),
         (&me, change_snapshot(&pending_snapshot, one(&theirs), &[]), "IncorrectState"),
         (&them, change_snapshot(&snapshot, one(&third), &[]), "InvalidSnapshot.NotFound"),
-        (&me, change_snapshot(&snapshot, one(&theirs), one(&third)), "ok"),
+        (&me, change_snapshot(&snapshot, one(&theirs), one(&third)), "InvalidParameterCombination"),
+        (&me, change_snapshot(&snapshot, &[], one(&third)), "ok"),
+        (&me, change_snapshot(&snapshot, one(&theirs), &[]), "ok"),
         (&them, change_snapshot(&snapshot, one(&third), &[]), "AuthFailure"),
     ];
     for (caller, action, want) in table {

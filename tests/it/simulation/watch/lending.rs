@@ -66,8 +66,9 @@ impl Lending {
 }
 
 /// The rules by which an image of `plan` is kept: those of its destination, if it is a copy there.
-pub(super) fn keep_of<'a>(plan: &'a Plan, image: &SimImage) -> &'a Keep {
-    let there = |copy: &&CopyTo| image.source_image.is_some() && copy.place(ACCOUNT) == image.place;
+pub(super) fn keep_of<'a>(world: &World, plan: &'a Plan, image: &SimImage) -> &'a Keep {
+    let copied = image.source_image.is_some() && !truth::is_via(world, image);
+    let there = |copy: &&CopyTo| copied && copy.place(ACCOUNT) == image.place;
     plan.copies.iter().find(there).map_or(&plan.keep, |copy| &copy.keep)
 }
 
@@ -230,7 +231,12 @@ impl Watch {
         self.figures.borrow_mut().permissions += 1;
         let recently = self.touched_within(id, LOOKED);
         let told = told(world, id);
-        for grantee in &change.add {
+        let (mut add, mut remove) = (&BTreeSet::new(), &BTreeSet::new());
+        match change {
+            Change::Add(who) => add = who,
+            Change::Remove(who) => remove = who,
+        }
+        for grantee in add {
             let entry = (id.to_owned(), grantee.clone());
             if !told.contains(grantee.short()) && !recently {
                 self.breach(4, format!("{grantee} is let in to {id}, and no tag of it says that we did that"));
@@ -245,7 +251,7 @@ impl Watch {
                 self.snapshots_first(world, image, grantee);
             }
         }
-        for grantee in change.remove.iter().filter(|grantee| before.contains(grantee)) {
+        for grantee in remove.iter().filter(|grantee| before.contains(grantee)) {
             let entry = (id.to_owned(), grantee.clone());
             self.lending.given.borrow_mut().remove(&entry);
             if self.lending.by_hand.borrow_mut().remove(&entry) {
