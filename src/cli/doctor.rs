@@ -19,7 +19,7 @@ use crate::clock::Clock;
                   stand the IAM action, the resource, and the statement to add; for keys that of the key's own policy \
                   too. EC2 checks permissions before it looks for an object, so what is not there yet can show that a \
                   call is denied, but not that it is allowed: that is `unknown`, and turns into an answer once there is \
-                  an image.\n\nExit codes: 0 nothing is denied, and AWS answered all questions, also where an answer is \
+                  an image (CopyImage to another account: while it is lent).\n\nExit codes: 0 nothing is denied, and AWS answered all questions, also where an answer is \
                   `unknown`; 1 something is denied, or AWS could not be asked; 2 wrong usage or configuration."
 )]
 pub struct DoctorArgs {

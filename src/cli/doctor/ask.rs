@@ -26,8 +26,14 @@ const NO_IMAGE: &str = "ami-00000000000000000";
 const NO_SNAPSHOT: &str = "snap-00000000000000000";
 
 /// What policies often allow only for objects with our tag.
-const LIMITED: [&str; 5] =
-    ["DeregisterImage", "DeleteSnapshot", "ModifyImageAttribute", "ModifySnapshotAttribute", "EnableImageDeprecation"];
+const LIMITED: [&str; 6] = [
+    "DeregisterImage",
+    "DeleteSnapshot",
+    "DeleteTags",
+    "ModifyImageAttribute",
+    "ModifySnapshotAttribute",
+    "EnableImageDeprecation",
+];
 
 /// What a place has to try calls on.
 #[derive(Debug, Clone, Default)]
@@ -226,7 +232,14 @@ impl Asker<'_> {
         let mut row = row("GetAllowedImagesSettings", "-", &answer, self.principal);
         if let Ok(allowed) = &answer {
             let hidden: Vec<&str> = lenders.into_iter().filter(|account| allowed.hides(account)).collect();
-            if !hidden.is_empty() {
+            if allowed.is_vague() {
+                row.outcome = Answer::Unknown;
+                row.reason = format!(
+                    "the Allowed AMIs setting of {} goes by other criteria than providers, or by none: it may hide the \
+                     images that are lent to it, which the first copy tells",
+                    self.place
+                );
+            } else if !hidden.is_empty() {
                 row.outcome = Answer::Denied;
                 row.reason = format!(
                     "the Allowed AMIs setting of {} hides the images of account {}, so they cannot be copied: add it to \
@@ -270,6 +283,7 @@ impl Asker<'_> {
         }
         tries.push((DryRun::CreateTags { resource: image.clone() }, image.clone()));
         if needs.changes_images() {
+            tries.push((DryRun::DeleteTags { resource: image.clone() }, image.clone()));
             tries.push((DryRun::ModifyImageAttribute { image: image.clone() }, image.clone()));
         }
         if needs.changes_snapshots() {

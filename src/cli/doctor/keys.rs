@@ -25,8 +25,12 @@ impl Asker<'_> {
     /// The keys under which copies are made here, and those that are lent. `encrypted`: whether anything is copied
     /// that is encrypted already.
     pub async fn keys(&mut self, needs: &Needs<'_>, volumes: &BTreeSet<String>, encrypted: bool) {
+        // Copies are shared, too: their keys are lent then.
+        let lent = needs.lends_keys();
         for key in &needs.kms_keys {
-            self.key(key, For::Copies).await;
+            if let Some(found) = self.key(key, For::Copies).await.filter(|_| lent) {
+                self.lending(key, &found.arn).await;
+            }
         }
         for key in &needs.via_keys {
             // Policies and grants are asked for by ARN: KMS takes no alias there.
@@ -44,7 +48,7 @@ impl Asker<'_> {
         if !needs.distributes() {
             return;
         }
-        let (lent, via) = (needs.lends_keys(), !needs.via_keys.is_empty());
+        let via = !needs.via_keys.is_empty();
         for key in volumes {
             let found = self.key(key, For::Volumes { lent, via }).await;
             if lent && found.is_none_or(|found| !found.aws_managed) {

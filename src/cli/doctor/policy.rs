@@ -82,6 +82,13 @@ fn both(principal: &str, key: &str, statements: &[String]) -> Vec<Statement> {
         if let Some(fields) = statement.as_object_mut() {
             fields.remove("Principal");
             fields.insert("Resource".into(), json!(key));
+            // IAM takes no alias for a resource; what it is the alias of could not be seen.
+            if key.starts_with("alias/") {
+                fields.insert("Resource".into(), json!("*"));
+                let alias = json!({ "kms:ResourceAliases": key });
+                let condition = fields.entry("Condition").or_insert_with(|| json!({}));
+                condition["ForAnyValue:StringEquals"] = alias;
+            }
         }
         of_identity(principal, statement)
     });

@@ -52,6 +52,11 @@ pub(super) async fn owed(
     distribute::owed_in(books, plan, &place.account, std::slice::from_ref(place), &listings).await
 }
 
+/// Whether any run shared the image itself, and not by way of another key.
+pub(super) fn was_shared(events: &[Event], image: &str) -> bool {
+    events.iter().any(|e| e.draft.step == "share" && e.draft.subject.as_ref().is_some_and(|s| s.id == image))
+}
+
 /// Its copies and shares, and what it is a copy of, as all runs tell.
 pub(super) fn distribution(events: &[Event], document: &mut ExplainDocument) {
     let is_copy = |e: &&Event| {

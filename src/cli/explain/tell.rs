@@ -17,6 +17,7 @@ use crate::domain::plan::Plan;
 use crate::domain::retention::{LEAVES_MAX, Situation, leaves_at, standing_of};
 use crate::domain::saga::RunState;
 use crate::domain::schedule::Timetable;
+use crate::domain::sharing;
 use crate::engine::choose::Us;
 use crate::engine::retain::{self, NO_COPY, NO_PLAN, Rules};
 use crate::journal::{Answer, Reader};
@@ -88,6 +89,11 @@ pub async fn tell(cloud: &Governed, journal: Option<&dyn Reader>, ask: Ask<'_>) 
         Some((place, image)) => {
             document.found = "aws";
             describe(&place, &image, &mut document);
+            // Its tags say whom it is lent to today; the journal, only what was done once.
+            let lent = sharing::lent(&image.tags);
+            if !lent.is_empty() || copies::was_shared(&events, &document.image) {
+                document.shared = lent.into_iter().collect();
+            }
             let marks = owned(&place, &image, ask, &mut document);
             if let Some(marks) = &marks {
                 made_by(&marks.plan, marks.due, &marks.instance, &mut document);

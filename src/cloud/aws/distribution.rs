@@ -167,6 +167,10 @@ impl Distribution for AwsCloud {
                 ec2.create_tags().resources(resource).tags(tag).dry_run(true)
             })
             .map(drop),
+            DryRun::DeleteTags { resource } => send!(self, place, ec2 => {
+                ec2.delete_tags().resources(resource).tags(Tag::builder().key(TRIED).build()).dry_run(true)
+            })
+            .map(drop),
             DryRun::DeregisterImage { image } => {
                 send!(self, place, ec2 => ec2.deregister_image().image_id(image).dry_run(true)).map(drop)
             }

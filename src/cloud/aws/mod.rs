@@ -118,7 +118,9 @@ impl AwsCloud {
     /// The clients for what is in `place`: those of its account's role, else our own. An account that is neither ours
     /// nor a role's gets none: our own credentials would act on what is ours instead.
     async fn clients(&self, place: &Place) -> Read<&Clients> {
-        if let Some(assumed) = self.roles.iter().find(|assumed| assumed.role.account == place.account) {
+        // A role that somebody configured for our own account must not come between us and our instances.
+        let other = self.account.get() != Some(&place.account);
+        if let Some(assumed) = self.roles.iter().find(|assumed| other && assumed.role.account == place.account) {
             return Ok(assumed.clients(&self.sdk, &place.region).await);
         }
         match self.account.get() {

@@ -54,10 +54,17 @@ pub struct AllowedImages {
 }
 
 impl AllowedImages {
-    /// Whether it certainly hides the images of `account` from others.
+    /// Whether only a look can tell what it hides.
+    #[must_use]
+    pub fn is_vague(&self) -> bool {
+        self.enabled && (self.by_other_means || self.providers.is_empty())
+    }
+
+    /// Whether it certainly hides the images of `account` from others. What it does without any criteria is documented
+    /// nowhere.
     #[must_use]
     pub fn hides(&self, account: &str) -> bool {
-        self.enabled && !self.by_other_means && !self.providers.contains(account)
+        self.enabled && !self.is_vague() && !self.providers.contains(account)
     }
 }
 
@@ -68,6 +75,7 @@ pub enum DryRun {
     CopyImage { source_image: String, source_region: String },
     CreateImage { instance: String },
     CreateTags { resource: String },
+    DeleteTags { resource: String },
     DeregisterImage { image: String },
     DeleteSnapshot { snapshot: String },
     DescribeImages,
@@ -84,6 +92,7 @@ impl DryRun {
             Self::CopyImage { .. } => "CopyImage",
             Self::CreateImage { .. } => "CreateImage",
             Self::CreateTags { .. } => "CreateTags",
+            Self::DeleteTags { .. } => "DeleteTags",
             Self::DeregisterImage { .. } => "DeregisterImage",
             Self::DeleteSnapshot { .. } => "DeleteSnapshot",
             Self::DescribeImages => "DescribeImages",
@@ -101,7 +110,7 @@ pub trait Distribution {
     async fn copy_image(&self, place: &Place, request: &CopyImage) -> Effect<String>;
     /// DescribeImageAttribute, `launchPermission`.
     async fn image_permissions(&self, place: &Place, image: &str) -> Read<BTreeSet<Grantee>>;
-    /// ModifyImageAttribute, `LaunchPermission`: both lists in one request.
+    /// ModifyImageAttribute, `LaunchPermission`.
     async fn change_image_permissions(&self, place: &Place, image: &str, change: &Change) -> Effect<()>;
     /// DescribeSnapshotAttribute, `createVolumePermission`.
     async fn snapshot_permissions(&self, place: &Place, snapshot: &str) -> Read<BTreeSet<Grantee>>;

@@ -6,7 +6,7 @@ use futures_util::stream::{self, StreamExt as _};
 use serde_json::json;
 
 use super::leg::{permit, via};
-use super::{SHARE, Traveller, drive, ended, refuse, share_in_force, step_of, traveller, vias};
+use super::{SHARE, Traveller, VIA, drive, ended, refuse, share_in_force, step_of, traveller, vias};
 use crate::cloud::port::Read;
 use crate::defect::{Defect, planted};
 use crate::domain::copying::policy::{LAUNCHING, operations};
@@ -17,8 +17,9 @@ use crate::domain::observed::{Image, ImageState};
 use crate::domain::place::{Place, Subject};
 use crate::domain::plan::Share;
 use crate::domain::retention::Candidate;
+use crate::domain::saga::StepState;
 use crate::domain::sharing::{self, Grantee};
-use crate::engine::access::{self, Distance};
+use crate::engine::access::{self, COPY, Distance};
 use crate::engine::facts::{self, Facts};
 use crate::engine::ledger;
 use crate::engine::retain::{self, FOREIGN, Listing};
@@ -139,13 +140,25 @@ async fn bring(
             Ok(None) => return Ok(()),
             Ok(Some(distance)) => {
                 report_foreign(run, &image.place, &distance).await?;
-                if distance.is_none() {
+                // Of what this run made it is told also where a loan has let everybody in already.
+                let made = matches!(step.purpose, For::Share(Some(_))) && makes(run, image);
+                if distance.is_none() && !made {
                     return Ok(());
                 }
             }
         }
     }
     drive(run, image, &step).await
+}
+
+/// Whether this run has made an image, or found it where it would have made it.
+fn makes(run: &Run, image: &Subject) -> bool {
+    let state = run.active.state.borrow();
+    let made = |(name, step): (&String, &StepState)| {
+        let made = name.starts_with(COPY) || name.starts_with(VIA);
+        made && step.result.get("image").and_then(|id| id.as_str()) == Some(&*image.id)
+    };
+    state.targets.values().any(|t| t.image() == Some(&image.id)) || state.others.values().flatten().any(made)
 }
 
 /// A read of `place`, patiently, but for where nobody answered the last one for so long just before.

@@ -134,6 +134,57 @@ fn what_is_denied_comes_with_the_statement_to_add() {
     assert!(!site.state().exists(), "the world is looked at only");
 }
 
+/// What is shared where it is copied to needs more there, and IAM takes no alias for a resource.
+#[test]
+fn what_shares_of_copies_need_is_tried_where_the_copies_are() {
+    let lacking = ["ec2:DeleteTags", "kms:ListGrants", "kms:DescribeKey"];
+    for lacks in lacking {
+        let denied = world(|fleet| fleet["accounts"][0]["roles"][0]["denied"] = json!([lacks]));
+        let site = site(&denied, "[share]\naccounts = [\"333333333333\"]\n");
+        // With an image there, EC2's refusal is about it.
+        site.run(&["backup", "nightly"]).expect(i32::from(lacks != "ec2:DeleteTags"));
+        let document = site.run(&["doctor", "--json"]).expect(1).document();
+        let (service, call) = lacks.split_once(':').expect("an action");
+        let row = row(&document, DR, call);
+        assert_eq!((&row["outcome"], &row["action"]), (&json!("denied"), &json!(lacks)), "{row}");
+        if service == "kms" {
+            let added = row["add"].as_array().expect("statements").iter();
+            for statement in added.filter(|a| a["policy"].as_str().is_some_and(|p| p.contains("IAM"))) {
+                let resource = statement["statement"]["Resource"].as_str().expect("one");
+                assert!(resource == "*" || resource.starts_with("arn:aws:kms:"), "{statement}");
+                let alias = &statement["statement"]["Condition"]["ForAnyValue:StringEquals"]["kms:ResourceAliases"];
+                assert_eq!(resource == "*", alias == "alias/backup", "{statement}");
+            }
+        }
+    }
+}
+
+/// Criteria of Allowed AMIs that name no providers, or none at all: only a copy tells.
+#[test]
+fn allowed_images_without_criteria_are_unknown() {
+    let fleet = world(|fleet| {
+        fleet["accounts"][0]["regions"] = json!({ "eu-west-1": { "allowed_images": "enabled" } });
+    });
+    let document = site(&fleet, "").run(&["doctor", "--json"]).expect(0).document();
+    let row = row(&document, DR, "GetAllowedImagesSettings");
+    assert_eq!(row["outcome"], json!("unknown"), "{row}");
+}
+
+/// Somebody names the account that stillframe runs in under `[accounts]`: its own credentials serve it all the same.
+#[test]
+fn a_role_for_the_own_account_does_not_come_between() {
+    let fleet: Fleet = serde_json::from_value(world(|_| {})).expect("a fleet");
+    let door = Door::open(&fleet);
+    for backend in ["aws", "sim"] {
+        let site = if backend == "sim" { site(&world(|_| {}), "") } else { Site::new(door.env()) };
+        let own = "[accounts.own]\nid = \"111111111111\"\nrole_arn = \"arn:aws:iam::111111111111:role/x\"\n";
+        site.settings(&(settings(backend) + own));
+        site.plan("nightly", &plan(""));
+        let run = site.run(&["backup", "nightly", "--json"]).expect(0).document();
+        assert_eq!(run["targets"].as_array().map(Vec::len), Some(2), "{run}");
+    }
+}
+
 #[test]
 fn a_role_that_cannot_be_assumed_says_whose_trust_is_missing() {
     for wrong in [json!({ "external_id": "another" }), json!({ "trusts": [] })] {
@@ -164,7 +215,10 @@ fn keys_and_settings_that_stand_in_the_way_are_named() {
         (|fleet| fleet["keys"][0]["symmetric"] = json!(false), DR, "DescribeKey", "asymmetric"),
         (|fleet| fleet["keys"][0]["alias"] = json!("alias/other"), DR, "DescribeKey", "there is no key alias/backup"),
         (
-            |fleet| fleet["accounts"][0]["regions"] = json!({ "eu-west-1": { "allowed_images": "enabled" } }),
+            |fleet| {
+                let amazon = json!({ "allowed_images": "enabled", "image_providers": ["amazon"] });
+                fleet["accounts"][0]["regions"] = json!({ "eu-west-1": amazon });
+            },
             DR,
             "GetAllowedImagesSettings",
             "hides the images of account 111111111111",

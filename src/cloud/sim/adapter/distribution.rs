@@ -171,6 +171,9 @@ fn tried(now: DateTime<Utc>, place: &Place, request: &DryRun) -> Action {
         DryRun::CreateTags { resource } => {
             Action::CreateTags { resources: vec![resource.clone()], tags: vec![(TRIED.into(), String::new())] }
         }
+        DryRun::DeleteTags { resource } => {
+            Action::DeleteTags { resources: vec![resource.clone()], tags: vec![(TRIED.into(), None)] }
+        }
         DryRun::DeregisterImage { image } => {
             Action::DeregisterImage { image: image.clone(), delete_snapshots: Some(true) }
         }

@@ -36,7 +36,8 @@ impl SimCloud {
 
     /// Who makes the requests to `place`. An account without a role is served as if its own keys were there.
     pub(super) async fn caller(&self, place: &Place) -> Read<Caller> {
-        let Some(role) = self.roles.of.get(&place.account) else { return Ok(Caller::new(&place.account)) };
+        let role = self.roles.of.get(&place.account).filter(|_| place.account != self.account);
+        let Some(role) = role else { return Ok(Caller::new(&place.account)) };
         if let Some(session) = self.session(&place.account) {
             return Ok(session);
         }

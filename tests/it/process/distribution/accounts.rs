@@ -84,7 +84,21 @@ fn each_account_sees_what_it_is_to_see_over_the_door() {
     site.plan("nightly", &shared_with(&accounts));
     assert_quiet(&site.run(&["backup", "nightly", "--json"]).expect(0), 1);
     look(&door, &["2", &accounts.join(","), &format!("{image}={MEMBER}")]);
+    // The account that a copy lets in first is told of as shared with, too.
+    let run = site.run(&["backup", "nightly", "--json"]).expect(0);
+    assert_quiet(&run, 0);
+    for target in run.document()["targets"].as_array().expect("targets") {
+        let shared = target["shared"].as_array().unwrap_or_else(|| panic!("not told: {target}"));
+        assert!(accounts.iter().all(|id| shared.contains(&(*id).into())), "{target}");
+    }
+    // What is shared no more is not told to be.
+    let told = |image: &str| site.run(&["explain", image, "--json"]).expect(0).document()["explain"]["shared"].clone();
+    assert_eq!(told(&image).as_array().map(Vec::len), Some(3));
+    let (with, _) =
+        shared_with(&accounts).split_once("[share]").map(|(a, b)| (a.to_owned(), b.to_owned())).expect("two");
+    site.plan("nightly", &with);
     assert_quiet(&site.run(&["backup", "nightly", "--json"]).expect(0), 0);
+    assert_eq!(told(&image), serde_json::Value::Null);
 }
 
 /// moto shows a copy in another region and launch permissions. It cannot show the rest: it knows no images of other
