@@ -30,6 +30,9 @@ pub struct CopyDocument {
     /// Whom it is shared with; left out where with nobody.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub shared: Vec<String>,
+    /// Why it is not shared as the plan wants; left out where it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_shared: Option<String>,
 }
 
 /// What became of the distribution of one image.
@@ -56,9 +59,13 @@ impl Distributed {
         Self {
             copies: destinations(steps).into_iter().map(|label| copy(state, subject, steps, label)).collect(),
             shared: share.map(shared).unwrap_or_default(),
-            not_shared: share.and_then(|step| if let Phase::Bad(why) = &step.phase { Some(why.clone()) } else { None }),
+            not_shared: share.and_then(not_shared),
         }
     }
+}
+
+fn not_shared(step: &StepState) -> Option<String> {
+    if let Phase::Bad(why) = &step.phase { Some(why.clone()) } else { None }
 }
 
 /// The images of a run that are copied or shared, whether it made them or an earlier one did.
@@ -92,6 +99,7 @@ fn copy(state: &RunState, source: &Subject, steps: &BTreeMap<String, StepState>,
     let account = account.or_else(|| name.is_none().then(|| source.place.account.clone()));
     let image = made.and_then(|copy| copy.result.get("image")).and_then(Value::as_str).map(str::to_owned);
     let there = image.as_ref().and_then(|id| state.others.iter().find(|(subject, _)| subject.id == *id));
+    let share = there.and_then(|(_, steps)| steps.get(SHARE));
     CopyDocument {
         account: account.or_else(|| there.map(|(subject, _)| subject.place.account.clone())),
         region: region.to_owned(),
@@ -99,7 +107,8 @@ fn copy(state: &RunState, source: &Subject, steps: &BTreeMap<String, StepState>,
         image,
         outcome: outcome.as_str(),
         reason,
-        shared: there.and_then(|(_, steps)| steps.get(SHARE)).map(shared).unwrap_or_default(),
+        shared: share.map(shared).unwrap_or_default(),
+        not_shared: share.and_then(not_shared),
     }
 }
 

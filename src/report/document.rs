@@ -237,6 +237,10 @@ fn copy_rows(table: &mut Table, first: &str, copies: &[CopyDocument]) {
             reason += if reason.is_empty() { "shared " } else { "; shared " };
             reason += &with(&copy.shared);
         }
+        if let Some(why) = &copy.not_shared {
+            reason += if reason.is_empty() { "not shared: " } else { "; not shared: " };
+            reason += why;
+        }
         table.row([first.into(), (&*copy.destination).into(), Cell::word(copy.outcome), image.into(), reason.into()]);
     }
 }

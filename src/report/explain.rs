@@ -146,7 +146,7 @@ pub struct ExplainDocument {
     /// Its copies, by the journal; left out where there are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub copies: Vec<CopyDocument>,
-    /// Whom it is shared with, by the journal; left out where with nobody.
+    /// Whom it is lent to or shared with, by its tags where it is there, else by the journal; left out where with nobody.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub shared: Vec<String>,
     /// Where it was looked for.

@@ -142,7 +142,13 @@ fn what_shares_of_copies_need_is_tried_where_the_copies_are() {
         let denied = world(|fleet| fleet["accounts"][0]["roles"][0]["denied"] = json!([lacks]));
         let site = site(&denied, "[share]\naccounts = [\"333333333333\"]\n");
         // With an image there, EC2's refusal is about it.
-        site.run(&["backup", "nightly"]).expect(i32::from(lacks != "ec2:DeleteTags"));
+        let run = site.run(&["backup", "nightly", "--json"]).expect(i32::from(lacks != "ec2:DeleteTags")).document();
+        let copy = &run["targets"][0]["copies"][0];
+        assert_eq!(
+            copy["not_shared"].as_str().is_some_and(|why| why.contains(lacks)),
+            lacks == "kms:ListGrants",
+            "{run}"
+        );
         let document = site.run(&["doctor", "--json"]).expect(1).document();
         let (service, call) = lacks.split_once(':').expect("an action");
         let row = row(&document, DR, call);
