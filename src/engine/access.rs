@@ -350,7 +350,12 @@ pub(super) async fn close(shared: &Shared, distance: &Distance) -> Effect<()> {
     sorted.sort_by_key(|part| part.snapshot == planted(Defect::ImageBeforeSnapshots));
     // The tags say what is lent for as long as anything is, grants too: they outlive a journal that is lost.
     if !planted(Defect::LentUntagged) {
-        match write(shared, place, &sorted, |gap| &gap.before, |gap| gap.before != gap.told).await {
+        // By what is listed, too: the journal may tell of somebody whom the tags have never named, or name no more.
+        let untold = |part: &Part| {
+            let named = sharing::lent(&part.tags);
+            part.gap.before != part.gap.told || part.gap.add.iter().any(|who| !named.contains(who.short()))
+        };
+        match write(shared, place, &sorted, |gap| &gap.before, untold).await {
             Effect::Refused(fault) if fault.class == Class::NotFound && !letting_in => {}
             Effect::Done { .. } => {}
             other => return other,
@@ -381,7 +386,7 @@ pub(super) async fn close(shared: &Shared, distance: &Distance) -> Effect<()> {
             other => return other,
         }
     }
-    done!(write(shared, place, &sorted, |gap| &gap.after, |gap| gap.after != gap.before).await);
+    done!(write(shared, place, &sorted, |gap| &gap.after, |part| part.gap.after != part.gap.before).await);
     Effect::Done { value: (), request_id: None }
 }
 
@@ -399,11 +404,11 @@ async fn write(
     place: &Place,
     parts: &[&Part],
     words: impl Fn(&Gap) -> &BTreeSet<String>,
-    differs: impl Fn(&Gap) -> bool,
+    differs: impl Fn(&Part) -> bool,
 ) -> Effect<()> {
     let mut tag: BTreeMap<Tags, Vec<String>> = BTreeMap::new();
     let mut untag: BTreeMap<Vec<String>, Vec<String>> = BTreeMap::new();
-    for part in parts.iter().filter(|part| differs(&part.gap)) {
+    for part in parts.iter().filter(|part| differs(part)) {
         let tags = sharing::lent_tags(words(&part.gap));
         // Those that were written before the change, too.
         let mut told = part.tags.clone();
@@ -429,7 +434,7 @@ async fn write(
         }
     }
     // Not before: what was taken for written would never be written again.
-    for part in parts.iter().filter(|part| differs(&part.gap)) {
+    for part in parts.iter().filter(|part| differs(part)) {
         shared.note_lent(&part.id, words(&part.gap));
     }
     Effect::Done { value: (), request_id: None }

@@ -15,6 +15,7 @@ use crate::cloud::classify::Class;
 use crate::cloud::port::{Effect, Fault};
 use crate::defect::{Defect, planted};
 use crate::domain::event::{Draft, Event, Kind};
+use crate::domain::naming::parse_run_name;
 use crate::domain::place::Subject;
 use crate::domain::saga::{Phase, Slot, StepState};
 
@@ -166,8 +167,11 @@ async fn attempt(
             }
             Effect::Refused(fault) if step.passes(&fault) && waited < step.patience(&fault) => {
                 drop(turn.take());
+                let of = |kind: &str| at.subject.id.starts_with(kind).then_some(&*at.subject.id);
                 tracing::info!(
-                    event = "step.waiting", run = at.run, instance = %at.subject.id, step = step.name(),
+                    event = "step.waiting", run = at.run, plan = parse_run_name(at.run).map(|(plan, _)| plan),
+                    account = %at.subject.place.account, region = %at.subject.place.region,
+                    instance = of("i-"), image = of("ami-"), step = step.name(),
                     reason = %fault, "refused for now; tried again in {} s", wait.as_secs()
                 );
                 if at.shared.pause(wait).await.is_err() {

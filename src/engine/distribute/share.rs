@@ -202,6 +202,7 @@ async fn refuse_share(run: &Run, image: &Subject, why: &str) -> Result<(), Stop>
 /// and was forgotten, since the journal that knew of it was lost, goes.
 pub(in crate::engine) async fn drift(run: &Run, listings: &[(Place, Listing)]) -> Result<(), Stop> {
     let facts = Facts::default();
+    let unseen = unseen(run, listings);
     let mut all = Vec::new();
     for (place, listing) in listings {
         for (series, list) in &listing.series {
@@ -210,7 +211,8 @@ pub(in crate::engine) async fn drift(run: &Run, listings: &[(Place, Listing)]) -
             let spare = list.iter().filter(|c| beside && is_spare(run, listing, c));
             let spare: BTreeSet<&str> =
                 spare.take(run.plan.keep.max_deletions as usize).map(|c| c.image.id.as_str()).collect();
-            for candidate in list.iter().filter(|c| c.image.state == ImageState::Available) {
+            let there = list.iter().filter(|c| c.image.state == ImageState::Available);
+            for candidate in there.filter(|c| !may_be_copied(run, &unseen, c)) {
                 let is_spare = spare.contains(&*candidate.image.id);
                 all.push((place, beside, is_spare, candidate));
             }
@@ -228,6 +230,20 @@ pub(in crate::engine) async fn drift(run: &Run, listings: &[(Place, Listing)]) -
     }
     end?;
     ledger::sweep(run, facts, listings, || share_in_force(run)).await
+}
+
+/// The accounts of the destinations that could not be listed.
+fn unseen(run: &Run, listings: &[(Place, Listing)]) -> BTreeSet<String> {
+    let copies =
+        run.plan.copies.iter().filter(|copy| !listings.iter().any(|(place, _)| copy.place(&place.account) == *place));
+    copies.filter_map(|copy| copy.account.as_ref()).map(|account| account.id.clone()).collect()
+}
+
+/// Whether an image is lent to a destination that could not be listed: a copy that no journal knows of may be under way.
+fn may_be_copied(run: &Run, unseen: &BTreeSet<String>, candidate: &Candidate) -> bool {
+    let share = share_in_force(run).map(|share| share.accounts).unwrap_or_default();
+    let lent = sharing::lent(&candidate.image.tags);
+    unseen.iter().any(|account| lent.contains(account) && !share.contains(account))
 }
 
 /// Looks at one image or copy.

@@ -51,6 +51,8 @@ const FOUND_AFAR: &[(u64, &str)] = &[
     (222, "the alarm beside a pending copy was taken for a copy that is to be made"),
     (1866, "an image with a grant of its own was removed before the grant: it stayed for ever"),
     (1898, "a `[[copy]]` was out of the plan while a lost journal was rebuilt: what it had wanted was forgotten"),
+    (6045, "a tag went while its process was killed, and the journal told of it still: somebody was let in without it"),
+    (6677, "a lost journal, a copy under way where nobody could look: what was lent for it was taken back"),
     (4407, "the journal was lost under a clock 42 h off: who was down was forgotten, and rebooted again"),
     (4624, "after a restart two ways led to one copy under another key: both shared it, and told of it differently"),
     (2649, "a forgotten copy under another key outlived its source by a run, and then for ever"),

@@ -9,7 +9,7 @@ use stillframe::cloud::sim::calls::Call;
 use stillframe::cloud::sim::image::SimImage;
 use stillframe::domain::keep::Keep;
 use stillframe::domain::place::Place;
-use stillframe::domain::plan::{CopyTo, Plan};
+use stillframe::domain::plan::{CopyTo, Plan, Share};
 use stillframe::domain::sharing::{self, Grantee};
 
 use super::super::rig::{ACCOUNT, DAEMON};
@@ -365,7 +365,15 @@ impl Watch {
                 continue; // where the plan looks no more
             }
             // Whose source is not known as ours any more may be the last of its recovery point.
-            let known = image.source_image.as_ref().is_none_or(|source| !edited.contains(source));
+            let lost = self.figures.borrow().losses > 0;
+            let by_hand = |source: &String| {
+                let gone = world.images.get(source).is_none_or(|i| !i.registered());
+                edited.contains(source) || lost && gone && !self.removed.borrow().contains(source)
+            };
+            // What is let in to whom `[share]` names may be there for it: after a loss nobody can tell.
+            let share = |share: &Share| share.grantees().iter().all(|who| told(world, &image.id).contains(who.short()));
+            let shared = lost && plan.share.as_ref().is_some_and(share);
+            let known = !shared && !image.source_image.as_ref().is_some_and(by_hand);
             if truth::is_via(world, image) && known && !self.lending.via.borrow().contains(&key.0) {
                 left.push(format!("{} was made only to be copied from ({})", image.id, image.name));
             }
