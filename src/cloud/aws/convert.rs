@@ -281,7 +281,8 @@ mod tests {
         let names = || sdk::ImageCriterion::builder().image_names("stillframe/*").build();
         let named_of = sdk::ImageCriterion::builder().image_names("a*").image_providers("amazon").build();
         for (criteria, hidden, seen) in [
-            (vec![], vec!["amazon", "222222222222"], vec![]),
+            // What the setting does without any criteria is documented nowhere: certain is nothing.
+            (vec![], vec![], vec!["amazon", "222222222222"]),
             (vec![of(&["amazon"])], vec!["222222222222"], vec!["amazon"]),
             (vec![of(&["amazon"]), of(&["111111111111"])], vec!["222222222222"], vec!["amazon", "111111111111"]),
             (vec![named_of], vec!["222222222222"], vec!["amazon"]),
