@@ -260,6 +260,7 @@ impl Rig {
         let (done, mut answer) = oneshot::channel();
         if let Ok(plans) = &plans {
             self.plans.clone_from(plans);
+            self.watch.reloading();
         }
         let life = self.life.as_ref().expect("it runs");
         assert!(life.changes.try_send(Change { plans, done }).is_ok(), "one at a time");

@@ -194,6 +194,11 @@ impl Watch {
         *self.believed.borrow_mut() = own.clone();
     }
 
+    /// Other plans may be in force before it is told.
+    pub fn reloading(&self) {
+        self.reloaded.set(Some(self.clock.instant()));
+    }
+
     /// Other plans are in force.
     pub fn reloaded(&self, plans: &[Plan]) {
         let after = plans.iter().map(|p| (p.name.clone(), p.clone())).collect();
