@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::stream::{self, StreamExt as _};
@@ -37,6 +38,9 @@ const GRACE: Seconds = 7 * 86_400;
 
 /// The step that hides a shared image before it goes.
 const DEPRECATE: &str = "deprecate";
+
+/// For so long a list says what is there.
+const LISTED_FOR: Duration = Duration::from_secs(60);
 
 /// Why the images of a plan that is gone stay.
 pub const NO_PLAN: &str = "its plan is not in the configuration any more";
@@ -98,21 +102,15 @@ pub(super) async fn retain(run: &Run, places: &[Place]) -> Result<(), Stop> {
     }
     finish_leftovers(run).await?;
     let Some(own) = places.first().map(|place| place.account.clone()) else { return Ok(()) };
-    let mut listings = Vec::new();
-    for place in all_places(run, places, &own) {
-        let ask = || list(&run.shared.cloud, run.shared.us(), &run.plan.name, &place);
-        match run.patiently("cannot list our images", ask).await? {
-            Ok(listing) => listings.push((place, listing)),
-            // A destination in which nothing can be done is said by its copies.
-            Err(_) if said(run, &place, &own) => finish_begun(run, &place, &BTreeSet::new()).await?,
-            Err(fault) => {
-                let why = format!("cannot list our images in {place} completely: {fault}");
-                stopped(run, &place, &why).await?;
-                finish_begun(run, &place, &BTreeSet::new()).await?;
-            }
-        }
-    }
+    let listed = run.shared.clock.instant();
+    let mut listings = list_all(run, all_places(run, places, &own), &own).await?;
     distribute::drift(run, &listings).await?;
+    // It may have waited for whole copies, or a list for who did not answer. What was there before says nothing of what is
+    // left now.
+    if run.shared.clock.instant() - listed > LISTED_FOR {
+        let again = listings.into_iter().map(|(place, _)| place).collect();
+        listings = list_all(run, again, &own).await?;
+    }
     let today = run.shared.plans.borrow().get(&run.plan.name).cloned();
     let mut owed = BTreeMap::new();
     for plan in [Some(&*run.plan), today.as_deref()].into_iter().flatten() {
@@ -125,6 +123,25 @@ pub(super) async fn retain(run: &Run, places: &[Place]) -> Result<(), Stop> {
         in_place(run, &own, (place, listing), &owed).await?;
     }
     Ok(())
+}
+
+/// What is in each of these places that can be listed.
+async fn list_all(run: &Run, places: Vec<Place>, own: &str) -> Result<Vec<(Place, Listing)>, Stop> {
+    let mut listings = Vec::new();
+    for place in places {
+        let ask = || list(&run.shared.cloud, run.shared.us(), &run.plan.name, &place);
+        match run.patiently("cannot list our images", ask).await? {
+            Ok(listing) => listings.push((place, listing)),
+            // A destination in which nothing can be done is said by its copies.
+            Err(_) if said(run, &place, own) => finish_begun(run, &place, &BTreeSet::new()).await?,
+            Err(fault) => {
+                let why = format!("cannot list our images in {place} completely: {fault}");
+                stopped(run, &place, &why).await?;
+                finish_begun(run, &place, &BTreeSet::new()).await?;
+            }
+        }
+    }
+    Ok(listings)
 }
 
 /// Where the plan selects, and where it copies to.

@@ -213,16 +213,14 @@ pub(in crate::engine) async fn drift(run: &Run, listings: &[(Place, Listing)]) -
                 spare.take(run.plan.keep.max_deletions as usize).map(|c| c.image.id.as_str()).collect();
             let there = list.iter().filter(|c| c.image.state == ImageState::Available);
             for candidate in there.filter(|c| !may_be_copied(run, &unseen, c)) {
-                let is_spare = spare.contains(&*candidate.image.id);
-                all.push((place, beside, is_spare, candidate));
+                let spare = spare.contains(&*candidate.image.id);
+                all.push(Listed { place, listing, candidate, beside, spare });
             }
         }
     }
     // Beside each other: one that is copied first holds up no other one.
     let facts = &facts;
-    let looks = all
-        .into_iter()
-        .map(|(place, beside, is_spare, candidate)| look(run, facts, place, candidate, beside, is_spare));
+    let looks = all.into_iter().map(|listed| look(run, facts, listed));
     let mut looks = stream::iter(looks).buffer_unordered(LOOKS);
     let mut end = Ok(());
     while let Some(ended) = looks.next().await {
@@ -246,15 +244,20 @@ fn may_be_copied(run: &Run, unseen: &BTreeSet<String>, candidate: &Candidate) ->
     unseen.iter().any(|account| lent.contains(account) && !share.contains(account))
 }
 
-/// Looks at one image or copy.
-async fn look(
-    run: &Run,
-    facts: &Facts,
-    place: &Place,
-    candidate: &Candidate,
+/// One image or copy, as it was listed.
+struct Listed<'a> {
+    place: &'a Place,
+    listing: &'a Listing,
+    candidate: &'a Candidate,
+    /// Whether it is a copy in its source's own place.
     beside: bool,
-    is_spare: bool,
-) -> Result<(), Stop> {
+    /// Whether it may go if it is needed for nothing.
+    spare: bool,
+}
+
+/// Looks at one image or copy.
+async fn look(run: &Run, facts: &Facts, listed: Listed<'_>) -> Result<(), Stop> {
+    let Listed { place, listing, candidate, beside, spare } = listed;
     let image = place.subject(&candidate.image.id);
     if ended(run, &image, SHARE) || under_way(run, &image) {
         return Ok(());
@@ -276,7 +279,8 @@ async fn look(
         {
             take_back(run, &image, !words.is_empty(), &candidate.image, facts).await?;
             // Now, while its source is there: without it, it may be the last of its recovery point.
-            if is_spare && !access::is_wanted(&run.shared, &image) && nobody_uses(run, facts, &image).await? {
+            let spare = spare && nobody_uses(run, facts, &image).await?;
+            if spare && is_spare(run, listing, candidate) && !access::is_wanted(&run.shared, &image) {
                 retain::remove(run, &image, "made only to be copied from").await?;
             }
             Ok(())

@@ -88,6 +88,34 @@ async fn what_is_shared_by_way_of_another_key_is_not_taken_for_forgotten() {
     assert_eq!((copies(&rig), users(&rig, &made[0])), (made.clone(), of(&[STRANGER])), "{}", rig.story());
 }
 
+/// Old images are copied first so that they can be shared, which takes long; meanwhile a person removes the newest one: what
+/// was to go by the list of before is the last one now.
+#[tokio::test(start_paused = true)]
+async fn what_is_listed_before_copies_is_listed_again_after_them() {
+    let mut rig = rig_of(1, "alias/aws/ebs", Vec::new());
+    rig.plans[0].schedule.cron = vec!["0,30 2 * * *".into()];
+    rig.plans[0].keep = Keep { last: 1, ..Keep::default() };
+    rig.start();
+    rig.run(mins(20)).await;
+    let old = rig.images_of(&id(1))[0].id.clone();
+    let via = Share { via_key: Some("alias/lend".into()), ..share(&[FRIEND]) };
+    rig.reload(Ok(vec![Plan { share: Some(via), ..rig.plans[0].clone() }])).await.expect("it is right");
+    let source = old.clone();
+    let of_old = move |e: &Event| {
+        e.draft.kind == Kind::StepDone
+            && e.draft.step.starts_with("via:")
+            && e.draft.subject.as_ref().is_some_and(|s| s.id == source)
+    };
+    until(&mut rig, of_old).await;
+    let images: Vec<String> = rig.images_of(&id(1)).into_iter().map(|i| i.id).collect();
+    assert!(images.len() == 2 && images[0] == old, "{}", rig.story());
+    rig.act(&Action::DeregisterImage { image: images[1].clone(), delete_snapshots: Some(true) });
+    rig.run(mins(60)).await;
+    rig.stop().await;
+    let left: Vec<String> = rig.images_of(&id(1)).into_iter().map(|i| i.id).collect();
+    assert!(left.contains(&old), "{}", rig.story());
+}
+
 /// A destination whose KMS is silent costs a run its patience once, not once for each image.
 #[tokio::test(start_paused = true)]
 async fn a_silent_key_service_is_waited_for_once() {
