@@ -37,6 +37,8 @@ defects! {
     RetentionPerPlan: "retention judges the images of all instances of a plan together",
     SlotFreedAtOnce: "an instance counts as back as soon as CreateImage is answered",
     FenceIgnored: "a process whose journal was taken over goes on writing",
+    ChecksUnread: "the status checks are not read before the first reboot of a run",
+    AnyOkCounts: "an ok of the status checks counts whatever they have shown since the reboot",
     SettleIgnored: "a status check counts however soon after the reboot it was read",
     CatchUpUnbounded: "a missed occurrence is run however late it is",
     FirstSightForgotten: "the first sight of a schedule is not journaled: at each start nothing earlier is owed",

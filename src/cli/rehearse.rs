@@ -157,6 +157,7 @@ fn rehearse(
     let rehearsal = Rehearsal {
         daemon: &settings.daemon.name,
         api_share: settings.cloud.api_share,
+        lags: settings.cloud.lags(),
         own: match &settings.daemon.instance {
             Some(DaemonInstance::Id(id)) => OwnMachine::Instance(id.clone()),
             Some(DaemonInstance::None) | None => OwnMachine::NotEc2,

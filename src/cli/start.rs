@@ -179,6 +179,7 @@ pub async fn open(
     shared.set_roles(settings.accounts.values().map(|account| (account.id.clone(), account.role_arn.clone())));
     shared.rebuild.set(known);
     shared.visible_within.set(Duration::from_secs(settings.cloud.visible_within));
+    shared.lags.set(settings.cloud.lags());
     shared.took_over.set(take_over);
     Ok(Opened { shared, journal, lock, probe: probe.map(|probe| (probe, file)) })
 }

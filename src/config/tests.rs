@@ -33,7 +33,7 @@ fn defaults() -> Settings {
             drain_deadline: 60,
             instance: None,
         },
-        cloud: Cloud { backend: Backend::Aws, api_share: 0.5, visible_within: 300 },
+        cloud: Cloud { backend: Backend::Aws, api_share: 0.5, visible_within: 300, status_lag: 360, shutdown_limit: 240, trust_snapshot_time: false },
         log: Log { format: None, level: LogLevel::Info },
         http: Http { listen: "127.0.0.1:8484".parse().unwrap() },
         accounts: BTreeMap::new(),

@@ -111,7 +111,18 @@ pub struct Instance {
     pub tags: Tags,
 }
 
-/// Both EC2 status checks of an instance (DescribeInstanceStatus).
+/// What the status checks of an instance say, taken together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Checks {
+    /// All that apply read ok on a running instance.
+    Ok,
+    /// One reads `impaired` or `initializing`.
+    Failing,
+    /// Neither: no data yet, not running, or a word that this version does not know.
+    Silent,
+}
+
+/// The EC2 status checks of an instance (DescribeInstanceStatus).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InstanceStatus {
     /// `i-...`
@@ -122,13 +133,27 @@ pub struct InstanceStatus {
     pub system: String,
     /// `InstanceStatus.Status`: the same words.
     pub reachability: String,
+    /// `AttachedEbsStatus.Status`: the same words; not on every type of instance.
+    pub attached_ebs: Option<String>,
 }
 
 impl InstanceStatus {
-    /// Whether both checks read ok on a running instance.
+    /// Whether all checks read ok on a running instance.
     #[must_use]
     pub fn healthy(&self) -> bool {
-        self.state == InstanceState::Running && self.system == "ok" && self.reachability == "ok"
+        self.checks() == Checks::Ok
+    }
+
+    /// What they say together.
+    #[must_use]
+    pub fn checks(&self) -> Checks {
+        let ebs = self.attached_ebs.as_deref();
+        let words = [Some(self.system.as_str()), Some(self.reachability.as_str()), ebs];
+        if words.iter().flatten().any(|word| matches!(*word, "impaired" | "initializing")) {
+            return Checks::Failing;
+        }
+        let fine = self.system == "ok" && self.reachability == "ok" && ebs.is_none_or(|w| matches!(w, "ok" | "not-applicable"));
+        if fine && self.state == InstanceState::Running { Checks::Ok } else { Checks::Silent }
     }
 }
 
@@ -208,6 +233,8 @@ pub struct Snapshot {
     pub volume: Option<String>,
     /// pending, completed, error, recoverable, recovering.
     pub state: String,
+    /// When it was begun (`StartTime`), if that is told.
+    pub started: Option<DateTime<Utc>>,
     /// The key that it is encrypted under (`KmsKeyId`), if it is.
     pub key: Option<String>,
     /// Its tags.

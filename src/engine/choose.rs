@@ -156,11 +156,11 @@ async fn skipped_again(run: &Run, drafts: &[Draft]) -> Vec<Draft> {
 /// Says at once what would otherwise only show when the window is over.
 fn warn_of_window(run: &Run, drafts: &[Draft]) {
     let reboots = drafts.iter().filter(|d| d.data.get("reboots") == Some(&json!(true))).count();
-    let needed = reboots_needed(&run.plan, reboots);
+    let needed = reboots_needed(&run.plan, reboots, &run.shared.lags.get());
     if let Some(window) = run.plan.schedule.window.filter(|window| needed > *window) {
         tracing::warn!(
             event = "window.short", plan = %run.plan.name, run = &*run.name,
-            "{reboots} reboots take {needed} s at the least, the window is {window} s: the last ones will be skipped; \
+            "{reboots} reboots take about {needed} s, the window is {window} s: the last ones may be skipped; \
              raise schedule.window or rollout.max_in_flight"
         );
     }
@@ -213,12 +213,17 @@ async fn drafts_of(
         judge(&run.plan, &run.only, found, own, &imaging)
     };
     let impossible = impossible(run, facts, place, found, &choices).await?;
+    let blind = blind(run, place, &choices).await?;
     let draft = |(id, choice): (String, Choice)| {
         let subject = place.subject(&id);
         seen.insert(id);
         match choice {
             Choice::Target { .. } if impossible.contains_key(&subject.id) => {
                 let data = json!({ "outcome": "skipped", "reason": impossible[&subject.id], "class": "impossible" });
+                Draft::of(&run.name, &subject, Kind::TargetSkipped, data)
+            }
+            Choice::Target { reboots: true } if blind.is_some() => {
+                let data = json!({ "outcome": "skipped", "reason": blind, "class": "checks" });
                 Draft::of(&run.name, &subject, Kind::TargetSkipped, data)
             }
             Choice::Target { reboots } => {
@@ -258,6 +263,20 @@ async fn impossible(
         run.mishap("distribute", &why).await?;
     }
     Ok(never)
+}
+
+/// Why nothing may be rebooted in a place: whether an instance comes back could not be seen there.
+async fn blind(run: &Run, place: &Place, choices: &[(String, Choice)]) -> Result<Option<String>, Stop> {
+    let reboots = choices.iter().filter(|(_, choice)| *choice == Choice::Target { reboots: true });
+    let first: Vec<String> = reboots.map(|(id, _)| id.clone()).take(1).collect();
+    if first.is_empty() || planted(Defect::ChecksUnread) {
+        return Ok(None);
+    }
+    let read = run.patiently("cannot read status checks", || run.shared.cloud.statuses(place, &first)).await?;
+    let Err(fault) = read else { return Ok(None) };
+    let why = format!("cannot read the status checks of instances in {place}: {fault}. Nothing is rebooted there in this run");
+    run.mishap(&format!("checks:{}", place.region), &why).await?;
+    Ok(Some(why))
 }
 
 fn not_found(run: &Run, place: &Place, seen: &BTreeSet<String>) -> Vec<Draft> {

@@ -22,6 +22,7 @@ use crate::cloud::governed::Governed;
 use crate::cloud::port::Caller;
 use crate::defect::{Defect, planted};
 use crate::domain::event::{Draft, Event, Occurrence};
+use crate::domain::evidence::Lags;
 use crate::domain::machine::OwnMachine;
 use crate::domain::place::{Place, Subject};
 use crate::domain::plan::Plan;
@@ -90,6 +91,8 @@ pub struct Shared {
     pub rebuild: Cell<bool>,
     /// How long AWS may take to list what was just made.
     pub visible_within: Cell<Duration>,
+    /// How far status checks may be behind the truth.
+    pub lags: Cell<Lags>,
     /// Whether a person took over at this start: what earlier installations have made is added to the journal.
     pub took_over: Cell<bool>,
     /// What may not be decided yet, since the rebuild has not looked at it.
@@ -145,6 +148,7 @@ impl Shared {
             barred: RefCell::default(),
             rebuild: Cell::new(false),
             visible_within: Cell::new(Duration::ZERO),
+            lags: Cell::default(),
             took_over: Cell::new(false),
             unproven: RefCell::default(),
             listener,

@@ -11,6 +11,7 @@ mod defects;
 mod downtime;
 mod draw;
 mod duty;
+mod evidence;
 mod faults;
 mod figures;
 mod fleet;

@@ -39,6 +39,7 @@ pub(super) fn status(from: &sdk::InstanceStatus) -> Read<InstanceStatus> {
         state: instance_state(&id, from.instance_state())?,
         system: word(from.system_status()),
         reachability: word(from.instance_status()),
+        attached_ebs: from.attached_ebs_status().and_then(|s| s.status()).map(|status| status.as_str().to_owned()),
         instance: id,
     })
 }
@@ -74,7 +75,8 @@ pub(super) fn snapshot(from: &sdk::Snapshot) -> Read<Snapshot> {
     // `vol-ffffffff` stands for "no volume that could be named" (copied snapshots; EC2 user guide).
     let volume = some(from.volume_id()).filter(|volume| volume != "vol-ffffffff");
     let key = key(from.encrypted(), from.kms_key_id());
-    Ok(Snapshot { volume, state: state.as_str().to_owned(), key, tags: tags(from.tags()), id })
+    let started = from.start_time().and_then(|at| DateTime::from_timestamp(at.secs(), at.subsec_nanos()));
+    Ok(Snapshot { volume, state: state.as_str().to_owned(), started, key, tags: tags(from.tags()), id })
 }
 
 /// A volume of DescribeVolumes.

@@ -15,6 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
+use chrono::TimeDelta;
+
 pub use self::bucket::Api;
 use self::bucket::Gate;
 use self::explain::explain;
@@ -250,6 +252,12 @@ impl Governed {
             [] => self.home_region().into_iter().collect(),
             named => named.to_vec(),
         }
+    }
+
+    /// By how much this machine's clock was ahead of AWS's at the newest answer, where that shows.
+    #[must_use]
+    pub fn clock_ahead(&self) -> Option<TimeDelta> {
+        self.inner.clock_ahead()
     }
 
     /// Why nothing may be begun by this machine's clock, if it is too far from AWS's.

@@ -219,6 +219,7 @@ impl Ec2 for SimCloud {
                     state: checks.state,
                     system: checks.system.into(),
                     reachability: checks.reachability.into(),
+                    attached_ebs: checks.attached_ebs.map(Into::into),
                 })
                 .collect()),
             other => Err(astray(&other)),

@@ -44,6 +44,8 @@ pub struct Checks {
     pub system: &'static str,
     /// `InstanceStatus.Status`.
     pub reachability: &'static str,
+    /// `AttachedEbsStatus.Status`, where it is shown.
+    pub attached_ebs: Option<&'static str>,
 }
 
 /// A change of state that was begun.

@@ -88,6 +88,7 @@ impl World {
                     "Copied for DestinationAmi {id} from SourceAmi {source_image} for SourceSnapshot {original}"
                 ),
                 created: now,
+                started: None,
                 visible,
                 ready,
                 fails,

@@ -94,6 +94,9 @@ pub(super) fn status(xml: &mut Xml, checks: &Checks) {
     xml.state("instanceState", checks.state);
     summary(xml, "systemStatus", checks.system);
     summary(xml, "instanceStatus", checks.reachability);
+    if let Some(word) = checks.attached_ebs {
+        summary(xml, "attachedEbsStatus", word);
+    }
 }
 
 pub(super) fn volume(xml: &mut Xml, it: &SimVolume) {
@@ -173,7 +176,7 @@ pub(super) fn snapshot(xml: &mut Xml, seen: &Seen<SimSnapshot, &'static str>) {
     xml.leaf("snapshotId", &it.id);
     xml.leaf("volumeId", &it.volume);
     xml.leaf("status", seen.state);
-    xml.leaf("startTime", at(it.created));
+    xml.leaf("startTime", at(it.start_time()));
     xml.leaf("progress", if seen.state == "completed" { "100%" } else { "0%" });
     xml.leaf("ownerId", &it.place.account);
     xml.leaf("volumeSize", it.size);

@@ -97,7 +97,7 @@ fn metadata(id: &'static str) -> String {
 fn what_metadata_says_is_waited_for() {
     let (door, site) = used("i-0aaaaaaaaaaaaaaaa");
     site.settings(
-        "[daemon]\nname = \"it\"\nstate_dir = \"state\"\n[cloud]\napi_share = 1.0\nvisible_within = \"1s\"\n",
+        "[daemon]\nname = \"it\"\nstate_dir = \"state\"\n[cloud]\napi_share = 1.0\nvisible_within = \"1s\"\nstatus_lag = \"1s\"\nshutdown_limit = \"1s\"\n",
     );
     let endpoint = metadata("i-0bbbbbbbbbbbbbbbb");
     let site = site
@@ -114,7 +114,7 @@ fn the_own_instance_is_known_before_anything_begins() {
         .with("AWS_EC2_METADATA_DISABLED", Some("false"))
         .with("AWS_EC2_METADATA_SERVICE_ENDPOINT", Some(&endpoint));
     site.settings(
-        "[daemon]\nname = \"it\"\nstate_dir = \"state\"\n[cloud]\napi_share = 1.0\nvisible_within = \"1s\"\n",
+        "[daemon]\nname = \"it\"\nstate_dir = \"state\"\n[cloud]\napi_share = 1.0\nvisible_within = \"1s\"\nstatus_lag = \"1s\"\nshutdown_limit = \"1s\"\n",
     );
     site.plan("nightly", &plan(1, ""));
     let document = site.run(&["backup", "nightly", "--json"]).expect(0).document();
@@ -179,7 +179,7 @@ fn a_second_installation_under_the_same_name() {
 fn an_installation_file_that_cannot_be_written_is_no_other_machines() {
     let (_door, site) = used("none");
     site.settings(
-        "[daemon]\nname = \"it\"\nstate_dir = \"state\"\n[cloud]\napi_share = 1.0\nvisible_within = \"1s\"\n",
+        "[daemon]\nname = \"it\"\nstate_dir = \"state\"\n[cloud]\napi_share = 1.0\nvisible_within = \"1s\"\nstatus_lag = \"1s\"\nshutdown_limit = \"1s\"\n",
     );
     // In the way of the file that takes the old one's place.
     fs::create_dir(site.state().join("installation.json.new")).expect("made");

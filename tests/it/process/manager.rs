@@ -88,7 +88,7 @@ fn a_manager_that_does_not_listen_holds_nobody() {
 fn a_hung_engine_is_not_fed() {
     let (mut manager, site) = Manager::of(Site::new(Vec::new()), Some(Duration::from_secs(1)));
     site.settings(
-        "[daemon]\nname = \"it\"\nstate_dir = \"state\"\ndrain_deadline = \"1s\"\n[cloud]\nbackend = \"sim\"\n",
+        "[daemon]\nname = \"it\"\nstate_dir = \"state\"\ndrain_deadline = \"1s\"\n[cloud]\nbackend = \"sim\"\nstatus_lag = \"1s\"\nshutdown_limit = \"1s\"\n",
     );
     site.plan(
         "often",

@@ -35,7 +35,7 @@ fn us(rig: &Rig) -> Us<'_> {
 }
 
 pub async fn preview(rig: &Rig, at: Option<DateTime<Utc>>) -> PreviewDocument {
-    let ask = preview::Ask { now: rig.clock.now_secs(), at, days: TimeDelta::days(1) };
+    let ask = preview::Ask { now: rig.clock.now_secs(), at, days: TimeDelta::days(1), lags: rig.lags };
     let plans: Vec<_> = rig.plans.iter().collect();
     foresee(&cloud(rig), Some(rig.journal.reader()), us(rig), &rig.own_machine, &plans, ask).await
 }

@@ -82,6 +82,8 @@ impl<'a> Scene<'a> {
         if plot.afar {
             rig.roles = vec![copies::role(copies::DR)];
         }
+        rig.lags = plot.lags;
+        rig.watch.beyond.set(plot.beyond);
         rig.visible_within = secs(180); // a plot lags by two minutes at most
         if plot.moves.iter().any(|(_, what)| matches!(what, Move::DiskLied { .. })) {
             rig.journal.remembers();

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use stillframe::domain::evidence::Lags;
 use stillframe::cloud::sim::Fleet;
 use stillframe::domain::plan::Plan;
 
@@ -158,13 +159,18 @@ pub struct Plot {
     pub encore: bool,
     /// Plans copy or share.
     pub afar: bool,
+    /// How far status checks may be behind, as far as the daemon knows.
+    pub lags: Lags,
+    /// They are further behind than that.
+    pub beyond: bool,
 }
 
 impl fmt::Display for Plot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, fleet, plans, home, tick, down, moves, end, encore, afar: _ } = self;
+        let Self { seed, fleet, plans, home, tick, down, moves, end, encore, afar: _, lags, beyond } = self;
         let json = serde_json::to_string(fleet).unwrap_or_default();
         writeln!(f, "seed {seed}, home {home:?}, a tick each {tick} s, down {down} s, until {end} s, encore {encore}")?;
+        writeln!(f, "lags {lags:?}{}", if *beyond { ", and AWS lags beyond" } else { "" })?;
         writeln!(f, "fleet: {json}")?;
         for plan in plans {
             writeln!(f, "plan: {plan:?}")?;

@@ -51,7 +51,8 @@ impl Site {
     pub fn instance(&self, instance: &str) {
         self.settings(&format!(
             "[daemon]\nname = \"{DAEMON}\"\nstate_dir = \"state\"\ninstance = \"{instance}\"\n\
-             drain_deadline = \"10m\"\n[cloud]\nbackend = \"aws\"\napi_share = 1.0\nvisible_within = \"1s\"\n"
+             drain_deadline = \"10m\"\n[cloud]\nbackend = \"aws\"\napi_share = 1.0\nvisible_within = \"1s\"\n\
+             status_lag = \"1s\"\nshutdown_limit = \"1s\"\n"
         ));
     }
 
