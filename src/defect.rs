@@ -38,6 +38,7 @@ defects! {
     SlotFreedAtOnce: "an instance counts as back as soon as CreateImage is answered",
     FenceIgnored: "a process whose journal was taken over goes on writing",
     ChecksUnread: "the status checks are not read before the first reboot of a run",
+    OddIsFault: "one thing that cannot be read fails the whole list",
     AnyOkCounts: "an ok of the status checks counts whatever they have shown since the reboot",
     SettleIgnored: "a status check counts however soon after the reboot it was read",
     CatchUpUnbounded: "a missed occurrence is run however late it is",

@@ -69,7 +69,11 @@ pub fn run(args: &PreviewArgs) -> u8 {
             return WRONG;
         }
     };
-    match runtime.block_on(preview(args, &loaded, Ask { now, at, days: TimeDelta::days(args.days.into()), lags: loaded.settings.cloud.lags() })) {
+    match runtime.block_on(preview(
+        args,
+        &loaded,
+        Ask { now, at, days: TimeDelta::days(args.days.into()), lags: loaded.settings.cloud.lags() },
+    )) {
         Ok(document) => {
             let printed = super::print(&if args.json { document.json() } else { document.text(paint()) });
             if document.ok() { printed } else { FAILED }

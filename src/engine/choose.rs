@@ -51,7 +51,7 @@ impl Us<'_> {
         let ours = marks.role == Role::Image
             || self.installation.is_empty()
             || marks.installation == self.installation
-            || self.taken_over_at.is_some_and(|at| image.created <= at);
+            || self.taken_over_at.is_some_and(|at| image.created.is_some_and(|created| created <= at));
         let by = &marks.installation;
         (!ours).then(|| format!("was copied by another installation ({by}) under the daemon name `{}`", self.daemon))
     }
@@ -274,7 +274,9 @@ async fn blind(run: &Run, place: &Place, choices: &[(String, Choice)]) -> Result
     }
     let read = run.patiently("cannot read status checks", || run.shared.cloud.statuses(place, &first)).await?;
     let Err(fault) = read else { return Ok(None) };
-    let why = format!("cannot read the status checks of instances in {place}: {fault}. Nothing is rebooted there in this run");
+    let why = format!(
+        "cannot read the status checks of instances in {place}: {fault}. Nothing is rebooted there in this run"
+    );
     run.mishap(&format!("checks:{}", place.region), &why).await?;
     Ok(Some(why))
 }
@@ -302,28 +304,29 @@ pub async fn twin(cloud: &Governed, us: Us<'_>, place: &Place) -> Read<Option<St
         _ => None,
     };
     // From the newest on, to our own last: what is older tells nothing.
-    let mut images: Vec<&Image> = images.iter().collect();
-    images.sort_by_key(|image| std::cmp::Reverse(image.created));
-    let mut newest: Option<(&Image, String)> = None;
+    // When it was made is all that counts here.
+    let mut images: Vec<(DateTime<Utc>, &Image)> = images.iter().filter_map(|i| Some((i.created?, i))).collect();
+    images.sort_by_key(|(created, _)| std::cmp::Reverse(*created));
+    let mut newest: Option<(DateTime<Utc>, &Image, String)> = None;
     let mut last = us.taken_over_at;
-    for image in images {
-        if last.is_some_and(|last| image.created <= last) {
+    for (created, image) in images {
+        if last.is_some_and(|last| created <= last) {
             break;
         }
         match made_by(image) {
-            Some(by) if by == us.installation => last = last.max(Some(image.created)),
-            Some(by) if newest.is_none() => newest = Some((image, by)),
+            Some(by) if by == us.installation => last = last.max(Some(created)),
+            Some(by) if newest.is_none() => newest = Some((created, image, by)),
             _ => {}
         }
     }
-    let newer = newest.filter(|(image, _)| last.is_none_or(|last| image.created > last));
-    Ok(newer.filter(|_| !planted(Defect::TwinIgnored)).map(|(image, by)| {
+    let newer = newest.filter(|(created, ..)| last.is_none_or(|last| *created > last));
+    Ok(newer.filter(|_| !planted(Defect::TwinIgnored)).map(|(created, image, by)| {
         format!(
             "the image {} of {} in {place} was made by another installation ({by}) under the daemon name `{}`; \
              nothing is begun. If that installation is gone for good, run `stillframe run --take-over`; \
              else give this one another daemon.name",
             image.id,
-            rfc3339(image.created),
+            rfc3339(created),
             us.daemon
         )
     }))

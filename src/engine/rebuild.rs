@@ -277,7 +277,9 @@ impl Rebuild {
         for image in images {
             let Ownership::Ours(marks) = naming::ownership(&image, &sh.daemon, &place.account) else { continue };
             // Another installation's are its own, unless a person took over from it.
-            if marks.installation == sh.installation || sh.taken_over_at.is_some_and(|at| image.created <= at) {
+            if marks.installation == sh.installation
+                || sh.taken_over_at.is_some_and(|at| image.created.is_some_and(|created| created <= at))
+            {
                 evidence.push(Evidence { subject: place.subject(&marks.instance), image, marks });
             }
         }

@@ -22,6 +22,7 @@ mod journal;
 mod limits;
 mod live;
 mod manager;
+mod odd;
 mod overlap;
 mod people;
 mod plain;

@@ -100,9 +100,11 @@ fn pace(plan: &Plan, preview: &PlanPreview, lags: &Lags) -> Option<String> {
     if needed == 0 {
         return None;
     }
-    let short = plan.schedule.window.filter(|window| needed > *window).map(|window| {
-        format!(", but the window is {}: the last ones would be skipped", show_duration(window))
-    });
+    let short = plan
+        .schedule
+        .window
+        .filter(|window| needed > *window)
+        .map(|window| format!(", but the window is {}: the last ones would be skipped", show_duration(window)));
     Some(format!(
         "{reboots} reboots, {} at once, each for about {} until it is proven to be back: the last begins about {} after \
          the first{}",

@@ -152,6 +152,7 @@ fn instance(id: &str, tags: &Tags) -> Instance {
         image: None,
         product_codes: false,
         tags: tags.clone(),
+        odd: None,
     }
 }
 

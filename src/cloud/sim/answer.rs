@@ -40,6 +40,8 @@ pub struct Checks {
     pub region: String,
     /// Where in its life it is.
     pub state: InstanceState,
+    /// In which word.
+    pub state_word: String,
     /// `SystemStatus.Status`.
     pub system: &'static str,
     /// `InstanceStatus.Status`.

@@ -146,7 +146,10 @@ mod tests {
         for n in 0..200 {
             let boot = world.reboot_of(now + Duration::hours(n), "i-1", 60.0);
             let (begun, up) = (now + Duration::hours(n), boot.until);
-            assert!(up >= begun + Duration::seconds(60) && up <= begun + Duration::seconds(300), "reset at four minutes");
+            assert!(
+                up >= begun + Duration::seconds(60) && up <= begun + Duration::seconds(300),
+                "reset at four minutes"
+            );
             let shown = boot.shown.unwrap();
             assert!(boot.noticed >= begun + Duration::seconds(60) && shown <= up + Duration::seconds(360));
             assert_eq!(boot.checks(boot.noticed - Duration::seconds(1)), ("ok", "ok"), "the ok of before");

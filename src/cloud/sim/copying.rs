@@ -241,6 +241,7 @@ fn blank(id: &str, place: &Place, name: &str, description: Option<&str>, tags: T
         mappings: Vec::new(),
         client_token: None,
         product_codes: false,
+        odd: None,
         lent: Default::default(),
         deprecated: None,
     }

@@ -107,6 +107,7 @@ impl World {
             product_codes: instance.traits.product_codes,
             lent: Default::default(),
             deprecated: None,
+            odd: None,
         });
         Ok(Answer::Image(image))
     }

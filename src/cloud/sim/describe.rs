@@ -72,6 +72,7 @@ impl World {
                 instance: i.id.clone(),
                 region: i.place.region.clone(),
                 state: i.state(now),
+                state_word: i.traits.state_word.clone().unwrap_or_else(|| i.state(now).as_str().to_owned()),
                 system,
                 reachability,
                 attached_ebs: i.attached_ebs(now),

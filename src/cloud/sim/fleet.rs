@@ -441,6 +441,7 @@ impl Fleet {
                         image_fails: member.image_fails,
                         stale_seconds: member.stale_seconds,
                         ebs_impaired: member.ebs_impaired,
+                        state_word: None,
                     },
                 },
             );

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::answer::Seen;
 pub use super::boot::Boot;
 use super::world::World;
-use crate::domain::observed::{Instance, InstanceState, Tags};
+use crate::domain::observed::{Instance, InstanceState, Tags, unknown_state};
 use crate::domain::place::Place;
 
 /// What a test or a fleet scripts about an instance.
@@ -28,6 +28,8 @@ pub struct Traits {
     pub stale_seconds: f64,
     /// An attached volume cannot be reached: `AttachedEbsStatus` reads `impaired`.
     pub ebs_impaired: bool,
+    /// Its state reads this word, which no version knows: AWS adds words now and then.
+    pub state_word: Option<String>,
 }
 
 const NOT_APPLICABLE: (&str, &str) = ("not-applicable", "not-applicable");
@@ -142,15 +144,17 @@ fn merge(traits: &Traits, patch: &serde_json::Value) -> Result<Traits, String> {
 impl From<Seen<SimInstance, InstanceState>> for Instance {
     fn from(seen: Seen<SimInstance, InstanceState>) -> Self {
         let Seen { it, state } = seen;
+        let odd = it.traits.state_word.as_deref().map(unknown_state);
         Self {
             id: it.id,
-            state,
+            state: if odd.is_some() { InstanceState::Unknown } else { state },
             ebs_root: it.ebs_root,
             hibernation: it.hibernation,
             volumes: it.volumes.into_iter().map(|(_, volume)| volume).collect(),
             image: it.image,
             product_codes: it.traits.product_codes,
             tags: it.tags,
+            odd,
         }
     }
 }

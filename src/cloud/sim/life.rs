@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 
 use super::action::TagSpec;
 use super::answer::{Answer, Change, Seen};
-use super::error::ApiError;
 use super::boot::{Boot, Word};
+use super::error::ApiError;
 use super::instance::{Life, SimInstance, Traits};
 use super::rules;
 use super::volume::SimVolume;

@@ -137,7 +137,13 @@ impl Proof {
     }
 
     /// What a look shows: how the instance is back, if that is proven.
-    pub fn judge(&mut self, shared: &Shared, call: &Call, seen: &Seen<InstanceStatus>, settle: Duration) -> Option<Back> {
+    pub fn judge(
+        &mut self,
+        shared: &Shared,
+        call: &Call,
+        seen: &Seen<InstanceStatus>,
+        settle: Duration,
+    ) -> Option<Back> {
         let (status, asked) = match seen {
             Seen::Gone => return self.ended(),
             Seen::There(status, _) if gone(status.state) => return self.ended(),

@@ -29,6 +29,7 @@ const CAUGHT_BY: &[(Defect, &[u8])] = &[
     (Defect::RetentionPerPlan, &[3]),
     (Defect::SlotFreedAtOnce, &[6]),
     (Defect::FenceIgnored, &[1]),
+    (Defect::OddIsFault, &[5]),
     (Defect::AnyOkCounts, &[6]),
     (Defect::SettleIgnored, &[6]),
     (Defect::CatchUpUnbounded, &[5]),

@@ -2,6 +2,7 @@
 
 mod afar;
 mod lag;
+mod odd;
 
 use std::collections::BTreeSet;
 
@@ -45,7 +46,7 @@ const APIS: [&str; 12] = [
 
 /// What a seed means.
 pub fn plot(seed: u64) -> Plot {
-    lag::with_lags(afar::with_copies(plain(seed)))
+    odd::with_oddities(lag::with_lags(afar::with_copies(plain(seed))))
 }
 
 /// The same without copies and shares: what it meant before there were any.

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use stillframe::domain::evidence::Lags;
 use stillframe::cloud::sim::Fleet;
+use stillframe::domain::evidence::Lags;
 use stillframe::domain::plan::Plan;
 
 use super::people::Deed;
@@ -18,6 +18,17 @@ pub enum Home {
     Known(usize),
     /// That one, and it cannot find out.
     Unknown(usize),
+}
+
+/// What of a thing cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Oddity {
+    /// The state of an instance is a word that nobody knows.
+    Instance,
+    /// That of an image.
+    ImageState,
+    /// An image bears no CreationDate.
+    Undated,
 }
 
 /// One thing that happens.
@@ -67,6 +78,10 @@ pub enum Move {
     Key { nth: usize, enabled: bool },
     /// The role of the other account may not do this any more, or everything again.
     Role { denied: Option<&'static str> },
+    /// AWS tells of the so-manieth instance, or of our so-manieth image from the newest on, what nobody can read.
+    Odd { nth: usize, what: Oddity },
+    /// Everything can be read again.
+    Plain,
     /// A person does something.
     Deed(Deed),
     /// Breaks a promise that there is not, if anything was restarted before: to try the shrinker with.
@@ -102,6 +117,8 @@ impl Move {
             Self::Key { enabled: true, .. } => "keys enabled",
             Self::Role { denied: Some(_) } => "roles denied",
             Self::Role { denied: None } => "roles allowed",
+            Self::Odd { .. } => "oddities",
+            Self::Plain => "oddities over",
             Self::Deed(_) => "deeds",
             Self::Planted => "planted",
         }
@@ -134,6 +151,7 @@ impl fmt::Display for Move {
                 write!(f, "key {nth} is {}", if *enabled { "enabled" } else { "disabled" })
             }
             Self::Role { denied: Some(what) } => write!(f, "the role of the other account may not {what}"),
+            Self::Odd { nth, what } => write!(f, "{what:?} {nth} cannot be read"),
             Self::Deed(deed) => write!(f, "{deed}"),
             other => write!(f, "{}", other.name()),
         }

@@ -226,6 +226,10 @@ impl Watch {
         if let Some(wrong) = self.duty.hear(event, self.clock.instant()) {
             self.breach(5, wrong);
         }
+        // One thing that cannot be read concerns itself alone.
+        if draft.subject.is_none() && event.text("reason").is_some_and(|why| why.contains("UnknownValue")) {
+            self.breach(5, format!("{} {}: {}", draft.run, draft.step, event.text("reason").unwrap_or_default()));
+        }
         if draft.kind == Kind::JournalRebuilt {
             self.rebuilding.set(false);
             // A rebuild takes nobody for down who was rebooted a day ago.
@@ -431,7 +435,14 @@ impl Watch {
         self.figures.borrow_mut().reboots += 1;
         let allowed = known.run.as_ref().map_or(1, |(_, plan)| plan.rollout.max_in_flight);
         let plan = known.run.as_ref().map_or("?", |(_, plan)| &plan.name).to_owned();
-        let down = Down { plan, allowed, since: now, region: place.region.clone(), name: request.name.clone(), until: instance.boot.until };
+        let down = Down {
+            plan,
+            allowed,
+            since: now,
+            region: place.region.clone(),
+            name: request.name.clone(),
+            until: instance.boot.until,
+        };
         // Its newest boot is this one: who was down before is told by what was before.
         let mut all = self.down.borrow_mut();
         all.retain(|id, down| {
@@ -583,6 +594,9 @@ impl Watch {
         self.removed.borrow_mut().insert(id.to_owned());
         let Some(image) = world.images.get(id).filter(|i| !truth::is_via(world, i)) else { return };
         let key = truth::made_by_us(image).or_else(|| truth::copied_by_us(image));
+        if image.odd.is_some() {
+            self.breach(3, format!("{id} is deregistered, and cannot be understood"));
+        }
         let (Some((run, plan)), Some(key)) = (&known.run, key) else { return };
         let mut deletions = self.deletions.borrow_mut();
         let series = truth::series_of(image, &key);
