@@ -88,10 +88,12 @@ impl<T> Watch<T> {
         }
     }
 
-    /// Wants a look at `at`, should none be due then.
-    pub fn look_at(&self, at: Instant) {
-        self.0.wanted.set(Some(at));
-        self.0.poller.notify_one();
+    /// Wants a look at `at`, if there is such an instant, should none be due then.
+    pub fn look_at(&self, at: Option<Instant>) {
+        self.0.wanted.set(at);
+        if at.is_some() {
+            self.0.poller.notify_one();
+        }
     }
 
     /// Waits until looks have been refused for too long; what was said.

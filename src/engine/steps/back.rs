@@ -80,7 +80,7 @@ fn watch_on(
                 let _ = free(&sh, &run, &subject, back, Vec::new()).await;
                 return;
             }
-            watch.look_at(proof.by_time(&sh.lags.get(), settle));
+            watch.look_at(proof.by_time(&sh.lags.get(), settle, sh.clock.instant()));
             if sh.unless_drained(proof.ask_snapshots(&sh, &call, &subject)).await.is_err() {
                 return;
             }
@@ -248,7 +248,7 @@ impl Step for Return {
             let at_once = planted(Defect::SlotFreedAtOnce) && call.certain;
             let judged = proof.judge(shared, &call, &seen, settle);
             let Some(back) = judged.or_else(|| at_once.then_some(Back::Healthy(Evidence::Time))) else {
-                watch.look_at(proof.by_time(&shared.lags.get(), settle));
+                watch.look_at(proof.by_time(&shared.lags.get(), settle, shared.clock.instant()));
                 shared.unless_drained(proof.ask_snapshots(shared, &call, subject)).await?;
                 continue;
             };

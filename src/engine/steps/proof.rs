@@ -126,9 +126,10 @@ impl Proof {
         then.checked_duration_since(self.noticed.0)
     }
 
-    /// When an ok is proof by itself.
-    pub fn by_time(&self, lags: &Lags, settle: Duration) -> Instant {
-        self.noticed.0 + lags.proof_by_time().max(settle)
+    /// When an ok will be proof by itself, if not yet at `now`.
+    pub fn by_time(&self, lags: &Lags, settle: Duration, now: Instant) -> Option<Instant> {
+        let at = self.noticed.0 + lags.proof_by_time().max(settle);
+        (at > now).then_some(at)
     }
 
     /// How long the instance may take, if its plan lets it take `within`: longer while nothing has shown a restart.
