@@ -24,6 +24,7 @@ pub mod status;
 
 use clap::{Parser, Subcommand};
 
+use crate::report::out;
 use crate::report::table::Paint;
 
 /// Done.
@@ -98,16 +99,14 @@ fn paint() -> Paint {
 
 /// Says why nothing was done; exit code 1.
 fn complain(why: &str) -> u8 {
-    eprintln!("stillframe: {why}");
+    out::note(&format!("stillframe: {why}"));
     FAILED
 }
 
-/// Prints facts; a reader that went away (`| head`) is no error of ours, but not done either.
+/// Prints facts. A reader that has read enough (`| head`) is no error; a full disk is.
 fn print(text: &str) -> u8 {
-    use std::io::Write as _;
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    match out::facts(text) {
         Ok(()) => DONE,
-        Err(_) => FAILED,
+        Err(e) => complain(&format!("cannot write to stdout: {e}")),
     }
 }
