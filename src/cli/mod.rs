@@ -24,6 +24,7 @@ pub mod status;
 
 use clap::{Parser, Subcommand};
 
+use crate::clock::Clock;
 use crate::report::out;
 use crate::report::table::Paint;
 
@@ -33,6 +34,10 @@ pub const DONE: u8 = 0;
 pub const FAILED: u8 = 1;
 /// Wrong usage or configuration.
 pub const WRONG: u8 = 2;
+
+/// systemd's journal finds out by the sender of a line which unit it is of, so that the sender of the last one had better
+/// still be there: else `journalctl -u stillframe` might not show why it ended.
+const LAST_WORDS: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// File-system-consistent images of EC2 instances on a schedule.
 #[derive(Debug, Parser)]
@@ -73,6 +78,16 @@ pub enum Command {
 /// Carries out a command; the exit code.
 #[must_use]
 pub fn dispatch(cli: Cli) -> u8 {
+    let code = carry_out(cli);
+    if crate::report::format::natively()
+        && let Ok(runtime) = start::runtime()
+    {
+        runtime.block_on(Clock::Wall.sleep(LAST_WORDS));
+    }
+    code
+}
+
+fn carry_out(cli: Cli) -> u8 {
     match cli.command {
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::run(&args),

@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Write as _};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 use tracing::field::{Field, Visit};
@@ -175,6 +176,15 @@ impl<S: Subscriber> Layer<S> for Logs {
     }
 }
 
+/// Whether lines go to systemd's journal natively.
+static NATIVE: AtomicBool = AtomicBool::new(false);
+
+/// Whether lines go to systemd's journal natively.
+#[must_use]
+pub fn natively() -> bool {
+    NATIVE.load(Ordering::Relaxed)
+}
+
 /// Sets the least level of the installed logs.
 type SetLevel = Box<dyn Fn(&str) + Send + Sync>;
 
@@ -189,7 +199,10 @@ fn filter(level: &str) -> EnvFilter {
 /// Sends all logs to stderr, or to the journal that it leads to, in `format`, from `level` on.
 pub fn install(format: Format, level: &str) {
     let sink: Box<dyn Sink> = match Journald::of_this_process() {
-        Some(journald) => Box::new(journald),
+        Some(journald) => {
+            NATIVE.store(true, Ordering::Relaxed);
+            Box::new(journald)
+        }
         None => Box::new(Stderr),
     };
     let (filter_layer, handle) = reload::Layer::new(filter(level));
