@@ -42,16 +42,13 @@ fn whatever_the_umask_the_group_reads_and_others_do_not() {
                 expected.push("world.json");
             }
             let expected: Vec<(String, u32)> = expected.into_iter().map(|name| (name.to_owned(), 0o640)).collect();
-            // What replaces a file is beside it for a moment, for its owner alone.
-            until("files with their modes", || {
-                let (temporary, lasting): (Vec<_>, Vec<_>) =
-                    modes(&site.state()).into_iter().partition(|(name, _)| name.starts_with('.'));
-                assert!(temporary.iter().all(|(_, mode)| mode & 0o137 == 0), "{umask} {backend}: {temporary:?}");
-                assert_eq!(lasting, expected, "{umask} {backend}");
-                Some(())
-            });
+            // What replaces a file is beside it for a moment, and no more open than the file.
+            let (temporary, lasting): (Vec<_>, Vec<_>) =
+                modes(&site.state()).into_iter().partition(|(name, _)| name.starts_with('.'));
+            assert!(temporary.iter().all(|(_, mode)| mode & 0o137 == 0), "{umask} {backend}: {temporary:?}");
+            assert_eq!(lasting, expected, "{umask} {backend}");
             daemon.terminate();
-            daemon.wait();
+            daemon.wait().expect(0);
             let own = fs::metadata(site.state()).expect("there").permissions().mode() & 0o7777;
             assert_eq!(own, 0o750, "{umask}: the directory");
         }
