@@ -17,6 +17,7 @@ use crate::clock::Clock;
 use crate::config::{self, Problems, show_duration};
 use crate::domain::keep::Keep;
 use crate::domain::plan::{Plan, Select};
+use crate::report::out;
 
 /// The configuration is in order.
 const DONE: u8 = 0;
@@ -39,10 +40,13 @@ pub struct CheckArgs {
 /// Checks the configuration under this process's environment; the exit code is 0, or 2 if it is wrong.
 #[must_use]
 pub fn run(args: &CheckArgs) -> u8 {
-    match report(args, config::environment(), Clock::Wall.now(), &mut io::stdout().lock(), &mut io::stderr().lock()) {
+    let mut out = out::Facts;
+    match report(args, config::environment(), Clock::Wall.now(), &mut out, &mut out::Notes) {
         Ok(code) => code,
-        // Whoever read our answer has gone.
-        Err(_) => FAILED,
+        Err(e) => {
+            out::note(&format!("stillframe: cannot write to stdout: {e}"));
+            FAILED
+        }
     }
 }
 

@@ -55,7 +55,7 @@ static DAEMON: Table = Table {
                 "drain_deadline",
                 Kind::Duration { max: DRAIN_MAX, off: false },
                 DURATION,
-                "how long a stop waits for what is under way",
+                "how long a stop waits for the calls to AWS that are under way; not for instances to come back, nor for images",
             ),
         ),
         like(

@@ -73,6 +73,11 @@ fn another_instance() {
 
 /// A metadata service that knows this instance, for as long as the test process lives.
 fn metadata(id: &'static str) -> String {
+    metadata_after(id, || {})
+}
+
+/// The same, which does something before it answers.
+fn metadata_after(id: &'static str, before: impl Fn() + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let endpoint = format!("http://{}", listener.local_addr().expect("bound"));
     std::thread::spawn(move || {
@@ -85,6 +90,7 @@ fn metadata(id: &'static str) -> String {
                     _ => break,
                 }
             }
+            before();
             let body = if head.starts_with("PUT") { "token" } else { id };
             let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
             let _ = stream.write_all(answer.as_bytes()); // whoever asked may have gone
@@ -181,9 +187,9 @@ fn an_installation_file_that_cannot_be_written_is_no_other_machines() {
     site.settings(
         "[daemon]\nname = \"it\"\nstate_dir = \"state\"\n[cloud]\napi_share = 1.0\nvisible_within = \"1s\"\nstatus_lag = \"1s\"\nshutdown_limit = \"1s\"\n",
     );
-    // In the way of the file that takes the old one's place.
-    fs::create_dir(site.state().join("installation.json.new")).expect("made");
-    let endpoint = metadata("i-0bbbbbbbbbbbbbbbb");
+    // The journal is open by now; nothing new can be made in its directory.
+    let (state, away) = (site.state(), site.path("away"));
+    let endpoint = metadata_after("i-0bbbbbbbbbbbbbbbb", move || drop(fs::rename(&state, &away)));
     let site = site
         .with("AWS_EC2_METADATA_DISABLED", Some("false"))
         .with("AWS_EC2_METADATA_SERVICE_ENDPOINT", Some(&endpoint));
