@@ -89,7 +89,7 @@ async fn whoever_is_there_may_be_ec2() {
 fn site(door: &Door, endpoint: Option<&str>) -> Site {
     let site = asking(Site::new(door.env()), endpoint);
     site.settings(
-        "[daemon]\nname = \"it\"\nstate_dir = \"state\"\n[cloud]\napi_share = 1.0\nvisible_within = \"1s\"\n",
+        "[daemon]\nname = \"it\"\nstate_dir = \"state\"\n[cloud]\napi_share = 1.0\nvisible_within = \"1s\"\nstatus_lag = \"1s\"\nshutdown_limit = \"1s\"\n",
     );
     site.plan("nightly", &plan(2, ""));
     site
