@@ -188,8 +188,8 @@ async fn a_role_that_sts_does_not_answer_for_is_a_refusal_for_now() {
             tokio::task::yield_now().await;
         }
         tokio::time::pause();
-        // Longer than the SDK waits for credentials.
-        tokio::time::advance(std::time::Duration::from_secs(9)).await;
+        // Longer than credentials are waited for.
+        tokio::time::advance(std::time::Duration::from_secs(25)).await;
         tokio::time::resume();
     };
     let (fault, ()) = futures_util::future::join(call, skip).await;

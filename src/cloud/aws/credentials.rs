@@ -29,8 +29,8 @@ const LIMIT: Duration = Duration::from_secs(20);
 const REMEMBERED: TimeDelta = TimeDelta::minutes(15);
 /// The others so long before they do.
 const BEFORE_EXPIRY: TimeDelta = TimeDelta::seconds(15);
-/// Those who waited while they could not be had are told the same, for so long.
-const FAILED_FOR: Duration = Duration::from_secs(1);
+/// What such a failure is called: nothing of AWS's.
+const CODE: &str = "Credentials";
 /// What a provider says is cut after this many characters: it may quote another program.
 const WORDS_MAX: usize = 300;
 
@@ -38,6 +38,8 @@ const WORDS_MAX: usize = 300;
 #[derive(Debug, Clone)]
 pub(super) struct Failure {
     pub class: Class,
+    /// What it is in a fault.
+    pub code: &'static str,
     pub message: String,
     cause: Arc<CredentialsError>,
 }
@@ -126,14 +128,16 @@ impl Held {
     }
 
     async fn give(&self) -> Given {
+        let begun = Clock::Wall.instant();
         let mut state = self.0.state.lock().await;
         if let Some((held, until)) = &state.held
             && Clock::Wall.now() < *until
         {
             return Ok(held.clone());
         }
+        // Who waited while they could not be had is told the same: thousands may have.
         if let Some((at, failure)) = &state.failed
-            && Clock::Wall.instant() - *at < FAILED_FOR
+            && *at >= begun
         {
             return Err(CredentialsError::unhandled(failure.clone()));
         }
@@ -210,7 +214,8 @@ fn judge(error: CredentialsError, ever: bool) -> Failure {
             _ => (Class::NeverSent, again(&words)),
         }
     };
-    Failure { class, message, cause: Arc::new(error) }
+    let code = if matches!(error, CredentialsError::ProviderTimedOut(_)) { "Timeout" } else { CODE };
+    Failure { class, code, message, cause: Arc::new(error) }
 }
 
 fn again(words: &str) -> String {

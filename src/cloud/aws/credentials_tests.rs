@@ -3,14 +3,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 
+/// What a giver answers once.
+type Play = fn() -> Given;
+
 fn keys(id: &str) -> Given {
     Ok(Credentials::new(id, "secret", None, None, "test"))
 }
 
 /// A source whose givers answer one line of the script each; and how many were made.
-fn held(script: Vec<fn() -> Given>) -> (Held, Arc<AtomicUsize>) {
+fn held(script: Vec<Play>) -> (Held, Arc<AtomicUsize>) {
     #[derive(Debug)]
-    struct Scripted(Arc<Plain<Vec<fn() -> Given>>>);
+    struct Scripted(Arc<Plain<Vec<Play>>>);
     impl ProvideCredentials for Scripted {
         fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
         where
@@ -51,7 +54,7 @@ async fn a_giver_that_fails_once_is_asked_again_and_what_it_gave_is_remembered()
     // Who waited meanwhile is told the same; nobody is asked.
     assert_eq!(failure(held.give().await).message, first.message);
     assert_eq!(made.load(Ordering::Relaxed), 1);
-    Clock::Wall.sleep(FAILED_FOR).await;
+    Clock::Wall.sleep(Duration::from_millis(1)).await;
     for _ in 0..3 {
         assert_eq!(held.give().await.expect("given").access_key_id(), "one");
     }
@@ -60,7 +63,7 @@ async fn a_giver_that_fails_once_is_asked_again_and_what_it_gave_is_remembered()
 
 #[tokio::test(start_paused = true)]
 async fn that_there_is_no_provider_is_final_only_as_long_as_there_was_none() {
-    let no: fn() -> Given = || failed(CredentialsError::not_loaded("no credentials in chain"));
+    let no: Play = || failed(CredentialsError::not_loaded("no credentials in chain"));
     let (never, _) = held(vec![no]);
     let why = failure(never.give().await);
     assert_eq!(why.class, Class::Credentials);

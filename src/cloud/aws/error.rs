@@ -78,7 +78,7 @@ where
 
 /// There are no credentials, or not now.
 pub(super) fn no_credentials(failure: &Failure) -> Fault {
-    own(failure.class, "Credentials", failure.message.clone())
+    own(failure.class, failure.code, failure.message.clone())
 }
 
 /// A request that was never sent, because AssumeRole failed before it.

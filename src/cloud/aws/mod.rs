@@ -107,7 +107,7 @@ impl AwsCloud {
     pub async fn connect(roles: Vec<Role>) -> Result<Self, String> {
         let (client, warning) = http::client(|name| std::env::var(name).ok())?;
         if let Some(warning) = warning {
-            tracing::warn!(event = "cloud.unsafe", reason = %warning, "no certificate can be checked");
+            tracing::warn!(event = "cloud.no_certificates", reason = %warning, "no certificate can be checked");
         }
         let loader = || aws_config::defaults(BehaviorVersion::latest()).http_client(client.clone());
         let sdk = loader().load().await;

@@ -5,6 +5,9 @@ use crate::cloud::classify::Class;
 use crate::cloud::port::Fault;
 use crate::domain::place::Place;
 
+/// The code of a request that was not sent, since there were no credentials.
+pub(super) const OWN_CREDENTIALS: &str = "Credentials";
+
 /// The fault with a message that says what to do, where AWS's own does not.
 pub(super) fn explain(api: Api, place: &Place, clock_off: Option<&str>, fault: Fault) -> Fault {
     let message = match (fault.class, fault.code.as_str()) {
@@ -24,7 +27,7 @@ pub(super) fn explain(api: Api, place: &Place, clock_off: Option<&str>, fault: F
             place.region
         ),
         // Never sent: the SDK's own words say what to do.
-        (Class::Credentials, "Credentials") => return fault,
+        (_, OWN_CREDENTIALS) => return fault,
         (Class::NeverSent, "Connection") => format!("{} (region {})", fault.message, place.region),
         (Class::Credentials | Class::Expired, code) => {
             let advice = clock_off.map_or_else(|| credentials(code, &place.region, &fault.message), str::to_owned);

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 pub use self::bucket::Api;
 use self::bucket::Gate;
-use self::explain::explain;
+use self::explain::{OWN_CREDENTIALS, explain};
 use self::skew::Skew;
 use super::classify::Class;
 use super::port::{
@@ -293,7 +293,8 @@ impl Governed {
     /// Whether there are other credentials than those with which a request was sent at `sent`, now that they were
     /// refused. It took no effect: with others it may be sent again.
     async fn others(&self, sent: tokio::time::Instant, fault: &Fault) -> bool {
-        if !matches!(fault.class, Class::Expired | Class::Credentials) {
+        // Where there were none, they are asked for anew anyway.
+        if !matches!(fault.class, Class::Expired | Class::Credentials) || fault.code == OWN_CREDENTIALS {
             return false;
         }
         let mut last = self.renewed.lock().await;

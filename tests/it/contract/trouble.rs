@@ -13,6 +13,7 @@ pub fn cases() -> Vec<Case> {
     vec![
         case!(each_fault_ends_a_read_as_a_client_sees_it, not NO_FAULTS),
         case!(each_fault_ends_an_image_as_a_client_sees_it, not NO_FAULTS),
+        case!(an_answer_that_names_nothing_leaves_the_effect_unknown, not NO_FAULTS),
         case!(an_answer_lost_after_a_deletion_is_unknown_and_it_is_done, not NO_FAULTS),
         case!(reads_and_throttled_effects_are_asked_again, not NO_FAULTS),
         case!(an_empty_bucket_refuses_for_now, not "moto has no token buckets"),
@@ -95,6 +96,25 @@ async fn each_fault_ends_an_image_as_a_client_sees_it(stage: &Stage) {
     done(stage.port.create_image(&stage.place, &stage.request(0, "late")).await);
     let calls: Vec<_> = stage.world().calls.of("CreateImage").map(|call| call.request_id.clone()).collect();
     assert_eq!(calls.len(), KINDS.len() + 1, "each was sent once");
+}
+
+async fn an_answer_that_names_nothing_leaves_the_effect_unknown(stage: &Stage) {
+    let image = stage.image(0, "source").await;
+    for (kind, made) in [(FaultKind::NamesNothing, 1), (FaultKind::NoCode, 0)] {
+        let name = format!("image {kind:?}");
+        stage.fault("CreateImage", kind);
+        let end = stage.port.create_image(&stage.place, &stage.request(1, &name)).await;
+        assert!(matches!(&end, Effect::Unknown(fault) if fault.class == Class::Transient), "{kind:?}: {end:?}");
+        assert_eq!(stage.found(ImageQuery::Names(vec![name])).await.len(), made, "{kind:?}");
+        stage.fault("CopyImage", kind);
+        let request = stage.copy_request(&image, &format!("copy {kind:?}"), None);
+        let end = stage.port.copy_image(&stage.elsewhere, &request).await;
+        assert!(matches!(&end, Effect::Unknown(fault) if fault.class == Class::Transient), "{kind:?}: {end:?}");
+        stage.fault("DescribeImages", FaultKind::NoCode);
+        let query = ImageQuery::Names(vec!["*".into()]);
+        let fault = stage.port.images(&stage.place, &query, Ask::FIRST).await.expect_err("no code");
+        assert_eq!(fault.class, Class::Transient, "{fault}");
+    }
 }
 
 async fn an_answer_lost_after_a_deletion_is_unknown_and_it_is_done(stage: &Stage) {
