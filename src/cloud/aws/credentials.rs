@@ -208,6 +208,14 @@ fn judge(error: CredentialsError, ever: bool) -> Failure {
         match &error {
             CredentialsError::CredentialsNotLoaded(_) if ever => (Class::NeverSent, again(&words)),
             CredentialsError::CredentialsNotLoaded(_) | CredentialsError::InvalidConfiguration(_) => {
+                if let Some(profile) = profile() {
+                    return Failure {
+                        class: Class::Credentials,
+                        code: CODE,
+                        message: gives_none(&profile, &words),
+                        cause: Arc::new(error),
+                    };
+                }
                 let advice = "give the machine an instance role, or set AWS_PROFILE or AWS_ACCESS_KEY_ID";
                 (Class::Credentials, format!("no usable credentials ({words}; {advice})"))
             }
@@ -261,8 +269,21 @@ fn signed_out(words: &str) -> bool {
     token.iter().any(|part| lower.contains(part))
 }
 
+/// The profile that the environment names.
+fn profile() -> Option<String> {
+    std::env::var("AWS_PROFILE").ok().filter(|name| !name.is_empty())
+}
+
+fn gives_none(profile: &str, words: &str) -> String {
+    format!(
+        "no usable credentials: the AWS profile `{profile}` is not there or gives none ({words}); it must be in ~/.aws/config \
+         or ~/.aws/credentials of the user that runs stillframe (AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE name \
+         others); add it, or correct AWS_PROFILE"
+    )
+}
+
 fn sso_login() -> String {
-    match std::env::var("AWS_PROFILE").ok().filter(|name| !name.is_empty()) {
+    match profile() {
         Some(profile) => format!("`aws sso login --profile {profile}`"),
         None => "`aws sso login`".to_owned(),
     }

@@ -123,6 +123,8 @@ fn a_reload_reads_the_keys_anew_and_takes_none_of_another_account() {
 fn metadata() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = listener.local_addr().expect("bound").port();
+    let ends = Clock::Wall.now() + chrono::TimeDelta::hours(1);
+    let session = format!("simulated/{}/i-0/arn:aws:iam::{ACCOUNT}:role/stillframe", ends.timestamp());
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.expect("a connection");
@@ -134,7 +136,7 @@ fn metadata() -> u16 {
                 "/latest/meta-data/instance-id" => "i-0aaaaaaaaaaaaaaaa".to_owned(),
                 "/latest/meta-data/iam/security-credentials/" => "role".to_owned(),
                 _ => format!(
-                    r#"{{"Code":"Success","Type":"AWS-HMAC","AccessKeyId":"{ACCOUNT}","SecretAccessKey":"s","Token":"","Expiration":"2099-01-01T00:00:00Z"}}"#
+                    r#"{{"Code":"Success","Type":"AWS-HMAC","AccessKeyId":"{ACCOUNT}","SecretAccessKey":"s","Token":"{session}","Expiration":"2099-01-01T00:00:00Z"}}"#
                 ),
             };
             let answer = format!(

@@ -276,7 +276,8 @@ fn the_keys_of_volumes_are_told_of_where_images_alone_are_made() {
         fleet["keys"].as_array_mut().expect("keys").push(json!({ "region": REGION, "alias": "alias/volumes" }));
         fleet["instances"][0]["kms_key"] = json!("alias/volumes");
         // Volumes under the key that AWS manages need nothing of anybody.
-        fleet["instances"][1] = json!({ "name": "db", "tags": { "Backup": "nightly" }, "kms_key": "alias/aws/ebs" });
+        let managed = json!({ "name": "db", "tags": { "Backup": "nightly" }, "kms_key": "alias/aws/ebs" });
+        fleet["instances"].as_array_mut().expect("instances").push(managed);
     });
     std::fs::write(site.config().join("fleet.json"), fleet.to_string()).expect("written");
     let document = site.run(&["doctor", "--json"]).expect(0).document();
