@@ -13,10 +13,13 @@ use crate::config::{self, Loaded, Problems, Settings, Severity};
 use crate::domain::plan::Plan;
 use crate::engine::host::Host as _;
 use crate::engine::plans::Change;
+use crate::engine::shared::Shared;
 use crate::report::format;
 
 /// So many problems are written out; `check` shows them all.
 const SHOWN_MAX: usize = 10;
+/// A reload waits for credentials for so long.
+const RENEW_LIMIT: Duration = Duration::from_secs(30);
 
 /// Reloads at each SIGHUP.
 pub struct Reloads {
@@ -30,6 +33,8 @@ pub struct Reloads {
     pub changes: mpsc::Sender<Change>,
     /// Who is told.
     pub manager: Rc<Manager>,
+    /// Whose credentials are read anew.
+    pub shared: Rc<Shared>,
 }
 
 impl Reloads {
@@ -38,8 +43,26 @@ impl Reloads {
         loop {
             signals.next().await;
             self.manager.reloading();
+            self.renew().await;
             self.reload().await;
             self.manager.ready();
+        }
+    }
+
+    /// Reads the credentials anew, also where the configuration is refused: whoever rotates them asks for this.
+    async fn renew(&self) {
+        match self.shared.clock.timeout(RENEW_LIMIT, self.shared.cloud.renew()).await {
+            Some(Ok(true)) => tracing::info!(event = "credentials.renewed", "other credentials are used from now on"),
+            Some(Ok(false)) => {}
+            Some(Err(fault)) => tracing::warn!(
+                event = "credentials.kept", reason = %fault,
+                "the credentials that are there now cannot be used; those from before are used on"
+            ),
+            None => tracing::warn!(
+                event = "credentials.kept",
+                "whoever gives the credentials did not answer within {} s; those from before are used on",
+                RENEW_LIMIT.as_secs()
+            ),
         }
     }
 

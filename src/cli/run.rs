@@ -160,6 +160,7 @@ async fn work(
         deadline: Rc::clone(&deadline),
         changes,
         manager: Rc::clone(manager),
+        shared: Rc::clone(&shared),
     };
     let engine = Engine::new(Rc::clone(&shared), loaded.plans.clone(), Mode::Daemon)
         .hosted(Rc::clone(manager) as Rc<_>)

@@ -210,7 +210,7 @@ pub(super) async fn cloud(
     open: OpenSim,
 ) -> Result<Governed, String> {
     let back: Rc<dyn CloudBackend> = match settings.cloud.backend {
-        Backend::Aws => Rc::new(AwsCloud::connect(roles(settings)).await),
+        Backend::Aws => Rc::new(AwsCloud::connect(roles(settings)).await?),
         Backend::Sim => {
             let path = config_dir.join(FLEET);
             let fleet = match std::fs::read_to_string(&path) {

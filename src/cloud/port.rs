@@ -37,6 +37,23 @@ pub struct Fault {
     pub request_id: Option<String>,
 }
 
+/// The id of the image that `api` answered it made.
+///
+/// # Errors
+/// It is none: then it is not known whether one was made.
+pub(super) fn made_image(api: &str, id: Option<String>) -> Read<String> {
+    let plain = |id: &String| {
+        let rest = id.strip_prefix("ami-");
+        rest.is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_alphanumeric()))
+    };
+    id.filter(plain).ok_or_else(|| Fault {
+        class: Class::Transient,
+        code: "Answer".into(),
+        message: format!("{api}: the answer names no image"),
+        request_id: None,
+    })
+}
+
 /// The answer to a read.
 pub type Read<T> = Result<T, Fault>;
 
@@ -54,6 +71,29 @@ pub enum Effect<T> {
     Refused(Fault),
     /// No clear answer: it may have taken effect. Look again.
     Unknown(Fault),
+}
+
+/// No page is asked for smaller than this: a list must come to an end (API reference, MaxResults: 5 at the least).
+const PAGE_LEAST: u32 = 50;
+
+/// Which page of a list is asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ask<'a> {
+    /// The token that the page before it ended with.
+    pub token: Option<&'a str>,
+    /// How often the largest page is halved: whole ones took too long.
+    pub halved: u32,
+}
+
+impl Ask<'_> {
+    /// The first page, as large as can be.
+    pub const FIRST: Ask<'static> = Ask { token: None, halved: 0 };
+
+    /// Its size, where `largest` is the API's.
+    #[must_use]
+    pub fn size(self, largest: u32) -> u32 {
+        largest.checked_shr(self.halved).unwrap_or(0).max(PAGE_LEAST.min(largest))
+    }
 }
 
 /// One page of a list.
@@ -126,20 +166,19 @@ pub struct Caller {
 #[async_trait(?Send)]
 pub trait Ec2 {
     /// DescribeInstances.
-    async fn instances(&self, place: &Place, query: &InstanceQuery, page: Option<&str>) -> Read<Page<Instance>>;
+    async fn instances(&self, place: &Place, query: &InstanceQuery, page: Ask<'_>) -> Read<Page<Instance>>;
     /// DescribeInstanceStatus of at most [`STATUS_IDS_MAX`] instances, IncludeAllInstances. The only look-up by the
     /// ids parameter, since this API has no filter by id: one unknown id fails the call with
     /// `InvalidInstanceID.NotFound`, which [`Governed`](super::governed::Governed) resolves.
     async fn instance_status(&self, place: &Place, ids: &[String]) -> Read<Vec<InstanceStatus>>;
     /// The ids of all volumes of the region with Multi-Attach enabled (DescribeVolumes, filter `multi-attach-enabled`).
-    async fn multi_attach_volumes(&self, place: &Place, page: Option<&str>) -> Read<Page<String>>;
+    async fn multi_attach_volumes(&self, place: &Place, page: Ask<'_>) -> Read<Page<String>>;
     /// DescribeImages, owner self, IncludeDisabled.
-    async fn images(&self, place: &Place, query: &ImageQuery, page: Option<&str>) -> Read<Page<Image>>;
+    async fn images(&self, place: &Place, query: &ImageQuery, page: Ask<'_>) -> Read<Page<Image>>;
     /// DescribeSnapshots, owner self, filtered by `snapshot-id`.
-    async fn snapshots(&self, place: &Place, ids: &[String], page: Option<&str>) -> Read<Page<Snapshot>>;
+    async fn snapshots(&self, place: &Place, ids: &[String], page: Ask<'_>) -> Read<Page<Snapshot>>;
     /// DescribeSnapshots, owner self, filter `tag:KEY` = value.
-    async fn snapshots_tagged(&self, place: &Place, key: &str, value: &str, page: Option<&str>)
-    -> Read<Page<Snapshot>>;
+    async fn snapshots_tagged(&self, place: &Place, key: &str, value: &str, page: Ask<'_>) -> Read<Page<Snapshot>>;
     /// CreateImage: answers the image's id.
     async fn create_image(&self, place: &Place, request: &CreateImage) -> Effect<String>;
     /// DeregisterImage with DeleteAssociatedSnapshots: answers what became of each snapshot (may be empty).
@@ -174,6 +213,11 @@ pub trait Identity {
     async fn whoami(&self) -> Read<Caller>;
     /// GetCallerIdentity with the credentials that are used in `place`: a role is assumed for another account's.
     async fn whoami_in(&self, place: &Place) -> Read<Caller>;
+    /// Reads the credentials anew, since they were refused or somebody has changed them: whether others are used now.
+    /// Those of another account never are.
+    async fn renew(&self) -> Read<bool> {
+        Ok(false)
+    }
     /// The SDK's own region, where a plan names none.
     fn home_region(&self) -> Option<String>;
     /// By how much this machine's clock was ahead of AWS's at the newest answer (negative: behind), where that shows.

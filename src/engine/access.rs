@@ -307,8 +307,9 @@ async fn of_snapshots(
                 let account = who.split(':').nth(4).unwrap_or_default();
                 // An account launches, and Auto Scaling encrypts for it; a role only copies.
                 let root = who.ends_with(":root");
-                let operations = policy::operations(if root { &policy::LAUNCHING } else { &policy::COPYING });
-                if !policy::policy_allows(&text, who, account, &operations) {
+                let needed = policy::operations(if root { &policy::LAUNCHING } else { &policy::COPYING });
+                if !policy::policy_allows(&text, who, account, &needed) {
+                    let operations = policy::operations(if root { &policy::LAUNCHING } else { &policy::GRANTED });
                     grant.push(CreateGrant { key: key.clone(), grantee: who.clone(), operations, name: name(who) });
                 }
             }

@@ -1,6 +1,5 @@
 //! Drives any step: look first, intent, act, and after an unknown answer look again. It knows no kind of step.
 
-use std::rc::Rc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -8,10 +7,10 @@ use tokio::sync::SemaphorePermit;
 
 use super::observe::{FIRST, longer};
 use super::reach::{self, Reach, afar, refused};
-use super::shared::{ActiveRun, Shared, Stop};
+use super::shared::{Shared, Stop};
 use super::step::PATIENCE;
 pub use super::step::{Look, Resend, Search, Step};
-use crate::cloud::classify::Class;
+use crate::cloud::classify::{Class, least_wait};
 use crate::cloud::port::{Effect, Fault};
 use crate::defect::{Defect, planted};
 use crate::domain::event::{Draft, Event, Kind};
@@ -21,6 +20,8 @@ use crate::domain::saga::{Phase, Slot, StepState};
 
 /// A lost answer that cannot even be looked for is alarmed after this long.
 const ALARM: Duration = Duration::from_secs(600);
+/// By so many attempts an answer that names something else is borne: whoever gives such answers is not AWS.
+const MISTAKES_MAX: u32 = 4;
 
 /// Where a step belongs.
 pub struct At<'a> {
@@ -63,10 +64,30 @@ pub async fn drive(at: &At<'_>, step: &dyn Step, known: Option<&StepState>) -> R
     if !made {
         return Ok(());
     }
-    match step.settle().await {
-        Err(Stop::Lost(why)) => abandon(at, step, attempt_of(at, step), &why).await.map(drop),
-        end => end,
+    loop {
+        match step.settle().await {
+            Err(Stop::Lost(why)) => return abandon(at, step, attempt_of(at, step), &why).await.map(drop),
+            Err(Stop::Mistaken(why)) => {
+                if !mistaken(at, step, &why).await? {
+                    return Ok(());
+                }
+            }
+            end => return end,
+        }
     }
+}
+
+/// AWS's answer named something else: as if it was lost. Whether the effect was made. Each time under an attempt of its
+/// own, since an answer is journaled already.
+async fn mistaken(at: &At<'_>, step: &dyn Step, why: &str) -> Result<bool, Stop> {
+    let attempt = attempt_of(at, step) + 1;
+    let intent = intent_of(at, step);
+    if attempt > MISTAKES_MAX {
+        return abandon(at, step, attempt, why).await;
+    }
+    at.shared.record_result(&[at.draft(step, attempt, Kind::StepUnknown, json!({ "reason": why }))]).await?;
+    // Something was made: never once more.
+    look_again(at, step, Search::new(attempt, false, true), &intent).await
 }
 
 /// An attempt of which it is certain that none before it was made: look, intent, act. Whether the effect was made.
@@ -168,6 +189,7 @@ async fn attempt(
             }
             Effect::Refused(fault) if step.passes(&fault) && waited < step.patience(&fault) => {
                 drop(turn.take());
+                wait = wait.max(least_wait(&fault.code));
                 let of = |kind: &str| at.subject.id.starts_with(kind).then_some(&*at.subject.id);
                 tracing::info!(
                     event = "step.waiting", run = at.run, plan = parse_run_name(at.run).map(|(plan, _)| plan),
@@ -358,15 +380,22 @@ async fn refuse(at: &At<'_>, step: &dyn Step, number: u32, refusal: Refusal<'_>)
     Ok(false)
 }
 
+/// What the journal knows of a step.
+fn known<T>(at: &At<'_>, step: &dyn Step, what: impl Fn(&StepState) -> T) -> Option<T> {
+    let runs = at.shared.runs.borrow();
+    let state = runs.get(at.run)?.state.borrow();
+    let steps = state.targets.get(at.subject).map(|t| &t.steps).or_else(|| state.others.get(at.subject))?;
+    steps.get(step.name()).map(what)
+}
+
 /// The newest attempt of a step, by the journal.
 fn attempt_of(at: &At<'_>, step: &dyn Step) -> u32 {
-    let runs = at.shared.runs.borrow();
-    let of_run = |run: &Rc<ActiveRun>| {
-        let state = run.state.borrow();
-        let steps = state.targets.get(at.subject).map(|t| &t.steps).or_else(|| state.others.get(at.subject))?;
-        steps.get(step.name()).map(|s| s.attempt)
-    };
-    runs.get(at.run).and_then(of_run).unwrap_or(1)
+    known(at, step, |state| state.attempt).unwrap_or(1)
+}
+
+/// What was intended, by the journal; what would be, where it was found without an intent.
+fn intent_of(at: &At<'_>, step: &dyn Step) -> Value {
+    known(at, step, |state| state.intent.clone()).filter(|intent| !intent.is_null()).unwrap_or_else(|| step.intent())
 }
 
 fn holds_slot(at: &At<'_>) -> bool {

@@ -129,6 +129,8 @@ impl<T> Latest<T> {
 
 struct Entry<T> {
     latest: Rc<Latest<T>>,
+    /// How long after its beginning it was first due.
+    first: Duration,
     due: Instant,
     wait: Duration,
     absent: Option<(Instant, u32)>,
@@ -148,7 +150,7 @@ struct Watched<T> {
 }
 
 impl<T: Clone> Watched<T> {
-    fn watch(&self, id: &str, due: Instant) -> Watch<T> {
+    fn watch(&self, id: &str, now: Instant, first: Duration) -> Watch<T> {
         let latest = Rc::new(Latest {
             seen: RefCell::default(),
             rung: Notify::new(),
@@ -159,10 +161,19 @@ impl<T: Clone> Watched<T> {
             wanted: Cell::default(),
             poller: Rc::clone(&self.added),
         });
-        let entry = Entry { latest: Rc::clone(&latest), due, wait: FIRST, absent: None };
+        let entry = Entry { latest: Rc::clone(&latest), first, due: now + first, wait: FIRST, absent: None };
         self.entries.borrow_mut().entry(id.to_owned()).or_default().push(entry);
         self.added.notify_one();
         Watch(latest)
+    }
+
+    /// All watches over it begin anew.
+    fn anew(&self, id: &str, now: Instant) {
+        for entry in self.entries.borrow_mut().get_mut(id).into_iter().flatten() {
+            entry.due = now + entry.first;
+            entry.wait = FIRST;
+        }
+        self.added.notify_one();
     }
 
     /// Forgets what nobody waits for any more; the next instant at which something is due.
@@ -251,7 +262,7 @@ impl Observer {
             },
             shared,
         );
-        watched.watch(id, self.clock.instant() + FIRST)
+        watched.watch(id, self.clock.instant(), FIRST)
     }
 
     /// Watches the status checks of an instance, from `after` on.
@@ -271,7 +282,15 @@ impl Observer {
             },
             shared,
         );
-        watched.watch(id, self.clock.instant() + after)
+        watched.watch(id, self.clock.instant(), after)
+    }
+
+    /// What was waited for to begin has begun just now: the status checks of an instance are looked at as at first,
+    /// however rarely they were looked at meanwhile.
+    pub fn status_anew(&self, place: &Place, id: &str) {
+        if let Some(watched) = self.statuses.borrow().get(place) {
+            watched.anew(id, self.clock.instant());
+        }
     }
 }
 

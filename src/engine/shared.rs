@@ -46,6 +46,8 @@ pub enum Stop {
     Drained,
     /// What a step waits for cannot be seen any more, for this reason: the executor ends the step.
     Lost(String),
+    /// What AWS answered with is not what the step made, for this reason: the executor looks for that.
+    Mistaken(String),
 }
 
 /// Hears of each new event, once: logs, progress.

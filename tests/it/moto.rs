@@ -8,7 +8,7 @@ use stillframe::clock::Clock;
 use stillframe::cloud::aws::AwsCloud;
 use stillframe::cloud::classify::Class;
 use stillframe::cloud::governed::Governed;
-use stillframe::cloud::port::{CreateImage, Ec2, Effect, Fault, ImageQuery, Role};
+use stillframe::cloud::port::{Ask, CreateImage, Ec2, Effect, Fault, ImageQuery, Role};
 use stillframe::domain::place::Place;
 
 use crate::support::moto::{ACCOUNT, Moto, sdk_config};
@@ -107,7 +107,8 @@ async fn a_connection_that_was_never_made_is_a_refusal_for_now() {
     let fault = refused(cloud.create_image(&place(), &request("i-1", "name")).await);
     assert_eq!((fault.class, fault.code.as_str()), (Class::NeverSent, "Connection"), "{fault}");
     assert!(fault.message.to_lowercase().contains("refused"), "{fault}");
-    let fault = cloud.images(&place(), &ImageQuery::Names(vec!["n".into()]), None).await.expect_err("nobody there");
+    let fault =
+        cloud.images(&place(), &ImageQuery::Names(vec!["n".into()]), Ask::FIRST).await.expect_err("nobody there");
     assert_eq!(fault.class, Class::NeverSent);
 
     // No TLS at the other end: the handshake fails, or is given up, before any request.
@@ -187,8 +188,8 @@ async fn a_role_that_sts_does_not_answer_for_is_a_refusal_for_now() {
             tokio::task::yield_now().await;
         }
         tokio::time::pause();
-        // Longer than the SDK waits for credentials.
-        tokio::time::advance(std::time::Duration::from_secs(9)).await;
+        // Longer than credentials are waited for.
+        tokio::time::advance(std::time::Duration::from_secs(25)).await;
         tokio::time::resume();
     };
     let (fault, ()) = futures_util::future::join(call, skip).await;

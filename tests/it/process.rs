@@ -3,6 +3,7 @@
 mod backup;
 mod clock;
 mod crash;
+mod credentials;
 mod daemon;
 mod distribution;
 mod doctor;

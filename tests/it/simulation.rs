@@ -19,6 +19,7 @@ mod foresight;
 mod foresight_copies;
 mod installation;
 mod journal;
+mod lag;
 mod limits;
 mod live;
 mod manager;

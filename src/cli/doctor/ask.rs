@@ -213,9 +213,7 @@ impl Asker<'_> {
                 }
             }
         }
-        if needs.distributes()
-            && let Ok(volumes) = self.cloud.volumes(self.place, &volumes.into_iter().collect::<Vec<_>>()).await
-        {
+        if let Ok(volumes) = self.cloud.volumes(self.place, &volumes.into_iter().collect::<Vec<_>>()).await {
             seen.keys = volumes.into_iter().filter_map(|volume| volume.key).collect();
             seen.keys_known = true;
         }

@@ -46,6 +46,9 @@ impl Asker<'_> {
             }
         }
         if !needs.distributes() {
+            for key in volumes {
+                self.plain(key).await;
+            }
             return;
         }
         let via = !needs.via_keys.is_empty();
@@ -88,6 +91,22 @@ impl Asker<'_> {
         }
         self.push(row);
         answer.ok()
+    }
+
+    /// The key of a volume of which images are made, and nothing more. Whether whoever makes them needs rights on it is
+    /// not known (AWS's page for DLM asks its roles for them), and nothing tries it: it is told, and denied is nothing.
+    async fn plain(&mut self, key: &str) {
+        // Nobody needs rights on a key of AWS's own.
+        if self.cloud.key(self.place, key).await.is_ok_and(|key| key.aws_managed) {
+            return;
+        }
+        let mut row = row("CreateGrant", key, &Ok(()), self.principal);
+        row.outcome = Answer::Unknown;
+        row.reason =
+            "volumes are under this key, and its use cannot be tried. If images fail with a KMS error, add the \
+                      statements of README, \"Encrypted volumes\", to the IAM policy and to the key's"
+                .into();
+        self.push(row);
     }
 
     /// Whether it may be seen who may use a key, which comes before every grant.

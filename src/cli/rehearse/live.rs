@@ -22,7 +22,7 @@ const VOLUMES_MAX: usize = 12;
 /// # Errors
 /// What could not be read, and where: a part of a fleet is none.
 pub async fn read(plans: &[Plan], api_share: f64) -> Result<(Fleet, usize), String> {
-    let cloud = Governed::new(Rc::new(AwsCloud::connect(Vec::new()).await), Clock::Wall, api_share);
+    let cloud = Governed::new(Rc::new(AwsCloud::connect(Vec::new()).await?), Clock::Wall, api_share);
     let caller = cloud.whoami().await.map_err(|fault| choose::no_account(&fault))?;
     let mut members: BTreeMap<String, Member> = BTreeMap::new();
     let mut regions: Vec<String> = cloud.home_region().into_iter().collect();

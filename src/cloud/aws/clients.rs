@@ -6,6 +6,7 @@ use aws_config::sts::AssumeRoleProvider;
 use aws_sdk_ec2::config::{Region, SharedCredentialsProvider};
 use tokio::sync::OnceCell;
 
+use super::credentials::Held;
 use crate::cloud::port::Role;
 
 /// One client of each service.
@@ -34,11 +35,18 @@ impl Clients {
     }
 }
 
+/// `sdk` with credentials that only `held` remembers.
+pub(super) fn on(held: &Held, sdk: &SdkConfig) -> SdkConfig {
+    let mut builder = sdk.to_builder().credentials_provider(SharedCredentialsProvider::new(held.clone()));
+    builder.set_identity_cache(Some(IdentityCache::no_cache()));
+    builder.build()
+}
+
 /// A role, and its clients once they were asked for.
 #[derive(Debug)]
 pub(super) struct Assumed {
     pub role: Role,
-    clients: OnceCell<Clients>,
+    clients: OnceCell<(Clients, Held)>,
 }
 
 impl Assumed {
@@ -51,19 +59,28 @@ impl Assumed {
     pub async fn clients(&self, sdk: &SdkConfig, region: &str) -> &Clients {
         let make = async || {
             let home = sdk.region().cloned().unwrap_or_else(|| Region::new(region.to_owned()));
-            let mut provider = AssumeRoleProvider::builder(&self.role.arn)
-                .session_name(&self.role.session)
-                .region(home.clone())
-                .configure(sdk); // without it the SDK would read its whole chain again
-            if let Some(id) = &self.role.external_id {
-                provider = provider.external_id(id);
-            }
-            let credentials = SharedCredentialsProvider::new(provider.build().await);
-            let mut builder = sdk.to_builder().region(home).credentials_provider(credentials);
-            // One cache for all three clients: one AssumeRole for all of them.
-            builder.set_identity_cache(Some(IdentityCache::lazy().build()));
-            Clients::new(&builder.build(), Some(self.role.clone()))
+            let (role, region, base) = (self.role.clone(), home.clone(), sdk.clone());
+            let held = Held::new(move || {
+                let mut provider = AssumeRoleProvider::builder(&role.arn)
+                    .session_name(&role.session)
+                    .region(region.clone())
+                    .configure(&base); // without it the SDK would read its whole chain again
+                if let Some(id) = &role.external_id {
+                    provider = provider.external_id(id);
+                }
+                async { SharedCredentialsProvider::new(provider.build().await) }
+            });
+            // One for all three clients: one AssumeRole for all of them.
+            let sdk = on(&held, sdk).into_builder().region(home).build();
+            (Clients::new(&sdk, Some(self.role.clone())), held)
         };
-        self.clients.get_or_init(make).await
+        &self.clients.get_or_init(make).await.0
+    }
+
+    /// The next request assumes the role anew.
+    pub async fn renew(&self) {
+        if let Some((_, held)) = self.clients.get() {
+            held.forget().await;
+        }
     }
 }

@@ -15,11 +15,13 @@ use super::convert::{
     allowed_images, launch_permission, sdk_launch_permission, sdk_tags, sdk_volume_permission, some, volume,
     volume_permission,
 };
-use super::ec2::{VOLUME_PAGE_SIZE, filter, tag_specifications, token};
+use super::ec2::{VOLUME_PAGE_SIZE, filter, tag_specifications, token, turn};
 use super::error::{answer_fault, end, unknown_word};
 use super::{AwsCloud, plain, send};
 use crate::clock::Clock;
-use crate::cloud::port::{AllowedImages, Change, CopyImage, Distribution, DryRun, Effect, Page, Read};
+use crate::cloud::port::{
+    AllowedImages, Ask, Change, CopyImage, Distribution, DryRun, Effect, Fault, Page, Read, made_image,
+};
 use crate::domain::observed::{Tags, Volume};
 use crate::domain::place::Place;
 use crate::domain::sharing::Grantee;
@@ -46,9 +48,9 @@ impl Distribution for AwsCloud {
         match sent {
             Ok(answer) => {
                 let request_id = answer.request_id().map(str::to_owned);
-                match answer.image_id {
-                    Some(value) => Effect::Done { value, request_id },
-                    None => Effect::Unknown(answer_fault("CopyImage: the answer names no image")),
+                match made_image("CopyImage", answer.image_id) {
+                    Ok(value) => Effect::Done { value, request_id },
+                    Err(fault) => Effect::Unknown(Fault { request_id, ..fault }),
                 }
             }
             Err(fault) => end(fault),
@@ -113,13 +115,19 @@ impl Distribution for AwsCloud {
     }
 
     async fn deprecate_image(&self, place: &Place, image: &str, at: DateTime<Utc>) -> Effect<()> {
-        plain!(send!(self, place, ec2 => ec2.enable_image_deprecation().image_id(image).deprecate_at(instant(at))))
+        match send!(self, place, ec2 => ec2.enable_image_deprecation().image_id(image).deprecate_at(instant(at))) {
+            Ok(answer) if answer.r#return() == Some(false) => {
+                Effect::Unknown(answer_fault(format!("EnableImageDeprecation of {image}: the answer is `false`")))
+            }
+            sent => plain!(sent),
+        }
     }
 
-    async fn volumes(&self, place: &Place, ids: &[String], page: Option<&str>) -> Read<Page<Volume>> {
-        let (filters, page) = (filter("volume-id", ids), page.map(str::to_owned));
+    async fn volumes(&self, place: &Place, ids: &[String], page: Ask<'_>) -> Read<Page<Volume>> {
+        let filters = filter("volume-id", ids);
+        let (size, page) = turn(page, VOLUME_PAGE_SIZE);
         let answer = send!(self, place, ec2 => {
-            ec2.describe_volumes().filters(filters).max_results(VOLUME_PAGE_SIZE).set_next_token(page)
+            ec2.describe_volumes().filters(filters).max_results(size).set_next_token(page)
         })?;
         let items = answer.volumes().iter().filter_map(volume).collect();
         Ok(Page { items, next: token(answer.next_token()) })

@@ -7,18 +7,20 @@ use aws_sdk_ec2::types::{Filter, ResourceType, TagSpecification};
 use super::convert::{image, instance, sdk_tags, snapshot, status};
 use super::error::{answer_fault, end};
 use super::{AwsCloud, plain, send};
-use crate::cloud::port::{CreateImage, Ec2, Effect, ImageQuery, InstanceQuery, Page, Read, SnapshotEnd};
+use crate::cloud::port::{
+    Ask, CreateImage, Ec2, Effect, Fault, ImageQuery, InstanceQuery, Page, Read, SnapshotEnd, made_image,
+};
 use crate::domain::observed::{Image, Instance, InstanceStatus, Snapshot, Tags};
 use crate::domain::place::Place;
 
 /// Objects of one page (API reference: at most 1,000 for instances, images and snapshots).
-const PAGE_SIZE: i32 = 1_000;
+const PAGE_SIZE: u32 = 1_000;
 /// Volumes of one page (API reference: 5 to 500 where it ever named a range).
-pub(super) const VOLUME_PAGE_SIZE: i32 = 500;
+pub(super) const VOLUME_PAGE_SIZE: u32 = 500;
 
 #[async_trait(?Send)]
 impl Ec2 for AwsCloud {
-    async fn instances(&self, place: &Place, query: &InstanceQuery, page: Option<&str>) -> Read<Page<Instance>> {
+    async fn instances(&self, place: &Place, query: &InstanceQuery, page: Ask<'_>) -> Read<Page<Instance>> {
         let filters = match query {
             InstanceQuery::Ids(ids) => vec![filter("instance-id", ids)],
             InstanceQuery::LaunchedFrom(ids) => vec![filter("image-id", ids)],
@@ -26,9 +28,9 @@ impl Ec2 for AwsCloud {
                 tags.iter().map(|(key, values)| filter(&format!("tag:{key}"), values)).collect()
             }
         };
-        let page = page.map(str::to_owned);
+        let (size, page) = turn(page, PAGE_SIZE);
         let answer = send!(self, place, ec2 => {
-            ec2.describe_instances().set_filters(Some(filters)).max_results(PAGE_SIZE).set_next_token(page)
+            ec2.describe_instances().set_filters(Some(filters)).max_results(size).set_next_token(page)
         })?;
         let found = answer.reservations().iter().flat_map(aws_sdk_ec2::types::Reservation::instances);
         Ok(Page { items: found.filter_map(instance).collect(), next: token(answer.next_token()) })
@@ -42,43 +44,37 @@ impl Ec2 for AwsCloud {
         Ok(answer.instance_statuses().iter().filter_map(status).collect())
     }
 
-    async fn multi_attach_volumes(&self, place: &Place, page: Option<&str>) -> Read<Page<String>> {
+    async fn multi_attach_volumes(&self, place: &Place, page: Ask<'_>) -> Read<Page<String>> {
         let filters = filter("multi-attach-enabled", &["true".to_owned()]);
-        let page = page.map(str::to_owned);
+        let (size, page) = turn(page, VOLUME_PAGE_SIZE);
         let answer = send!(self, place, ec2 => {
-            ec2.describe_volumes().filters(filters).max_results(VOLUME_PAGE_SIZE).set_next_token(page)
+            ec2.describe_volumes().filters(filters).max_results(size).set_next_token(page)
         })?;
         let ids = answer.volumes().iter().filter_map(|volume| volume.volume_id().map(str::to_owned));
         Ok(Page { items: ids.collect(), next: token(answer.next_token()) })
     }
 
-    async fn images(&self, place: &Place, query: &ImageQuery, page: Option<&str>) -> Read<Page<Image>> {
+    async fn images(&self, place: &Place, query: &ImageQuery, page: Ask<'_>) -> Read<Page<Image>> {
         let filters = match query {
             ImageQuery::Ids(ids) => filter("image-id", ids),
             ImageQuery::Names(names) => filter("name", names),
             ImageQuery::SourceInstances(ids) => filter("source-instance-id", ids),
             ImageQuery::Tag(key, value) => filter(&format!("tag:{key}"), std::slice::from_ref(value)),
         };
-        let page = page.map(str::to_owned);
+        let (size, page) = turn(page, PAGE_SIZE);
         let answer = send!(self, place, ec2 => {
             let request = ec2.describe_images().owners("self").include_disabled(true).filters(filters);
-            request.max_results(PAGE_SIZE).set_next_token(page)
+            request.max_results(size).set_next_token(page)
         })?;
         let items = answer.images().iter().filter_map(image).collect();
         Ok(Page { items, next: token(answer.next_token()) })
     }
 
-    async fn snapshots(&self, place: &Place, ids: &[String], page: Option<&str>) -> Read<Page<Snapshot>> {
+    async fn snapshots(&self, place: &Place, ids: &[String], page: Ask<'_>) -> Read<Page<Snapshot>> {
         self.snapshots_by(place, filter("snapshot-id", ids), page).await
     }
 
-    async fn snapshots_tagged(
-        &self,
-        place: &Place,
-        key: &str,
-        value: &str,
-        page: Option<&str>,
-    ) -> Read<Page<Snapshot>> {
+    async fn snapshots_tagged(&self, place: &Place, key: &str, value: &str, page: Ask<'_>) -> Read<Page<Snapshot>> {
         self.snapshots_by(place, filter(&format!("tag:{key}"), &[value.to_owned()]), page).await
     }
 
@@ -94,9 +90,9 @@ impl Ec2 for AwsCloud {
         match sent {
             Ok(answer) => {
                 let request_id = answer.request_id().map(str::to_owned);
-                match answer.image_id {
-                    Some(value) => Effect::Done { value, request_id },
-                    None => Effect::Unknown(answer_fault("CreateImage: the answer names no image")),
+                match made_image("CreateImage", answer.image_id) {
+                    Ok(value) => Effect::Done { value, request_id },
+                    Err(fault) => Effect::Unknown(Fault { request_id, ..fault }),
                 }
             }
             Err(fault) => end(fault),
@@ -126,11 +122,11 @@ impl Ec2 for AwsCloud {
 }
 
 impl AwsCloud {
-    async fn snapshots_by(&self, place: &Place, filters: Filter, page: Option<&str>) -> Read<Page<Snapshot>> {
-        let page = page.map(str::to_owned);
+    async fn snapshots_by(&self, place: &Place, filters: Filter, page: Ask<'_>) -> Read<Page<Snapshot>> {
+        let (size, page) = turn(page, PAGE_SIZE);
         let answer = send!(self, place, ec2 => {
             let request = ec2.describe_snapshots().owner_ids("self").filters(filters);
-            request.max_results(PAGE_SIZE).set_next_token(page)
+            request.max_results(size).set_next_token(page)
         })?;
         let items = answer.snapshots().iter().filter_map(snapshot).collect();
         Ok(Page { items, next: token(answer.next_token()) })
@@ -145,6 +141,12 @@ pub(super) fn tag_specifications(tags: &Tags) -> Option<Vec<TagSpecification>> {
 
 pub(super) fn filter(name: &str, values: &[String]) -> Filter {
     Filter::builder().name(name).set_values(Some(values.to_vec())).build()
+}
+
+/// The size of a page, and the token that it goes on with. That a list may go on with pages of another size is
+/// UNVERIFIED; should it not, the request is refused and the list fails.
+pub(super) fn turn(page: Ask<'_>, largest: u32) -> (i32, Option<String>) {
+    (i32::try_from(page.size(largest)).unwrap_or(i32::MAX), page.token.map(str::to_owned))
 }
 
 pub(super) fn token(token: Option<&str>) -> Option<String> {

@@ -6,6 +6,7 @@ use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ec2::operation::RequestId;
 use aws_sdk_sts::operation::assume_role::AssumeRoleError;
 
+use super::credentials::Failure;
 use super::wire::Wire;
 
 use crate::cloud::classify::{Class, classify};
@@ -13,7 +14,7 @@ use crate::cloud::port::{Caller, Effect, Fault, Role};
 use crate::domain::place::Place;
 
 /// A chain of causes is cut after this many links: it goes into one log line.
-const CAUSES_MAX: usize = 8;
+const CAUSES_MAX: usize = 16;
 /// The causes of a missing credential are cut after this many characters: a provider may quote another program.
 const CAUSES_CHARS_MAX: usize = 300;
 
@@ -34,7 +35,7 @@ where
         let status = context.raw().status().as_u16();
         let request_id = error.request_id().or_else(|| id_in(context.raw().body().bytes()?)).map(str::to_owned);
         let message = meta.message().unwrap_or_default().to_owned();
-        return match meta.code() {
+        return match meta.code().filter(|code| !code.trim().is_empty()) {
             Some(code) => Fault { class: classify(status, code, &message), code: code.to_owned(), message, request_id },
             // Not AWS's words but of something in between: no answer to rely on.
             None => Fault {
@@ -46,13 +47,17 @@ where
         };
     }
     let Some(endpoint) = wire.endpoint() else {
-        return match (wire.role(), chain(error).find_map(|cause| cause.downcast_ref::<SdkError<AssumeRoleError>>())) {
-            (Some(role), Some(refusal)) => not_assumed(role, refusal),
-            (Some(role), None) => {
-                let fault = not_sent(causes(error));
+        let failures: Vec<&Failure> = chain(error).filter_map(|cause| cause.downcast_ref()).collect();
+        let refusal = chain(error).find_map(|cause| cause.downcast_ref::<SdkError<AssumeRoleError>>());
+        let given = || failures.last().map_or_else(|| not_sent(causes(error)), |failure| no_credentials(failure));
+        return match (wire.role(), refusal) {
+            // A role has credentials of its own; with more than one failure, those that it is assumed with failed.
+            (Some(role), Some(refusal)) if failures.len() < 2 => not_assumed(role, refusal),
+            (Some(role), _) => {
+                let fault = given();
                 Fault { message: format!("cannot assume {role}: {}", fault.message), ..fault }
             }
-            (None, _) => not_sent(causes(error)),
+            (None, _) => given(),
         };
     };
     let causes = causes(error);
@@ -69,6 +74,11 @@ where
         },
         _ => own(Class::Transient, "Connection", causes),
     }
+}
+
+/// There are no credentials, or not now.
+pub(super) fn no_credentials(failure: &Failure) -> Fault {
+    own(failure.class, failure.code, failure.message.clone())
 }
 
 /// A request that was never sent, because AssumeRole failed before it.
@@ -106,6 +116,16 @@ pub(super) fn other_account(role: &Role, caller: &Caller) -> Fault {
         "{} was assumed for the account {}, but AWS answers {} of the account {}; nothing is done with it. Correct id and \
          role_arn in [accounts]",
         role.arn, role.account, caller.arn, caller.account
+    );
+    own(Class::Final, "WrongAccount", what)
+}
+
+/// Credentials that came new are of another account than those before.
+pub(super) fn another_account(own_account: &str, caller: &Caller) -> Fault {
+    let what = format!(
+        "the new credentials are {}, of the account {}, not of {own_account}; those from before are used on. Correct them, \
+         or start stillframe anew",
+        caller.arn, caller.account
     );
     own(Class::Final, "WrongAccount", what)
 }
@@ -159,7 +179,7 @@ fn not_sent(mut causes: String) -> Fault {
 }
 
 /// Each cause's own words: their Debug forms could show a request with its headers.
-fn causes(error: &(dyn Error + 'static)) -> String {
+pub(super) fn causes(error: &(dyn Error + 'static)) -> String {
     let mut words: Vec<String> = Vec::new();
     for cause in chain(error) {
         // One line each: the chain of providers writes a list.
@@ -171,7 +191,7 @@ fn causes(error: &(dyn Error + 'static)) -> String {
     words.join(": ")
 }
 
-fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+pub(super) fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |&error| error.source()).take(CAUSES_MAX)
 }
 

@@ -7,14 +7,15 @@ use aws_sdk_kms::operation::RequestId;
 use aws_sdk_kms::types::{GrantListEntry, GrantOperation, KeyManagerType, KeyMetadata, KeySpec, KeyState};
 
 use super::convert::some;
+use super::ec2::turn;
 use super::error::{answer_fault, end, unknown_word};
 use super::{AwsCloud, plain, send};
-use crate::cloud::port::{CreateGrant, Effect, Grant, Keys, Page, Read};
+use crate::cloud::port::{Ask, CreateGrant, Effect, Grant, Keys, Page, Read};
 use crate::domain::copying::Key;
 use crate::domain::place::Place;
 
 /// Grants of one page (API reference, ListGrants: at most 100).
-const GRANT_PAGE_SIZE: i32 = 100;
+const GRANT_PAGE_SIZE: u32 = 100;
 
 #[async_trait(?Send)]
 impl Keys for AwsCloud {
@@ -28,10 +29,10 @@ impl Keys for AwsCloud {
         some(answer.policy()).ok_or_else(|| answer_fault(format!("GetKeyPolicy of {key}: no policy")))
     }
 
-    async fn grants(&self, place: &Place, key: &str, page: Option<&str>) -> Read<Page<Grant>> {
-        let page = page.map(str::to_owned);
+    async fn grants(&self, place: &Place, key: &str, page: Ask<'_>) -> Read<Page<Grant>> {
+        let (size, page) = turn(page, GRANT_PAGE_SIZE);
         let answer = send!(self, place, kms => {
-            kms.list_grants().key_id(key).limit(GRANT_PAGE_SIZE).set_marker(page)
+            kms.list_grants().key_id(key).limit(size).set_marker(page)
         })?;
         let next = some(answer.next_marker());
         if answer.truncated() && next.is_none() {
@@ -52,7 +53,7 @@ impl Keys for AwsCloud {
         match sent {
             Ok(answer) => {
                 let request_id = answer.request_id().map(str::to_owned);
-                match answer.grant_id {
+                match some(answer.grant_id()) {
                     Some(value) => Effect::Done { value, request_id },
                     None => Effect::Unknown(answer_fault("CreateGrant: the answer names no grant")),
                 }

@@ -6,9 +6,11 @@
 
 mod clients;
 mod convert;
+mod credentials;
 mod distribution;
 mod ec2;
 mod error;
+mod http;
 mod keys;
 mod wire;
 
@@ -20,17 +22,33 @@ use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, SdkConfig};
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 
 use chrono::TimeDelta;
 
 use super::port::{Caller, Identity, Read, Role};
 use crate::domain::place::Place;
-use clients::{Assumed, Clients};
-use error::{answer_fault, fault, no_role, other_account};
+use clients::{Assumed, Clients, on};
+use credentials::Held;
+use error::{another_account, answer_fault, fault, no_credentials, no_role, other_account};
 use wire::{Ahead, Wire};
 
 /// A connection that is not made within this time was never made (the SDK's own default, held here).
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(3_100);
+
+/// Gives none.
+#[derive(Debug)]
+struct Nobody;
+
+impl ProvideCredentials for Nobody {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::ready(Err(CredentialsError::not_loaded("there is no provider")))
+    }
+}
 
 /// AWS through the SDK.
 pub struct AwsCloud {
@@ -38,6 +56,7 @@ pub struct AwsCloud {
     base: Clients,
     roles: Vec<Assumed>,
     sdk: SdkConfig,
+    held: Option<Held>,
     /// The account of the base credentials, once AWS has told it.
     account: OnceLock<String>,
     ahead: Ahead,
@@ -82,13 +101,42 @@ use plain;
 
 impl AwsCloud {
     /// Reads the SDK's own chain. Reaches no network yet, except where the region comes from instance metadata.
-    pub async fn connect(roles: Vec<Role>) -> Self {
-        Self::with_config(&aws_config::load_defaults(BehaviorVersion::latest()).await, roles)
+    ///
+    /// # Errors
+    /// The environment names what cannot be used, in one line: an endpoint, certificates.
+    pub async fn connect(roles: Vec<Role>) -> Result<Self, String> {
+        let (client, warning) = http::client(|name| std::env::var(name).ok())?;
+        if let Some(warning) = warning {
+            tracing::warn!(event = "cloud.no_certificates", reason = %warning, "no certificate can be checked");
+        }
+        let loader = || aws_config::defaults(BehaviorVersion::latest()).http_client(client.clone());
+        let sdk = loader().load().await;
+        let (region, client) = (sdk.region().cloned(), client.clone());
+        let held = Held::new(move || {
+            let loader = aws_config::defaults(BehaviorVersion::latest()).http_client(client.clone());
+            // The region is kept: instance metadata need not be asked for it again.
+            let loader = loader.region(region.clone());
+            async move {
+                let none = || SharedCredentialsProvider::new(Nobody);
+                loader.load().await.credentials_provider().unwrap_or_else(none)
+            }
+        });
+        Ok(Self::of(&on(&held, &sdk), roles, Some(held)))
     }
 
     /// On `sdk`'s credentials, region and endpoint; its retries and time-outs are replaced.
     #[must_use]
     pub fn with_config(sdk: &SdkConfig, roles: Vec<Role>) -> Self {
+        match sdk.credentials_provider() {
+            None => Self::of(sdk, roles, None),
+            Some(given) => {
+                let held = Held::new(move || std::future::ready(given.clone()));
+                Self::of(&on(&held, sdk), roles, Some(held))
+            }
+        }
+    }
+
+    fn of(sdk: &SdkConfig, roles: Vec<Role>, held: Option<Held>) -> Self {
         let mut builder = sdk.to_builder();
         // One cut answer puts three CreateImage on the wire with the SDK's retries.
         builder.set_retry_config(Some(RetryConfig::disabled()));
@@ -112,6 +160,7 @@ impl AwsCloud {
             account: OnceLock::new(),
             ahead: Ahead::default(),
             sdk,
+            held,
         }
     }
 
@@ -156,6 +205,26 @@ impl Identity for AwsCloud {
         };
         let caller = self.identity(clients).await?;
         if caller.account == role.account { Ok(caller) } else { Err(other_account(role, &caller)) }
+    }
+
+    async fn renew(&self) -> Read<bool> {
+        let Some(held) = &self.held else { return Ok(false) };
+        let new = held.anew().await.map_err(|failure| no_credentials(&failure))?;
+        let others = held.differ(&new).await;
+        if others && let Some(own) = self.account.get() {
+            // What is begun belongs to our account: another one's credentials would find nothing of it.
+            let sdk = self.sdk.to_builder();
+            let sdk = sdk.credentials_provider(SharedCredentialsProvider::new(new.credentials.clone())).build();
+            let caller = self.identity(&Clients::new(&sdk, None)).await?;
+            if caller.account != *own {
+                return Err(another_account(own, &caller));
+            }
+        }
+        held.take(new).await;
+        for role in &self.roles {
+            role.renew().await;
+        }
+        Ok(others)
     }
 
     fn home_region(&self) -> Option<String> {

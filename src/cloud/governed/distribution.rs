@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::{Api, Governed, batches, distinct};
 use crate::cloud::port::{
-    AllowedImages, Caller, Change, CopyImage, CreateGrant, DryRun, Effect, FILTER_VALUES_MAX, Grant, Read,
+    AllowedImages, Ask, Caller, Change, CopyImage, CreateGrant, DryRun, Effect, FILTER_VALUES_MAX, Grant, Read,
 };
 use crate::domain::copying::Key;
 use crate::domain::observed::{Tags, Volume};
@@ -79,7 +79,7 @@ impl Governed {
     pub async fn volumes(&self, place: &Place, ids: &[String]) -> Read<Vec<Volume>> {
         let mut found = Vec::new();
         for batch in batches(ids, FILTER_VALUES_MAX) {
-            let ask = async |page: Option<&str>| self.inner.volumes(place, &batch, page).await;
+            let ask = async |page: Ask<'_>| self.inner.volumes(place, &batch, page).await;
             found.append(&mut self.list(place, Api::DescribeVolumes, ask).await?);
         }
         Ok(distinct(found, |volume| &volume.id))
@@ -138,7 +138,7 @@ impl Governed {
     /// # Errors
     /// The first request that failed for good: never a part of the list.
     pub async fn grants(&self, place: &Place, key: &str) -> Read<Vec<Grant>> {
-        let ask = async |page: Option<&str>| self.inner.grants(place, key, page).await;
+        let ask = async |page: Ask<'_>| self.inner.grants(place, key, page).await;
         self.list(place, Api::ListGrants, ask).await
     }
 

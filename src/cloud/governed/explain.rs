@@ -5,6 +5,9 @@ use crate::cloud::classify::Class;
 use crate::cloud::port::Fault;
 use crate::domain::place::Place;
 
+/// The code of a request that was not sent, since there were no credentials.
+pub(super) const OWN_CREDENTIALS: &str = "Credentials";
+
 /// The fault with a message that says what to do, where AWS's own does not.
 pub(super) fn explain(api: Api, place: &Place, clock_off: Option<&str>, fault: Fault) -> Fault {
     let message = match (fault.class, fault.code.as_str()) {
@@ -16,13 +19,15 @@ pub(super) fn explain(api: Api, place: &Place, clock_off: Option<&str>, fault: F
             "{}; activate STS for its region in the IAM account settings of that account, or set AWS_REGION to another",
             own_words(&fault.message)
         ),
+        (Class::Denied, "AuthFailure") => format!("{}; {}", own_words(&fault.message), not_ours(&fault.message)),
+        (Class::NotLent, _) => not_lent(api, place, &fault.message),
         (Class::Denied, "OptInRequired") => format!(
             "{}; enable EC2 and the region {} for the account, or take the region out of select.regions",
             own_words(&fault.message),
             place.region
         ),
         // Never sent: the SDK's own words say what to do.
-        (Class::Credentials, "Credentials") => return fault,
+        (_, OWN_CREDENTIALS) => return fault,
         (Class::NeverSent, "Connection") => format!("{} (region {})", fault.message, place.region),
         (Class::Credentials | Class::Expired, code) => {
             let advice = clock_off.map_or_else(|| credentials(code, &place.region, &fault.message), str::to_owned);
@@ -37,6 +42,31 @@ pub(super) fn explain(api: Api, place: &Place, clock_off: Option<&str>, fault: F
 fn own_words(message: &str) -> &str {
     let plain = message.split_once("Encoded authorization failure message").map_or(message, |(plain, _)| plain);
     plain.trim().trim_end_matches('.')
+}
+
+/// AuthFailure that no credentials and no policy of EC2's would mend.
+fn not_ours(message: &str) -> &'static str {
+    if message.contains("anaged by") {
+        "another AWS service manages it and lets nobody else change it: take the instance out of the plan (its tags, or \
+         select.exclude_tags), or do it in that service"
+    } else {
+        "the policy of that key must let these credentials use it, and so must their own policy, with kms:CreateGrant, \
+         kms:Decrypt, kms:DescribeKey, kms:GenerateDataKeyWithoutPlaintext and kms:ReEncrypt* (README, \"Encrypted volumes\")"
+    }
+}
+
+/// What another account owns, and has not lent, or only just now.
+fn not_lent(api: Api, place: &Place, message: &str) -> String {
+    format!(
+        "{}; {} in {} as {}: what it names belongs to another account, which must share the image and each of its \
+         snapshots with {} and let it use their key. stillframe does so before it copies, and it may take AWS some \
+         minutes to know; if it stays so, somebody took it back, or Allowed AMIs hides it there",
+        own_words(message),
+        api.as_str(),
+        place.region,
+        place.account,
+        place.account
+    )
 }
 
 fn between<'a>(text: &'a str, from: &str, to: &str) -> Option<&'a str> {
@@ -231,11 +261,17 @@ mod tests {
             ("SignatureDoesNotMatch", "The request signature we calculated does not match", "AWS_SECRET_ACCESS_KEY"),
             ("SignatureDoesNotMatch", "Signature expired: 2026 is now earlier than 2027", "timedatectl"),
             ("OptInRequired", "You are not subscribed to this service.", "select.regions"),
+            ("AuthFailure", "Not authorized for images: [ami-1]", "share the image and each of its snapshots"),
+            ("InvalidRequest", "The storage for the ami is not available in the source region.", "may take AWS some"),
+            ("AuthFailure", "Not authorized to use key arn:aws:kms:eu-west-1:1:key/k", "kms:CreateGrant"),
+            ("AuthFailure", "This resource is managed by another service", "take the instance out of the plan"),
         ];
         for (code, message, advice) in table {
             let said = said(Api::DescribeImages, code, message);
             assert!(said.starts_with(code) && said.contains(advice), "{said}");
             assert!(said.contains(message.trim_end_matches('.')), "AWS's own words stay: {said}");
+            let keys = advice != "enable-region" && said.contains("the access key is wrong or inactive");
+            assert!(!keys, "no other refusal is blamed on the keys: {said}");
         }
         let fault =
             Fault { class: Class::Credentials, code: "AuthFailure".into(), message: "no".into(), request_id: None };

@@ -10,7 +10,7 @@ mod skew;
 #[cfg(test)]
 mod tests;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
@@ -19,11 +19,11 @@ use chrono::TimeDelta;
 
 pub use self::bucket::Api;
 use self::bucket::Gate;
-use self::explain::explain;
+use self::explain::{OWN_CREDENTIALS, explain};
 use self::skew::Skew;
 use super::classify::Class;
 use super::port::{
-    Caller, CreateImage, Distribution, Ec2, Effect, FILTER_VALUES_MAX, Fault, Identity, ImageQuery, InstanceQuery,
+    Ask, Caller, CreateImage, Distribution, Ec2, Effect, FILTER_VALUES_MAX, Fault, Identity, ImageQuery, InstanceQuery,
     Keys, Page, Read, STATUS_IDS_MAX, SnapshotEnd,
 };
 use crate::clock::Clock;
@@ -33,7 +33,8 @@ use crate::domain::place::Place;
 use crate::domain::plan::Plan;
 
 /// A read without an answer after this long is Transient.
-const READ_DEADLINE: Duration = Duration::from_secs(10);
+/// Large accounts met more than 10 s a page (c7n#6873).
+const READ_DEADLINE: Duration = Duration::from_secs(30);
 /// An effect without an answer after this long is Unknown.
 const EFFECT_DEADLINE: Duration = Duration::from_secs(60);
 /// How often one read request is sent at most.
@@ -54,6 +55,11 @@ const STATUS_ROUNDS: usize = 3;
 /// So much that cannot be read is said at the most, each once.
 const ODD_MAX: usize = 1_000;
 
+/// Credentials that are refused are read anew at most this often: whoever gives them may be a program, or STS.
+const RENEW_APART: Duration = Duration::from_secs(10);
+
+/// The code of a request that took too long.
+const TIMEOUT: &str = "Timeout";
 /// The code of an effect that was not sent after all.
 const WITHHELD: &str = "Withheld";
 
@@ -71,6 +77,8 @@ pub struct Governed {
     skew: Skew,
     /// What was set aside, and said.
     odd: RefCell<BTreeSet<String>>,
+    /// When the credentials were read anew last, and whether others came of it.
+    renewed: tokio::sync::Mutex<Option<(tokio::time::Instant, bool)>>,
 }
 
 impl Governed {
@@ -84,6 +92,7 @@ impl Governed {
             gates: RefCell::default(),
             skew: Skew::default(),
             odd: RefCell::default(),
+            renewed: tokio::sync::Mutex::default(),
         }
     }
 
@@ -113,7 +122,7 @@ impl Governed {
         }
         let mut found = Vec::new();
         for query in &queries {
-            let ask = async |page: Option<&str>| self.inner.instances(place, query, page).await;
+            let ask = async |page: Ask<'_>| self.inner.instances(place, query, page).await;
             found.append(&mut self.list(place, Api::DescribeInstances, ask).await?);
         }
         self.set_aside(place, found.iter().map(|i| (&i.id, &i.odd)))?;
@@ -166,7 +175,7 @@ impl Governed {
     /// # Errors
     /// The first request that failed for good: never a part of the list.
     pub async fn multi_attach_volumes(&self, place: &Place) -> Read<BTreeSet<String>> {
-        let ask = async |page: Option<&str>| self.inner.multi_attach_volumes(place, page).await;
+        let ask = async |page: Ask<'_>| self.inner.multi_attach_volumes(place, page).await;
         Ok(self.list(place, Api::DescribeVolumes, ask).await?.into_iter().collect())
     }
 
@@ -185,7 +194,7 @@ impl Governed {
         };
         let mut found = Vec::new();
         for query in &queries {
-            let ask = async |page: Option<&str>| self.inner.images(place, query, page).await;
+            let ask = async |page: Ask<'_>| self.inner.images(place, query, page).await;
             found.append(&mut self.list(place, Api::DescribeImages, ask).await?);
         }
         self.set_aside(place, found.iter().map(|i| (&i.id, &i.odd)))?;
@@ -199,7 +208,7 @@ impl Governed {
     pub async fn snapshots(&self, place: &Place, ids: &[String]) -> Read<Vec<Snapshot>> {
         let mut found = Vec::new();
         for batch in batches(ids, FILTER_VALUES_MAX) {
-            let ask = async |page: Option<&str>| self.inner.snapshots(place, &batch, page).await;
+            let ask = async |page: Ask<'_>| self.inner.snapshots(place, &batch, page).await;
             found.append(&mut self.list(place, Api::DescribeSnapshots, ask).await?);
         }
         Ok(distinct(found, |snapshot| &snapshot.id))
@@ -210,7 +219,7 @@ impl Governed {
     /// # Errors
     /// The first request that failed for good: never a part of the list.
     pub async fn snapshots_tagged(&self, place: &Place, key: &str, value: &str) -> Read<Vec<Snapshot>> {
-        let ask = async |page: Option<&str>| self.inner.snapshots_tagged(place, key, value, page).await;
+        let ask = async |page: Ask<'_>| self.inner.snapshots_tagged(place, key, value, page).await;
         self.list(place, Api::DescribeSnapshots, ask).await
     }
 
@@ -305,12 +314,45 @@ impl Governed {
         Ok(())
     }
 
-    /// All pages, or a fault.
-    async fn list<T>(&self, place: &Place, api: Api, ask: impl AsyncFn(Option<&str>) -> Read<Page<T>>) -> Read<Vec<T>> {
+    /// Reads the credentials anew, from wherever they come: whether others are used from now on.
+    ///
+    /// # Errors
+    /// They cannot be used; those from before are used on.
+    pub async fn renew(&self) -> Read<bool> {
+        let mut last = self.renewed.lock().await;
+        let answer = self.inner.renew().await;
+        *last = Some((self.clock.instant(), matches!(answer, Ok(true))));
+        answer
+    }
+
+    /// Whether there are other credentials than those with which a request was sent at `sent`, now that they were
+    /// refused. It took no effect: with others it may be sent again.
+    async fn others(&self, sent: tokio::time::Instant, fault: &Fault) -> bool {
+        // Where there were none, they are asked for anew anyway.
+        if !matches!(fault.class, Class::Expired | Class::Credentials) || fault.code == OWN_CREDENTIALS {
+            return false;
+        }
+        let mut last = self.renewed.lock().await;
+        match *last {
+            Some((at, others)) if at >= sent => return others,
+            Some((at, _)) if self.clock.instant() - at < RENEW_APART => return false,
+            _ => {}
+        }
+        // What was refused is what is told.
+        let others = matches!(self.inner.renew().await, Ok(true));
+        *last = Some((self.clock.instant(), others));
+        others
+    }
+
+    /// All pages, or a fault. What takes too long is asked for in smaller pages, to the end of the list.
+    async fn list<T>(&self, place: &Place, api: Api, ask: impl AsyncFn(Ask<'_>) -> Read<Page<T>>) -> Read<Vec<T>> {
         let mut items = Vec::new();
         let mut token: Option<String> = None;
+        let halved = Cell::new(0);
         for _ in 0..PAGES_MAX {
-            let mut page = match self.read(place, api, async || ask(token.as_deref()).await).await {
+            let token_now = token.as_deref();
+            let turn = async || ask(Ask { token: token_now, halved: halved.get() }).await;
+            let mut page = match self.read_again(place, api, turn, || halved.set(halved.get() + 1)).await {
                 Err(_) if planted(Defect::SilenceIsEmpty) => return Ok(items),
                 answer => answer?,
             };
@@ -330,10 +372,16 @@ impl Governed {
 
     /// One read request, asked again while the fault may pass.
     async fn read<T>(&self, place: &Place, api: Api, ask: impl AsyncFn() -> Read<T>) -> Read<T> {
+        self.read_again(place, api, ask, || ()).await
+    }
+
+    /// The same; `slow` is told of each time-out, before it is asked again.
+    async fn read_again<T>(&self, place: &Place, api: Api, ask: impl AsyncFn() -> Read<T>, slow: impl Fn()) -> Read<T> {
         let gate = self.gate(place, api);
-        let mut attempt = 1;
+        let (mut attempt, mut renewed) = (1, false);
         loop {
             gate.pass(self.clock).await;
+            let sent = self.clock.instant();
             let answer = self.clock.timeout(READ_DEADLINE, ask()).await;
             self.skew.note(self.inner.clock_ahead());
             let fault = match answer.unwrap_or_else(|| Err(no_answer(place, api, READ_DEADLINE))) {
@@ -343,21 +391,29 @@ impl Governed {
             if fault.class == Class::Throttled {
                 gate.throttled(self.clock.now());
             }
+            if !renewed && self.others(sent, &fault).await {
+                renewed = true;
+                continue;
+            }
             let again = matches!(fault.class, Class::Throttled | Class::Transient | Class::NeverSent);
             if !again || attempt == READ_ATTEMPTS {
                 return Err(explain(api, place, self.clock_off().as_deref(), fault));
+            }
+            if fault.code == TIMEOUT {
+                slow();
             }
             self.clock.sleep(backoff(READ_BACKOFF, attempt)).await;
             attempt += 1;
         }
     }
 
-    /// One effect, sent again only after a definite throttle.
+    /// One effect, sent again only after a definite throttle, or with other credentials than those that were refused.
     async fn effect<T>(&self, place: &Place, api: Api, act: impl AsyncFn() -> Effect<T>) -> Effect<T> {
         let gate = self.gate(place, api);
-        let mut attempt = 1;
+        let (mut attempt, mut renewed) = (1, false);
         loop {
             gate.pass(self.clock).await;
+            let sent = self.clock.instant();
             let end = self.clock.timeout(EFFECT_DEADLINE, act()).await;
             if planted(Defect::ClientRetries) && attempt < 3 && matches!(end, None | Some(Effect::Unknown(_))) {
                 attempt += 1;
@@ -369,6 +425,10 @@ impl Governed {
             self.skew.note(self.inner.clock_ahead());
             let Effect::Refused(fault) = end else { return end };
             if fault.class != Class::Throttled {
+                if !renewed && self.others(sent, &fault).await {
+                    renewed = true;
+                    continue;
+                }
                 return Effect::Refused(explain(api, place, self.clock_off().as_deref(), fault));
             }
             gate.throttled(self.clock.now());
@@ -415,7 +475,7 @@ fn backoff(first: Duration, attempt: u32) -> Duration {
 
 fn no_answer(place: &Place, api: Api, deadline: Duration) -> Fault {
     let message = format!("{} in {place}: no answer within {} s", api.as_str(), deadline.as_secs());
-    own_fault(Class::Transient, "Timeout", message)
+    own_fault(Class::Transient, TIMEOUT, message)
 }
 
 fn own_fault(class: Class, code: &str, message: String) -> Fault {

@@ -32,6 +32,8 @@ struct Scripted {
     clock: Clock,
     /// Every list says that there is more.
     endless: bool,
+    /// What comes of reading the credentials anew.
+    renews: RefCell<VecDeque<bool>>,
 }
 
 impl Scripted {
@@ -88,12 +90,12 @@ fn instance(id: String) -> Instance {
 
 #[async_trait(?Send)]
 impl Ec2 for Scripted {
-    async fn instances(&self, _: &Place, query: &InstanceQuery, page: Option<&str>) -> Read<Page<Instance>> {
+    async fn instances(&self, _: &Place, query: &InstanceQuery, page: Ask<'_>) -> Read<Page<Instance>> {
         let count = match query {
             InstanceQuery::Ids(ids) | InstanceQuery::LaunchedFrom(ids) => ids.len(),
             InstanceQuery::Tags(tags) => tags.len(),
         };
-        let (ids, next) = self.play(format!("instances {count} {}", page.unwrap_or("-"))).await.map_err(|e| e.0)?;
+        let (ids, next) = self.play(format!("instances {count} {}", shown(page))).await.map_err(|e| e.0)?;
         Ok(Page { items: ids.into_iter().map(instance).collect(), next })
     }
     async fn instance_status(&self, _: &Place, ids: &[String]) -> Read<Vec<InstanceStatus>> {
@@ -107,15 +109,15 @@ impl Ec2 for Scripted {
         };
         Ok(ids.into_iter().map(status).collect())
     }
-    async fn multi_attach_volumes(&self, _: &Place, page: Option<&str>) -> Read<Page<String>> {
-        let (items, next) = self.play(format!("volumes {}", page.unwrap_or("-"))).await.map_err(|e| e.0)?;
+    async fn multi_attach_volumes(&self, _: &Place, page: Ask<'_>) -> Read<Page<String>> {
+        let (items, next) = self.play(format!("volumes {}", shown(page))).await.map_err(|e| e.0)?;
         Ok(Page { items, next })
     }
-    async fn images(&self, _: &Place, _: &ImageQuery, page: Option<&str>) -> Read<Page<Image>> {
-        let (_, next) = self.play(format!("images {}", page.unwrap_or("-"))).await.map_err(|e| e.0)?;
+    async fn images(&self, _: &Place, _: &ImageQuery, page: Ask<'_>) -> Read<Page<Image>> {
+        let (_, next) = self.play(format!("images {}", shown(page))).await.map_err(|e| e.0)?;
         Ok(Page { items: Vec::new(), next })
     }
-    async fn snapshots(&self, _: &Place, ids: &[String], _: Option<&str>) -> Read<Page<Snapshot>> {
+    async fn snapshots(&self, _: &Place, ids: &[String], _: Ask<'_>) -> Read<Page<Snapshot>> {
         let (ids, next) = self.play(format!("snapshots {}", ids.len())).await.map_err(|e| e.0)?;
         let snapshot = |id| Snapshot {
             id,
@@ -127,7 +129,7 @@ impl Ec2 for Scripted {
         };
         Ok(Page { items: ids.into_iter().map(snapshot).collect(), next })
     }
-    async fn snapshots_tagged(&self, place: &Place, _: &str, _: &str, page: Option<&str>) -> Read<Page<Snapshot>> {
+    async fn snapshots_tagged(&self, place: &Place, _: &str, _: &str, page: Ask<'_>) -> Read<Page<Snapshot>> {
         self.snapshots(place, &[], page).await
     }
     async fn create_image(&self, _: &Place, request: &CreateImage) -> Effect<String> {
@@ -143,6 +145,12 @@ impl Ec2 for Scripted {
     async fn delete_snapshot(&self, _: &Place, snapshot: &str) -> Effect<()> {
         drop_value(self.effect(format!("delete {snapshot}")).await)
     }
+}
+
+/// The token, and how often the page is halved.
+fn shown(page: Ask<'_>) -> String {
+    let token = page.token.unwrap_or("-");
+    if page.halved == 0 { token.to_owned() } else { format!("{token} 1/{}", 1 << page.halved) }
 }
 
 /// An effect without a value.
@@ -180,7 +188,7 @@ impl Distribution for Scripted {
     async fn deprecate_image(&self, _: &Place, image: &str, _: DateTime<Utc>) -> Effect<()> {
         drop_value(self.effect(format!("deprecate {image}")).await)
     }
-    async fn volumes(&self, _: &Place, ids: &[String], _: Option<&str>) -> Read<Page<Volume>> {
+    async fn volumes(&self, _: &Place, ids: &[String], _: Ask<'_>) -> Read<Page<Volume>> {
         let (ids, next) = self.play(format!("volumes {}", ids.len())).await.map_err(|e| e.0)?;
         Ok(Page { items: ids.into_iter().map(|id| Volume { id, key: None }).collect(), next })
     }
@@ -212,8 +220,8 @@ impl Keys for Scripted {
         self.play(format!("policy {key}")).await.map_err(|e| e.0)?;
         Ok("{}".into())
     }
-    async fn grants(&self, _: &Place, key: &str, page: Option<&str>) -> Read<Page<Grant>> {
-        let (ids, next) = self.play(format!("grants {key} {}", page.unwrap_or("-"))).await.map_err(|e| e.0)?;
+    async fn grants(&self, _: &Place, key: &str, page: Ask<'_>) -> Read<Page<Grant>> {
+        let (ids, next) = self.play(format!("grants {key} {}", shown(page))).await.map_err(|e| e.0)?;
         let grant = |id| Grant { id, name: None, grantee: "arn".into(), operations: BTreeSet::new() };
         Ok(Page { items: ids.into_iter().map(grant).collect(), next })
     }
@@ -234,6 +242,10 @@ impl Identity for Scripted {
     async fn whoami_in(&self, _: &Place) -> Read<Caller> {
         self.whoami().await
     }
+    async fn renew(&self) -> Read<bool> {
+        self.calls.borrow_mut().push((0, "renew".into()));
+        Ok(self.renews.borrow_mut().pop_front().unwrap_or(false))
+    }
     fn home_region(&self) -> Option<String> {
         Some("eu-central-1".into())
     }
@@ -250,7 +262,13 @@ fn governed(script: Vec<Play>) -> (Rc<Scripted>, Governed) {
 fn governed_at(script: Vec<Play>, share: f64, endless: bool) -> (Rc<Scripted>, Governed) {
     fastrand::seed(7);
     let clock = Clock::simulated(base());
-    let inner = Rc::new(Scripted { script: RefCell::new(script.into()), calls: RefCell::default(), clock, endless });
+    let inner = Rc::new(Scripted {
+        script: RefCell::new(script.into()),
+        calls: RefCell::default(),
+        clock,
+        endless,
+        renews: RefCell::default(),
+    });
     (Rc::clone(&inner), Governed::new(inner, clock, share))
 }
 
@@ -297,8 +315,9 @@ async fn reads_are_asked_again_only_while_the_fault_may_pass() {
         (Class::Transient, 5, 5, false),
         (Class::Denied, 1, 1, false),
         (Class::Final, 1, 1, false),
-        (Class::Credentials, 1, 1, false),
+        (Class::Credentials, 1, 2, false), // sent once; the other is about the credentials
         (Class::NotFound, 1, 1, false),
+        (Class::NotLent, 1, 1, false),
     ];
     for (class, failures, sent, answered) in table {
         let (inner, cloud) = governed(fails(failures, class, "X"));
@@ -333,14 +352,14 @@ async fn an_unknown_after_a_throttle_stops_there() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn deadlines_are_ten_seconds_for_reads_and_sixty_for_effects() {
+async fn deadlines_are_thirty_seconds_for_reads_and_sixty_for_effects() {
     let (inner, cloud) = governed(vec![Play::Hang, Play::Hang, Play::Hang, Play::Hang, Play::Hang]);
     let fault = cloud.multi_attach_volumes(&place()).await.expect_err("nobody answers");
     assert_eq!((fault.class, fault.code.as_str()), (Class::Transient, "Timeout"));
-    assert_eq!(fault.message, "DescribeVolumes in 111111111111/eu-central-1: no answer within 10 s");
+    assert_eq!(fault.message, "DescribeVolumes in 111111111111/eu-central-1: no answer within 30 s");
     let at: Vec<i64> = inner.calls.borrow().iter().map(|(at, _)| *at).collect();
     for (n, pair) in at.windows(2).enumerate() {
-        let (wait, longest) = (pair[1] - pair[0] - 10_000, 500 << n);
+        let (wait, longest) = (pair[1] - pair[0] - 30_000, 500 << n);
         assert!(wait >= longest / 2 && wait <= longest + 1, "wait {n} was {wait} ms");
     }
 
@@ -371,6 +390,47 @@ async fn a_list_is_all_its_pages_or_a_fault() {
     let (inner, cloud) = governed_at(Vec::new(), 1.0, true);
     assert_eq!(cloud.multi_attach_volumes(&place()).await.expect_err("endless").code, "EndlessList");
     assert_eq!(inner.calls.borrow().len(), PAGES_MAX);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_time_out_the_pages_of_a_list_are_half_as_long() {
+    let script =
+        vec![items(&["i-1"], Some("a")), Play::Hang, Play::Hang, items(&["i-2"], Some("b")), items(&["i-3"], None)];
+    let (inner, cloud) = governed(script);
+    let query = InstanceQuery::Tags(vec![("Backup".into(), vec!["x".into()])]);
+    assert_eq!(cloud.instances(&place(), &query).await.map(|found| found.len()), Ok(3));
+    let sent = ["instances 1 -", "instances 1 a", "instances 1 a 1/2", "instances 1 a 1/4", "instances 1 b 1/4"];
+    assert_eq!(calls(&inner), sent);
+    let sizes: Vec<u32> = (0..40).step_by(6).map(|halved| Ask { token: None, halved }.size(1_000)).collect();
+    assert_eq!(sizes, [1_000, 50, 50, 50, 50, 50, 50], "there is a least size");
+    assert_eq!((Ask { token: None, halved: 1 }.size(500), Ask { token: None, halved: 9 }.size(20)), (250, 20));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_with_refused_credentials_is_sent_again_once_there_are_others() {
+    for class in [Class::Expired, Class::Credentials] {
+        let (inner, cloud) = governed(fails(1, class, "X"));
+        inner.renews.borrow_mut().push_back(true);
+        assert_eq!(end(&cloud.create_image(&place(), &request("n")).await), "done");
+        assert_eq!(calls(&inner), ["create n", "renew", "create n"]);
+
+        // The same ones, and soon after: nobody is asked again.
+        let (inner, cloud) = governed(fails(3, class, "X"));
+        for _ in 0..2 {
+            assert_eq!(end(&cloud.create_image(&place(), &request("n")).await), "refused X");
+        }
+        assert!(cloud.whoami().await.is_err());
+        assert_eq!(calls(&inner), ["create n", "renew", "create n", "whoami"]);
+
+        // Others that are refused as well.
+        let (inner, cloud) = governed(fails(2, class, "X"));
+        inner.renews.borrow_mut().push_back(true);
+        assert!(cloud.whoami().await.is_err());
+        assert_eq!(calls(&inner), ["whoami", "renew", "whoami"]);
+    }
+    let (inner, cloud) = governed(fails(1, Class::Denied, "X"));
+    assert!(cloud.whoami().await.is_err());
+    assert_eq!(calls(&inner), ["whoami"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use super::{Effect, Page, Read};
+use super::{Ask, Effect, Page, Read};
 use crate::domain::observed::{Tags, Volume};
 use crate::domain::place::Place;
 use crate::domain::sharing::Grantee;
@@ -123,7 +123,7 @@ pub trait Distribution {
     /// EnableImageDeprecation. EC2 rounds to the minute and refuses what is past.
     async fn deprecate_image(&self, place: &Place, image: &str, at: DateTime<Utc>) -> Effect<()>;
     /// DescribeVolumes, filtered by `volume-id`.
-    async fn volumes(&self, place: &Place, ids: &[String], page: Option<&str>) -> Read<Page<Volume>>;
+    async fn volumes(&self, place: &Place, ids: &[String], page: Ask<'_>) -> Read<Page<Volume>>;
     /// GetEbsDefaultKmsKeyId: `alias/aws/ebs`, or the ARN of a key that somebody set.
     async fn default_key(&self, place: &Place) -> Read<String>;
     /// GetEbsEncryptionByDefault.

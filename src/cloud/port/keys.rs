@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 
-use super::{Effect, Page, Read};
+use super::{Ask, Effect, Page, Read};
 use crate::domain::copying::Key;
 use crate::domain::place::Place;
 
@@ -43,7 +43,7 @@ pub trait Keys {
     /// GetKeyPolicy, `default`: the policy's JSON.
     async fn key_policy(&self, place: &Place, key: &str) -> Read<String>;
     /// ListGrants.
-    async fn grants(&self, place: &Place, key: &str, page: Option<&str>) -> Read<Page<Grant>>;
+    async fn grants(&self, place: &Place, key: &str, page: Ask<'_>) -> Read<Page<Grant>>;
     /// CreateGrant: answers the grant's id.
     async fn create_grant(&self, place: &Place, request: &CreateGrant) -> Effect<String>;
     /// RevokeGrant.

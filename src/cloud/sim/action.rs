@@ -233,6 +233,21 @@ impl Action {
         }
     }
 
+    /// The image that it is about, where EC2 may not know yet of one that was just made or lent.
+    #[must_use]
+    pub fn image(&self) -> Option<&str> {
+        match self {
+            Self::CopyImage { source_image, .. } => Some(source_image),
+            Self::DescribeImageAttribute { image, .. }
+            | Self::ModifyImageAttribute { image, .. }
+            | Self::EnableImageDeprecation { image, .. } => Some(image),
+            Self::CreateTags { resources, .. } => {
+                resources.iter().map(String::as_str).find(|id| id.starts_with("ami-"))
+            }
+            _ => None,
+        }
+    }
+
     /// Whether it only reads.
     #[must_use]
     pub fn reads(&self) -> bool {

@@ -24,7 +24,8 @@ use super::world::{Caller as Who, World};
 use crate::clock::Clock;
 use crate::cloud::classify::{Class, classify};
 use crate::cloud::port::{
-    Caller, CreateImage, Ec2, Effect, Fault, Identity, ImageQuery, InstanceQuery, Page, Read, SnapshotEnd,
+    Ask, Caller, CreateImage, Ec2, Effect, Fault, Identity, ImageQuery, InstanceQuery, Page, Read, SnapshotEnd,
+    made_image,
 };
 use crate::domain::observed::{Image, Instance, InstanceState, InstanceStatus, Snapshot};
 use crate::domain::place::Place;
@@ -133,7 +134,7 @@ impl SimCloud {
         }
     }
 
-    async fn list_snapshots(&self, place: &Place, filter: Filter, page: Option<&str>) -> Read<Page<Snapshot>> {
+    async fn list_snapshots(&self, place: &Place, filter: Filter, page: Ask<'_>) -> Read<Page<Snapshot>> {
         let list = Listing { ids: Vec::new(), filters: vec![filter], page: page_of(page) };
         match self.send(place, Action::DescribeSnapshots { list, owners: vec!["self".into()] }).await?.0 {
             Answer::Snapshots(page) => {
@@ -175,8 +176,8 @@ impl SimCloud {
     }
 }
 
-fn page_of(token: Option<&str>) -> Paging {
-    Paging { max: Some(PAGE), token: token.map(str::to_owned) }
+fn page_of(page: Ask<'_>) -> Paging {
+    Paging { max: Some(page.size(PAGE)), token: page.token.map(str::to_owned) }
 }
 
 /// An answer of another kind than its action's: a slip of the world, never of the caller.
@@ -191,7 +192,7 @@ fn astray(answer: &Answer) -> Fault {
 
 #[async_trait(?Send)]
 impl Ec2 for SimCloud {
-    async fn instances(&self, place: &Place, query: &InstanceQuery, page: Option<&str>) -> Read<Page<Instance>> {
+    async fn instances(&self, place: &Place, query: &InstanceQuery, page: Ask<'_>) -> Read<Page<Instance>> {
         let filters = match query {
             InstanceQuery::Ids(ids) => vec![Filter::new("instance-id", ids)],
             InstanceQuery::LaunchedFrom(images) => vec![Filter::new("image-id", images)],
@@ -230,7 +231,7 @@ impl Ec2 for SimCloud {
         }
     }
 
-    async fn multi_attach_volumes(&self, place: &Place, page: Option<&str>) -> Read<Page<String>> {
+    async fn multi_attach_volumes(&self, place: &Place, page: Ask<'_>) -> Read<Page<String>> {
         let filters = vec![Filter::new("multi-attach-enabled", &["true".into()])];
         let list = Listing { ids: Vec::new(), filters, page: page_of(page) };
         match self.send(place, Action::DescribeVolumes(list)).await?.0 {
@@ -241,7 +242,7 @@ impl Ec2 for SimCloud {
         }
     }
 
-    async fn images(&self, place: &Place, query: &ImageQuery, page: Option<&str>) -> Read<Page<Image>> {
+    async fn images(&self, place: &Place, query: &ImageQuery, page: Ask<'_>) -> Read<Page<Image>> {
         let filter = match query {
             ImageQuery::Ids(ids) => Filter::new("image-id", ids),
             ImageQuery::Names(names) => Filter::new("name", names),
@@ -263,17 +264,11 @@ impl Ec2 for SimCloud {
         }
     }
 
-    async fn snapshots(&self, place: &Place, ids: &[String], page: Option<&str>) -> Read<Page<Snapshot>> {
+    async fn snapshots(&self, place: &Place, ids: &[String], page: Ask<'_>) -> Read<Page<Snapshot>> {
         self.list_snapshots(place, Filter::new("snapshot-id", ids), page).await
     }
 
-    async fn snapshots_tagged(
-        &self,
-        place: &Place,
-        key: &str,
-        value: &str,
-        page: Option<&str>,
-    ) -> Read<Page<Snapshot>> {
+    async fn snapshots_tagged(&self, place: &Place, key: &str, value: &str, page: Ask<'_>) -> Read<Page<Snapshot>> {
         self.list_snapshots(place, Filter::new(&format!("tag:{key}"), &[value.to_owned()]), page).await
     }
 
@@ -288,7 +283,7 @@ impl Ec2 for SimCloud {
             tags: if tags.is_empty() { Vec::new() } else { specs.into() },
         };
         let id = |answer| match answer {
-            Answer::Image(id) => Ok(id),
+            Answer::Image(id) => made_image("CreateImage", Some(id)),
             other => Err(astray(&other)),
         };
         self.effect(place, action, id).await

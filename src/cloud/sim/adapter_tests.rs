@@ -7,7 +7,7 @@ use super::faults::{Fault, FaultKind};
 use super::{Fleet, SimCloud};
 use crate::clock::Clock;
 use crate::cloud::classify::Class;
-use crate::cloud::port::{CreateImage, Ec2, Effect, ImageQuery, InstanceQuery};
+use crate::cloud::port::{Ask, CreateImage, Ec2, Effect, ImageQuery, InstanceQuery};
 use crate::domain::observed::Tags;
 use crate::domain::place::Place;
 
@@ -25,7 +25,7 @@ fn cloud() -> SimCloud {
 
 async fn nightly(cloud: &SimCloud) -> Vec<String> {
     let query = InstanceQuery::Tags(vec![("Backup".into(), vec!["nightly".into()])]);
-    let page = cloud.instances(&home(), &query, None).await.unwrap();
+    let page = cloud.instances(&home(), &query, Ask::FIRST).await.unwrap();
     assert_eq!(page.next, None);
     page.items.into_iter().map(|i| i.id).collect()
 }
@@ -76,7 +76,7 @@ async fn a_large_world_answers() {
     let mut page = None;
     loop {
         let query = InstanceQuery::Tags(vec![("Backup".into(), vec!["nightly".into()])]);
-        let got = cloud.instances(&home(), &query, page.as_deref()).await.unwrap();
+        let got = cloud.instances(&home(), &query, Ask { token: page.as_deref(), halved: 0 }).await.unwrap();
         ids.extend(got.items.into_iter().map(|i| i.id));
         page = got.next;
         if page.is_none() {
@@ -86,7 +86,9 @@ async fn a_large_world_answers() {
     assert_eq!(ids.len(), 10_008);
     for id in &ids {
         let name = format!("stillframe/{id}");
-        assert!(cloud.images(&home(), &ImageQuery::Names(vec![name.clone()]), None).await.unwrap().items.is_empty());
+        assert!(
+            cloud.images(&home(), &ImageQuery::Names(vec![name.clone()]), Ask::FIRST).await.unwrap().items.is_empty()
+        );
         assert!(matches!(cloud.create_image(&home(), &request(id, &name)).await, Effect::Done { .. }));
     }
     assert_eq!(cloud.world().images.len(), ids.len());

@@ -117,3 +117,15 @@ pub enum Answer {
         arn: String,
     },
 }
+
+impl Answer {
+    /// The same, with an empty id for what was made.
+    #[must_use]
+    pub(super) fn named_nothing(self) -> Self {
+        match self {
+            Self::Image(_) => Self::Image(String::new()),
+            Self::Grant(_) => Self::Grant(String::new()),
+            other => other,
+        }
+    }
+}

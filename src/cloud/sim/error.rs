@@ -125,6 +125,18 @@ impl ApiError {
         Self { status: 500, code: "InternalError".into(), message: "An internal error has occurred".into() }
     }
 
+    /// An error without a word of AWS's.
+    #[must_use]
+    pub fn no_code() -> Self {
+        Self { status: 400, code: String::new(), message: String::new() }
+    }
+
+    /// The disks of an image that another account has lent just now: the words that people have met.
+    #[must_use]
+    pub fn storage_not_available() -> Self {
+        Self::client("InvalidRequest", "The storage for the ami is not available in the source region.")
+    }
+
     /// What DryRun answers to a request that would be allowed (HTTP 412).
     #[must_use]
     pub fn dry_run() -> Self {

@@ -17,6 +17,14 @@ pub enum FaultKind {
     Expired,
     /// AuthFailure: the key is unknown, or the region is not enabled.
     BadKey,
+    /// What was just made is not known there yet, what was just lent not yet: no effect. Of calls that name an image.
+    NotYet,
+    /// The effect, and an answer that names nothing. Of calls that make something.
+    NamesNothing,
+    /// The effect, and an answer that names another image than the one that was made. Of calls that make one.
+    NamesAnother,
+    /// An error document whose code is empty, no effect (HTTP 400).
+    NoCode,
     /// HTTP 500 InternalError, no effect.
     ErrorBefore,
     /// HTTP 500 InternalError after the effect.
@@ -46,6 +54,10 @@ impl FaultKind {
             Self::Denied => "denied",
             Self::Expired => "expired",
             Self::BadKey => "bad_key",
+            Self::NotYet => "not_yet",
+            Self::NamesNothing => "names_nothing",
+            Self::NamesAnother => "names_another",
+            Self::NoCode => "no_code",
             Self::ErrorBefore => "error_before",
             Self::ErrorAfter => "error_after",
             Self::CutBefore => "cut_before",

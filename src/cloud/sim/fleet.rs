@@ -285,6 +285,7 @@ impl Fleet {
             grant_seconds: self.grant_seconds,
             revoking_stops_copies: self.revoking_stops_copies,
             tokens: Default::default(),
+            lent_at: Default::default(),
             copying: Default::default(),
             faults: Vec::new(),
             trouble: Trouble::of(self.trouble),

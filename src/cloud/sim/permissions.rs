@@ -62,10 +62,23 @@ impl World {
                 ),
             ));
         }
+        self.note_lent(now, id, &lent);
         if let Some(image) = self.images.get_mut(id) {
             image.lent = lent;
         }
         Ok(Answer::Done)
+    }
+
+    /// Since when an image has been lent to each account that it is lent to now.
+    fn note_lent(&mut self, now: DateTime<Utc>, id: &str, lent: &BTreeSet<Grantee>) {
+        let of = |account: &str| format!("{id}/{account}");
+        let before = self.images.get(id).map(|image| image.lent.clone()).unwrap_or_default();
+        for gone in before.difference(lent).filter_map(Grantee::account) {
+            self.lent_at.remove(&of(gone));
+        }
+        for new in lent.difference(&before).filter_map(Grantee::account) {
+            self.lent_at.insert(of(new), now);
+        }
     }
 
     pub(super) fn snapshot_permissions(

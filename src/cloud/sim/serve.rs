@@ -42,7 +42,8 @@ impl World {
             return self.log(now, &place, action, Err(ApiError::throttled_by(action.api())), false, Delivery::Now);
         }
         let (scripted, changed) = faults::take(&mut self.faults, now, region, action);
-        let fault = scripted.or_else(|| self.misfortune(now, &place));
+        let fault = scripted.or_else(|| self.misfortune(now, &place)).or_else(|| self.oddity(now, &place, action));
+        let fault = fault.filter(|kind| Self::concerns(*kind, action));
         if let Some(kind) = fault {
             self.trouble.count(kind.label());
         }
@@ -61,6 +62,11 @@ impl World {
             Some(FaultKind::BadKey) => {
                 self.log(now, &place, action, Err(ApiError::bad_key(action.api())), false, Delivery::Now)
             }
+            Some(FaultKind::NotYet) => {
+                let error = self.not_yet(&place, action);
+                self.log(now, &place, action, Err(error), false, Delivery::Now)
+            }
+            Some(FaultKind::NoCode) => self.log(now, &place, action, Err(ApiError::no_code()), false, Delivery::Now),
             Some(FaultKind::ErrorBefore) => {
                 self.log(now, &place, action, Err(ApiError::internal()), false, Delivery::Now)
             }
@@ -70,12 +76,21 @@ impl World {
             Some(FaultKind::HangBefore { seconds }) => {
                 self.log(now, &place, action, Err(ApiError::internal()), false, Delivery::Late(seconds))
             }
-            None | Some(FaultKind::ErrorAfter | FaultKind::CutAfter | FaultKind::HangAfter { .. }) => {
+            None
+            | Some(
+                FaultKind::ErrorAfter
+                | FaultKind::CutAfter
+                | FaultKind::HangAfter { .. }
+                | FaultKind::NamesNothing
+                | FaultKind::NamesAnother,
+            ) => {
                 let outcome = self.call(now, caller, region, action);
                 let effect = outcome.is_ok() && !action.reads();
                 let (outcome, delivery) = match fault {
                     Some(FaultKind::ErrorAfter) => (Err(ApiError::internal()), Delivery::Now),
                     Some(FaultKind::CutAfter) => (outcome, Delivery::Cut),
+                    Some(FaultKind::NamesNothing) => (outcome.map(Answer::named_nothing), Delivery::Now),
+                    Some(FaultKind::NamesAnother) => (outcome.map(|a| self.named_another(&place, a)), Delivery::Now),
                     Some(FaultKind::HangAfter { seconds }) => (outcome, Delivery::Late(seconds)),
                     _ => (outcome, Delivery::Now),
                 };

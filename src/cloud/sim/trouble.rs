@@ -7,7 +7,10 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::action::Action;
+use super::answer::Answer;
 use super::encryption::Copying;
+use super::error::ApiError;
 use super::faults::FaultKind;
 use super::ids;
 use super::image::SimImage;
@@ -33,7 +36,7 @@ struct Rates {
     /// Of each request: what goes wrong, and how likely.
     requests: &'static [(FaultKind, f64)],
     /// Of each request: its answer is late, and by how many seconds at most. Beyond every deadline of a client when
-    /// harsh (reads 10 s, effects 60 s).
+    /// harsh (reads 30 s, effects 60 s).
     late: (f64, f64),
     /// Per region and [`WATCH_HOURS`]: it falls silent, for so many minutes at most.
     silence: (f64, f64),
@@ -49,6 +52,10 @@ struct Rates {
     grant_late: (f64, f64),
     /// Of each copy under a key that is the first of its image there: KMS fails it.
     copy_key_fails: f64,
+    /// Of each image and account: calls about it are refused after it was made, or lent, for so many seconds at most.
+    not_yet: (f64, f64),
+    /// Of each request: its answer is none of AWS's.
+    odd: f64,
 }
 
 /// Silence and expiry are drawn once for each such stretch of time, and end within it.
@@ -66,6 +73,8 @@ const NONE: Rates = Rates {
     boot_lost: (0.0, 0.0),
     grant_late: (0.0, 0.0),
     copy_key_fails: 0.0,
+    not_yet: (0.0, 0.0),
+    odd: 0.0,
 };
 
 const TYPICAL: Rates = Rates {
@@ -84,6 +93,8 @@ const TYPICAL: Rates = Rates {
     boot_lost: (0.0005, 4.0),
     grant_late: (0.01, 120.0),
     copy_key_fails: 0.002,
+    not_yet: (0.01, 60.0),
+    odd: 0.0,
 };
 
 const HARSH: Rates = Rates {
@@ -102,6 +113,8 @@ const HARSH: Rates = Rates {
     boot_lost: (0.01, 6.0),
     grant_late: (0.15, 400.0),
     copy_key_fails: 0.05,
+    not_yet: (0.15, 240.0),
+    odd: 0.005,
 };
 
 impl Profile {
@@ -230,6 +243,68 @@ impl World {
         self.trouble.count("copy_key_failed");
         let message = format!("The KMS key {key} could not be used");
         Some(("Client.InvalidKmsKey.InvalidState".into(), message))
+    }
+
+    /// What goes wrong by chance where nothing else did: drawn apart, by the object or by a request's number.
+    pub(super) fn oddity(&self, now: DateTime<Utc>, place: &Place, action: &Action) -> Option<FaultKind> {
+        if self.trouble.profile == Profile::None {
+            return None;
+        }
+        let rates = self.trouble.profile.rates();
+        if self.lags(now, place, action, rates.not_yet) {
+            return Some(FaultKind::NotYet);
+        }
+        let draw = ids::fraction(self.seed, &format!("odd/{}", self.served));
+        let kinds = [FaultKind::NamesNothing, FaultKind::NamesAnother, FaultKind::NoCode];
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // below the count of kinds
+        (draw < rates.odd).then(|| kinds[(draw / rates.odd * 3.0) as usize % 3])
+    }
+
+    /// Whether an image that a call is about is not known there yet (EC2 guide, "Eventual consistency"; met within one
+    /// account too: ansible#4368, salt#27625), or what lends it to the caller's account is not (a public Lambda lists
+    /// "The storage for the ami is not available in the source region" as expected).
+    fn lags(&self, now: DateTime<Utc>, place: &Place, action: &Action, (chance, most): (f64, f64)) -> bool {
+        let Some(image) = action.image().and_then(|id| self.images.get(id)) else { return false };
+        let since = if image.place.account == place.account {
+            image.ready
+        } else {
+            match self.lent_at.get(&format!("{}/{}", image.id, place.account)) {
+                Some(at) => *at,
+                None => return false,
+            }
+        };
+        let draw = |what: &str| ids::fraction(self.seed, &format!("lag/{what}/{}/{}", image.id, place.account));
+        now >= since && draw("whether") < chance && now < since + self.span(most * draw("lasts"))
+    }
+
+    /// Whether a fault of this kind can befall this call.
+    pub(super) fn concerns(kind: FaultKind, action: &Action) -> bool {
+        let makes_image = matches!(action, Action::CreateImage { .. } | Action::CopyImage { .. });
+        match kind {
+            FaultKind::NotYet => action.image().is_some(),
+            FaultKind::NamesAnother => makes_image,
+            FaultKind::NamesNothing => makes_image || matches!(action, Action::CreateGrant { .. }),
+            _ => true,
+        }
+    }
+
+    /// What is answered of an image that is not known there yet, or not known to be lent.
+    pub(super) fn not_yet(&self, place: &Place, action: &Action) -> ApiError {
+        let id = action.image().unwrap_or_default();
+        match self.images.get(id) {
+            Some(image) if image.place.account != place.account => {
+                let by_id = ids::fraction(self.seed, &format!("lag/words/{id}/{}", place.account));
+                if by_id < 0.5 { ApiError::not_yours("images", id) } else { ApiError::storage_not_available() }
+            }
+            _ => ApiError::no_image(&[id]),
+        }
+    }
+
+    /// The answer, with another image of the place instead of the one that was made, if there is one.
+    pub(super) fn named_another(&self, place: &Place, answer: Answer) -> Answer {
+        let Answer::Image(made) = &answer else { return answer };
+        let other = self.images.values().find(|image| image.place == *place && image.id != *made && image.registered());
+        other.map_or_else(|| answer.clone().named_nothing(), |image| Answer::Image(image.id.clone()))
     }
 
     /// Until when the instance `id`, which boots now, does not come back, if so: then somebody has repaired it.

@@ -125,6 +125,9 @@ pub struct World {
     /// `account/region/token` of CopyImage to the image and a number for all parameters.
     #[serde(default)]
     pub(super) tokens: BTreeMap<String, (String, u64)>,
+    /// `image/account` to when it was lent last.
+    #[serde(default)]
+    pub(super) lent_at: BTreeMap<String, DateTime<Utc>>,
     /// Copies that are being made.
     #[serde(default)]
     pub(super) copying: Pending,

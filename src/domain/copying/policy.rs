@@ -19,6 +19,20 @@ pub const COPYING: [&str; 7] = [
     "ReEncryptTo",
 ];
 
+/// What a role that copies is granted. EBS makes grants of its own under it, whose operations must be a subset (KMS API
+/// reference, CreateGrant); that it may ask for Encrypt is an INFERENCE. Grants from before lack it and are recognised by
+/// their name all the same; a policy that allows [`COPYING`] needs no grant.
+pub const GRANTED: [&str; 8] = [
+    "CreateGrant",
+    "Decrypt",
+    "DescribeKey",
+    "Encrypt",
+    "GenerateDataKey",
+    "GenerateDataKeyWithoutPlaintext",
+    "ReEncryptFrom",
+    "ReEncryptTo",
+];
+
 /// What launching from an image under another account's key needs of that key: Auto Scaling guide, "Key policy
 /// requirements for EBS encryption"; other launches need no more.
 pub const LAUNCHING: [&str; 8] = [

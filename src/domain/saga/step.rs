@@ -87,7 +87,14 @@ pub(super) fn apply_step(steps: &mut BTreeMap<String, StepState>, event: &Event)
             step.intended_at = event.at;
             step.intent = draft.data.clone();
         }
-        Kind::StepUnknown => step.phase = Phase::Unknown,
+        Kind::StepUnknown => {
+            step.phase = Phase::Unknown;
+            // Of an answer that named something else: an attempt that was not sent, and none is sent after it.
+            if draft.attempt > step.attempt {
+                step.attempt = draft.attempt;
+                step.sent += 1;
+            }
+        }
         Kind::StepDone => {
             step.phase = Phase::Done;
             step.result = draft.data.clone();

@@ -188,11 +188,9 @@ impl Step for MakeCopy {
         if fault.class == Class::Busy { BUSY_PATIENCE } else { super::super::step::PATIENCE }
     }
 
-    /// What was lent may not show yet: to the other account the image is not there, or its storage closed (the words
-    /// that people have met: "You do not have permission to access the storage of this ami").
+    /// The image was made, and to another account lent, just before: neither may be known everywhere yet.
     fn passes(&self, fault: &Fault) -> bool {
-        let hidden = fault.class == Class::NotFound || fault.message.contains("the storage of this ami");
-        fault.class.passes() || hidden && self.to.account != self.from.place.account
+        fault.class.passes() || fault.class.may_lag()
     }
 
     async fn look(&self, _intent: &Value, _lost: bool) -> Look {
@@ -258,7 +256,10 @@ impl Step for MakeCopy {
         let Some((image, since, attempt)) = self.known(begun).flatten() else { return Ok(()) };
         let alarm = format!("{}.pending", self.name);
         let alarmed = self.active.state.borrow().others.get(subject).is_some_and(|s| s.contains_key(&alarm));
-        let pending = Pending { shared, run, subject, place: to, image: &image, since, alarm: &alarm, alarmed };
+        let family = format!("{}/", self.source_name());
+        let bears = |image: &Image| image.name.starts_with(&family);
+        let pending =
+            Pending { shared, run, subject, place: to, image: &image, since, alarm: &alarm, alarmed, bears: &bears };
         let (state, bad) = loop {
             let end = pending.end().await?;
             match (end.bad, &end.image) {

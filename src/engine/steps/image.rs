@@ -205,7 +205,11 @@ impl Step for MakeImage {
         };
         let may = || self.forbidden().map_or(Ok(()), Err);
         match shared.cloud.create_image_if(&subject.place, &request, may).await {
-            Effect::Done { value, request_id } => Effect::Done { value: json!({ "image": value }), request_id },
+            Effect::Done { value, request_id } => {
+                // However long it was refused before.
+                shared.observer.status_anew(&subject.place, &subject.id);
+                Effect::Done { value: json!({ "image": value }), request_id }
+            }
             Effect::Refused(fault) => Effect::Refused(fault),
             Effect::Unknown(fault) => Effect::Unknown(fault),
         }
@@ -243,8 +247,15 @@ impl Step for MakeImage {
         }
         let alarmed = self.0.known(|s| s.steps.contains_key(PENDING)).unwrap_or(false);
         let place = &subject.place;
-        let pending = Pending { shared, run, subject, place, image: &image, since, alarm: PENDING, alarmed };
+        let name = self.0.known(|s| Some(self.intended(&s.steps.get(IMAGE)?.intent, false))).flatten();
+        let bears = |image: &Image| name.as_ref().is_none_or(|name| image.name == *name);
+        let alarm = PENDING;
+        let pending = Pending { shared, run, subject, place, image: &image, since, alarm, alarmed, bears: &bears };
         let end = pending.end().await?;
+        if end.image.is_none() && !end.seen {
+            // Somebody was quick, or the answer named another account's: the name tells.
+            return Err(Stop::Mistaken(format!("AWS answered with {image}, which never appeared")));
+        }
         let elapsed = shared.clock.now() - since;
         shared.record_result(&[self.observed(end.state, end.bad, elapsed)]).await.map(|_| ())
     }

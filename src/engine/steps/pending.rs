@@ -35,6 +35,8 @@ pub(super) struct Pending<'a> {
     pub alarm: &'a str,
     /// Whether it is raised already.
     pub alarmed: bool,
+    /// Whether an image is this one, by its name: an answer may name another.
+    pub bears: &'a dyn Fn(&Image) -> bool,
 }
 
 /// How it ended.
@@ -45,18 +47,22 @@ pub(super) struct End {
     pub bad: Option<String>,
     /// As it was seen last.
     pub image: Option<Image>,
+    /// Whether it was ever seen.
+    pub seen: bool,
 }
 
 impl Pending<'_> {
     /// Waits for its end.
     ///
     /// # Errors
-    /// [`Stop::Lost`]: it is in another account, which has not let us look for too long.
+    /// [`Stop::Lost`]: it is in another account, which has not let us look for too long. [`Stop::Mistaken`]: the id that
+    /// AWS answered with is another image's.
     pub async fn end(&self) -> Result<End, Stop> {
-        let Self { shared, run, subject, place, image, since, alarm, mut alarmed } = *self;
+        let Self { shared, run, subject, place, image, since, alarm, mut alarmed, bears } = *self;
         let watch = shared.observer.image(shared, place, image);
         // What passed before is told by the wall clock; the rest is not, so that setting it forward alarms nobody.
         let passed = (shared.clock.now() - since).to_std().unwrap_or_default();
+        let mut ever = false;
         let alarm_at = shared.clock.instant() + PENDING_MAX.saturating_sub(passed);
         let mut unreadable = None;
         loop {
@@ -70,9 +76,13 @@ impl Pending<'_> {
                 }
             };
             match shared.unless_drained(seen).await?? {
+                Some(Seen::There(seen, ..)) if !bears(&seen) => {
+                    return Err(Stop::Mistaken(format!("AWS answered with {image}, which is `{}`", seen.name)));
+                }
                 Some(Seen::There(seen, ..)) => {
+                    ever = true;
                     if let Some(bad) = judge(&seen) {
-                        return Ok(End { state: seen.state.as_str(), bad, image: Some(seen) });
+                        return Ok(End { state: seen.state.as_str(), bad, image: Some(seen), seen: ever });
                     }
                     // What cannot be judged ends: nobody knows what it is waited for.
                     let now = shared.clock.instant();
@@ -84,7 +94,8 @@ impl Pending<'_> {
                     }
                 }
                 Some(Seen::Gone) => {
-                    return Ok(End { state: "gone", bad: Some(format!("the image {image} is gone")), image: None });
+                    let bad = Some(format!("the image {image} is gone"));
+                    return Ok(End { state: "gone", bad, image: None, seen: ever });
                 }
                 None => {
                     alarmed = true;

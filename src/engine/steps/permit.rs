@@ -213,7 +213,7 @@ impl Step for Permit {
 
     /// What is listed may not be found for a moment; what is really gone is seen to be gone the next time.
     fn passes(&self, fault: &Fault) -> bool {
-        fault.class.passes() || fault.class == Class::NotFound
+        fault.class.passes() || fault.class.may_lag()
     }
 
     /// What is there already is journaled with what it is for, since that is what keeps it there.
@@ -222,7 +222,7 @@ impl Step for Permit {
         let _alone = Self::hold(&locks).await;
         match self.distance().await {
             // It was listed just before.
-            Err(fault) if fault.class == Class::NotFound => Look::Unclear(Fault { class: Class::Transient, ..fault }),
+            Err(fault) if fault.class.may_lag() => Look::Unclear(Fault { class: Class::Transient, ..fault }),
             Err(fault) => Look::Unclear(fault),
             Ok(Some(distance)) if !distance.is_none() => Look::Absent,
             Ok(_) => Look::Found(intent.clone()),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use stillframe::cloud::classify::Class;
-use stillframe::cloud::port::{Change, CopyImage, Effect, ImageQuery};
+use stillframe::cloud::port::{Ask, Change, CopyImage, Effect, ImageQuery};
 use stillframe::cloud::sim::faults::FaultKind;
 use stillframe::domain::observed::{Image, ImageState, Snapshot};
 use stillframe::domain::place::Place;
@@ -131,9 +131,10 @@ async fn another_account_copies_what_is_shared_with_it(stage: &Stage) {
         assert_eq!((snapshot.key.as_ref(), &snapshot.tags), (Some(&theirs), &request.tags));
     }
     // Each account lists its own, and only its own.
-    let page = stage.port.images(&stage.elsewhere, &ImageQuery::Ids(vec![copied.id]), None).await.expect("listed");
+    let page =
+        stage.port.images(&stage.elsewhere, &ImageQuery::Ids(vec![copied.id]), Ask::FIRST).await.expect("listed");
     assert_eq!(page.items, []);
-    let page = stage.port.images(&stage.there, &ImageQuery::Ids(vec![image.id]), None).await.expect("listed");
+    let page = stage.port.images(&stage.there, &ImageQuery::Ids(vec![image.id]), Ask::FIRST).await.expect("listed");
     assert_eq!(page.items, []);
 }
 
@@ -145,7 +146,7 @@ async fn a_copy_whose_answer_was_lost_is_there(stage: &Stage) {
         let end = stage.port.copy_image(&stage.elsewhere, &request).await;
         assert!(matches!(&end, Effect::Unknown(fault) if fault.class == Class::Transient), "{kind:?}: {end:?}");
         let query = ImageQuery::Names(vec![request.name.clone()]);
-        let found = stage.port.images(&stage.elsewhere, &query, None).await.expect("listed");
+        let found = stage.port.images(&stage.elsewhere, &query, Ask::FIRST).await.expect("listed");
         assert_eq!(found.items.len(), there, "{kind:?}");
     }
     done(stage.port.copy_image(&stage.elsewhere, &request).await);

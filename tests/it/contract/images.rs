@@ -1,7 +1,7 @@
 //! Images and snapshots as they are listed.
 
 use chrono::TimeDelta;
-use stillframe::cloud::port::ImageQuery;
+use stillframe::cloud::port::{Ask, ImageQuery};
 use stillframe::cloud::sim::people::Deed;
 use stillframe::domain::observed::ImageState;
 
@@ -49,7 +49,10 @@ async fn images_are_found_by_each_query(stage: &Stage) {
         assert_eq!(found, want, "{query:?}");
     }
     let all = ImageQuery::Names(text(&["*"]));
-    assert!(stage.port.images(&stage.elsewhere, &all, None).await.expect("listed").items.is_empty(), "another region");
+    assert!(
+        stage.port.images(&stage.elsewhere, &all, Ask::FIRST).await.expect("listed").items.is_empty(),
+        "another region"
+    );
 }
 
 async fn an_image_is_shown_as_it_is(stage: &Stage) {
@@ -65,7 +68,8 @@ async fn an_image_is_shown_as_it_is(stage: &Stage) {
     assert!(late > -TimeDelta::seconds(2) && late < TimeDelta::minutes(2), "{late}");
     let instance = stage.request(0, "x").instance;
     let query = stillframe::cloud::port::InstanceQuery::Ids(vec![instance]);
-    let mut volumes = stage.port.instances(&stage.place, &query, None).await.expect("listed").items.remove(0).volumes;
+    let mut volumes =
+        stage.port.instances(&stage.place, &query, Ask::FIRST).await.expect("listed").items.remove(0).volumes;
     volumes.sort();
     let snapshots = stage.governed.snapshots(&stage.place, &image.snapshots).await.expect("listed");
     let mut of: Vec<String> = snapshots.iter().filter_map(|snapshot| snapshot.volume.clone()).collect();
@@ -84,10 +88,12 @@ async fn snapshots_are_found_by_id_and_by_tag(stage: &Stage) {
         ids
     };
     let ids: Vec<String> = [want.clone(), vec![NO_SNAPSHOT.into(), "nonsense".into()]].concat();
-    let page = stage.port.snapshots(&stage.place, &ids, None).await.expect("listed");
+    let page = stage.port.snapshots(&stage.place, &ids, Ask::FIRST).await.expect("listed");
     assert_eq!((sorted(page.items), page.next), (want.clone(), None), "unknown ids are forgiven");
-    assert!(stage.port.snapshots(&stage.place, &[NO_SNAPSHOT.into()], None).await.expect("listed").items.is_empty());
-    let tagged = async |place, value| stage.port.snapshots_tagged(place, "stillframe:plan", value, None).await;
+    assert!(
+        stage.port.snapshots(&stage.place, &[NO_SNAPSHOT.into()], Ask::FIRST).await.expect("listed").items.is_empty()
+    );
+    let tagged = async |place, value| stage.port.snapshots_tagged(place, "stillframe:plan", value, Ask::FIRST).await;
     assert_eq!(sorted(tagged(&stage.place, "nightly").await.expect("listed").items), want);
     assert!(tagged(&stage.place, "weekly").await.expect("listed").items.is_empty());
     assert!(tagged(&stage.elsewhere, "nightly").await.expect("listed").items.is_empty());
@@ -129,7 +135,7 @@ async fn what_people_do_to_tags_is_seen(stage: &Stage) {
     assert_eq!(pairs, [("Name", "mine"), ("empty", ""), ("stillframe:hold", "audit")]);
     assert!(stage.found(ImageQuery::Tag("stillframe:plan".into(), "nightly".into())).await.is_empty());
     assert_eq!(stage.found(ImageQuery::Tag("stillframe:hold".into(), "audit".into())).await, [resource()]);
-    let snapshots = stage.port.snapshots_tagged(&stage.place, "stillframe:plan", "nightly", None).await;
+    let snapshots = stage.port.snapshots_tagged(&stage.place, "stillframe:plan", "nightly", Ask::FIRST).await;
     assert_eq!(snapshots.expect("listed").items.len(), 2, "the snapshots have tags of their own");
 }
 

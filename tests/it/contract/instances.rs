@@ -1,7 +1,7 @@
 //! Instances, their status checks, and volumes.
 
 use stillframe::cloud::classify::Class;
-use stillframe::cloud::port::InstanceQuery;
+use stillframe::cloud::port::{Ask, InstanceQuery};
 use stillframe::domain::observed::{InstanceState, InstanceStatus};
 
 use super::case::{Case, case, faulty, of};
@@ -25,7 +25,7 @@ pub fn cases() -> Vec<Case> {
 }
 
 async fn ids(stage: &Stage, query: InstanceQuery) -> Vec<String> {
-    let page = stage.port.instances(&stage.place, &query, None).await.expect("instances are listed");
+    let page = stage.port.instances(&stage.place, &query, Ask::FIRST).await.expect("instances are listed");
     assert_eq!(page.next, None);
     let mut ids: Vec<String> = page.items.into_iter().map(|instance| instance.id).collect();
     ids.sort();
@@ -58,7 +58,7 @@ async fn instances_are_found_by_tags(stage: &Stage) {
         want.sort_unstable();
         assert_eq!(ids(stage, tags(query)).await, want, "{query:?}");
     }
-    let page = stage.port.instances(&stage.elsewhere, &tags(&[("Backup", &["*"])]), None).await.expect("listed");
+    let page = stage.port.instances(&stage.elsewhere, &tags(&[("Backup", &["*"])]), Ask::FIRST).await.expect("listed");
     assert!(page.items.is_empty(), "another region has none");
 }
 
@@ -80,7 +80,7 @@ async fn instances_are_found_by_the_image_they_run_from(stage: &Stage) {
 async fn an_instance_is_shown_as_it_is(stage: &Stage) {
     let one = async |id: &str| {
         let query = InstanceQuery::Ids(vec![id.to_owned()]);
-        stage.port.instances(&stage.place, &query, None).await.expect("listed").items.remove(0)
+        stage.port.instances(&stage.place, &query, Ask::FIRST).await.expect("listed").items.remove(0)
     };
     let first = one(&stage.tagged[0]).await;
     assert_eq!((first.state, first.ebs_root, first.hibernation), (InstanceState::Running, true, false));
@@ -109,13 +109,13 @@ fn many(n: usize) -> InstanceQuery {
 }
 
 async fn one_filter_takes_200_values(stage: &Stage) {
-    assert!(stage.port.instances(&stage.place, &many(200), None).await.is_ok());
-    let fault = stage.port.instances(&stage.place, &many(201), None).await.expect_err("one too many");
+    assert!(stage.port.instances(&stage.place, &many(200), Ask::FIRST).await.is_ok());
+    let fault = stage.port.instances(&stage.place, &many(201), Ask::FIRST).await.expect_err("one too many");
     assert_eq!(faulty(fault), of(Class::Final, "FilterLimitExceeded"));
 }
 
 async fn moto_takes_any_number_of_values(stage: &Stage) {
-    assert!(stage.port.instances(&stage.place, &many(201), None).await.is_ok());
+    assert!(stage.port.instances(&stage.place, &many(201), Ask::FIRST).await.is_ok());
 }
 
 /// The adapters ask for at most a thousand at a time.
@@ -132,7 +132,11 @@ async fn a_long_list_comes_in_pages(stage: &Stage) {
     let mut pages = Vec::new();
     let mut token = None;
     loop {
-        let page = stage.port.multi_attach_volumes(&stage.place, token.as_deref()).await.expect("a page");
+        let page = stage
+            .port
+            .multi_attach_volumes(&stage.place, Ask { token: token.as_deref(), halved: 0 })
+            .await
+            .expect("a page");
         pages.push(page.items.len());
         token = page.next;
         if token.is_none() {
@@ -143,12 +147,20 @@ async fn a_long_list_comes_in_pages(stage: &Stage) {
     assert!(pages.len() >= 3 && pages[..pages.len() - 1].iter().all(|page| *page == full), "{pages:?}");
     assert_eq!(pages.iter().sum::<usize>(), volumes);
     assert_eq!(stage.governed.multi_attach_volumes(&stage.place).await.expect("all").len(), volumes);
-    let wrong = stage.port.multi_attach_volumes(&stage.place, Some("no token of ours")).await.expect_err("refused");
+    let wrong = stage
+        .port
+        .multi_attach_volumes(&stage.place, Ask { token: Some("no token of ours"), halved: 0 })
+        .await
+        .expect_err("refused");
     assert_eq!(faulty(wrong), of(Class::Final, "InvalidNextToken"));
 }
 
 async fn moto_ignores_pages(stage: &Stage) {
-    let page = stage.port.multi_attach_volumes(&stage.place, Some("no token of ours")).await.expect("all at once");
+    let page = stage
+        .port
+        .multi_attach_volumes(&stage.place, Ask { token: Some("no token of ours"), halved: 0 })
+        .await
+        .expect("all at once");
     assert_eq!((page.items.len(), page.next), (1, None));
 }
 
@@ -205,7 +217,7 @@ async fn status_checks_begin_anew_after_a_reboot(stage: &Stage) {
 }
 
 async fn volumes_with_multi_attach_are_listed(stage: &Stage) {
-    let page = stage.port.multi_attach_volumes(&stage.place, None).await.expect("listed");
+    let page = stage.port.multi_attach_volumes(&stage.place, Ask::FIRST).await.expect("listed");
     assert_eq!((page.items, page.next), (vec![stage.multi_attach.clone()], None));
-    assert!(stage.port.multi_attach_volumes(&stage.elsewhere, None).await.expect("listed").items.is_empty());
+    assert!(stage.port.multi_attach_volumes(&stage.elsewhere, Ask::FIRST).await.expect("listed").items.is_empty());
 }

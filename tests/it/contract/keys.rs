@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use stillframe::cloud::classify::Class;
-use stillframe::cloud::port::{CreateGrant, Effect};
+use stillframe::cloud::port::{Ask, CreateGrant, Effect};
 use stillframe::cloud::sim::faults::FaultKind;
 use stillframe::cloud::sim::people::Deed;
 
@@ -115,13 +115,13 @@ async fn many_grants(stage: &Stage) -> BTreeSet<String> {
 
 async fn a_long_list_of_grants_comes_in_pages(stage: &Stage) {
     many_grants(stage).await;
-    let first = stage.port.grants(&stage.place, &stage.key, None).await.expect("listed");
+    let first = stage.port.grants(&stage.place, &stage.key, Ask::FIRST).await.expect("listed");
     assert!(first.items.len() == 100 && first.next.is_some(), "{} and {:?}", first.items.len(), first.next);
 }
 
 async fn moto_lists_all_grants(stage: &Stage) {
     many_grants(stage).await;
-    assert_eq!(stage.port.grants(&stage.place, &stage.key, None).await.map(|page| page.next), Ok(None));
+    assert_eq!(stage.port.grants(&stage.place, &stage.key, Ask::FIRST).await.map(|page| page.next), Ok(None));
 }
 
 async fn a_key_of_others_is_denied(stage: &Stage) {

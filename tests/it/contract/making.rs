@@ -1,7 +1,7 @@
 //! CreateImage.
 
 use stillframe::cloud::classify::Class;
-use stillframe::cloud::port::{CreateImage, ImageQuery};
+use stillframe::cloud::port::{Ask, CreateImage, ImageQuery};
 use stillframe::domain::observed::{ImageState, Tags};
 
 use super::case::{Case, case, done, of, refused};
@@ -33,7 +33,7 @@ async fn create(stage: &Stage, request: &CreateImage) -> stillframe::cloud::port
 
 async fn look(stage: &Stage, id: &str) -> stillframe::domain::observed::Image {
     let query = ImageQuery::Ids(vec![id.to_owned()]);
-    stage.port.images(&stage.place, &query, None).await.expect("listed").items.remove(0)
+    stage.port.images(&stage.place, &query, Ask::FIRST).await.expect("listed").items.remove(0)
 }
 
 async fn an_image_is_pending_before_it_is_available(stage: &Stage) {
@@ -42,13 +42,13 @@ async fn an_image_is_pending_before_it_is_available(stage: &Stage) {
     let id = done(create(stage, &request).await);
     let first = look(stage, &id).await;
     assert_eq!((first.state, &*first.tags), (ImageState::Pending, &request.tags), "its tags come with it");
-    let snapshots = stage.port.snapshots_tagged(&stage.place, "stillframe:plan", "nightly", None).await;
+    let snapshots = stage.port.snapshots_tagged(&stage.place, "stillframe:plan", "nightly", Ask::FIRST).await;
     let snapshots = snapshots.expect("listed").items;
     assert_eq!(snapshots.iter().map(|s| s.state.as_str()).collect::<Vec<_>>(), ["pending"; 2]);
     stage.pass(61.0).await;
     assert_eq!(look(stage, &id).await.state, ImageState::Available);
     let ids: Vec<String> = snapshots.into_iter().map(|snapshot| snapshot.id).collect();
-    let after = stage.port.snapshots(&stage.place, &ids, None).await.expect("listed").items;
+    let after = stage.port.snapshots(&stage.place, &ids, Ask::FIRST).await.expect("listed").items;
     assert!(after.iter().all(|snapshot| snapshot.state == "completed"), "{after:?}");
 }
 
@@ -71,7 +71,7 @@ async fn a_stopped_instance_is_imaged_as_it_is(stage: &Stage) {
     let id = done(create(stage, &request).await);
     assert_eq!(stage.settled(&id).await.source_instance.as_ref(), Some(&stage.stopped));
     let query = stillframe::cloud::port::InstanceQuery::Ids(vec![stage.stopped.clone()]);
-    let seen = stage.port.instances(&stage.place, &query, None).await.expect("listed").items.remove(0);
+    let seen = stage.port.instances(&stage.place, &query, Ask::FIRST).await.expect("listed").items.remove(0);
     assert_eq!(seen.state, stillframe::domain::observed::InstanceState::Stopped);
 }
 

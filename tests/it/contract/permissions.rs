@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use chrono::{TimeDelta, Timelike as _};
 use stillframe::cloud::classify::Class;
-use stillframe::cloud::port::{AllowedImages, Change, DryRun, Effect, ImageQuery};
+use stillframe::cloud::port::{AllowedImages, Ask, Change, DryRun, Effect, ImageQuery};
 use stillframe::cloud::sim::account::Allowed;
 use stillframe::domain::observed::Tags;
 use stillframe::domain::sharing::Grantee;
@@ -123,9 +123,9 @@ async fn tags_come_and_go_whatever_their_value(stage: &Stage) {
         Tags::from([("stillframe:lent".into(), "333333333333 o-abc".into()), ("stillframe:lent.2".into(), "".into())]);
     done(stage.port.tag(&stage.place, &both, &tags).await);
     let read = async || {
-        let found = stage.port.images(&stage.place, &ImageQuery::Ids(vec![image.id.clone()]), None).await;
+        let found = stage.port.images(&stage.place, &ImageQuery::Ids(vec![image.id.clone()]), Ask::FIRST).await;
         let of_image: Tags = (*found.expect("listed").items[0].tags).clone();
-        let found = stage.port.snapshots(&stage.place, &both[1..], None).await.expect("listed");
+        let found = stage.port.snapshots(&stage.place, &both[1..], Ask::FIRST).await.expect("listed");
         (of_image, found.items[0].tags.clone())
     };
     let (of_image, of_snapshot) = read().await;

@@ -1,7 +1,7 @@
 //! Roles of other accounts: whose credentials a place is asked with.
 
 use stillframe::cloud::classify::Class;
-use stillframe::cloud::port::{Effect, ImageQuery};
+use stillframe::cloud::port::{Ask, Effect, ImageQuery};
 use stillframe::cloud::sim::faults::FaultKind;
 use stillframe::domain::place::Place;
 
@@ -30,7 +30,8 @@ async fn each_account_is_asked_with_its_own_credentials(stage: &Stage) {
     let arn = format!("arn:aws:sts::{}:assumed-role/stillframe/stillframe-test", stage.there.account);
     assert_eq!(there.arn, arn);
     assert_eq!(stage.governed.whoami_in(&stage.there).await, Ok(there));
-    let found = stage.port.images(&stage.there, &ImageQuery::Names(vec!["*".into()]), None).await.expect("listed");
+    let found =
+        stage.port.images(&stage.there, &ImageQuery::Names(vec!["*".into()]), Ask::FIRST).await.expect("listed");
     assert_eq!(found.items, []);
 }
 

@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeZone as _, Utc};
 use stillframe::clock::Clock;
 use stillframe::cloud::aws::AwsCloud;
 use stillframe::cloud::governed::{Backend, Governed};
-use stillframe::cloud::port::{CopyImage, CreateImage, ImageQuery, Role};
+use stillframe::cloud::port::{Ask, CopyImage, CreateImage, ImageQuery, Role};
 use stillframe::cloud::sim::account::{SimAccount, SimRole};
 use stillframe::cloud::sim::answer::Answer;
 use stillframe::cloud::sim::faults::{Fault, FaultKind};
@@ -335,7 +335,7 @@ impl Stage {
     /// The same of an image in another place.
     pub async fn settled_in(&self, place: &Place, id: &str) -> Image {
         for _ in 0..LOOKS_MAX {
-            let found = self.port.images(place, &ImageQuery::Ids(vec![id.to_owned()]), None).await;
+            let found = self.port.images(place, &ImageQuery::Ids(vec![id.to_owned()]), Ask::FIRST).await;
             if let Some(image) = found.expect("listed").items.into_iter().find(|i| i.state != ImageState::Pending) {
                 return image;
             }
@@ -347,7 +347,7 @@ impl Stage {
 
     /// All images that `query` finds, by id.
     pub async fn found(&self, query: ImageQuery) -> Vec<String> {
-        let page = self.port.images(&self.place, &query, None).await.expect("images are listed");
+        let page = self.port.images(&self.place, &query, Ask::FIRST).await.expect("images are listed");
         assert_eq!(page.next, None);
         page.items.into_iter().map(|image| image.id).collect()
     }

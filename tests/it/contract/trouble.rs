@@ -1,7 +1,7 @@
 //! Requests that go wrong: the class of each fault, for reads and for effects, and whether the effect is there.
 
 use stillframe::cloud::classify::Class;
-use stillframe::cloud::port::{Effect, Fault, ImageQuery, InstanceQuery};
+use stillframe::cloud::port::{Ask, Effect, Fault, ImageQuery, InstanceQuery};
 use stillframe::cloud::sim::faults::FaultKind;
 
 use super::case::{Case, case, done, faulty, of, refused};
@@ -13,6 +13,7 @@ pub fn cases() -> Vec<Case> {
     vec![
         case!(each_fault_ends_a_read_as_a_client_sees_it, not NO_FAULTS),
         case!(each_fault_ends_an_image_as_a_client_sees_it, not NO_FAULTS),
+        case!(an_answer_that_names_nothing_leaves_the_effect_unknown, not NO_FAULTS),
         case!(an_answer_lost_after_a_deletion_is_unknown_and_it_is_done, not NO_FAULTS),
         case!(reads_and_throttled_effects_are_asked_again, not NO_FAULTS),
         case!(an_empty_bucket_refuses_for_now, not "moto has no token buckets"),
@@ -45,24 +46,27 @@ async fn each_fault_ends_a_read_as_a_client_sees_it(stage: &Stage) {
     let ids = stage.tagged.clone();
     for (kind, class, code, _) in KINDS {
         stage.fault("DescribeInstances", kind);
-        let end = stage.port.instances(&stage.place, &InstanceQuery::Ids(ids.clone()), None).await;
+        let end = stage.port.instances(&stage.place, &InstanceQuery::Ids(ids.clone()), Ask::FIRST).await;
         check(kind, end.expect_err("instances"), class, code);
         stage.fault("DescribeInstanceStatus", kind);
         check(kind, stage.port.instance_status(&stage.place, &ids).await.expect_err("checks"), class, code);
         stage.fault("DescribeVolumes", kind);
-        check(kind, stage.port.multi_attach_volumes(&stage.place, None).await.expect_err("volumes"), class, code);
+        check(kind, stage.port.multi_attach_volumes(&stage.place, Ask::FIRST).await.expect_err("volumes"), class, code);
         stage.fault("DescribeImages", kind);
-        let end = stage.port.images(&stage.place, &ImageQuery::Names(vec!["*".into()]), None).await;
+        let end = stage.port.images(&stage.place, &ImageQuery::Names(vec!["*".into()]), Ask::FIRST).await;
         check(kind, end.expect_err("images"), class, code);
         stage.fault("DescribeSnapshots", kind);
-        check(kind, stage.port.snapshots(&stage.place, &ids, None).await.expect_err("snapshots"), class, code);
+        check(kind, stage.port.snapshots(&stage.place, &ids, Ask::FIRST).await.expect_err("snapshots"), class, code);
         stage.fault("DescribeSnapshots", kind);
-        let end = stage.port.snapshots_tagged(&stage.place, "a", "b", None).await;
+        let end = stage.port.snapshots_tagged(&stage.place, "a", "b", Ask::FIRST).await;
         check(kind, end.expect_err("snapshots"), class, code);
     }
     assert!(stage.world().faults.is_empty(), "each was felt once");
     stage.fault("DescribeInstances", FaultKind::HangAfter { seconds: 0.2 });
-    assert_eq!(stage.port.instances(&stage.place, &InstanceQuery::Ids(ids), None).await.expect("late").items.len(), 3);
+    assert_eq!(
+        stage.port.instances(&stage.place, &InstanceQuery::Ids(ids), Ask::FIRST).await.expect("late").items.len(),
+        3
+    );
 }
 
 async fn each_fault_ends_an_image_as_a_client_sees_it(stage: &Stage) {
@@ -92,6 +96,25 @@ async fn each_fault_ends_an_image_as_a_client_sees_it(stage: &Stage) {
     done(stage.port.create_image(&stage.place, &stage.request(0, "late")).await);
     let calls: Vec<_> = stage.world().calls.of("CreateImage").map(|call| call.request_id.clone()).collect();
     assert_eq!(calls.len(), KINDS.len() + 1, "each was sent once");
+}
+
+async fn an_answer_that_names_nothing_leaves_the_effect_unknown(stage: &Stage) {
+    let image = stage.image(0, "source").await;
+    for (kind, made) in [(FaultKind::NamesNothing, 1), (FaultKind::NoCode, 0)] {
+        let name = format!("image {kind:?}");
+        stage.fault("CreateImage", kind);
+        let end = stage.port.create_image(&stage.place, &stage.request(1, &name)).await;
+        assert!(matches!(&end, Effect::Unknown(fault) if fault.class == Class::Transient), "{kind:?}: {end:?}");
+        assert_eq!(stage.found(ImageQuery::Names(vec![name])).await.len(), made, "{kind:?}");
+        stage.fault("CopyImage", kind);
+        let request = stage.copy_request(&image, &format!("copy {kind:?}"), None);
+        let end = stage.port.copy_image(&stage.elsewhere, &request).await;
+        assert!(matches!(&end, Effect::Unknown(fault) if fault.class == Class::Transient), "{kind:?}: {end:?}");
+        stage.fault("DescribeImages", FaultKind::NoCode);
+        let query = ImageQuery::Names(vec!["*".into()]);
+        let fault = stage.port.images(&stage.place, &query, Ask::FIRST).await.expect_err("no code");
+        assert_eq!(fault.class, Class::Transient, "{fault}");
+    }
 }
 
 async fn an_answer_lost_after_a_deletion_is_unknown_and_it_is_done(stage: &Stage) {
@@ -132,7 +155,7 @@ async fn reads_and_throttled_effects_are_asked_again(stage: &Stage) {
 async fn an_empty_bucket_refuses_for_now(stage: &Stage) {
     // A hundred, and twenty a second; so slow a world refills nothing while they are drawn.
     stage.world().speed = 0.001;
-    let ask = async || stage.port.images(&stage.place, &ImageQuery::Names(vec!["x".into()]), None).await;
+    let ask = async || stage.port.images(&stage.place, &ImageQuery::Names(vec!["x".into()]), Ask::FIRST).await;
     for n in 0..100 {
         assert!(ask().await.is_ok(), "{n}");
     }
@@ -142,11 +165,14 @@ async fn an_empty_bucket_refuses_for_now(stage: &Stage) {
         }
     };
     assert_eq!(faulty(fault), of(Class::Throttled, "RequestLimitExceeded"));
-    assert!(stage.port.instances(&stage.place, &InstanceQuery::Ids(vec![]), None).await.is_err(), "an empty filter");
+    assert!(
+        stage.port.instances(&stage.place, &InstanceQuery::Ids(vec![]), Ask::FIRST).await.is_err(),
+        "an empty filter"
+    );
     let other = InstanceQuery::Ids(stage.tagged.clone());
-    assert!(stage.port.instances(&stage.place, &other, None).await.is_ok(), "each API has a bucket of its own");
+    assert!(stage.port.instances(&stage.place, &other, Ask::FIRST).await.is_ok(), "each API has a bucket of its own");
     let query = ImageQuery::Names(vec!["x".into()]);
-    assert!(stage.port.images(&stage.elsewhere, &query, None).await.is_ok(), "and each region");
+    assert!(stage.port.images(&stage.elsewhere, &query, Ask::FIRST).await.is_ok(), "and each region");
 }
 
 fn nowhere(stage: &Stage) -> stillframe::domain::place::Place {
@@ -154,13 +180,13 @@ fn nowhere(stage: &Stage) -> stillframe::domain::place::Place {
 }
 
 async fn a_region_that_is_not_enabled_refuses_the_key(stage: &Stage) {
-    let fault = stage.port.images(&nowhere(stage), &ImageQuery::Names(vec!["x".into()]), None).await;
+    let fault = stage.port.images(&nowhere(stage), &ImageQuery::Names(vec!["x".into()]), Ask::FIRST).await;
     assert_eq!(faulty(fault.expect_err("no such region")), of(Class::Credentials, "AuthFailure"));
     let end = refused(stage.port.create_image(&nowhere(stage), &stage.request(0, "name")).await);
     assert_eq!(end, of(Class::Credentials, "AuthFailure"));
 }
 
 async fn moto_has_every_region(stage: &Stage) {
-    let page = stage.port.images(&nowhere(stage), &ImageQuery::Names(vec!["x".into()]), None).await;
+    let page = stage.port.images(&nowhere(stage), &ImageQuery::Names(vec!["x".into()]), Ask::FIRST).await;
     assert!(page.expect("listed").items.is_empty());
 }

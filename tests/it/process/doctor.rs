@@ -260,3 +260,30 @@ fn who_cannot_be_asked_is_no_success() {
     let help = site.run(&["doctor", "--help"]).expect(0).stdout;
     assert!(help.contains("Exit codes: 0 ") && help.contains("2 wrong usage"), "{help}");
 }
+
+#[test]
+fn the_keys_of_volumes_are_told_of_where_images_alone_are_made() {
+    let site = Site::new(Vec::new());
+    site.settings(&settings("sim"));
+    site.plan(
+        "nightly",
+        &format!(
+            "schedule.cron = \"0 0 1 1 *\"\nselect.tags = {{ Backup = \"nightly\" }}\nselect.regions = [\"{REGION}\"]\n\
+             keep.last = 2\n"
+        ),
+    );
+    let fleet = world(|fleet| {
+        fleet["keys"].as_array_mut().expect("keys").push(json!({ "region": REGION, "alias": "alias/volumes" }));
+        fleet["instances"][0]["kms_key"] = json!("alias/volumes");
+        // Volumes under the key that AWS manages need nothing of anybody.
+        let managed = json!({ "name": "db", "tags": { "Backup": "nightly" }, "kms_key": "alias/aws/ebs" });
+        fleet["instances"].as_array_mut().expect("instances").push(managed);
+    });
+    std::fs::write(site.config().join("fleet.json"), fleet.to_string()).expect("written");
+    let document = site.run(&["doctor", "--json"]).expect(0).document();
+    let rows = rows(&document);
+    let told: Vec<&String> = rows.iter().filter(|row| row.contains("CreateGrant")).collect();
+    assert_eq!(told, [&format!("111111111111/{REGION} CreateGrant unknown")], "{rows:?}");
+    let row = row(&document, "111111111111", "CreateGrant");
+    assert!(row["reason"].as_str().is_some_and(|why| why.contains("Encrypted volumes")), "{row}");
+}

@@ -45,7 +45,7 @@ const CAUGHT_BY: &[(Defect, &[u8])] = &[
     (Defect::ReloadInHalf, &[7]),
     (Defect::SlotsForgotten, &[2, 5, 6]),
     (Defect::SlotsPerPlan, &[6]),
-    (Defect::GoneAtOnce, &[5, 6]),
+    (Defect::GoneAtOnce, &[1, 5, 6]),
     (Defect::HaltIgnored, &[6]),
     (Defect::LeftoversForgotten, &[4, 5]),
     (Defect::RunsForgotten, &[5]),

@@ -14,7 +14,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use stillframe::clock::Clock;
 use stillframe::cloud::classify::{Class, classify};
 use stillframe::cloud::port::{
-    AllowedImages, Caller, Change, CopyImage, CreateGrant, CreateImage, Distribution, DryRun, Ec2, Effect, Fault,
+    AllowedImages, Ask, Caller, Change, CopyImage, CreateGrant, CreateImage, Distribution, DryRun, Ec2, Effect, Fault,
     Grant, Identity, ImageQuery, InstanceQuery, Keys, Page, Read, SnapshotEnd,
 };
 use stillframe::cloud::sim::action::Action;
@@ -223,7 +223,7 @@ async fn kept<T>(kind: Kind) -> Effect<T> {
 
 #[async_trait(?Send)]
 impl Ec2 for Scripted {
-    async fn instances(&self, place: &Place, query: &InstanceQuery, page: Option<&str>) -> Read<Page<Instance>> {
+    async fn instances(&self, place: &Place, query: &InstanceQuery, page: Ask<'_>) -> Read<Page<Instance>> {
         match query {
             InstanceQuery::Ids(ids) => self.script.read("DescribeInstances:ids", ids)?,
             InstanceQuery::Tags(_) => self.script.read("DescribeInstances:tags", &[])?,
@@ -237,11 +237,11 @@ impl Ec2 for Scripted {
         self.read("DescribeInstanceStatus", place, self.world.instance_status(place, ids)).await
     }
 
-    async fn multi_attach_volumes(&self, place: &Place, page: Option<&str>) -> Read<Page<String>> {
+    async fn multi_attach_volumes(&self, place: &Place, page: Ask<'_>) -> Read<Page<String>> {
         self.read("DescribeVolumes", place, self.world.multi_attach_volumes(place, page)).await
     }
 
-    async fn images(&self, place: &Place, query: &ImageQuery, page: Option<&str>) -> Read<Page<Image>> {
+    async fn images(&self, place: &Place, query: &ImageQuery, page: Ask<'_>) -> Read<Page<Image>> {
         match query {
             ImageQuery::Ids(ids) => self.script.read("DescribeImages:ids", ids)?,
             ImageQuery::Names(names) => self.script.read("DescribeImages:names", names)?,
@@ -255,18 +255,12 @@ impl Ec2 for Scripted {
         Ok(answer)
     }
 
-    async fn snapshots(&self, place: &Place, ids: &[String], page: Option<&str>) -> Read<Page<Snapshot>> {
+    async fn snapshots(&self, place: &Place, ids: &[String], page: Ask<'_>) -> Read<Page<Snapshot>> {
         self.script.read("DescribeSnapshots", ids)?;
         self.read("DescribeSnapshots", place, self.world.snapshots(place, ids, page)).await
     }
 
-    async fn snapshots_tagged(
-        &self,
-        place: &Place,
-        key: &str,
-        value: &str,
-        page: Option<&str>,
-    ) -> Read<Page<Snapshot>> {
+    async fn snapshots_tagged(&self, place: &Place, key: &str, value: &str, page: Ask<'_>) -> Read<Page<Snapshot>> {
         self.script.read("DescribeSnapshots:tag", &[])?;
         self.read("DescribeSnapshots", place, self.world.snapshots_tagged(place, key, value, page)).await
     }
@@ -392,7 +386,7 @@ impl Distribution for Scripted {
         self.affect("EnableImageDeprecation", &[image.to_owned()], place, call, |_| {}).await
     }
 
-    async fn volumes(&self, place: &Place, ids: &[String], page: Option<&str>) -> Read<Page<Volume>> {
+    async fn volumes(&self, place: &Place, ids: &[String], page: Ask<'_>) -> Read<Page<Volume>> {
         self.script.read("DescribeVolumes", ids)?;
         self.read("DescribeVolumes", place, self.world.volumes(place, ids, page)).await
     }
@@ -430,7 +424,7 @@ impl Keys for Scripted {
         self.read("GetKeyPolicy", place, self.world.key_policy(place, key)).await
     }
 
-    async fn grants(&self, place: &Place, key: &str, page: Option<&str>) -> Read<Page<Grant>> {
+    async fn grants(&self, place: &Place, key: &str, page: Ask<'_>) -> Read<Page<Grant>> {
         self.script.read("ListGrants", &[key.to_owned()])?;
         self.read("ListGrants", place, self.world.grants(place, key, page)).await
     }

@@ -7,7 +7,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{SimCloud, astray, page_of};
 use crate::cloud::classify::classify;
-use crate::cloud::port::{AllowedImages, Change, CopyImage, Distribution, DryRun, Effect, Fault, Page, Read};
+use crate::cloud::port::{
+    AllowedImages, Ask, Change, CopyImage, Distribution, DryRun, Effect, Fault, Page, Read, made_image,
+};
 use crate::cloud::sim::action::{Action, Filter, Listing, TagSpec};
 use crate::cloud::sim::answer::Answer;
 use crate::domain::observed::{Tags, Volume};
@@ -36,7 +38,7 @@ impl Distribution for SimCloud {
             tags: if tags.is_empty() { Vec::new() } else { specs.into() },
         };
         let id = |answer| match answer {
-            Answer::Image(id) => Ok(id),
+            Answer::Image(id) => made_image("CopyImage", Some(id)),
             other => Err(astray(&other)),
         };
         self.effect(place, action, id).await
@@ -77,7 +79,7 @@ impl Distribution for SimCloud {
         self.effect(place, Action::EnableImageDeprecation { image: image.into(), at }, |_| Ok(())).await
     }
 
-    async fn volumes(&self, place: &Place, ids: &[String], page: Option<&str>) -> Read<Page<Volume>> {
+    async fn volumes(&self, place: &Place, ids: &[String], page: Ask<'_>) -> Read<Page<Volume>> {
         let list = Listing { ids: Vec::new(), filters: vec![Filter::new("volume-id", ids)], page: page_of(page) };
         match self.send(place, Action::DescribeVolumes(list)).await?.0 {
             Answer::Volumes(page) => {
@@ -179,7 +181,7 @@ fn tried(now: DateTime<Utc>, place: &Place, request: &DryRun) -> Action {
         }
         DryRun::DeleteSnapshot { snapshot } => Action::DeleteSnapshot { snapshot: snapshot.clone() },
         DryRun::DescribeImages => Action::DescribeImages {
-            list: Listing { page: page_of(None), ..Listing::default() },
+            list: Listing { page: page_of(Ask::FIRST), ..Listing::default() },
             owners: vec!["self".into()],
             executable_by: Vec::new(),
             include_disabled: Some(true),

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::{SimCloud, astray};
-use crate::cloud::port::{CreateGrant, Effect, Grant, Keys, Page, Read};
+use crate::cloud::port::{Ask, CreateGrant, Effect, Grant, Keys, Page, Read};
 use crate::cloud::sim::action::Action;
 use crate::cloud::sim::answer::Answer;
 use crate::domain::copying::Key;
@@ -30,8 +30,12 @@ impl Keys for SimCloud {
         }
     }
 
-    async fn grants(&self, place: &Place, key: &str, page: Option<&str>) -> Read<Page<Grant>> {
-        let list = Action::ListGrants { key: key.into(), max: Some(GRANTS_PAGE), marker: page.map(str::to_owned) };
+    async fn grants(&self, place: &Place, key: &str, page: Ask<'_>) -> Read<Page<Grant>> {
+        let list = Action::ListGrants {
+            key: key.into(),
+            max: Some(page.size(GRANTS_PAGE)),
+            marker: page.token.map(str::to_owned),
+        };
         match self.send(place, list).await?.0 {
             Answer::Grants(_, page) => {
                 let items = page.items.into_iter();
@@ -51,6 +55,7 @@ impl Keys for SimCloud {
             name: Some(request.name.clone()),
         };
         let id = |answer| match answer {
+            Answer::Grant(id) if id.is_empty() => Err(astray(&Answer::Grant(id))),
             Answer::Grant(id) => Ok(id),
             other => Err(astray(&other)),
         };

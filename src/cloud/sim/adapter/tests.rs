@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeZone as _, Utc};
 use crate::clock::Clock;
 use crate::cloud::classify::Class;
 use crate::cloud::port::{
-    Change, CreateGrant, CreateImage, Distribution, DryRun, Ec2, Effect, Identity, ImageQuery, Keys, Role,
+    Ask, Change, CreateGrant, CreateImage, Distribution, DryRun, Ec2, Effect, Identity, ImageQuery, Keys, Role,
 };
 use crate::cloud::port::{CopyImage, Fault as PortFault};
 use crate::cloud::sim::account::{SimAccount, SimRole};
@@ -87,7 +87,7 @@ async fn a_role_is_assumed_for_its_account_alone_and_again_before_its_session_ex
     assert_eq!(there.arn, "arn:aws:sts::222222222222:assumed-role/stillframe/stillframe-test");
     for (seconds, want) in [(0, 1), (3200, 1), (200, 2)] {
         cloud.clock().sleep(std::time::Duration::from_secs(seconds)).await;
-        cloud.images(&theirs(), &ImageQuery::Names(vec!["x".into()]), None).await.unwrap();
+        cloud.images(&theirs(), &ImageQuery::Names(vec!["x".into()]), Ask::FIRST).await.unwrap();
         assert_eq!(assumed(&cloud), want, "after {seconds} s more");
     }
     let call = cloud.world().calls.of("AssumeRole").next().cloned().unwrap();
@@ -151,7 +151,7 @@ async fn an_image_is_lent_copied_by_the_role_and_taken_back() {
     wait().await;
     let key = cloud.key(&home(), "alias/backup").await.unwrap();
     let query = ImageQuery::Ids(vec![image.clone()]);
-    let snapshot = cloud.images(&home(), &query, None).await.unwrap().items[0].snapshots[0].clone();
+    let snapshot = cloud.images(&home(), &query, Ask::FIRST).await.unwrap().items[0].snapshots[0].clone();
     let to = || BTreeSet::from([Grantee::Account("222222222222".into())]);
     let lend = Change::Add(to());
     let back = Change::Remove(to());
@@ -182,16 +182,16 @@ async fn an_image_is_lent_copied_by_the_role_and_taken_back() {
     assert_eq!(cloud.key(&there, &key.arn).await.unwrap(), key);
     let copy = done(cloud.copy_image(&theirs(), &request).await);
     wait().await;
-    let made = cloud.images(&theirs(), &ImageQuery::Ids(vec![copy]), None).await.unwrap().items.remove(0);
+    let made = cloud.images(&theirs(), &ImageQuery::Ids(vec![copy]), Ask::FIRST).await.unwrap().items.remove(0);
     assert_eq!((made.state.as_str(), made.source_image.as_deref()), ("available", Some(image.as_str())));
-    let copied = cloud.snapshots(&theirs(), &made.snapshots, None).await.unwrap().items;
+    let copied = cloud.snapshots(&theirs(), &made.snapshots, Ask::FIRST).await.unwrap().items;
     let sealed = cloud.key(&theirs(), "alias/backup").await.unwrap().arn;
     assert!(copied.iter().all(|s| s.key.as_ref() == Some(&sealed) && s.tags == request.tags));
-    assert_eq!(cloud.grants(&home(), &key.arn, None).await.unwrap().items[0].id, granted);
+    assert_eq!(cloud.grants(&home(), &key.arn, Ask::FIRST).await.unwrap().items[0].id, granted);
     done(cloud.revoke_grant(&home(), &key.arn, &granted).await);
     done(cloud.change_image_permissions(&home(), &image, &back).await);
     done(cloud.change_snapshot_permissions(&home(), &snapshot, &back).await);
     assert!(cloud.image_permissions(&home(), &image).await.unwrap().is_empty());
     assert!(cloud.snapshot_permissions(&home(), &snapshot).await.unwrap().is_empty());
-    assert!(cloud.grants(&home(), &key.arn, None).await.unwrap().items.is_empty());
+    assert!(cloud.grants(&home(), &key.arn, Ask::FIRST).await.unwrap().items.is_empty());
 }

@@ -27,12 +27,12 @@ async fn a_silent_destination_delays_no_reboot() {
         let mut rig = rig_of(2, key, copies);
         rig.plans[0].schedule.window = Some(300);
         rig.plans[0].share = shared.then(|| share(&[FRIEND]));
-        silence(&rig, 90);
+        silence(&rig, 240);
         rig.start();
         rig.run(mins(10)).await;
         let what = format!("{key:?} {:?}\n{}", rig.plans[0].copies, rig.story());
         assert_eq!([1, 2].map(|n| rig.reboots()[&id(n)]), [1, 1], "{what}");
-        rig.run(mins(170)).await;
+        rig.run(mins(350)).await;
         rig.stop().await;
         promises::hold(&rig).await;
         let [(outcome, reason)] = &ended(&rig)[..] else { panic!("one run: {what}") };
@@ -49,7 +49,7 @@ async fn what_can_never_be_done_is_refused_though_the_destination_is_silent() {
     rig.start();
     rig.run(mins(5)).await;
     assert_eq!(rig.told(&Kind::TargetSkipped).len(), 1, "at once\n{}", rig.story());
-    rig.run(mins(55)).await;
+    rig.run(mins(140)).await;
     let [(outcome, reason)] = &ended(&rig)[..] else { panic!("one run\n{}", rig.story()) };
     assert_eq!(outcome, "failed");
     assert!(reason.contains("via_key") && reason.contains("AWS manages"), "{reason}");
