@@ -60,8 +60,11 @@ pub fn run(args: &BackupArgs) -> u8 {
     };
     match runtime.block_on(backup(args, &loaded)) {
         Ok(document) => {
-            let text = if args.json { document.json() } else { document.text(super::paint()) };
-            let printed = super::print(&text);
+            let printed = if args.json {
+                super::print(&document.json())
+            } else {
+                super::print_text(&document.text(super::paint()))
+            };
             if document.ok() { printed } else { FAILED }
         }
         Err(why) => complain(&why),

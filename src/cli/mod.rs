@@ -24,7 +24,8 @@ pub mod status;
 
 use clap::{Parser, Subcommand};
 
-use crate::report::table::Paint;
+use crate::domain::text::seen_lines;
+use crate::report::table::{Paint, safe};
 
 /// Done.
 pub const DONE: u8 = 0;
@@ -98,8 +99,13 @@ fn paint() -> Paint {
 
 /// Says why nothing was done; exit code 1.
 fn complain(why: &str) -> u8 {
-    eprintln!("stillframe: {why}");
+    eprintln!("stillframe: {}", seen_lines(why));
     FAILED
+}
+
+/// Prints facts for people, which hold texts that others wrote.
+fn print_text(text: &str) -> u8 {
+    print(&safe(text, paint()))
 }
 
 /// Prints facts; a reader that went away (`| head`) is no error of ours, but not done either.

@@ -71,7 +71,8 @@ pub fn run(args: &PreviewArgs) -> u8 {
     };
     match runtime.block_on(preview(args, &loaded, Ask { now, at, days: TimeDelta::days(args.days.into()) })) {
         Ok(document) => {
-            let printed = super::print(&if args.json { document.json() } else { document.text(paint()) });
+            let printed =
+                if args.json { super::print(&document.json()) } else { super::print_text(&document.text(paint())) };
             if document.ok() { printed } else { FAILED }
         }
         Err(why) => complain(&why),

@@ -12,6 +12,7 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::clock::Clock;
+use crate::domain::text::{seen, seen_lines};
 
 /// How log lines look.
 #[derive(Debug, Clone)]
@@ -102,7 +103,7 @@ where
         fields.0.retain(|(name, _)| !elsewhere(name));
         for key in ["run", "plan", "instance", "image", "copy", "snapshot", "step", "outcome"] {
             if let Some(text) = fields.take(key) {
-                write!(line, " {}{text}", if key == "copy" { "-> " } else { "" })?;
+                write!(line, " {}{}", if key == "copy" { "-> " } else { "" }, seen(&text))?;
             }
         }
         let reason =
@@ -111,11 +112,11 @@ where
             if key == "elapsed_ms" {
                 write!(line, " in {:.1}s", value.as_f64().unwrap_or(0.0) / 1000.0)?;
             } else {
-                write!(line, " {key}={}", value.as_str().map_or_else(|| value.to_string(), str::to_owned))?;
+                write!(line, " {key}={}", seen(&value.as_str().map_or_else(|| value.to_string(), str::to_owned)))?;
             }
         }
         if !reason.is_empty() {
-            write!(line, ": {paint}{reason}{plain}")?;
+            write!(line, ": {paint}{}{plain}", seen_lines(&reason))?;
         }
         writeln!(w, "{}", line.trim_end())
     }
