@@ -23,6 +23,7 @@
 //! - [`cli`]: one file per subcommand.
 //! - [`defect`]: deliberate faults that the tests must notice; none of it is in what is shipped.
 //! - [`clock`]: the only place that reads a clock or sleeps.
+//! - [`statedir`]: how the files of the state directory are opened and written.
 
 pub mod cli;
 pub mod clock;
@@ -33,3 +34,4 @@ pub mod domain;
 pub mod engine;
 pub mod journal;
 pub mod report;
+pub mod statedir;

@@ -107,7 +107,7 @@ fn peak(daemon: &Program) -> f64 {
 
 fn configure(dir: &Path, targets: u32) {
     let settings = "[daemon]\nname = \"bench\"\nstate_dir = \"state\"\ninstance = \"none\"\n[cloud]\nbackend = \"aws\"\n\
-                    api_share = 1.0\n[log]\nformat = \"json\"\n";
+                    api_share = 1.0\nstatus_lag = \"1s\"\nshutdown_limit = \"1s\"\n[log]\nformat = \"json\"\n";
     fs::write(dir.join("stillframe.toml"), settings).expect("written");
     fs::create_dir(dir.join("plans.d")).expect("made");
     // Due on a day that is not today: it is asked for.

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use super::signals::Signals;
 use super::start::{self, Opened, Refused};
-use super::{FAILED, complain, peek};
+use super::{DONE, FAILED, complain, peek};
 use crate::clock::Clock;
 use crate::config::Loaded;
 use crate::domain::event::{Decision, Event, Kind};
@@ -20,7 +20,7 @@ use crate::engine::shared::Shared;
 use crate::journal::Reader as _;
 use crate::journal::sqlite::SqliteJournal;
 use crate::report::document::RunDocument;
-use crate::report::logs;
+use crate::report::{logs, out};
 
 /// How often the journal is looked at for news.
 const LOOK: Duration = Duration::from_millis(200);
@@ -60,12 +60,13 @@ pub fn run(args: &BackupArgs) -> u8 {
     };
     match runtime.block_on(backup(args, &loaded)) {
         Ok(document) => {
-            let printed = if args.json {
-                super::print(&document.json())
+            // How it ended does not depend on who reads of it.
+            if args.json {
+                super::print(&document.json());
             } else {
-                super::print_text(&document.text(super::paint()))
-            };
-            if document.ok() { printed } else { FAILED }
+                super::print_text(&document.text(super::paint()));
+            }
+            if document.ok() { DONE } else { FAILED }
         }
         Err(why) => complain(&why),
     }
@@ -135,7 +136,9 @@ async fn here(
     let deadline = Duration::from_secs(loaded.settings.daemon.drain_deadline);
     let cut = async {
         stops.next().await;
-        progress("stopping at the next journal boundary; the run goes on when stillframe runs again");
+        progress(
+            "stopping, once the calls to AWS that are under way are answered; the run goes on when stillframe runs again",
+        );
         shared.drain();
         tokio::select! {
             biased;
@@ -272,6 +275,6 @@ fn tell(event: &Event) -> Option<String> {
 /// Progress is for a person who waits; a script reads the result.
 fn progress(line: &str) {
     if std::io::stderr().is_terminal() {
-        eprintln!("{line}");
+        out::note(line);
     }
 }

@@ -19,6 +19,7 @@ use crate::domain::keep::Keep;
 use crate::domain::plan::{Plan, Select};
 use crate::domain::text::seen;
 use crate::domain::zone::ZoneSource;
+use crate::report::out;
 
 /// The configuration is in order.
 const DONE: u8 = 0;
@@ -41,10 +42,13 @@ pub struct CheckArgs {
 /// Checks the configuration under this process's environment; the exit code is 0, or 2 if it is wrong.
 #[must_use]
 pub fn run(args: &CheckArgs) -> u8 {
-    match report(args, config::environment(), Clock::Wall.now(), &mut io::stdout().lock(), &mut io::stderr().lock()) {
+    let mut out = out::Facts;
+    match report(args, config::environment(), Clock::Wall.now(), &mut out, &mut out::Notes) {
         Ok(code) => code,
-        // Whoever read our answer has gone.
-        Err(_) => FAILED,
+        Err(e) => {
+            out::note(&format!("stillframe: cannot write to stdout: {e}"));
+            FAILED
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use crate::domain::machine::OwnMachine;
 use crate::engine::choose::Us;
 use crate::journal::Reader;
 use crate::report::explain::ExplainDocument;
+use crate::report::out;
 use crate::report::preview::FaultPreview;
 
 /// Options of `stillframe explain`.
@@ -47,7 +48,10 @@ pub fn run(args: &ExplainArgs) -> u8 {
     };
     if !args.image.strip_prefix("ami-").is_some_and(|hex| !hex.is_empty() && hex.bytes().all(|b| b.is_ascii_hexdigit()))
     {
-        eprintln!("stillframe: `{}` is not the id of an image; write it as ami-0123456789abcdef0", args.image);
+        out::note(&format!(
+            "stillframe: `{}` is not the id of an image; write it as ami-0123456789abcdef0",
+            args.image
+        ));
         return WRONG;
     }
     let runtime = match start::runtime() {

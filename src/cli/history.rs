@@ -126,7 +126,7 @@ pub fn run(args: &HistoryArgs) -> u8 {
     let filter = match Filter::of(args, Clock::Wall.now()) {
         Ok(filter) => filter,
         Err(why) => {
-            eprintln!("stillframe: {why}");
+            complain(&why);
             return WRONG;
         }
     };

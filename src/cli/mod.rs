@@ -24,7 +24,9 @@ pub mod status;
 
 use clap::{Parser, Subcommand};
 
+use crate::clock::Clock;
 use crate::domain::text::seen_lines;
+use crate::report::out;
 use crate::report::table::{Paint, safe};
 
 /// Done.
@@ -33,6 +35,10 @@ pub const DONE: u8 = 0;
 pub const FAILED: u8 = 1;
 /// Wrong usage or configuration.
 pub const WRONG: u8 = 2;
+
+/// systemd's journal finds out by the sender of a line which unit it is of, so that the sender of the last one had better
+/// still be there: else `journalctl -u stillframe` might not show why it ended.
+const LAST_WORDS: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// File-system-consistent images of EC2 instances on a schedule.
 #[derive(Debug, Parser)]
@@ -73,6 +79,16 @@ pub enum Command {
 /// Carries out a command; the exit code.
 #[must_use]
 pub fn dispatch(cli: Cli) -> u8 {
+    let code = carry_out(cli);
+    if crate::report::format::natively()
+        && let Ok(runtime) = start::runtime()
+    {
+        runtime.block_on(Clock::Wall.sleep(LAST_WORDS));
+    }
+    code
+}
+
+fn carry_out(cli: Cli) -> u8 {
     match cli.command {
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::run(&args),
@@ -99,7 +115,7 @@ fn paint() -> Paint {
 
 /// Says why nothing was done; exit code 1.
 fn complain(why: &str) -> u8 {
-    eprintln!("stillframe: {}", seen_lines(why));
+    out::note(&format!("stillframe: {}", seen_lines(why)));
     FAILED
 }
 
@@ -108,12 +124,10 @@ fn print_text(text: &str) -> u8 {
     print(&safe(text, paint()))
 }
 
-/// Prints facts; a reader that went away (`| head`) is no error of ours, but not done either.
+/// Prints facts. A reader that has read enough (`| head`) is no error; a full disk is.
 fn print(text: &str) -> u8 {
-    use std::io::Write as _;
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    match out::facts(text) {
         Ok(()) => DONE,
-        Err(_) => FAILED,
+        Err(e) => complain(&format!("cannot write to stdout: {e}")),
     }
 }

@@ -1,6 +1,5 @@
 //! Opens what a command reads: configuration, journal, installation, cloud. Makes, writes and locks nothing.
 
-use std::fs::File;
 use std::path::Path;
 
 use super::{WRONG, start};
@@ -8,28 +7,34 @@ use crate::clock::Clock;
 use crate::cloud::governed::Governed;
 use crate::cloud::sim::SimCloud;
 use crate::config::{self, Loaded, Problems, Settings};
-use crate::domain::machine::OwnMachine;
+use crate::domain::machine::{OwnMachine, instance_of_caller};
 use crate::engine::installation::{self, Installation, Verdict};
 use crate::journal::sqlite::{FILE as JOURNAL, SqliteJournal};
+use crate::report::out;
+use crate::statedir;
+
+/// Says what is wrong with the configuration.
+pub(super) fn wrong(problems: &Problems) {
+    out::note(&format!("{problems}\n\n{}", super::check::summary(problems)));
+}
 
 /// The configuration, or what is wrong with it on stderr, and the exit code.
 pub fn load(dir: &Path) -> Result<Loaded, u8> {
     config::load(dir, config::environment()).map_err(|problems| {
-        eprintln!("{problems}\n\n{}", super::check::summary(&problems));
+        wrong(&problems);
         WRONG
     })
 }
 
 /// The same for those who only look: with a plan that is wrong they say so, and show the rest.
 pub fn load_what_is_good(dir: &Path) -> Result<Loaded, u8> {
-    let told = |problems: &Problems| eprintln!("{problems}\n\n{}", super::check::summary(problems));
     let loaded = config::load_what_is_good(dir, config::environment()).map_err(|problems| {
-        told(&problems);
+        wrong(&problems);
         WRONG
     })?;
     if loaded.warnings.errors() > 0 {
-        told(&loaded.warnings);
-        eprintln!("stillframe: shown is what the journal and the other plans say\n");
+        wrong(&loaded.warnings);
+        out::note("stillframe: shown is what the journal and the other plans say\n");
     }
     Ok(loaded)
 }
@@ -39,7 +44,7 @@ pub fn known_plan(loaded: &Loaded, dir: &Path, plan: Option<&str>) -> Result<(),
     let Some(plan) = plan.filter(|plan| loaded.plans.iter().all(|p| p.name != **plan)) else { return Ok(()) };
     let names: Vec<&str> = loaded.plans.iter().map(|p| p.name.as_str()).collect();
     let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-    eprintln!("stillframe: no plan `{plan}` in {}; there are: {known}", dir.join("plans.d").display());
+    out::note(&format!("stillframe: no plan `{plan}` in {}; there are: {known}", dir.join("plans.d").display()));
     Err(WRONG)
 }
 
@@ -65,12 +70,18 @@ pub async fn cloud(config_dir: &Path, settings: &Settings) -> Result<Governed, S
     start::cloud(config_dir, settings, Clock::Wall, SimCloud::peek).await
 }
 
-/// Which machine this is, found out as the engine does.
-pub async fn machine(settings: &Settings) -> OwnMachine {
-    match start::probe(settings, Clock::Wall) {
-        Some(probe) => probe.probe().await,
-        None => OwnMachine::NotEc2,
-    }
+/// Which machine this is, as far as it is seen at first hand, and by all witnesses, as the engine finds it out.
+pub async fn machine(settings: &Settings, cloud: &Governed) -> (OwnMachine, OwnMachine) {
+    let Some(probe) = start::probe(settings, Clock::Wall) else { return (OwnMachine::NotEc2, OwnMachine::NotEc2) };
+    let sighting = probe.look().await;
+    let at_first_hand = sighting.at_first_hand();
+    let recorded = installation(settings, &at_first_hand).ok().and_then(|(content, _)| content?.instance);
+    let caller = match sighting.leaves_doubt() {
+        true => cloud.whoami().await.ok().and_then(|caller| instance_of_caller(&caller.arn)),
+        false => None,
+    };
+    let own = sighting.verdict(recorded.as_deref(), caller.as_deref());
+    (at_first_hand, own)
 }
 
 /// The installation, if there is one, and why it does not belong to this host, if it does not.
@@ -85,9 +96,9 @@ pub fn installation(settings: &Settings, own: &OwnMachine) -> Result<(Option<Ins
 /// Whether somebody holds the lock, as far as it can be told: it is shared for a moment, which no one waits for.
 pub fn locked(settings: &Settings) -> Result<bool, String> {
     let path = settings.daemon.state_dir.join(start::LOCK);
-    let file = match File::open(&path) {
-        Ok(file) => file,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+    let file = match statedir::look(&path) {
+        Ok(Some(file)) => file,
+        Ok(None) => return Ok(false),
         Err(e) => return Err(format!("cannot look at {}: {e}", path.display())),
     };
     match file.try_lock_shared() {

@@ -65,11 +65,15 @@ pub fn run(args: &PreviewArgs) -> u8 {
     let at = match at {
         Ok(at) => at,
         Err(why) => {
-            eprintln!("stillframe: --at {}: {why}", args.at.as_deref().unwrap_or_default());
+            complain(&format!("--at {}: {why}", args.at.as_deref().unwrap_or_default()));
             return WRONG;
         }
     };
-    match runtime.block_on(preview(args, &loaded, Ask { now, at, days: TimeDelta::days(args.days.into()) })) {
+    match runtime.block_on(preview(
+        args,
+        &loaded,
+        Ask { now, at, days: TimeDelta::days(args.days.into()), lags: loaded.settings.cloud.lags() },
+    )) {
         Ok(document) => {
             let printed =
                 if args.json { super::print(&document.json()) } else { super::print_text(&document.text(paint())) };
@@ -81,9 +85,10 @@ pub fn run(args: &PreviewArgs) -> u8 {
 
 async fn preview(args: &PreviewArgs, loaded: &Loaded, ask: Ask) -> Result<PreviewDocument, String> {
     let settings = &loaded.settings;
-    let own = peek::machine(settings).await;
+    let cloud = peek::cloud(&args.config, settings).await?;
+    let (at_first_hand, own) = peek::machine(settings, &cloud).await;
     let mut unknown = Vec::new();
-    let (installation, differs) = peek::installation(settings, &own).unwrap_or_else(|why| (None, Some(why)));
+    let (installation, differs) = peek::installation(settings, &at_first_hand).unwrap_or_else(|why| (None, Some(why)));
     // Without a journal, or with one that cannot be read, the rest can still be told.
     let journal = peek::journal(settings).unwrap_or_else(|why| {
         unknown.push(format!("which instances are still being imaged: {why}"));
@@ -93,7 +98,6 @@ async fn preview(args: &PreviewArgs, loaded: &Loaded, ask: Ask) -> Result<Previe
         let dir = settings.daemon.state_dir.display();
         unknown.push(format!("which instances are still being imaged: there is no journal in {dir} yet"));
     }
-    let cloud = peek::cloud(&args.config, settings).await?;
     let plans: Vec<_> = loaded.plans.iter().filter(|p| args.plan.as_ref().is_none_or(|name| p.name == *name)).collect();
     let us = Us {
         daemon: &settings.daemon.name,

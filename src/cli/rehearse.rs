@@ -10,7 +10,7 @@ mod others;
 mod page;
 mod storage;
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
@@ -23,6 +23,7 @@ use crate::cloud::sim::Fleet;
 use crate::cloud::sim::trouble::Profile;
 use crate::config::{DaemonInstance, Loaded};
 use crate::domain::machine::OwnMachine;
+use crate::report::out;
 
 /// Where a plan names no region and the environment neither.
 const HOME: &str = "eu-central-1";
@@ -97,7 +98,7 @@ pub fn run(args: &RehearseArgs) -> u8 {
     let begin = match begin(args.from.as_deref()) {
         Ok(begin) => begin,
         Err(why) => {
-            eprintln!("stillframe: --from {}: {why}", args.from.as_deref().unwrap_or_default());
+            complain(&format!("--from {}: {why}", args.from.as_deref().unwrap_or_default()));
             return WRONG;
         }
     };
@@ -162,6 +163,7 @@ fn rehearse(
     let rehearsal = Rehearsal {
         daemon: &settings.daemon.name,
         api_share: settings.cloud.api_share,
+        lags: settings.cloud.lags(),
         own: match &settings.daemon.instance {
             Some(DaemonInstance::Id(id)) => OwnMachine::Instance(id.clone()),
             Some(DaemonInstance::None) | None => OwnMachine::NotEc2,
@@ -180,12 +182,11 @@ fn rehearse(
     let shown = std::io::stderr().is_terminal();
     let document = rehearsal.run(|day| {
         if shown {
-            eprint!("\rrehearsed {day} of {} days", args.days);
-            let _ = std::io::stderr().flush(); // it is only progress
+            out::progress(&format!("\rrehearsed {day} of {} days", args.days));
         }
     });
     if shown {
-        eprint!("\r\x1b[K");
+        out::progress("\r\x1b[K");
     }
     document.map_err(|why| match &args.fleet {
         Some(path) => format!("{}: {why}", path.display()),

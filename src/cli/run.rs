@@ -44,7 +44,7 @@ pub fn run(args: &RunArgs) -> u8 {
     let loaded = match config::load(&args.config, config::environment()) {
         Ok(loaded) => loaded,
         Err(problems) => {
-            eprintln!("{problems}\n\n{}", super::check::summary(&problems));
+            super::peek::wrong(&problems);
             return WRONG;
         }
     };
@@ -171,7 +171,9 @@ async fn work(
         stops.next().await;
         tracing::info!(
             event = "daemon.draining",
-            "stopping at the next journal boundary; a second signal stops at once"
+            "stopping: waits up to {} s for the calls to AWS that are under way, until they are answered and recorded, and \
+             for nothing else; the next start goes on with what is unfinished; a second signal stops at once",
+            deadline.get().as_secs()
         );
         manager.stopping(deadline.get());
         shared.drain();

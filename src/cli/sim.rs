@@ -11,6 +11,7 @@ use tokio::io::AsyncReadExt as _;
 use crate::clock::Clock;
 use crate::cloud::sim::trouble::Profile;
 use crate::cloud::sim::{Fleet, door};
+use crate::report::out;
 
 /// Serves a simulated EC2 on loopback, for trying plans, for boto3 and for the AWS CLI. Nothing is saved.
 #[derive(Debug, Clone, clap::Args)]
@@ -67,7 +68,7 @@ pub fn run(args: SimArgs) -> Result<(), String> {
             .await
             .map_err(|error| format!("cannot listen on {}: {error}", args.listen))?;
         let address = listener.local_addr().map_err(|error| error.to_string())?;
-        announce(address, &account, &region).map_err(|error| format!("cannot write to stdout: {error}"))?;
+        announce(address, &account, &region);
         let stopped = async {
             // Any byte, and the end of the pipe too, is a signal.
             let _ = signals.read(&mut [0]).await;
@@ -79,16 +80,13 @@ pub fn run(args: SimArgs) -> Result<(), String> {
 }
 
 /// What to export, on stdout: whoever started it waits for the first line.
-fn announce(address: SocketAddr, account: &str, region: &str) -> std::io::Result<()> {
-    use std::io::Write as _;
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "listening on http://{address}")?;
-    writeln!(
-        out,
-        "export AWS_ENDPOINT_URL=http://{address} AWS_ACCESS_KEY_ID={account} AWS_SECRET_ACCESS_KEY=simulated \
-         AWS_REGION={region} AWS_DEFAULT_REGION={region} AWS_EC2_METADATA_DISABLED=true"
-    )?;
-    out.flush()
+fn announce(address: SocketAddr, account: &str, region: &str) {
+    // Whoever asks it for something may well have been told its address by other means.
+    let _ = out::facts(&format!(
+        "listening on http://{address}\n\
+         export AWS_ENDPOINT_URL=http://{address} AWS_ACCESS_KEY_ID={account} AWS_SECRET_ACCESS_KEY=simulated \
+         AWS_REGION={region} AWS_DEFAULT_REGION={region} AWS_EC2_METADATA_DISABLED=true\n"
+    ));
 }
 
 /// Both signals write into one pipe.

@@ -12,16 +12,16 @@ use tokio::sync::oneshot;
 use crate::clock::Clock;
 use crate::cloud::aws::AwsCloud;
 use crate::cloud::governed::{Backend as CloudBackend, Governed};
-use crate::cloud::port::Role;
+use crate::cloud::port::{Caller, Read, Role};
 use crate::cloud::sim::{Fleet, SimCloud};
 use crate::config::{Account, Backend, DaemonInstance, Loaded, LogFormat, Settings};
-use crate::domain::machine::OwnMachine;
+use crate::domain::machine::{ADVICE, OwnMachine, Sighting, instance_of_caller};
 use crate::engine::installation::{self, InstallationFile, Verdict};
 use crate::engine::machine::MachineProbe;
-use crate::engine::ownership;
 use crate::engine::shared::{Listener, Shared};
 use crate::journal::sqlite::{FILE as JOURNAL, Replaced, SqliteJournal};
 use crate::report::format::{self, Format};
+use crate::statedir;
 
 /// The lock's file in the state directory: whoever holds it runs the engine.
 pub(super) const LOCK: &str = "lock";
@@ -33,6 +33,8 @@ const WRITABLE: &str = "the user that runs stillframe must own the directory, an
 const CLOCK_WATCH: Duration = Duration::from_secs(300);
 /// At start its answer is waited for so long before anything is decided; within what counts as on time.
 const CLOCK_FIRST: Duration = Duration::from_secs(20);
+/// For our own ARN, where it is a witness: nothing begins before.
+const CALLER_FIRST: Duration = Duration::from_secs(20);
 /// Instance metadata is asked again this often until it answers.
 const ASK_AGAIN: Duration = Duration::from_secs(60);
 
@@ -62,7 +64,7 @@ pub fn logs(settings: &Settings) {
 /// It cannot be made.
 pub fn state_dir(settings: &Settings) -> Result<&Path, String> {
     let dir = &settings.daemon.state_dir;
-    std::fs::create_dir_all(dir).map_err(|e| {
+    statedir::make(dir).map_err(|e| {
         let shown = dir.display();
         if dir.is_file() {
             return format!("the state directory {shown} is a file: move it away, or set daemon.state_dir");
@@ -84,8 +86,8 @@ pub fn lock(state_dir: &Path) -> Result<Option<File>, String> {
         }
         _ => format!("cannot open the lock {}: {e}; {WRITABLE}", path.display()),
     };
-    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(oops)?;
-    ownership::give(&path);
+    // `status` of a member of the group looks whether it is held.
+    let file = statedir::open(&path, statedir::GROUP_READS).map_err(oops)?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(std::fs::TryLockError::WouldBlock) => Ok(None),
@@ -134,15 +136,16 @@ pub async fn open(
     let clock = Clock::Wall;
     let probe = probe(settings, clock);
     // A start does not wait for the metadata service; nothing begins before its answer.
-    let at_hand = probe.as_ref().map_or(Some(OwnMachine::NotEc2), MachineProbe::at_hand);
-    let mut own = at_hand.unwrap_or_else(|| OwnMachine::Unknown("it is being asked".into()));
+    let at_hand = probe.as_ref().map_or_else(|| Some(Sighting::simulated()), MachineProbe::at_hand);
+    let sighting = at_hand.unwrap_or_else(Sighting::unasked);
+    let mut own = sighting.at_first_hand();
     let opening = |own: &OwnMachine| installation::open(&dir, machine_id(settings), own, dir.join(JOURNAL).exists());
     let (mut file, mut verdict) = opening(&own)?;
     if let Some(probe) = probe.as_ref().filter(|probe| probe.at_hand().is_none())
         && (take_over || matches!(verdict, Verdict::Differs { .. }))
     {
         // Here the answer decides: the instance's id counts for more than the machine-id.
-        own = probe.probe().await;
+        own = probe.look().await.at_first_hand();
         (file, verdict) = opening(&own)?;
     }
     // A first start owes nothing to the past. Any other one without a journal has lost it.
@@ -163,9 +166,6 @@ pub async fn open(
     }
     let journal = Rc::new(journal);
     let cloud = cloud(config_dir, settings, clock, SimCloud::open).await?;
-    for end in ["", "-wal", "-shm"] {
-        ownership::give(&dir.join(format!("{JOURNAL}{end}")));
-    }
     let shared = Rc::new(Shared::new(
         clock,
         cloud,
@@ -179,6 +179,7 @@ pub async fn open(
     shared.set_roles(settings.accounts.values().map(|account| (account.id.clone(), account.role_arn.clone())));
     shared.rebuild.set(known);
     shared.visible_within.set(Duration::from_secs(settings.cloud.visible_within));
+    shared.lags.set(settings.cloud.lags());
     shared.took_over.set(take_over);
     Ok(Opened { shared, journal, lock, probe: probe.map(|probe| (probe, file)) })
 }
@@ -238,7 +239,8 @@ pub(super) fn roles(settings: &Settings) -> Vec<Role> {
 }
 
 impl Opened {
-    /// Asks AWS now and then who we are: its answer tells whether this machine's clock is right, also while nothing runs.
+    /// Asks AWS at start who we are, and says it; and then now and then: its answer tells whether this machine's clock is
+    /// right, also while nothing runs.
     pub fn watch_clock(&self) {
         let shared = Rc::clone(&self.shared);
         shared.ask_clock();
@@ -247,19 +249,25 @@ impl Opened {
             if shared.unless_drained(shared.machine_asked()).await.is_err() {
                 return;
             }
+            let mut known = None;
             let first = shared.clock.timeout(CLOCK_FIRST, shared.cloud.whoami());
-            let answered = shared.unless_drained(first).await;
+            let Ok(first) = shared.unless_drained(first).await else { return };
             shared.clock_told();
-            if let Ok(Some(_)) = answered
-                && shared.pause(CLOCK_WATCH).await.is_err()
-            {
+            let answered = first.is_some();
+            match first {
+                Some(answer) => known = introduced(known, answer),
+                None => unknown(&format!("no answer within {} s", CLOCK_FIRST.as_secs())),
+            }
+            if answered && shared.pause(CLOCK_WATCH).await.is_err() {
                 return;
             }
             loop {
                 // A fault is said by whoever needs the answer.
-                if shared.unless_drained(shared.cloud.whoami()).await.is_err()
-                    || shared.pause(CLOCK_WATCH).await.is_err()
-                {
+                let Ok(answer) = shared.unless_drained(shared.cloud.whoami()).await else { return };
+                if answer.is_ok() {
+                    known = introduced(known, answer);
+                }
+                if shared.pause(CLOCK_WATCH).await.is_err() {
                     return;
                 }
             }
@@ -283,24 +291,41 @@ impl Opened {
     }
 }
 
+/// Says who we are, where that is news; who we are now.
+fn introduced(before: Option<Caller>, answer: Read<Caller>) -> Option<Caller> {
+    match answer {
+        Ok(caller) => {
+            if before.as_ref() != Some(&caller) {
+                tracing::info!(event = "caller.known", account = %caller.account, "AWS knows us as {}", caller.arn);
+            }
+            Some(caller)
+        }
+        Err(fault) => {
+            unknown(&fault);
+            before
+        }
+    }
+}
+
+fn unknown(why: &dyn std::fmt::Display) {
+    tracing::warn!(
+        event = "caller.unknown",
+        "who we are is not known: {why}; nothing can be done before AWS answers; it is asked again"
+    );
+}
+
 async fn ask(shared: Rc<Shared>, probe: MachineProbe, mut file: InstallationFile, tell: oneshot::Sender<Refused>) {
     let mut first = Some(tell);
+    let mut caller = None;
+    let mut doubted = false;
     loop {
-        let own = probe.probe().await;
-        match &own {
-            OwnMachine::Unknown(why) if first.is_some() => tracing::error!(
-                event = "machine.unknown", reason = %why,
-                "nothing is rebooted until it is known which instance this is; set daemon.instance in stillframe.toml"
-            ),
-            OwnMachine::Unknown(_) => {}
-            _ if first.is_none() => tracing::info!(event = "machine.known", "this machine is {own:?}"),
-            _ => {}
-        }
-        let known = !matches!(own, OwnMachine::Unknown(_));
-        let refused = match file.recheck(&own) {
-            Ok(Verdict::Differs { why }) if known => Some(Refused::NotOurs(why)),
-            Err(why) if known => Some(Refused::Failed(why)),
-            _ => None,
+        let sighting = probe.look().await;
+        let at_first_hand = sighting.at_first_hand();
+        let refused = match file.recheck(&at_first_hand) {
+            _ if matches!(at_first_hand, OwnMachine::Unknown(_)) => None,
+            Ok(Verdict::Differs { why }) => Some(Refused::NotOurs(why)),
+            Err(why) => Some(Refused::Failed(why)),
+            Ok(_) => None,
         };
         match (refused, first.take()) {
             (None, _) => {}
@@ -313,9 +338,32 @@ async fn ask(shared: Rc<Shared>, probe: MachineProbe, mut file: InstallationFile
                 shared.bar(why);
             }
         }
+        // A restored or cloned host has asked nobody anything so far.
+        if sighting.leaves_doubt() && caller.is_none() {
+            let Ok(answer) = shared.unless_drained(shared.clock.timeout(CALLER_FIRST, shared.cloud.whoami())).await
+            else {
+                return;
+            };
+            caller = answer.and_then(Result::ok).map(|caller| instance_of_caller(&caller.arn));
+        }
+        let own = sighting.verdict(file.content().instance.as_deref(), caller.as_ref().and_then(Option::as_deref));
+        match &own {
+            OwnMachine::Unknown(why) if !doubted => {
+                tracing::error!(event = "machine.unknown", reason = %why, "nothing is rebooted: {ADVICE}");
+                doubted = true;
+            }
+            OwnMachine::Unknown(_) => {}
+            _ if doubted => {
+                tracing::info!(event = "machine.known", "this machine is {own:?}");
+                doubted = false;
+            }
+            _ => {}
+        }
+        // A record or an ARN may yet be contradicted.
+        let settled = !sighting.leaves_doubt() || own == OwnMachine::NotEc2 && caller.is_some();
         *shared.own_machine.borrow_mut() = own;
         shared.machine_told();
-        if known || shared.pause(ASK_AGAIN).await.is_err() {
+        if settled || shared.pause(ASK_AGAIN).await.is_err() {
             return;
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -12,6 +13,7 @@ use super::secret::Secret;
 use super::settings::of_variable;
 use super::sheet::Sheet;
 use super::source::Source;
+use crate::domain::evidence::Lags;
 use crate::domain::plan::Seconds;
 
 /// stillframe.toml, checked, with the environment over it.
@@ -61,6 +63,24 @@ pub struct Cloud {
     pub api_share: f64,
     /// How long AWS may take to list what was just made.
     pub visible_within: Seconds,
+    /// How far status checks may lag the truth.
+    pub status_lag: Seconds,
+    /// When AWS resets a guest that does not shut down.
+    pub shutdown_limit: Seconds,
+    /// Whether the StartTime of snapshots proves that the guest was down.
+    pub trust_snapshot_time: bool,
+}
+
+impl Cloud {
+    /// The same, as what proves a return takes it.
+    #[must_use]
+    pub fn lags(&self) -> Lags {
+        Lags {
+            status: Duration::from_secs(self.status_lag),
+            shutdown: Duration::from_secs(self.shutdown_limit),
+            trust_snapshot_time: self.trust_snapshot_time,
+        }
+    }
 }
 
 /// `cloud.backend`.
@@ -184,6 +204,9 @@ pub(super) fn build(dir: &Path, sheet: &Sheet) -> Option<Settings> {
             },
             api_share: sheet.share("cloud.api_share"),
             visible_within: sheet.seconds("cloud.visible_within")?,
+            status_lag: sheet.seconds("cloud.status_lag")?,
+            shutdown_limit: sheet.seconds("cloud.shutdown_limit")?,
+            trust_snapshot_time: sheet.flag("cloud.trust_snapshot_time"),
         },
         log: Log {
             format: sheet.text("log.format").map(|word| match word {

@@ -20,6 +20,7 @@ use super::installation::{Backend, Settings};
 use super::pace::reboots_needed;
 use super::plan::Checked;
 use super::problem::Problem;
+use crate::domain::evidence::Lags;
 use crate::domain::plan::{Mode, Schedule};
 use crate::domain::schedule::Timetable;
 
@@ -47,7 +48,9 @@ pub(super) fn warn(
         excluded(checked, &mut say);
         zone(checked, &mut say);
         lines(checked, sdk, &mut say);
-        window(checked, &mut say);
+        let lags = settings.map(|settings| settings.cloud.lags()).unwrap_or_default();
+        window(checked, &lags, &mut say);
+        healthy_within(checked, &lags, &mut say);
         keeping::look(checked, &mut say);
         distribution::look(checked, &mut say);
         tags::look(checked, &mut say);
@@ -194,16 +197,33 @@ fn year() -> (DateTime<Utc>, DateTime<Utc>) {
     (from, from + TimeDelta::days(YEAR_DAYS))
 }
 
-fn window(checked: &Checked, say: &mut Say<'_>) {
+/// An instance whose checks show no restart is waited for until time proves it, whatever the plan says.
+fn healthy_within(checked: &Checked, lags: &Lags, say: &mut Say<'_>) {
+    let plan = &checked.plan;
+    let (within, proof) = (plan.rollout.healthy_within, lags.proof_by_time().as_secs());
+    if plan.consistency.mode == Mode::Reboot && within < proof {
+        let key = "rollout.healthy_within";
+        let what = format!(
+            "is {}, but status checks prove a return only {} after the call where they show no restart \
+             (cloud.shutdown_limit + cloud.status_lag)",
+            show_duration(within),
+            show_duration(proof)
+        );
+        let hint = format!("write healthy_within = \"{}\" or more", show_duration(lags.silent_for().as_secs()));
+        say(checked.sheet.span(key), key, what, hint);
+    }
+}
+
+fn window(checked: &Checked, lags: &Lags, say: &mut Say<'_>) {
     let plan = &checked.plan;
     let Some(window) = plan.schedule.window else { return };
     let key = "schedule.window";
     let at = checked.sheet.span(key);
     let named = plan.select.instances.len();
-    let needed = reboots_needed(plan, named);
+    let needed = reboots_needed(plan, named, lags);
     if needed > window {
         let what = format!(
-            "ends after {}, but the last of the {named} instances in select.instances is rebooted {} after the first at best",
+            "ends after {}, but the last of the {named} instances in select.instances is rebooted about {} after the first",
             show_duration(window),
             show_duration(needed),
         );

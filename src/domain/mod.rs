@@ -4,6 +4,7 @@
 
 pub mod copying;
 pub mod event;
+pub mod evidence;
 pub mod keep;
 pub mod machine;
 pub mod naming;

@@ -73,6 +73,8 @@ pub enum InstanceState {
     Terminated,
     Stopping,
     Stopped,
+    /// A word that this version does not know.
+    Unknown,
 }
 
 impl InstanceState {
@@ -86,6 +88,7 @@ impl InstanceState {
             Self::Terminated => "terminated",
             Self::Stopping => "stopping",
             Self::Stopped => "stopped",
+            Self::Unknown => "unknown",
         }
     }
 }
@@ -109,9 +112,22 @@ pub struct Instance {
     pub product_codes: bool,
     /// Its tags.
     pub tags: Tags,
+    /// What of it cannot be read, in words: it is set aside, and nothing is done with it.
+    pub odd: Option<String>,
 }
 
-/// Both EC2 status checks of an instance (DescribeInstanceStatus).
+/// What the status checks of an instance say, taken together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Checks {
+    /// All that apply read ok on a running instance.
+    Ok,
+    /// One reads `impaired` or `initializing`.
+    Failing,
+    /// Neither: no data yet, not running, or a word that this version does not know.
+    Silent,
+}
+
+/// The EC2 status checks of an instance (DescribeInstanceStatus).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InstanceStatus {
     /// `i-...`
@@ -122,13 +138,29 @@ pub struct InstanceStatus {
     pub system: String,
     /// `InstanceStatus.Status`: the same words.
     pub reachability: String,
+    /// `AttachedEbsStatus.Status`: the same words; not on every type of instance.
+    pub attached_ebs: Option<String>,
 }
 
 impl InstanceStatus {
-    /// Whether both checks read ok on a running instance.
+    /// Whether all checks read ok on a running instance.
     #[must_use]
     pub fn healthy(&self) -> bool {
-        self.state == InstanceState::Running && self.system == "ok" && self.reachability == "ok"
+        self.checks() == Checks::Ok
+    }
+
+    /// What they say together.
+    #[must_use]
+    pub fn checks(&self) -> Checks {
+        let ebs = self.attached_ebs.as_deref();
+        let words = [Some(self.system.as_str()), Some(self.reachability.as_str()), ebs];
+        if words.iter().flatten().any(|word| matches!(*word, "impaired" | "initializing")) {
+            return Checks::Failing;
+        }
+        let fine = self.system == "ok"
+            && self.reachability == "ok"
+            && ebs.is_none_or(|w| matches!(w, "ok" | "not-applicable"));
+        if fine && self.state == InstanceState::Running { Checks::Ok } else { Checks::Silent }
     }
 }
 
@@ -145,6 +177,23 @@ pub enum ImageState {
     Failed,
     Error,
     Disabled,
+    /// A word that this version does not know.
+    Unknown,
+}
+
+/// In words: the state of something reads `word`, which this version does not know.
+#[must_use]
+pub fn unknown_state(word: &str) -> String {
+    if word.is_empty() {
+        return "AWS does not tell its state".into();
+    }
+    format!("its state is `{word}`, which this version does not know: update stillframe")
+}
+
+/// In words: a date cannot be read.
+#[must_use]
+pub fn unreadable_date(field: &str, text: &str) -> String {
+    if text.is_empty() { format!("AWS tells no {field}") } else { format!("its {field} `{text}` is not an instant") }
 }
 
 impl ImageState {
@@ -160,6 +209,7 @@ impl ImageState {
             Self::Failed => "failed",
             Self::Error => "error",
             Self::Disabled => "disabled",
+            Self::Unknown => "unknown",
         }
     }
 
@@ -183,8 +233,8 @@ pub struct Image {
     pub state: ImageState,
     /// Why, if EC2 says so (`StateReason`: code and message).
     pub state_reason: Option<String>,
-    /// `CreationDate`.
-    pub created: DateTime<Utc>,
+    /// `CreationDate`, where it can be read: AWS's model does not require it.
+    pub created: Option<DateTime<Utc>>,
     /// The instance it was made from (CreateImage).
     pub source_instance: Option<String>,
     /// The image it was copied from (CopyImage).
@@ -197,6 +247,8 @@ pub struct Image {
     pub deprecated: Option<DateTime<Utc>>,
     /// Its tags.
     pub tags: SharedTags,
+    /// What of it cannot be read, in words: it is kept, not counted, and nothing is done with it.
+    pub odd: Option<String>,
 }
 
 /// A snapshot as DescribeSnapshots shows it to its owner.
@@ -208,6 +260,8 @@ pub struct Snapshot {
     pub volume: Option<String>,
     /// pending, completed, error, recoverable, recovering.
     pub state: String,
+    /// When it was begun (`StartTime`), if that is told.
+    pub started: Option<DateTime<Utc>>,
     /// The key that it is encrypted under (`KmsKeyId`), if it is.
     pub key: Option<String>,
     /// Its tags.

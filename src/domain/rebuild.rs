@@ -31,7 +31,7 @@ impl Evidence {
     }
 
     fn recent(&self, now: DateTime<Utc>) -> bool {
-        now - self.image.created < RECENT
+        self.image.created.is_none_or(|created| now - created < RECENT)
     }
 }
 
@@ -81,7 +81,7 @@ pub fn prove(
             && checks.get(&e.subject.id).is_some_and(|seen| {
                 // A reboot leaves no instance stopped: that was a person.
                 let out = gone(seen.state) || seen.state == InstanceState::Stopped;
-                !out && (!seen.healthy() || now - e.image.created < settle(&e.marks.plan))
+                !out && (!seen.healthy() || e.image.created.is_none_or(|created| now - created < settle(&e.marks.plan)))
             });
         let ended = match e.image.state {
             _ if down => None,

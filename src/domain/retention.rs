@@ -22,7 +22,7 @@ pub use self::until::{LEAVES_MAX, is_to_come, leaves_at, standing_of, to_come};
 pub use self::why::{COPY_OWED, Why};
 use super::keep::Keep;
 use super::naming::{DUE_TOLERANCE, HOLD_TAG, Marks, Role, rfc3339};
-use super::observed::{Image, ImageState};
+use super::observed::{Image, ImageState, unreadable_date};
 use super::place::Place;
 use super::plan::Seconds;
 use super::zone::Zone;
@@ -146,8 +146,14 @@ fn weigh<'a>(
 
 fn standing(c: &Candidate, now: DateTime<Utc>) -> Standing {
     let due = c.marks.due;
-    if due - DUE_TOLERANCE > c.image.created {
-        let created = rfc3339(c.image.created);
+    if let Some(odd) = &c.image.odd {
+        return Standing::Aside(Why::NotUnderstood(odd.clone()));
+    }
+    let Some(created) = c.image.created else {
+        return Standing::Aside(Why::NotUnderstood(unreadable_date("CreationDate", "")));
+    };
+    if due - DUE_TOLERANCE > created {
+        let created = rfc3339(created);
         return Standing::Aside(Why::NotUnderstood(format!("due {} but already created {created}", rfc3339(due))));
     }
     if due - DUE_TOLERANCE > now {
@@ -157,7 +163,7 @@ fn standing(c: &Candidate, now: DateTime<Utc>) -> Standing {
         ImageState::Available => Standing::Good,
         ImageState::Failed | ImageState::Error | ImageState::Invalid => Standing::HalfMade,
         ImageState::Pending => Standing::Aside(Why::Pending),
-        state @ (ImageState::Disabled | ImageState::Transient | ImageState::Deregistered) => {
+        state @ (ImageState::Disabled | ImageState::Transient | ImageState::Deregistered | ImageState::Unknown) => {
             Standing::Aside(Why::Aside(state))
         }
     }
@@ -195,8 +201,9 @@ fn keep_half_made(sorted: &[&Candidate], standings: &[Standing], reasons: &mut [
         if !matches!(standings[i], Standing::HalfMade) {
             continue;
         }
-        if now - c.image.created <= HALF_MADE_REST {
-            reasons[i].push(Why::Resting { what: half_made(&c.image), until: c.image.created + HALF_MADE_REST });
+        let rests_until = c.image.created.unwrap_or(now) + HALF_MADE_REST;
+        if now <= rests_until {
+            reasons[i].push(Why::Resting { what: half_made(&c.image), until: rests_until });
         }
         if !traced {
             reasons[i].push(Why::OnlyTrace(half_made(&c.image)));

@@ -50,6 +50,8 @@ pub enum Skip {
     NotEbsBacked,
     /// Neither running nor stopped.
     WrongState(InstanceState),
+    /// AWS tells something of it that this version cannot read.
+    NotUnderstood(String),
     /// Hibernation is configured.
     Hibernation,
     /// A volume may be written by other instances meanwhile.
@@ -82,6 +84,7 @@ impl Skip {
             Self::Excluded { .. } => "excluded",
             Self::NotEbsBacked => "not_ebs_backed",
             Self::WrongState(_) => "wrong_state",
+            Self::NotUnderstood(_) => "not_understood",
             Self::Hibernation => "hibernation",
             Self::MultiAttach { .. } => "multi_attach",
             Self::StillImaging { .. } => "still_imaging",
@@ -98,6 +101,7 @@ impl fmt::Display for Skip {
             Self::NotSelected => write!(f, "neither its tags nor its id match select"),
             Self::Excluded { tag } => write!(f, "excluded by its tag {tag} (select.exclude_tags)"),
             Self::NotEbsBacked => write!(f, "its root device is not an EBS volume: it cannot be imaged"),
+            Self::NotUnderstood(what) => write!(f, "it is left alone: {what}"),
             Self::WrongState(state) => {
                 write!(f, "it is {}: only running and stopped instances can be imaged", state.as_str())
             }
@@ -166,6 +170,9 @@ fn refusal(plan: &Plan, instance: &Instance, facts: &Facts<'_>) -> Option<Skip> 
     }
     if !matches(&plan.select, instance) {
         return Some(Skip::NotSelected);
+    }
+    if let Some(odd) = &instance.odd {
+        return Some(Skip::NotUnderstood(odd.clone()));
     }
     if !matches!(instance.state, InstanceState::Running | InstanceState::Stopped) {
         return Some(Skip::WrongState(instance.state));

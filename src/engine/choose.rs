@@ -51,7 +51,7 @@ impl Us<'_> {
         let ours = marks.role == Role::Image
             || self.installation.is_empty()
             || marks.installation == self.installation
-            || self.taken_over_at.is_some_and(|at| image.created <= at);
+            || self.taken_over_at.is_some_and(|at| image.created.is_some_and(|created| created <= at));
         let by = &marks.installation;
         (!ours).then(|| format!("was copied by another installation ({by}) under the daemon name `{}`", self.daemon))
     }
@@ -156,11 +156,11 @@ async fn skipped_again(run: &Run, drafts: &[Draft]) -> Vec<Draft> {
 /// Says at once what would otherwise only show when the window is over.
 fn warn_of_window(run: &Run, drafts: &[Draft]) {
     let reboots = drafts.iter().filter(|d| d.data.get("reboots") == Some(&json!(true))).count();
-    let needed = reboots_needed(&run.plan, reboots);
+    let needed = reboots_needed(&run.plan, reboots, &run.shared.lags.get());
     if let Some(window) = run.plan.schedule.window.filter(|window| needed > *window) {
         tracing::warn!(
             event = "window.short", plan = %run.plan.name, run = &*run.name,
-            "{reboots} reboots take {needed} s at the least, the window is {window} s: the last ones will be skipped; \
+            "{reboots} reboots take about {needed} s, the window is {window} s: the last ones may be skipped; \
              raise schedule.window or rollout.max_in_flight"
         );
     }
@@ -213,12 +213,17 @@ async fn drafts_of(
         judge(&run.plan, &run.only, found, own, &imaging)
     };
     let impossible = impossible(run, facts, place, found, &choices).await?;
+    let blind = blind(run, place, &choices).await?;
     let draft = |(id, choice): (String, Choice)| {
         let subject = place.subject(&id);
         seen.insert(id);
         match choice {
             Choice::Target { .. } if impossible.contains_key(&subject.id) => {
                 let data = json!({ "outcome": "skipped", "reason": impossible[&subject.id], "class": "impossible" });
+                Draft::of(&run.name, &subject, Kind::TargetSkipped, data)
+            }
+            Choice::Target { reboots: true } if blind.is_some() => {
+                let data = json!({ "outcome": "skipped", "reason": blind, "class": "checks" });
                 Draft::of(&run.name, &subject, Kind::TargetSkipped, data)
             }
             Choice::Target { reboots } => {
@@ -260,6 +265,22 @@ async fn impossible(
     Ok(never)
 }
 
+/// Why nothing may be rebooted in a place: whether an instance comes back could not be seen there.
+async fn blind(run: &Run, place: &Place, choices: &[(String, Choice)]) -> Result<Option<String>, Stop> {
+    let reboots = choices.iter().filter(|(_, choice)| *choice == Choice::Target { reboots: true });
+    let first: Vec<String> = reboots.map(|(id, _)| id.clone()).take(1).collect();
+    if first.is_empty() || planted(Defect::ChecksUnread) {
+        return Ok(None);
+    }
+    let read = run.patiently("cannot read status checks", || run.shared.cloud.statuses(place, &first)).await?;
+    let Err(fault) = read else { return Ok(None) };
+    let why = format!(
+        "cannot read the status checks of instances in {place}: {fault}. Nothing is rebooted there in this run"
+    );
+    run.mishap(&format!("checks:{}", place.region), &why).await?;
+    Ok(Some(why))
+}
+
 fn not_found(run: &Run, place: &Place, seen: &BTreeSet<String>) -> Vec<Draft> {
     if !run.only.is_empty() {
         return Vec::new();
@@ -283,28 +304,29 @@ pub async fn twin(cloud: &Governed, us: Us<'_>, place: &Place) -> Read<Option<St
         _ => None,
     };
     // From the newest on, to our own last: what is older tells nothing.
-    let mut images: Vec<&Image> = images.iter().collect();
-    images.sort_by_key(|image| std::cmp::Reverse(image.created));
-    let mut newest: Option<(&Image, String)> = None;
+    // When it was made is all that counts here.
+    let mut images: Vec<(DateTime<Utc>, &Image)> = images.iter().filter_map(|i| Some((i.created?, i))).collect();
+    images.sort_by_key(|(created, _)| std::cmp::Reverse(*created));
+    let mut newest: Option<(DateTime<Utc>, &Image, String)> = None;
     let mut last = us.taken_over_at;
-    for image in images {
-        if last.is_some_and(|last| image.created <= last) {
+    for (created, image) in images {
+        if last.is_some_and(|last| created <= last) {
             break;
         }
         match made_by(image) {
-            Some(by) if by == us.installation => last = last.max(Some(image.created)),
-            Some(by) if newest.is_none() => newest = Some((image, by)),
+            Some(by) if by == us.installation => last = last.max(Some(created)),
+            Some(by) if newest.is_none() => newest = Some((created, image, by)),
             _ => {}
         }
     }
-    let newer = newest.filter(|(image, _)| last.is_none_or(|last| image.created > last));
-    Ok(newer.filter(|_| !planted(Defect::TwinIgnored)).map(|(image, by)| {
+    let newer = newest.filter(|(created, ..)| last.is_none_or(|last| *created > last));
+    Ok(newer.filter(|_| !planted(Defect::TwinIgnored)).map(|(created, image, by)| {
         format!(
             "the image {} of {} in {place} was made by another installation ({by}) under the daemon name `{}`; \
              nothing is begun. If that installation is gone for good, run `stillframe run --take-over`; \
              else give this one another daemon.name",
             image.id,
-            rfc3339(image.created),
+            rfc3339(created),
             us.daemon
         )
     }))

@@ -104,6 +104,7 @@ async fn begin(at: &At<'_>, step: &dyn Step, number: u32) -> Result<bool, Stop> 
                 wait = longer(wait);
             }
             Look::Absent => {
+                let intent = step.completed(intent);
                 return match attempt(at, step, number, &intent, true, turn).await? {
                     Answered::Ended(made) => Ok(made),
                     Answered::Lost(search) => look_again(at, step, search, &intent).await,

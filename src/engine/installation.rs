@@ -4,15 +4,15 @@
 //! may be done until a person takes over. Opening never creates the file: an empty state directory may be a lost
 //! one, and only the caller, who sees the images, can tell.
 
-use std::fs::{self, File};
-use std::io::{ErrorKind, Write as _};
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::ownership;
 use crate::domain::machine::OwnMachine;
+use crate::statedir;
 
 /// The file's name in `daemon.state_dir`.
 pub const FILE: &str = "installation.json";
@@ -70,6 +70,7 @@ pub fn open(
     let path = state_dir.join(FILE);
     let machine_id = machine_id_path.and_then(read_machine_id);
     let stored = read(&path)?;
+    statedir::mend(&path, statedir::GROUP_READS); // an earlier version went by the umask
     let mut file = InstallationFile {
         stored: stored.is_some(),
         content: stored.unwrap_or_else(|| Installation {
@@ -221,9 +222,9 @@ fn read_machine_id(path: &Path) -> Option<String> {
 }
 
 fn read(path: &Path) -> Result<Option<Installation>, String> {
-    let text = match fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+    let text = match statedir::read(path) {
+        Ok(Some(text)) => text,
+        Ok(None) => return Ok(None),
         Err(e) => {
             return Err(format!(
                 "cannot read the installation file {}: {e}; the user that runs stillframe must own it",
@@ -238,22 +239,17 @@ fn read(path: &Path) -> Result<Option<Installation>, String> {
             path.display()
         )
     };
-    let content: Installation = serde_json::from_str(&text).map_err(|e| corrupt(e.to_string()))?;
+    let content: Installation = serde_json::from_slice(&text).map_err(|e| corrupt(e.to_string()))?;
     uuid::Uuid::parse_str(&content.installation).map_err(|e| corrupt(format!("installation is no id: {e}")))?;
     Ok(Some(content))
 }
 
-/// Replaces the file whole: written beside it, flushed, renamed, and the directory flushed.
 fn write(path: &Path, content: &Installation) -> Result<(), String> {
     let attempt = || -> std::io::Result<()> {
-        let beside = path.with_extension("json.new");
-        let mut file = File::create(&beside)?;
-        serde_json::to_writer_pretty(&mut file, content)?;
-        file.write_all(b"\n")?;
-        file.sync_all()?;
-        ownership::give(&beside);
-        fs::rename(&beside, path)?;
-        path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
+        let mut text = serde_json::to_vec_pretty(content)?;
+        text.push(b'\n');
+        // `status` of a member of the group reads it; it holds no secret.
+        statedir::replace(path, &text, statedir::GROUP_READS)
     };
     attempt().map_err(|e| {
         let advice = match e.kind() {

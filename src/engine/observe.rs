@@ -1,6 +1,6 @@
 //! The batched pollers: one call asks for all images, or all status checks, of a place that are due to be asked.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
@@ -46,6 +46,12 @@ struct Latest<T> {
     rung: Notify,
     reach: RefCell<Reach>,
     lost: Notify,
+    /// The answer to the newest look: whether it was there.
+    answer: RefCell<Option<Read<bool>>>,
+    answered: Notify,
+    /// A look is wanted by then, whatever the interval.
+    wanted: Cell<Option<Instant>>,
+    poller: Rc<Notify>,
 }
 
 /// Somebody's watch over one thing, for as long as this value lives.
@@ -59,6 +65,34 @@ impl<T> Watch<T> {
                 return seen;
             }
             self.0.rung.notified().await;
+        }
+    }
+
+    /// Waits for the answer to the next look: what it shows, if it is there.
+    ///
+    /// # Errors
+    /// The look's.
+    pub async fn look(&self) -> Read<Option<T>> {
+        loop {
+            let answer = self.0.answer.take();
+            match answer {
+                None => self.0.answered.notified().await,
+                Some(Err(fault)) => return Err(fault),
+                Some(Ok(_)) => {
+                    return Ok(self.0.seen.take().and_then(|seen| match seen {
+                        Seen::There(thing, _) => Some(thing),
+                        Seen::Gone => None,
+                    }));
+                }
+            }
+        }
+    }
+
+    /// Wants a look at `at`, if there is such an instant, should none be due then.
+    pub fn look_at(&self, at: Option<Instant>) {
+        self.0.wanted.set(at);
+        if at.is_some() {
+            self.0.poller.notify_one();
         }
     }
 
@@ -79,6 +113,11 @@ impl<T> Latest<T> {
         self.rung.notify_one();
     }
 
+    fn answer(&self, answer: Result<bool, &Fault>) {
+        self.answer.replace(Some(answer.map_err(Clone::clone)));
+        self.answered.notify_one();
+    }
+
     fn failed(&self, now: Instant, fault: &Fault) {
         let mut reach = self.reach.borrow_mut();
         reach.failed(now, fault);
@@ -95,10 +134,17 @@ struct Entry<T> {
     absent: Option<(Instant, u32)>,
 }
 
+impl<T> Entry<T> {
+    /// When it is looked at next.
+    fn next(&self) -> Instant {
+        self.latest.wanted.get().map_or(self.due, |wanted| wanted.min(self.due))
+    }
+}
+
 /// What is watched of one kind in one place.
 struct Watched<T> {
     entries: RefCell<BTreeMap<String, Vec<Entry<T>>>>,
-    added: Notify,
+    added: Rc<Notify>,
 }
 
 impl<T: Clone> Watched<T> {
@@ -108,6 +154,10 @@ impl<T: Clone> Watched<T> {
             rung: Notify::new(),
             reach: RefCell::default(),
             lost: Notify::new(),
+            answer: RefCell::default(),
+            answered: Notify::new(),
+            wanted: Cell::default(),
+            poller: Rc::clone(&self.added),
         });
         let entry = Entry { latest: Rc::clone(&latest), due, wait: FIRST, absent: None };
         self.entries.borrow_mut().entry(id.to_owned()).or_default().push(entry);
@@ -122,13 +172,13 @@ impl<T: Clone> Watched<T> {
             list.retain(|e| Rc::strong_count(&e.latest) > 1);
             !list.is_empty()
         });
-        entries.values().flatten().map(|e| e.due).min()
+        entries.values().flatten().map(Entry::next).min()
     }
 
     /// All ids due now or soon enough to share the call.
     fn batch(&self, now: Instant) -> Vec<String> {
         let entries = self.entries.borrow();
-        let soon = |e: &Entry<T>| e.due <= now + e.wait / 2;
+        let soon = |e: &Entry<T>| e.due <= now + e.wait / 2 || e.next() <= now;
         entries.iter().filter(|(_, list)| list.iter().any(soon)).map(|(id, _)| id.clone()).collect()
     }
 
@@ -138,6 +188,10 @@ impl<T: Clone> Watched<T> {
             for entry in entries.get_mut(id).into_iter().flatten() {
                 entry.due = now + entry.wait;
                 entry.wait = longer(entry.wait);
+                if entry.latest.wanted.get().is_some_and(|at| at <= asked_at) {
+                    entry.latest.wanted.set(None);
+                }
+                entry.latest.answer(found.map(|found| found.contains_key(id)));
                 let found = match found {
                     // Nothing is known.
                     Err(fault) => {
@@ -230,7 +284,7 @@ fn watched<T: Clone + 'static, F: std::future::Future<Output = ()> + 'static>(
     if let Some(there) = all.borrow().get(place) {
         return Rc::clone(there);
     }
-    let new = Rc::new(Watched { entries: RefCell::default(), added: Notify::new() });
+    let new = Rc::new(Watched { entries: RefCell::default(), added: Rc::default() });
     all.borrow_mut().insert(place.clone(), Rc::clone(&new));
     shared.spawn(poller(Rc::clone(&new)));
     new

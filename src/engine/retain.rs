@@ -105,9 +105,13 @@ pub(super) async fn retain(run: &Run, places: &[Place]) -> Result<(), Stop> {
     let listed = run.shared.clock.instant();
     let mut listings = list_all(run, all_places(run, places, &own), &own).await?;
     distribute::drift(run, &listings).await?;
+    // Two runs of a plan judge one after the other: each by what the other has left.
+    let turn = run.shared.retaining(&run.plan.name);
+    let mut last = run.shared.unless_drained(turn.lock()).await?;
     // It may have waited for whole copies, or a list for who did not answer. What was there before says nothing of what is
     // left now.
-    if run.shared.clock.instant() - listed > LISTED_FOR {
+    let old = run.shared.clock.instant() - listed > LISTED_FOR;
+    if old || last.is_some_and(|last| last >= listed) {
         let again = listings.into_iter().map(|(place, _)| place).collect();
         listings = list_all(run, again, &own).await?;
     }
@@ -119,10 +123,15 @@ pub(super) async fn retain(run: &Run, places: &[Place]) -> Result<(), Stop> {
     if planted(Defect::RetiredWhileOwed) {
         owed.clear();
     }
+    let mut end = Ok(());
     for (place, listing) in &listings {
-        in_place(run, &own, (place, listing), &owed).await?;
+        end = in_place(run, &own, (place, listing), &owed).await;
+        if end.is_err() {
+            break;
+        }
     }
-    Ok(())
+    *last = Some(run.shared.clock.instant());
+    end
 }
 
 /// What is in each of these places that can be listed.

@@ -9,7 +9,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Mutex, Notify, Semaphore, watch};
+use tokio::time::Instant;
 
 pub use super::active::ActiveRun;
 use super::choose::Us;
@@ -22,6 +23,7 @@ use crate::cloud::governed::Governed;
 use crate::cloud::port::Caller;
 use crate::defect::{Defect, planted};
 use crate::domain::event::{Draft, Event, Occurrence};
+use crate::domain::evidence::Lags;
 use crate::domain::machine::OwnMachine;
 use crate::domain::place::{Place, Subject};
 use crate::domain::plan::Plan;
@@ -82,6 +84,8 @@ pub struct Shared {
     /// Our account, once known.
     pub caller: RefCell<Option<Caller>>,
     calls: RefCell<BTreeMap<Place, Rc<Semaphore>>>,
+    /// Whose turn it is to judge what a plan has made, and when the last one ended.
+    retaining: RefCell<BTreeMap<String, Rc<Mutex<Option<Instant>>>>>,
     /// What copies and shares of different runs must know of each other.
     pub(super) lending: Lending,
     /// Why nothing may be begun (another installation works under our name).
@@ -90,6 +94,8 @@ pub struct Shared {
     pub rebuild: Cell<bool>,
     /// How long AWS may take to list what was just made.
     pub visible_within: Cell<Duration>,
+    /// How far status checks may be behind the truth.
+    pub lags: Cell<Lags>,
     /// Whether a person took over at this start: what earlier installations have made is added to the journal.
     pub took_over: Cell<bool>,
     /// What may not be decided yet, since the rebuild has not looked at it.
@@ -141,10 +147,12 @@ impl Shared {
             plans: RefCell::default(),
             caller: RefCell::default(),
             calls: RefCell::default(),
+            retaining: RefCell::default(),
             lending: Lending::default(),
             barred: RefCell::default(),
             rebuild: Cell::new(false),
             visible_within: Cell::new(Duration::ZERO),
+            lags: Cell::default(),
             took_over: Cell::new(false),
             unproven: RefCell::default(),
             listener,
@@ -433,6 +441,11 @@ impl Shared {
     pub fn calls(&self, place: &Place) -> Rc<Semaphore> {
         let mut calls = self.calls.borrow_mut();
         Rc::clone(calls.entry(place.clone()).or_insert_with(|| Rc::new(Semaphore::new(CALLS))))
+    }
+
+    /// The turns of those who judge, and delete, what `plan` has made; in each, when the last one ended.
+    pub(super) fn retaining(&self, plan: &str) -> Rc<Mutex<Option<Instant>>> {
+        Rc::clone(self.retaining.borrow_mut().entry(plan.to_owned()).or_default())
     }
 
     /// Whether the journal cannot be written just now: start nothing new.

@@ -87,6 +87,10 @@ pub trait Step {
     }
     /// Whether the effect is already there. `lost`: an attempt was made and its answer lost, so look everywhere.
     async fn look(&self, intent: &Value, lost: bool) -> Look;
+    /// The intent with what the look before it has shown, as it is journaled.
+    fn completed(&self, intent: Value) -> Value {
+        intent
+    }
     /// Makes the effect.
     async fn act(&self, intent: &Value) -> Effect<Value>;
     /// Whether a refusal may pass by itself, so that the effect is tried again.

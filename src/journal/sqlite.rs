@@ -5,7 +5,7 @@ mod read;
 mod rows;
 
 use std::cell::{Cell, RefCell};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -16,11 +16,15 @@ use self::rows::{instant, read_event, read_occurrence, store};
 use super::{Answer, Journal, JournalError, Reader, Written};
 use crate::defect::{Defect, planted};
 use crate::domain::event::{Draft, Event, Occurrence, VERSION};
+use crate::statedir;
 
 /// The journal's file in the state directory.
 pub const FILE: &str = "journal.sqlite";
 /// The newest migration.
 const SCHEMA_VERSION: i64 = 1;
+/// No link is followed; and no mutex, as one thread uses the connection. SQLite itself opens what it makes beside the
+/// file with O_NOFOLLOW, and with the file's mode and owner.
+const CAREFULLY: OpenFlags = OpenFlags::SQLITE_OPEN_NOFOLLOW.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
 /// How long a statement waits for another process's write: commands write only single rows.
 const BUSY: std::time::Duration = std::time::Duration::from_secs(5);
 
@@ -89,9 +93,15 @@ impl SqliteJournal {
     /// # Errors
     /// The file cannot be opened or migrated, or a newer version wrote it.
     pub fn open(state_dir: &Path) -> Answer<Self> {
-        let path = state_dir.join(FILE);
-        let shown = path.display().to_string();
-        let db = Connection::open(&path).map_err(|e| store("open", &shown, &e))?;
+        let shown = state_dir.join(FILE).display().to_string();
+        let open = || {
+            let path = real(state_dir);
+            // A failure is SQLite's to tell, in its own words: it meets the same.
+            let _ = statedir::make_file(&path, statedir::GROUP_READS);
+            let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+            Connection::open_with_flags(path, flags | CAREFULLY)
+        };
+        let db = open().map_err(|e| store("open", &shown, &e))?;
         Self::prepare(db, shown)
     }
 
@@ -101,6 +111,7 @@ impl SqliteJournal {
     /// # Errors
     /// As [`SqliteJournal::open`]; or a damaged file cannot be moved.
     pub fn open_or_replace(state_dir: &Path, now: DateTime<Utc>) -> Answer<(Self, Option<Replaced>)> {
+        damage::mend(state_dir);
         damage::keep_remains(state_dir, now)?;
         let due = damage::check_due(state_dir);
         let opened = Self::open(state_dir).and_then(|journal| match due {
@@ -126,15 +137,15 @@ impl SqliteJournal {
     /// # Errors
     /// The file cannot be opened, or a newer version wrote it.
     pub fn read_only(state_dir: &Path) -> Answer<Self> {
-        let path = state_dir.join(FILE);
-        let shown = path.display().to_string();
+        let shown = state_dir.join(FILE).display().to_string();
+        let path = real(state_dir);
         let open = || {
             // Without its log nobody has it open, and it is read as it lies there: as a WAL it would get files beside
             // it, perhaps of another owner than the daemon.
             let at_rest = !state_dir.join(format!("{FILE}-wal")).exists();
             let db = Connection::open_with_flags(
                 format!("file:{}?immutable={}", uri(&path), u8::from(at_rest)),
-                OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI,
+                OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | CAREFULLY,
             )?;
             // What a crash has left in the log is for the next daemon to write back.
             db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
@@ -241,6 +252,11 @@ impl SqliteJournal {
             WriteError::Other(e) => e,
         })
     }
+}
+
+/// The journal's path without a link on the way to its directory, which may well be one; the file itself may not.
+fn real(state_dir: &Path) -> PathBuf {
+    state_dir.canonicalize().unwrap_or_else(|_| state_dir.to_owned()).join(FILE)
 }
 
 /// A path in an SQLite URI.

@@ -2,15 +2,17 @@
 
 use std::fmt::{self, Write as _};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 use tracing::field::{Field, Visit};
-use tracing::{Event, Subscriber};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
-use tracing_subscriber::registry::LookupSpan;
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::layer::{Context, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer, reload};
 
+use super::journald::Journald;
+use super::out;
 use crate::clock::Clock;
 use crate::domain::text::{seen, seen_lines};
 
@@ -65,21 +67,16 @@ impl Visit for Fields {
     }
 }
 
-impl<S, N> FormatEvent<S, N> for Format
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
-{
-    fn format_event(&self, _: &FmtContext<'_, S, N>, mut w: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        let mut fields = Fields::default();
-        event.record(&mut fields);
-        let name = fields.take("event").unwrap_or_else(|| event.metadata().target().to_owned());
-        let level = event.metadata().level().as_str();
+impl Format {
+    /// The line of an event, without its end; `fields` are all but `event`.
+    fn line(&self, level: Level, name: &str, mut fields: Fields) -> Result<String, fmt::Error> {
         let now = Clock::Wall.now();
+        let level = level.as_str();
+        let mut line = String::new();
         if self.json {
             // Written by hand so that the line begins with what an eye looks for first.
             write!(
-                w,
+                line,
                 r#"{{"ts":{},"level":{},"event":{},"daemon":{}"#,
                 json!(now.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()),
                 json!(level),
@@ -87,16 +84,17 @@ where
                 json!(self.daemon)
             )?;
             for (key, value) in fields.0 {
-                write!(w, ",{}:{value}", json!(key))?;
+                write!(line, ",{}:{value}", json!(key))?;
             }
-            return writeln!(w, "}}");
+            line.push('}');
+            return Ok(line);
         }
         let (paint, plain) = match (self.colour, level) {
             (true, "ERROR") => ("\x1b[1;31m", "\x1b[0m"),
             (true, "WARN") => ("\x1b[33m", "\x1b[0m"),
             _ => ("", ""),
         };
-        let mut line = format!("{} {paint}{level:<5}{plain} {name:<18}", now.format("%H:%M:%S"));
+        write!(line, "{} {paint}{level:<5}{plain} {name:<18}", now.format("%H:%M:%S"))?;
         // The run tells plan and due; the place is in the JSON and in `history`.
         let in_run = fields.0.iter().any(|(name, _)| *name == "run");
         let elsewhere = |name: &str| matches!(name, "due" | "account" | "region") || in_run && name == "plan";
@@ -118,8 +116,74 @@ where
         if !reason.is_empty() {
             write!(line, ": {paint}{}{plain}", seen_lines(&reason))?;
         }
-        writeln!(w, "{}", line.trim_end())
+        Ok(line.trim_end().to_owned())
     }
+}
+
+/// A line of the log, and what it is made of.
+#[derive(Debug)]
+pub struct Line<'a> {
+    /// How bad it is.
+    pub level: Level,
+    /// The daemon's name.
+    pub daemon: &'a str,
+    /// The event's name.
+    pub event: &'a str,
+    /// The other fields, `message` among them.
+    pub fields: &'a [(&'static str, Value)],
+    /// As it is written, without the end of the line.
+    pub text: &'a str,
+}
+
+/// Where lines go. It never fails: nothing ends because it cannot be logged.
+pub trait Sink: Send + Sync {
+    /// Takes a line.
+    fn take(&self, line: &Line<'_>);
+}
+
+/// Stderr.
+#[derive(Debug)]
+struct Stderr;
+
+impl Sink for Stderr {
+    fn take(&self, line: &Line<'_>) {
+        out::note(line.text);
+    }
+}
+
+/// Every event becomes a line.
+pub struct Logs {
+    format: Format,
+    sink: Box<dyn Sink>,
+}
+
+impl Logs {
+    /// Lines that look like `format` says, and go to `sink`.
+    #[must_use]
+    pub fn new(format: Format, sink: Box<dyn Sink>) -> Self {
+        Self { format, sink }
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Logs {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let name = fields.take("event").unwrap_or_else(|| event.metadata().target().to_owned());
+        let level = *event.metadata().level();
+        let all = fields.0.clone();
+        let Ok(text) = self.format.line(level, &name, fields) else { return }; // a text takes all
+        self.sink.take(&Line { level, daemon: &self.format.daemon, event: &name, fields: &all, text: &text });
+    }
+}
+
+/// Whether lines go to systemd's journal natively.
+static NATIVE: AtomicBool = AtomicBool::new(false);
+
+/// Whether lines go to systemd's journal natively.
+#[must_use]
+pub fn natively() -> bool {
+    NATIVE.load(Ordering::Relaxed)
 }
 
 /// Sets the least level of the installed logs.
@@ -133,16 +197,19 @@ fn filter(level: &str) -> EnvFilter {
     EnvFilter::new(format!("error,stillframe={level}"))
 }
 
-/// Sends all logs to stderr in `format`, from `level` on.
+/// Sends all logs to stderr, or to the journal that it leads to, in `format`, from `level` on.
 pub fn install(format: Format, level: &str) {
-    let builder = tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .event_format(format)
-        .with_env_filter(filter(level))
-        .with_filter_reloading();
-    let handle = builder.reload_handle();
+    let sink: Box<dyn Sink> = match Journald::of_this_process() {
+        Some(journald) => {
+            NATIVE.store(true, Ordering::Relaxed);
+            Box::new(journald)
+        }
+        None => Box::new(Stderr),
+    };
+    let (filter_layer, handle) = reload::Layer::new(filter(level));
+    let installed = tracing_subscriber::registry().with(filter_layer).with(Logs::new(format, sink)).try_init();
     // A second call (in tests) leaves the first in force.
-    if builder.try_init().is_ok() {
+    if installed.is_ok() {
         // Gone only with the subscriber, and then nobody logs.
         let _ = LEVEL.set(Box::new(move |level| drop(handle.reload(filter(level)))));
     }

@@ -1,6 +1,5 @@
 //! What people read of one fixed journal: `history`, `backup --json`, and the log in both formats.
 
-use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -10,10 +9,10 @@ use stillframe::domain::place::{Place, Subject};
 use stillframe::journal::sqlite::SqliteJournal;
 use stillframe::journal::{Journal as _, Reader as _};
 use stillframe::report::document::{self, RunDocument};
-use stillframe::report::format::Format;
+use stillframe::report::format::{Format, Line, Logs, Sink};
 use stillframe::report::logs;
 use stillframe::report::table::Paint;
-use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
 
 const DUE: &str = "2026-11-20T02:30:00Z";
 const INSTALLATION: &str = "11111111-1111-4111-8111-111111111111";
@@ -318,21 +317,11 @@ async fn backup_json_reads_as_it_should() {
 #[derive(Clone, Default)]
 struct Buffer(Arc<Mutex<Vec<u8>>>);
 
-impl Write for Buffer {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().expect("not poisoned").write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Buffer {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
+impl Sink for Buffer {
+    fn take(&self, line: &Line<'_>) {
+        let mut text = self.0.lock().expect("not poisoned");
+        text.extend_from_slice(line.text.as_bytes());
+        text.push(b'\n');
     }
 }
 
@@ -342,11 +331,8 @@ fn logged(events: &[Event], json: bool) -> String {
     for event in events {
         let buffer = Buffer::default();
         let format = Format { daemon: "prod".into(), json, colour: false };
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(tracing::Level::DEBUG)
-            .with_writer(buffer.clone())
-            .event_format(format)
-            .finish();
+        let logs = Logs::new(format, Box::new(buffer.clone()));
+        let subscriber = tracing_subscriber::registry().with(tracing::level_filters::LevelFilter::DEBUG).with(logs);
         tracing::subscriber::with_default(subscriber, || logs::emit(event));
         let line = String::from_utf8(buffer.0.lock().expect("not poisoned").clone()).expect("text");
         // A line bears the time at which it was written.

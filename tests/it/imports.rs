@@ -6,14 +6,15 @@ use std::path::Path;
 /// What each module may import of the crate, beside itself.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("clock", &[]),
+    ("statedir", &[]),
     ("domain", &[]),
     ("defect", &["domain"]),
     ("config", &["domain", "clock"]),
-    ("journal", &["domain", "clock", "defect"]),
-    ("cloud", &["domain", "clock", "defect"]),
-    ("engine", &["domain", "config", "journal", "cloud", "clock", "defect"]),
+    ("journal", &["domain", "clock", "defect", "statedir"]),
+    ("cloud", &["domain", "clock", "defect", "statedir"]),
+    ("engine", &["domain", "config", "journal", "cloud", "clock", "defect", "statedir"]),
     ("report", &["domain", "journal", "clock"]),
-    ("cli", &["domain", "config", "journal", "cloud", "engine", "report", "clock"]),
+    ("cli", &["domain", "config", "journal", "cloud", "engine", "report", "clock", "statedir"]),
 ];
 
 /// Crates that live in one place: how their paths begin, and how the files that may use them begin.

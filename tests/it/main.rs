@@ -1,5 +1,7 @@
 //! All tests that need more than one module, in one binary: it is linked once.
 
+#![allow(clippy::disallowed_macros)] // what a test prints is its own
+
 mod contract;
 mod copying;
 mod door;

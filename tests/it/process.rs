@@ -13,6 +13,7 @@ mod journal;
 mod lost;
 mod machine;
 mod manager;
+mod output;
 mod refusals;
 mod rehearse;
 mod reload;
@@ -20,7 +21,9 @@ mod state;
 mod stubborn;
 mod two_accounts;
 mod unhealthy;
+mod whose_files;
 mod wire;
+mod witnesses;
 
 use crate::support::site::REGION;
 

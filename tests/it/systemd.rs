@@ -1,9 +1,10 @@
 //! What `make install` puts where, and what systemd thinks of the unit.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, chown};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use crate::support::child::{binary, until};
 use crate::support::site::Site;
@@ -82,6 +83,31 @@ fn the_unit_says_what_the_daemon_needs() {
     let settings = include_str!("../../config/stillframe.toml");
     assert!(settings.contains("/var/lib/stillframe") && settings.contains("drain_deadline = \"60s\""));
     assert!(unit.contains("TimeoutStopSec=75s"), "longer than the drain deadline");
+}
+
+/// systemd's own lines stand among the daemon's; `jq` alone ends at the first of them.
+#[test]
+fn the_readmes_way_to_read_the_log_survives_systemds_own_lines() {
+    let readme = include_str!("../../README.md").replace("\\|", "|");
+    let (_, after) = readme.split_once("-o cat | jq ").expect("README shows it");
+    let args = after.split_once('`').expect("it ends").0;
+    let program = args.strip_prefix("-R '").and_then(|args| args.strip_suffix('\'')).expect("raw lines");
+    let error = r#"{"ts":"2026-11-20T02:30:00.000Z","level":"ERROR","event":"x"}"#;
+    let log = format!(
+        "Starting stillframe.service - file-system-consistent images...\n{error}\n{{\"level\":\"INFO\"}}\n\
+         stillframe.service: Main process exited, code=exited, status=1/FAILURE\n{error}\n"
+    );
+    assert_eq!(program, "fromjson? | select(.level == \"ERROR\")");
+    let mut jq =
+        match Command::new("jq").args(["-c", "-R", program]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn() {
+            Ok(jq) => jq,
+            // Where there is none, the words above are what is known to work (jq 1.6, 1.7).
+            Err(e) => return assert_eq!(e.kind(), std::io::ErrorKind::NotFound, "{e}"),
+        };
+    jq.stdin.take().expect("piped").write_all(log.as_bytes()).expect("written");
+    let out = jq.wait_with_output().expect("it ends");
+    assert_eq!(String::from_utf8_lossy(&out.stdout), format!("{error}\n{error}\n"));
+    assert!(out.status.success(), "{}", out.status);
 }
 
 #[test]

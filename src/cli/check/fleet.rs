@@ -1,7 +1,7 @@
 //! Whether a plan's window was long enough for the instances that its newest run found.
 
 use crate::cli::start;
-use crate::config::pace::reboots_needed;
+use crate::config::pace::{per_reboot, reboots_needed};
 use crate::config::{Loaded, Problem, show_duration};
 use crate::domain::plan::Plan;
 use crate::domain::saga::RunState;
@@ -20,18 +20,19 @@ pub fn too_slow(args: &CheckArgs, loaded: &Loaded) -> Vec<Problem> {
     let (Ok(journal), Ok(runtime)) = (SqliteJournal::read_only(state_dir), start::runtime()) else {
         return Vec::new(); // `run` and `history` say what is wrong with it
     };
+    let lags = loaded.settings.cloud.lags();
     let fleet = |plan: &Plan| runtime.block_on(newest_fleet(&journal, &plan.name)).ok().flatten();
     let warning = |plan: &Plan| {
         let (window, targets) = (plan.schedule.window?, fleet(plan)?);
-        let needed = reboots_needed(plan, targets);
+        let needed = reboots_needed(plan, targets, &lags);
         let file = args.config.join("plans.d").join(format!("{}.toml", plan.name));
         (needed > window).then(|| {
             let what = format!(
                 "schedule.window: {} is too short: the newest run found {targets} instances to reboot, {} at once, \
-                 each down for {} or longer: {} in all",
+                 each for about {} until it is proven to be back: {} in all",
                 show_duration(window),
                 plan.rollout.max_in_flight,
-                show_duration(plan.rollout.settle),
+                show_duration(per_reboot(plan, &lags)),
                 show_duration(needed)
             );
             let hint =

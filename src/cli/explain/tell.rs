@@ -161,7 +161,7 @@ fn describe(place: &Place, image: &Image, document: &mut ExplainDocument) {
     document.region = Some(place.region.clone());
     document.state = Some(image.state.as_str());
     document.name = Some(image.name.clone());
-    document.created = Some(rfc3339(image.created));
+    document.created = image.created.map(rfc3339);
     document.hold = Some(image.tags.contains_key(HOLD_TAG));
 }
 

@@ -9,7 +9,10 @@ use super::copies::{self, Leg, Outlook};
 use crate::cli::going_on::GoingOn;
 use crate::cloud::governed::Governed;
 use crate::cloud::port::Read;
+use crate::config::pace::{per_reboot, reboots_needed};
+use crate::config::show_duration;
 use crate::domain::copying::ShareVerdict;
+use crate::domain::evidence::Lags;
 use crate::domain::machine::OwnMachine;
 use crate::domain::naming::{Marks, Role, parse_rfc3339, rfc3339};
 use crate::domain::observed::Instance;
@@ -34,6 +37,8 @@ pub struct Ask {
     pub at: Option<DateTime<Utc>>,
     /// How far the list of occurrences reaches.
     pub days: TimeDelta,
+    /// How far status checks may be behind the truth.
+    pub lags: Lags,
 }
 
 /// Foresees `plans`. What cannot be read of one region is said, and hides nothing of the others.
@@ -82,9 +87,32 @@ pub async fn foresee(
             Ok(caller) => document.barred = view.places(&caller.account).await.or(document.barred),
             Err(fault) => view.fault(None, format!("targets and retention: {}", choose::no_account(fault))),
         }
+        view.preview.notes.extend(pace(plan, &view.preview, &ask.lags));
         document.plans.push(view.preview);
     }
     document
+}
+
+/// How long the reboots of the next run take, and whether its window allows them.
+fn pace(plan: &Plan, preview: &PlanPreview, lags: &Lags) -> Option<String> {
+    let reboots = preview.targets.iter().filter(|target| target.reboots).count();
+    let needed = reboots_needed(plan, reboots, lags);
+    if needed == 0 {
+        return None;
+    }
+    let short = plan
+        .schedule
+        .window
+        .filter(|window| needed > *window)
+        .map(|window| format!(", but the window is {}: the last ones would be skipped", show_duration(window)));
+    Some(format!(
+        "{reboots} reboots, {} at once, each for about {} until it is proven to be back: the last begins about {} after \
+         the first{}",
+        plan.rollout.max_in_flight,
+        show_duration(per_reboot(plan, lags)),
+        show_duration(needed),
+        short.unwrap_or_default()
+    ))
 }
 
 /// One plan, seen as the engine would.

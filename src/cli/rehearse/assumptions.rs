@@ -57,6 +57,7 @@ fn durations(r: &Rehearsal<'_>) -> String {
     let minutes = |seconds: f64| (seconds / 6.0).round() / 10.0;
     let f = r.fleet;
     let [least, most] = f.image_seconds;
+    let ([down_least, down_most], [lag_least, lag_most]) = (f.shutdown_seconds, f.status_lag);
     let own = || f.instances.iter().map(|m| m.reboot_seconds.unwrap_or(f.reboot_seconds));
     let (shortest, longest) = own().fold((f64::MAX, 0.0), |(a, b), s| (s.min(a), s.max(b)));
     let [at_least, at_most] = REBOOT_SECONDS;
@@ -69,10 +70,15 @@ fn durations(r: &Rehearsal<'_>) -> String {
         format!("{shortest} to {longest} s")
     };
     format!(
-        "A reboot takes {reboot} until both status checks read ok, an image {} to {} min until it is available{}.",
+        "A reboot takes {reboot} after a shutdown of {down_least} to {down_most} s, and the status checks show it {} to {} \
+         min late; a slot is free when they prove it, or {} min after the call (cloud.shutdown_limit + \
+         cloud.status_lag). An image takes {} to {} min until it is available{}.",
+        minutes(lag_least),
+        minutes(lag_most),
+        minutes(r.lags.proof_by_time().as_secs_f64()),
         minutes(least),
         minutes(most),
-        if chosen { "; both are chosen, and large or busy volumes take longer" } else { ", as the fleet says" }
+        if chosen { ". All of this is chosen; large or busy volumes take longer" } else { ", as the fleet says" }
     )
 }
 

@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::cloud::governed::Governed;
 use crate::cloud::port::Role;
 use crate::cloud::sim::{Fleet, SimCloud};
+use crate::domain::evidence::Lags;
 use crate::domain::machine::OwnMachine;
 use crate::domain::plan::Plan;
 use crate::engine::daemon::{Engine, Mode};
@@ -37,6 +38,8 @@ pub struct Rehearsal<'a> {
     pub daemon: &'a str,
     /// `cloud.api_share`.
     pub api_share: f64,
+    /// `cloud.status_lag` and its like.
+    pub lags: Lags,
     /// Which machine the daemon runs on, where the settings say so: it is never rebooted.
     pub own: OwnMachine,
     /// The plans, checked.
@@ -100,6 +103,7 @@ impl Rehearsal<'_> {
             self.own.clone(),
             Box::new(move |event| hears.borrow_mut().hear(event)),
         ));
+        shared.lags.set(self.lags);
         shared.set_roles(self.roles.iter().map(|role| (role.account.clone(), role.arn.clone())));
         // It wakes up by itself whenever something is due.
         let (_ticks, mut none) = mpsc::channel(1);

@@ -14,6 +14,10 @@ use crate::domain::select::{Choice, Facts, choose, matches};
 
 /// What a made-up reboot takes, in seconds.
 pub const REBOOT_SECONDS: [f64; 2] = [60.0, 120.0];
+/// What a made-up guest takes to shut down before that.
+const SHUTDOWN_SECONDS: [f64; 2] = [5.0, 60.0];
+/// How far status checks lag the truth: people have measured 3 to 5 minutes.
+const STATUS_LAG: [f64; 2] = [120.0, 300.0];
 /// What an image takes, where the fleet does not say.
 pub const IMAGE_SECONDS: [f64; 2] = [240.0, 900.0];
 
@@ -26,6 +30,8 @@ pub fn fleet(account: &str, regions: Vec<String>, seed: u64, instances: Vec<Memb
         visibility_lag: 0.0,
         image_seconds: IMAGE_SECONDS,
         reboot_seconds: f64::midpoint(REBOOT_SECONDS[0], REBOOT_SECONDS[1]),
+        shutdown_seconds: SHUTDOWN_SECONDS,
+        status_lag: STATUS_LAG,
         throttling: true,
         seed,
         instances,
@@ -146,6 +152,7 @@ fn instance(id: &str, tags: &Tags) -> Instance {
         image: None,
         product_codes: false,
         tags: tags.clone(),
+        odd: None,
     }
 }
 

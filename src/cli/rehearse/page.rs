@@ -24,7 +24,7 @@ impl Page {
         };
         let mut temporary = std::ffi::OsString::from(".");
         temporary.push(name);
-        temporary.push(format!(".{}", std::process::id()));
+        temporary.push(format!(".{}", uuid::Uuid::new_v4().simple()));
         let page = Self { path: path.to_owned(), temporary: path.with_file_name(temporary) };
         page.open().map_err(|e| page.oops(&e))?;
         let _ = fs::remove_file(&page.temporary); // ours, and empty
@@ -49,7 +49,8 @@ impl Page {
     }
 
     fn open(&self) -> std::io::Result<File> {
-        File::create(&self.temporary)
+        // Never what somebody else has put there, in a directory such as /tmp.
+        File::options().write(true).create_new(true).open(&self.temporary)
     }
 
     fn oops(&self, e: &std::io::Error) -> String {

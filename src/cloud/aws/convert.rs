@@ -3,83 +3,106 @@
 use aws_sdk_ec2::types::{self as sdk, DeviceType};
 use chrono::{DateTime, Utc};
 
-use super::error::{answer_fault, unknown_word};
-use crate::cloud::port::{AllowedImages, Fault, Read};
-use crate::domain::observed::{Image, ImageState, Instance, InstanceState, InstanceStatus, Snapshot, Tags, Volume};
+use super::error::unknown_word;
+use crate::cloud::port::{AllowedImages, Read};
+use crate::domain::observed::{
+    Image, ImageState, Instance, InstanceState, InstanceStatus, Snapshot, Tags, Volume, unknown_state, unreadable_date,
+};
 use crate::domain::sharing::Grantee;
 
 /// What stands for the key of what is encrypted without a `KmsKeyId` (the API reserves that): KMS knows none of this
 /// name, so that nothing is copied or lent on a guess.
 const UNNAMED_KEY: &str = "unnamed";
 
-/// An instance of DescribeInstances.
-pub(super) fn instance(from: &sdk::Instance) -> Read<Instance> {
-    let id = id(from.instance_id(), "an instance")?;
+/// An instance of DescribeInstances; nothing if the answer does not name it. What cannot be read is said of it alone.
+pub(super) fn instance(from: &sdk::Instance) -> Option<Instance> {
+    let word = state_word(from.state());
+    let state = instance_state(word);
     let mappings = from.block_device_mappings().iter();
-    Ok(Instance {
-        state: instance_state(&id, from.state())?,
+    Some(Instance {
+        id: some(from.instance_id())?,
+        state: state.unwrap_or(InstanceState::Unknown),
         ebs_root: from.root_device_type() == Some(&DeviceType::Ebs),
         hibernation: from.hibernation_options().and_then(sdk::HibernationOptions::configured).unwrap_or(false),
         volumes: mappings.filter_map(|mapping| mapping.ebs()?.volume_id()).map(str::to_owned).collect(),
         image: from.image_id().map(str::to_owned),
         product_codes: !from.product_codes().is_empty(),
         tags: tags(from.tags()),
-        id,
+        odd: state.is_none().then(|| unknown_state(word)),
     })
 }
 
-/// A status of DescribeInstanceStatus.
-pub(super) fn status(from: &sdk::InstanceStatus) -> Read<InstanceStatus> {
-    let id = id(from.instance_id(), "an instance status")?;
+/// A status of DescribeInstanceStatus; nothing if the answer does not say whose.
+pub(super) fn status(from: &sdk::InstanceStatus) -> Option<InstanceStatus> {
     // No word at all is as good as EC2's own word for it.
     let word = |summary: Option<&sdk::InstanceStatusSummary>| {
         summary.and_then(|summary| summary.status()).map_or("insufficient-data", sdk::SummaryStatus::as_str).to_owned()
     };
-    Ok(InstanceStatus {
-        state: instance_state(&id, from.instance_state())?,
+    Some(InstanceStatus {
+        instance: some(from.instance_id())?,
+        state: instance_state(state_word(from.instance_state())).unwrap_or(InstanceState::Unknown),
         system: word(from.system_status()),
         reachability: word(from.instance_status()),
-        instance: id,
+        attached_ebs: from.attached_ebs_status().and_then(|s| s.status()).map(|status| status.as_str().to_owned()),
     })
 }
 
-/// An image of DescribeImages.
-pub(super) fn image(from: &sdk::Image) -> Read<Image> {
-    let id = id(from.image_id(), "an image")?;
+/// An image of DescribeImages; nothing if the answer does not name it. What cannot be read is said of it alone.
+pub(super) fn image(from: &sdk::Image) -> Option<Image> {
     let reason = from.state_reason().map(|reason| {
         let words: Vec<&str> = [reason.code(), reason.message()].into_iter().flatten().collect();
         words.join(": ")
     });
+    let mut odd = Vec::new();
+    let word = from.state().map_or("", sdk::ImageState::as_str);
+    let state = image_state(word);
+    if state.is_none() {
+        odd.push(unknown_state(word));
+    }
+    let created = date(from.creation_date());
+    if created.is_none() {
+        odd.push(unreadable_date("CreationDate", from.creation_date().unwrap_or_default()));
+    }
+    let deprecated = some(from.deprecation_time());
+    let deprecated_at = date(deprecated.as_deref());
+    if let (Some(text), None) = (&deprecated, deprecated_at) {
+        odd.push(unreadable_date("DeprecationTime", text));
+    }
     let mappings = from.block_device_mappings().iter();
-    Ok(Image {
+    Some(Image {
+        id: some(from.image_id())?,
         name: from.name().unwrap_or_default().to_owned(),
         owner: from.owner_id().unwrap_or_default().to_owned(),
-        state: image_state(&id, from.state())?,
+        state: state.unwrap_or(ImageState::Unknown),
         state_reason: reason.filter(|words| !words.is_empty()),
-        created: date(&id, "CreationDate", from.creation_date())?,
+        created,
         source_instance: some(from.source_instance_id()),
         source_image: some(from.source_image_id()),
         snapshots: mappings.filter_map(|mapping| mapping.ebs()?.snapshot_id()).map(str::to_owned).collect(),
         product_codes: !from.product_codes().is_empty(),
-        deprecated: some(from.deprecation_time()).map(|text| date(&id, "DeprecationTime", Some(&text))).transpose()?,
+        deprecated: deprecated_at,
         tags: tags(from.tags()).into(),
-        id,
+        odd: (!odd.is_empty()).then(|| odd.join("; ")),
     })
 }
 
-/// A snapshot of DescribeSnapshots.
-pub(super) fn snapshot(from: &sdk::Snapshot) -> Read<Snapshot> {
-    let id = id(from.snapshot_id(), "a snapshot")?;
-    let state = from.state().ok_or_else(|| answer_fault(format!("{id}: the answer holds no state")))?;
+/// A snapshot of DescribeSnapshots; nothing if the answer does not name it.
+pub(super) fn snapshot(from: &sdk::Snapshot) -> Option<Snapshot> {
     // `vol-ffffffff` stands for "no volume that could be named" (copied snapshots; EC2 user guide).
     let volume = some(from.volume_id()).filter(|volume| volume != "vol-ffffffff");
-    let key = key(from.encrypted(), from.kms_key_id());
-    Ok(Snapshot { volume, state: state.as_str().to_owned(), key, tags: tags(from.tags()), id })
+    Some(Snapshot {
+        id: some(from.snapshot_id())?,
+        volume,
+        state: from.state().map_or("unknown", sdk::SnapshotState::as_str).to_owned(),
+        started: from.start_time().and_then(|at| DateTime::from_timestamp(at.secs(), at.subsec_nanos())),
+        key: key(from.encrypted(), from.kms_key_id()),
+        tags: tags(from.tags()),
+    })
 }
 
-/// A volume of DescribeVolumes.
-pub(super) fn volume(from: &sdk::Volume) -> Read<Volume> {
-    Ok(Volume { id: id(from.volume_id(), "a volume")?, key: key(from.encrypted(), from.kms_key_id()) })
+/// A volume of DescribeVolumes; nothing if the answer does not name it.
+pub(super) fn volume(from: &sdk::Volume) -> Option<Volume> {
+    Some(Volume { id: some(from.volume_id())?, key: key(from.encrypted(), from.kms_key_id()) })
 }
 
 /// The key of what is encrypted. Without a name it is no key that KMS knows, but not unencrypted either.
@@ -156,42 +179,38 @@ pub(super) fn some(text: Option<&str>) -> Option<String> {
     text.filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
-fn id(id: Option<&str>, what: &str) -> Read<String> {
-    some(id).ok_or_else(|| answer_fault(format!("the answer holds {what} without an id")))
+fn date(text: Option<&str>) -> Option<DateTime<Utc>> {
+    DateTime::parse_from_rfc3339(text?).ok().map(|date| date.to_utc())
 }
 
-fn date(id: &str, what: &str, text: Option<&str>) -> Read<DateTime<Utc>> {
-    let text = text.unwrap_or_default();
-    match DateTime::parse_from_rfc3339(text) {
-        Ok(date) => Ok(date.to_utc()),
-        Err(_) => Err(unknown_word(format!("{id}: its {what} `{text}` is not an instant"))),
-    }
+fn state_word(state: Option<&sdk::InstanceState>) -> &str {
+    state.and_then(sdk::InstanceState::name).map_or("", sdk::InstanceStateName::as_str)
 }
 
-fn instance_state(id: &str, state: Option<&sdk::InstanceState>) -> Read<InstanceState> {
-    match state.and_then(sdk::InstanceState::name).map_or("", sdk::InstanceStateName::as_str) {
-        "pending" => Ok(InstanceState::Pending),
-        "running" => Ok(InstanceState::Running),
-        "shutting-down" => Ok(InstanceState::ShuttingDown),
-        "terminated" => Ok(InstanceState::Terminated),
-        "stopping" => Ok(InstanceState::Stopping),
-        "stopped" => Ok(InstanceState::Stopped),
-        other => Err(unknown_state(id, other)),
-    }
+fn instance_state(word: &str) -> Option<InstanceState> {
+    Some(match word {
+        "pending" => InstanceState::Pending,
+        "running" => InstanceState::Running,
+        "shutting-down" => InstanceState::ShuttingDown,
+        "terminated" => InstanceState::Terminated,
+        "stopping" => InstanceState::Stopping,
+        "stopped" => InstanceState::Stopped,
+        _ => return None,
+    })
 }
 
-fn image_state(id: &str, state: Option<&sdk::ImageState>) -> Read<ImageState> {
-    match state.map_or("", sdk::ImageState::as_str) {
-        "pending" => Ok(ImageState::Pending),
-        "available" => Ok(ImageState::Available),
-        "invalid" => Ok(ImageState::Invalid),
-        "deregistered" => Ok(ImageState::Deregistered),
-        "transient" => Ok(ImageState::Transient),
-        "failed" => Ok(ImageState::Failed),
-        "error" => Ok(ImageState::Error),
-        "disabled" => Ok(ImageState::Disabled),
-        other => Err(unknown_state(id, other)),
-    }
+fn image_state(word: &str) -> Option<ImageState> {
+    Some(match word {
+        "pending" => ImageState::Pending,
+        "available" => ImageState::Available,
+        "invalid" => ImageState::Invalid,
+        "deregistered" => ImageState::Deregistered,
+        "transient" => ImageState::Transient,
+        "failed" => ImageState::Failed,
+        "error" => ImageState::Error,
+        "disabled" => ImageState::Disabled,
+        _ => return None,
+    })
 }
 
 /// The Allowed AMIs setting, of these criteria.
@@ -201,10 +220,6 @@ pub(super) fn allowed_images(enabled: bool, criteria: &[sdk::ImageCriterion]) ->
         providers: criteria.iter().flat_map(|criterion| criterion.image_providers()).cloned().collect(),
         by_other_means: criteria.iter().any(|criterion| criterion.image_providers().is_empty()),
     }
-}
-
-fn unknown_state(id: &str, word: &str) -> Fault {
-    unknown_word(format!("{id} is in the state `{word}`, which this version does not know; update stillframe"))
 }
 
 #[cfg(test)]
@@ -232,7 +247,8 @@ mod tests {
     #[test]
     fn an_image_keeps_all_that_ownership_needs() {
         let image = image(&sdk_image("available", "2026-11-20T02:31:04.000Z")).expect("known words");
-        assert_eq!(image.created.to_rfc3339(), "2026-11-20T02:31:04+00:00");
+        assert_eq!(image.created.map(|at| at.to_rfc3339()).as_deref(), Some("2026-11-20T02:31:04+00:00"));
+        assert_eq!(image.odd, None);
         assert_eq!(image.snapshots, ["snap-1", "snap-2"]);
         assert_eq!(image.state_reason.as_deref(), Some("Client.X: why"));
         assert_eq!((image.source_instance.as_deref(), image.source_image), (Some("i-1"), None));
@@ -302,16 +318,29 @@ mod tests {
             assert_eq!(state.as_str(), word);
         }
         for word in ["pending", "running", "shutting-down", "terminated", "stopping", "stopped"] {
-            let name = sdk::InstanceState::builder().name(word.into()).build();
-            assert_eq!(instance_state("i-1", Some(&name)).map(InstanceState::as_str), Ok(word));
+            assert_eq!(instance_state(word).map(InstanceState::as_str), Some(word));
         }
-        let fault = image(&sdk_image("frozen", "2026-11-20T02:31:04Z")).expect_err("not a word of EC2's");
-        assert_eq!(fault.class, Class::Final);
-        assert_eq!(
-            fault.message,
-            "ami-1 is in the state `frozen`, which this version does not know; update stillframe"
-        );
-        let fault = image(&sdk_image("available", "yesterday")).expect_err("no instant");
-        assert_eq!(fault.message, "ami-1: its CreationDate `yesterday` is not an instant");
+    }
+
+    /// One thing that cannot be read stands for itself alone.
+    #[test]
+    fn what_cannot_be_read_is_said_of_that_thing() {
+        let frozen = image(&sdk_image("frozen", "2026-11-20T02:31:04Z")).expect("an image");
+        assert_eq!(frozen.state, ImageState::Unknown);
+        let what = "its state is `frozen`, which this version does not know: update stillframe";
+        assert_eq!(frozen.odd.as_deref(), Some(what));
+        for (date, what) in
+            [("yesterday", "its CreationDate `yesterday` is not an instant"), ("", "AWS tells no CreationDate")]
+        {
+            let undated = image(&sdk_image("available", date)).expect("an image");
+            assert_eq!((undated.state, undated.created), (ImageState::Available, None));
+            assert_eq!(undated.odd.as_deref(), Some(what));
+        }
+        let state = sdk::InstanceState::builder().name("hibernating".into()).build();
+        let strange = instance(&sdk::Instance::builder().instance_id("i-1").state(state).build()).expect("an instance");
+        assert_eq!(strange.state, InstanceState::Unknown);
+        assert!(strange.odd.is_some_and(|odd| odd.contains("`hibernating`")));
+        assert_eq!(instance(&sdk::Instance::builder().build()), None);
+        assert_eq!(image(&sdk::Image::builder().build()), None);
     }
 }

@@ -121,7 +121,7 @@ impl Distribution for AwsCloud {
         let answer = send!(self, place, ec2 => {
             ec2.describe_volumes().filters(filters).max_results(VOLUME_PAGE_SIZE).set_next_token(page)
         })?;
-        let items = answer.volumes().iter().map(volume).collect::<Read<_>>()?;
+        let items = answer.volumes().iter().filter_map(volume).collect();
         Ok(Page { items, next: token(answer.next_token()) })
     }
 

@@ -31,7 +31,7 @@ impl Ec2 for AwsCloud {
             ec2.describe_instances().set_filters(Some(filters)).max_results(PAGE_SIZE).set_next_token(page)
         })?;
         let found = answer.reservations().iter().flat_map(aws_sdk_ec2::types::Reservation::instances);
-        Ok(Page { items: found.map(instance).collect::<Read<_>>()?, next: token(answer.next_token()) })
+        Ok(Page { items: found.filter_map(instance).collect(), next: token(answer.next_token()) })
     }
 
     async fn instance_status(&self, place: &Place, ids: &[String]) -> Read<Vec<InstanceStatus>> {
@@ -39,7 +39,7 @@ impl Ec2 for AwsCloud {
         let answer = send!(self, place, ec2 => {
             ec2.describe_instance_status().set_instance_ids(ids).include_all_instances(true)
         })?;
-        answer.instance_statuses().iter().map(status).collect()
+        Ok(answer.instance_statuses().iter().filter_map(status).collect())
     }
 
     async fn multi_attach_volumes(&self, place: &Place, page: Option<&str>) -> Read<Page<String>> {
@@ -64,7 +64,7 @@ impl Ec2 for AwsCloud {
             let request = ec2.describe_images().owners("self").include_disabled(true).filters(filters);
             request.max_results(PAGE_SIZE).set_next_token(page)
         })?;
-        let items = answer.images().iter().map(image).collect::<Read<_>>()?;
+        let items = answer.images().iter().filter_map(image).collect();
         Ok(Page { items, next: token(answer.next_token()) })
     }
 
@@ -132,7 +132,7 @@ impl AwsCloud {
             let request = ec2.describe_snapshots().owner_ids("self").filters(filters);
             request.max_results(PAGE_SIZE).set_next_token(page)
         })?;
-        let items = answer.snapshots().iter().map(snapshot).collect::<Read<_>>()?;
+        let items = answer.snapshots().iter().filter_map(snapshot).collect();
         Ok(Page { items, next: token(answer.next_token()) })
     }
 }

@@ -15,6 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
+use chrono::TimeDelta;
+
 pub use self::bucket::Api;
 use self::bucket::Gate;
 use self::explain::explain;
@@ -49,6 +51,9 @@ const PAGES_MAX: usize = 1_000;
 /// How often a status call that failed over an unknown id is asked again without it.
 const STATUS_ROUNDS: usize = 3;
 
+/// So much that cannot be read is said at the most, each once.
+const ODD_MAX: usize = 1_000;
+
 /// The code of an effect that was not sent after all.
 const WITHHELD: &str = "Withheld";
 
@@ -64,13 +69,22 @@ pub struct Governed {
     share: f64,
     gates: RefCell<BTreeMap<(Place, Api), Rc<Gate>>>,
     skew: Skew,
+    /// What was set aside, and said.
+    odd: RefCell<BTreeSet<String>>,
 }
 
 impl Governed {
     /// Holds each API of each place to `api_share` (0 to 1) of its documented rate.
     #[must_use]
     pub fn new(inner: Rc<dyn Backend>, clock: Clock, api_share: f64) -> Self {
-        Self { inner, clock, share: api_share, gates: RefCell::default(), skew: Skew::default() }
+        Self {
+            inner,
+            clock,
+            share: api_share,
+            gates: RefCell::default(),
+            skew: Skew::default(),
+            odd: RefCell::default(),
+        }
     }
 
     /// All instances that `query` finds, by id. No ids find nothing; no tags are refused, as they would find all.
@@ -102,6 +116,7 @@ impl Governed {
             let ask = async |page: Option<&str>| self.inner.instances(place, query, page).await;
             found.append(&mut self.list(place, Api::DescribeInstances, ask).await?);
         }
+        self.set_aside(place, found.iter().map(|i| (&i.id, &i.odd)))?;
         Ok(distinct(found, |instance| &instance.id))
     }
 
@@ -173,6 +188,7 @@ impl Governed {
             let ask = async |page: Option<&str>| self.inner.images(place, query, page).await;
             found.append(&mut self.list(place, Api::DescribeImages, ask).await?);
         }
+        self.set_aside(place, found.iter().map(|i| (&i.id, &i.odd)))?;
         Ok(distinct(found, |image| &image.id))
     }
 
@@ -252,6 +268,12 @@ impl Governed {
         }
     }
 
+    /// By how much this machine's clock was ahead of AWS's at the newest answer, where that shows.
+    #[must_use]
+    pub fn clock_ahead(&self) -> Option<TimeDelta> {
+        self.inner.clock_ahead()
+    }
+
     /// Why nothing may be begun by this machine's clock, if it is too far from AWS's.
     #[must_use]
     pub fn clock_off(&self) -> Option<String> {
@@ -262,6 +284,25 @@ impl Governed {
     #[must_use]
     pub fn clock_shown_right(&self) -> bool {
         self.skew.shown_right()
+    }
+
+    /// Says once what AWS told of one thing that this version cannot read. It is that thing alone which is left out.
+    fn set_aside<'a>(&self, place: &Place, all: impl Iterator<Item = (&'a String, &'a Option<String>)>) -> Read<()> {
+        for (id, odd) in all.filter_map(|(id, odd)| Some((id, odd.as_ref()?))) {
+            if planted(Defect::OddIsFault) {
+                return Err(own_fault(Class::Final, "UnknownValue", format!("{id}: {odd}")));
+            }
+            let mut said = self.odd.borrow_mut();
+            if said.len() < ODD_MAX && said.insert(format!("{id} {odd}")) {
+                tracing::warn!(
+                    event = "cloud.odd", account = %place.account, region = %place.region,
+                    instance = id.starts_with("i-").then_some(id.as_str()),
+                    image = id.starts_with("ami-").then_some(id.as_str()),
+                    reason = %odd, "{id} is set aside: {odd}"
+                );
+            }
+        }
+        Ok(())
     }
 
     /// All pages, or a fault.

@@ -81,6 +81,7 @@ fn instance(id: String) -> Instance {
         volumes: Vec::new(),
         image: None,
         product_codes: false,
+        odd: None,
         tags: BTreeMap::new(),
     }
 }
@@ -102,6 +103,7 @@ impl Ec2 for Scripted {
             state: InstanceState::Running,
             system: "ok".into(),
             reachability: "ok".into(),
+            attached_ebs: None,
         };
         Ok(ids.into_iter().map(status).collect())
     }
@@ -115,7 +117,14 @@ impl Ec2 for Scripted {
     }
     async fn snapshots(&self, _: &Place, ids: &[String], _: Option<&str>) -> Read<Page<Snapshot>> {
         let (ids, next) = self.play(format!("snapshots {}", ids.len())).await.map_err(|e| e.0)?;
-        let snapshot = |id| Snapshot { id, volume: None, state: "completed".into(), key: None, tags: BTreeMap::new() };
+        let snapshot = |id| Snapshot {
+            id,
+            volume: None,
+            state: "completed".into(),
+            started: None,
+            key: None,
+            tags: BTreeMap::new(),
+        };
         Ok(Page { items: ids.into_iter().map(snapshot).collect(), next })
     }
     async fn snapshots_tagged(&self, place: &Place, _: &str, _: &str, page: Option<&str>) -> Read<Page<Snapshot>> {

@@ -26,7 +26,7 @@ use crate::cloud::classify::{Class, classify};
 use crate::cloud::port::{
     Caller, CreateImage, Ec2, Effect, Fault, Identity, ImageQuery, InstanceQuery, Page, Read, SnapshotEnd,
 };
-use crate::domain::observed::{Image, Instance, InstanceStatus, Snapshot};
+use crate::domain::observed::{Image, Instance, InstanceState, InstanceStatus, Snapshot};
 use crate::domain::place::Place;
 
 /// The largest page that the adapter asks for (API reference, MaxResults: 1000).
@@ -216,9 +216,14 @@ impl Ec2 for SimCloud {
                 .into_iter()
                 .map(|checks| InstanceStatus {
                     instance: checks.instance,
-                    state: checks.state,
+                    state: if checks.state_word == checks.state.as_str() {
+                        checks.state
+                    } else {
+                        InstanceState::Unknown
+                    },
                     system: checks.system.into(),
                     reachability: checks.reachability.into(),
+                    attached_ebs: checks.attached_ebs.map(Into::into),
                 })
                 .collect()),
             other => Err(astray(&other)),

@@ -40,10 +40,14 @@ pub struct Checks {
     pub region: String,
     /// Where in its life it is.
     pub state: InstanceState,
+    /// In which word.
+    pub state_word: String,
     /// `SystemStatus.Status`.
     pub system: &'static str,
     /// `InstanceStatus.Status`.
     pub reachability: &'static str,
+    /// `AttachedEbsStatus.Status`, where it is shown.
+    pub attached_ebs: Option<&'static str>,
 }
 
 /// A change of state that was begun.

@@ -88,6 +88,7 @@ impl World {
                     "Copied for DestinationAmi {id} from SourceAmi {source_image} for SourceSnapshot {original}"
                 ),
                 created: now,
+                started: None,
                 visible,
                 ready,
                 fails,
@@ -240,6 +241,7 @@ fn blank(id: &str, place: &Place, name: &str, description: Option<&str>, tags: T
         mappings: Vec::new(),
         client_token: None,
         product_codes: false,
+        odd: None,
         lent: Default::default(),
         deprecated: None,
     }

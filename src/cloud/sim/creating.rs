@@ -46,6 +46,7 @@ impl World {
             self.room_for_snapshots(now, volume)?;
         }
 
+        let begun = if state == InstanceState::Running && !no_reboot { self.snapshots_begin(now, id) } else { now };
         // A stopped instance is imaged as it is: only a running one reboots.
         let rebooted = state == InstanceState::Running && !no_reboot;
         if rebooted {
@@ -68,6 +69,7 @@ impl World {
                 size,
                 description: format!("Created by CreateImage({id}) for {image}"),
                 created: now,
+                started: Some(begun),
                 visible,
                 ready,
                 fails,
@@ -105,6 +107,7 @@ impl World {
             product_codes: instance.traits.product_codes,
             lent: Default::default(),
             deprecated: None,
+            odd: None,
         });
         Ok(Answer::Image(image))
     }

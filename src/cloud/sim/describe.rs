@@ -68,7 +68,15 @@ impl World {
         let page = paged(found, &list.page, PAGE_MIN)?;
         Ok(Answer::Statuses(page.map(|i| {
             let (system, reachability) = i.checks(now);
-            Checks { instance: i.id.clone(), region: i.place.region.clone(), state: i.state(now), system, reachability }
+            Checks {
+                instance: i.id.clone(),
+                region: i.place.region.clone(),
+                state: i.state(now),
+                state_word: i.traits.state_word.clone().unwrap_or_else(|| i.state(now).as_str().to_owned()),
+                system,
+                reachability,
+                attached_ebs: i.attached_ebs(now),
+            }
         })))
     }
 

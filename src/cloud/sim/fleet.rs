@@ -39,6 +39,15 @@ pub struct Fleet {
     pub image_seconds: [f64; 2],
     /// A reboot takes this long.
     pub reboot_seconds: f64,
+    /// A guest that is rebooted takes at least and at most this long to shut down, before the reboot itself.
+    #[serde(default)]
+    pub shutdown_seconds: [f64; 2],
+    /// Status checks lag the truth after a reboot by at least and at most this long.
+    #[serde(default)]
+    pub status_lag: [f64; 2],
+    /// The snapshots of an image begin before its instance is down: that they do not is an inference.
+    #[serde(default)]
+    pub early_snapshots: bool,
     /// Whether the documented token buckets refuse.
     #[serde(default = "yes")]
     pub throttling: bool,
@@ -132,6 +141,8 @@ pub struct Member {
     pub image_fails: bool,
     /// Its status checks notice a reboot only after so long.
     pub stale_seconds: f64,
+    /// An attached volume cannot be reached: the status check of EBS volumes reads `impaired`.
+    pub ebs_impaired: bool,
     /// False is an instance-store root.
     pub ebs_root: bool,
     /// Hibernation is configured.
@@ -163,6 +174,7 @@ impl Default for Member {
             never_healthy: false,
             image_fails: false,
             stale_seconds: 0.0,
+            ebs_impaired: false,
             ebs_root: true,
             hibernation: false,
             multi_attach: false,
@@ -214,6 +226,9 @@ impl Fleet {
             visibility_lag: 0.0,
             image_seconds: [5.0, 10.0],
             reboot_seconds: 2.0,
+            shutdown_seconds: [0.0, 0.0],
+            status_lag: [0.0, 0.0],
+            early_snapshots: false,
             throttling: true,
             seed: 0,
             image_quota: rules::IMAGES_MAX,
@@ -255,6 +270,9 @@ impl Fleet {
             visibility_lag: self.visibility_lag,
             image_seconds: self.image_seconds,
             reboot_seconds: self.reboot_seconds,
+            shutdown_seconds: self.shutdown_seconds,
+            status_lag: self.status_lag,
+            early_snapshots: self.early_snapshots,
             throttling: self.throttling,
             image_quota: self.image_quota,
             instances: Default::default(),
@@ -305,7 +323,13 @@ impl Fleet {
         seconds("reboot_seconds", self.reboot_seconds)?;
         seconds("grant_seconds", self.grant_seconds)?;
         let copies = self.copy_seconds.unwrap_or(self.image_seconds);
-        for (what, [least, most]) in [("image_seconds", self.image_seconds), ("copy_seconds", copies)] {
+        let ranges = [
+            ("image_seconds", self.image_seconds),
+            ("copy_seconds", copies),
+            ("shutdown_seconds", self.shutdown_seconds),
+            ("status_lag", self.status_lag),
+        ];
+        for (what, [least, most]) in ranges {
             seconds(what, least)?;
             seconds(what, most)?;
             if least > most {
@@ -416,6 +440,8 @@ impl Fleet {
                         never_healthy: member.never_healthy,
                         image_fails: member.image_fails,
                         stale_seconds: member.stale_seconds,
+                        ebs_impaired: member.ebs_impaired,
+                        state_word: None,
                     },
                 },
             );

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::answer::Seen;
-use crate::domain::observed::{Image, ImageState, Shared, SharedTags};
+use crate::domain::observed::{Image, ImageState, Shared, SharedTags, unknown_state, unreadable_date};
 use crate::domain::place::Place;
 use crate::domain::sharing::Grantee;
 
@@ -61,6 +61,19 @@ pub struct SimImage {
     /// `DeprecationTime`.
     #[serde(default)]
     pub deprecated: Option<DateTime<Utc>>,
+    /// What of it no version knows how to read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub odd: Option<Odd>,
+}
+
+/// What AWS may answer that no version knows how to read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Odd {
+    /// Its state reads this word: AWS adds some now and then (`disabled` came in 2023).
+    State(String),
+    /// It bears no CreationDate (not required by the API model; met by people).
+    Undated,
 }
 
 impl SimImage {
@@ -118,15 +131,19 @@ impl From<Seen<Shared<SimImage>, ImageState>> for Image {
             id: it.id.clone(),
             name: it.name.clone(),
             owner: it.place.account.clone(),
-            state,
+            state: if matches!(it.odd, Some(Odd::State(_))) { ImageState::Unknown } else { state },
             state_reason: it.state_reason(state).map(|(code, message)| format!("{code}: {message}")),
-            created: it.created,
+            created: (it.odd != Some(Odd::Undated)).then_some(it.created),
             source_instance: it.source_instance.clone(),
             source_image: it.source_image.clone(),
             snapshots: it.snapshots().map(str::to_owned).collect(),
             product_codes: it.product_codes,
             deprecated: it.deprecated,
             tags: it.tags.clone(),
+            odd: it.odd.as_ref().map(|odd| match odd {
+                Odd::State(word) => unknown_state(word),
+                Odd::Undated => unreadable_date("CreationDate", ""),
+            }),
         }
     }
 }

@@ -4,8 +4,9 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::answer::Seen;
+pub use super::boot::Boot;
 use super::world::World;
-use crate::domain::observed::{Instance, InstanceState, Tags};
+use crate::domain::observed::{Instance, InstanceState, Tags, unknown_state};
 use crate::domain::place::Place;
 
 /// What a test or a fleet scripts about an instance.
@@ -25,7 +26,13 @@ pub struct Traits {
     /// For so long after a reboot begins its status checks read as before (EC2 user guide, "Status checks": they "are
     /// performed every minute").
     pub stale_seconds: f64,
+    /// An attached volume cannot be reached: `AttachedEbsStatus` reads `impaired`.
+    pub ebs_impaired: bool,
+    /// Its state reads this word, which no version knows: AWS adds words now and then.
+    pub state_word: Option<String>,
 }
+
+const NOT_APPLICABLE: (&str, &str) = ("not-applicable", "not-applicable");
 
 /// A change of state under way, or long done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,21 +43,6 @@ pub struct Life {
     pub to: InstanceState,
     /// When the change is complete.
     pub at: DateTime<Utc>,
-}
-
-/// The newest boot.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Boot {
-    /// Until then the status checks read `initializing`.
-    pub until: DateTime<Utc>,
-    /// But until then they have not noticed a reboot, and read `ok`.
-    #[serde(default)]
-    pub noticed: DateTime<Utc>,
-    /// And after that `impaired` rather than `ok`.
-    pub impaired: bool,
-    /// From then on `ok` all the same: somebody has repaired it.
-    #[serde(default)]
-    pub repaired: Option<DateTime<Utc>>,
 }
 
 /// An instance of the world.
@@ -93,24 +85,24 @@ impl SimInstance {
     /// InstanceStatusSummary; a state of `pending` reads not-applicable too).
     #[must_use]
     pub fn checks(&self, now: DateTime<Utc>) -> (&'static str, &'static str) {
-        if self.state(now) == InstanceState::Running && now < self.boot.noticed {
-            return ("ok", "ok");
-        }
-        self.condition(now)
+        if self.state(now) == InstanceState::Running { self.boot.checks(now) } else { NOT_APPLICABLE }
     }
 
     /// What the status checks will read once they have noticed it.
     #[must_use]
     pub fn condition(&self, now: DateTime<Utc>) -> (&'static str, &'static str) {
-        if self.state(now) != InstanceState::Running {
-            ("not-applicable", "not-applicable")
-        } else if now < self.boot.until {
-            ("initializing", "initializing")
-        } else if self.boot.impaired && self.boot.repaired.is_none_or(|at| now < at) {
-            ("ok", "impaired")
-        } else {
-            ("ok", "ok")
-        }
+        if self.state(now) == InstanceState::Running { self.boot.condition(now) } else { NOT_APPLICABLE }
+    }
+
+    /// `AttachedEbsStatus.Status`: shown of newer types of instance only, here of those with a data volume.
+    #[must_use]
+    pub fn attached_ebs(&self, now: DateTime<Utc>) -> Option<&'static str> {
+        let word = match self.state(now) {
+            InstanceState::Running if self.traits.ebs_impaired => "impaired",
+            InstanceState::Running => "ok",
+            _ => NOT_APPLICABLE.0,
+        };
+        (self.volumes.len() > 1 || self.traits.ebs_impaired).then_some(word)
     }
 
     /// How often it was rebooted.
@@ -152,15 +144,17 @@ fn merge(traits: &Traits, patch: &serde_json::Value) -> Result<Traits, String> {
 impl From<Seen<SimInstance, InstanceState>> for Instance {
     fn from(seen: Seen<SimInstance, InstanceState>) -> Self {
         let Seen { it, state } = seen;
+        let odd = it.traits.state_word.as_deref().map(unknown_state);
         Self {
             id: it.id,
-            state,
+            state: if odd.is_some() { InstanceState::Unknown } else { state },
             ebs_root: it.ebs_root,
             hibernation: it.hibernation,
             volumes: it.volumes.into_iter().map(|(_, volume)| volume).collect(),
             image: it.image,
             product_codes: it.traits.product_codes,
             tags: it.tags,
+            odd,
         }
     }
 }

@@ -4,8 +4,9 @@ use chrono::{DateTime, Utc};
 
 use super::action::TagSpec;
 use super::answer::{Answer, Change, Seen};
+use super::boot::{Boot, Word};
 use super::error::ApiError;
-use super::instance::{Boot, Life, SimInstance, Traits};
+use super::instance::{Life, SimInstance, Traits};
 use super::rules;
 use super::volume::SimVolume;
 use super::world::World;
@@ -83,7 +84,7 @@ impl World {
             volumes,
             traits: new.traits,
             life: Life { from: InstanceState::Running, to: InstanceState::Running, at: now },
-            boot: Boot { until: now, noticed: now, impaired: false, repaired: None },
+            boot: Boot::over(now),
             reboots: Vec::new(),
         };
         self.instances.insert(id.clone(), instance);
@@ -98,23 +99,35 @@ impl World {
         self.instances.get(id).and_then(|i| i.traits.reboot_seconds).unwrap_or(self.reboot_seconds)
     }
 
-    /// The state stays `running` (user guide, "Reboot your instance"); the status checks begin anew.
+    /// After a start the status checks begin anew.
     fn begin_boot(&mut self, now: DateTime<Utc>, id: &str) -> Result<(), ApiError> {
         let until = now + self.span(self.boot_seconds(id));
+        self.boots(now, id, Boot { until, ..Boot::over(now) })
+    }
+
+    /// `boot` begins, and may not come to an end.
+    fn boots(&mut self, now: DateTime<Utc>, id: &str, boot: Boot) -> Result<(), ApiError> {
         let repaired = self.lost_until(now, id);
         let instance = self.instance_mut(id)?;
         let never = instance.traits.never_healthy;
-        instance.boot =
-            Boot { until, noticed: now, impaired: never || repaired.is_some(), repaired: repaired.filter(|_| !never) };
+        let impaired = never || repaired.is_some();
+        // What goes on is noticed in the end.
+        let word = if impaired && boot.word == Word::Hidden { Word::Impaired } else { boot.word };
+        instance.boot = Boot { impaired, repaired: repaired.filter(|_| !never), word, ..boot };
         Ok(())
     }
 
+    /// The state stays `running` (user guide, "Reboot your instance"); the status checks show it late.
     pub(super) fn reboot(&mut self, now: DateTime<Utc>, id: &str) -> Result<(), ApiError> {
-        self.begin_boot(now, id)?;
-        let stale = self.instances.get(id).map_or(0.0, |i| i.traits.stale_seconds);
-        let noticed = now + self.span(stale);
+        let mut boot = self.reboot_of(now, id, self.boot_seconds(id));
+        let before = self.instance_mut(id)?;
+        if before.boot.checks(now) != ("ok", "ok") {
+            boot.noticed = now; // they fail already, and go on failing
+        }
+        let stale = before.traits.stale_seconds;
+        boot.noticed = boot.noticed.max(now + self.span(stale));
+        self.boots(now, id, boot)?;
         let instance = self.instance_mut(id)?;
-        instance.boot.noticed = noticed;
         instance.reboots.push(now);
         Ok(())
     }

@@ -10,7 +10,8 @@ pub mod adapter;
 #[cfg(test)]
 mod adapter_tests;
 pub mod answer;
-pub mod bucket;
+pub mod boot;
+mod bucket;
 pub mod calls;
 mod copying;
 mod creating;

@@ -195,6 +195,7 @@ impl World {
         for instance in self.instances.values_mut() {
             instance.life.at = instance.life.at.min(now);
             instance.boot.until = instance.boot.until.min(now);
+            instance.boot.shown = instance.boot.shown.map(|at| at.min(now));
         }
         self.touch();
     }

@@ -1,10 +1,10 @@
 //! Saving and loading a world: one JSON file, replaced atomically.
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io;
 use std::path::Path;
 
 use super::world::World;
+use crate::statedir;
 
 /// The file in the directory given.
 pub const FILE: &str = "world.json";
@@ -15,9 +15,9 @@ pub const FILE: &str = "world.json";
 /// It cannot be read, or is not a world.
 pub fn load(dir: &Path) -> io::Result<Option<World>> {
     let path = dir.join(FILE);
-    let text = match fs::read(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+    let text = match statedir::read(&path) {
+        Ok(Some(text)) => text,
+        Ok(None) => return Ok(None),
         Err(error) => return Err(named(&error, "read the simulated world", &path)),
     };
     serde_json::from_slice(&text).map(Some).map_err(|error| {
@@ -34,15 +34,8 @@ pub fn load(dir: &Path) -> io::Result<Option<World>> {
 /// The file system's, with the path.
 pub fn save(dir: &Path, world: &World) -> io::Result<()> {
     let path = dir.join(FILE);
-    let temporary = dir.join(format!("{FILE}.new"));
-    let write = || -> io::Result<()> {
-        let mut file = File::create(&temporary)?;
-        file.write_all(&serde_json::to_vec(world)?)?;
-        file.sync_all()?;
-        fs::rename(&temporary, &path)?;
-        // The rename itself must last too.
-        File::open(dir)?.sync_all()
-    };
+    // `preview` and `explain` of a member of the group read it.
+    let write = || statedir::replace(&path, &serde_json::to_vec(world)?, statedir::GROUP_READS);
     write().map_err(|error| named(&error, "save the simulated world", &path))
 }
 

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::answer::{Change, Checks, Seen};
-use super::image::SimImage;
+use super::image::{Odd, SimImage};
 use super::instance::SimInstance;
 use super::snapshot::SimSnapshot;
 use super::volume::SimVolume;
@@ -24,6 +24,7 @@ pub(super) fn state_code(state: InstanceState) -> u8 {
         InstanceState::Terminated => 48,
         InstanceState::Stopping => 64,
         InstanceState::Stopped => 80,
+        InstanceState::Unknown => 96, // none of this world's is
     }
 }
 
@@ -42,7 +43,8 @@ fn instance(xml: &mut Xml, seen: &Seen<SimInstance, InstanceState>) {
     if let Some(image) = &it.image {
         xml.leaf("imageId", image);
     }
-    xml.state("instanceState", seen.state);
+    let word = it.traits.state_word.as_deref().unwrap_or(seen.state.as_str());
+    xml.state_word("instanceState", seen.state, word);
     xml.leaf("amiLaunchIndex", 0);
     if it.traits.product_codes {
         product_codes(xml);
@@ -91,9 +93,12 @@ pub(super) fn status(xml: &mut Xml, checks: &Checks) {
     };
     xml.leaf("instanceId", &checks.instance);
     xml.leaf("availabilityZone", format!("{}a", checks.region));
-    xml.state("instanceState", checks.state);
+    xml.state_word("instanceState", checks.state, &checks.state_word);
     summary(xml, "systemStatus", checks.system);
     summary(xml, "instanceStatus", checks.reachability);
+    if let Some(word) = checks.attached_ebs {
+        summary(xml, "attachedEbsStatus", word);
+    }
 }
 
 pub(super) fn volume(xml: &mut Xml, it: &SimVolume) {
@@ -121,9 +126,14 @@ pub(super) fn image(xml: &mut Xml, seen: &Seen<Shared<SimImage>, ImageState>) {
     let it = &seen.it;
     xml.leaf("imageId", &it.id);
     xml.leaf("imageLocation", format!("{}/{}", it.place.account, it.name));
-    xml.leaf("imageState", seen.state.as_str());
+    match &it.odd {
+        Some(Odd::State(word)) => xml.leaf("imageState", word),
+        _ => xml.leaf("imageState", seen.state.as_str()),
+    }
     xml.leaf("imageOwnerId", &it.place.account);
-    xml.leaf("creationDate", at(it.created));
+    if it.odd != Some(Odd::Undated) {
+        xml.leaf("creationDate", at(it.created));
+    }
     xml.leaf("isPublic", it.lent.contains(&Grantee::Everyone));
     if it.product_codes {
         product_codes(xml);
@@ -173,7 +183,7 @@ pub(super) fn snapshot(xml: &mut Xml, seen: &Seen<SimSnapshot, &'static str>) {
     xml.leaf("snapshotId", &it.id);
     xml.leaf("volumeId", &it.volume);
     xml.leaf("status", seen.state);
-    xml.leaf("startTime", at(it.created));
+    xml.leaf("startTime", at(it.start_time()));
     xml.leaf("progress", if seen.state == "completed" { "100%" } else { "0%" });
     xml.leaf("ownerId", &it.place.account);
     xml.leaf("volumeSize", it.size);

@@ -28,8 +28,11 @@ pub struct SimSnapshot {
     pub size: u32,
     /// `Description`.
     pub description: String,
-    /// `StartTime`.
+    /// When it was asked for.
     pub created: DateTime<Utc>,
+    /// `StartTime`; when it was asked for, if absent.
+    #[serde(default)]
+    pub started: Option<DateTime<Utc>>,
     /// Lists show it from then on.
     pub visible: DateTime<Utc>,
     /// `pending` until then.
@@ -47,6 +50,12 @@ pub struct SimSnapshot {
 }
 
 impl SimSnapshot {
+    /// `StartTime`.
+    #[must_use]
+    pub fn start_time(&self) -> DateTime<Utc> {
+        self.started.unwrap_or(self.created)
+    }
+
     /// pending, completed or error.
     #[must_use]
     pub fn state(&self, now: DateTime<Utc>) -> &'static str {
@@ -63,6 +72,7 @@ impl SimSnapshot {
 impl From<Seen<SimSnapshot, &'static str>> for Snapshot {
     fn from(seen: Seen<SimSnapshot, &'static str>) -> Self {
         let Seen { it, state } = seen;
-        Self { id: it.id, volume: Some(it.volume), state: state.into(), key: it.key, tags: it.tags }
+        let started = Some(it.start_time());
+        Self { id: it.id, volume: Some(it.volume), state: state.into(), started, key: it.key, tags: it.tags }
     }
 }

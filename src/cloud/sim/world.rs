@@ -78,6 +78,15 @@ pub struct World {
     pub image_seconds: [f64; 2],
     /// How long a reboot takes, seconds.
     pub reboot_seconds: f64,
+    /// How long a guest that is rebooted takes to shut down: at least and at most, seconds.
+    #[serde(default)]
+    pub shutdown_seconds: [f64; 2],
+    /// How far status checks lag the truth after a reboot: at least and at most, seconds.
+    #[serde(default)]
+    pub status_lag: [f64; 2],
+    /// Whether the snapshots of an image begin before its instance is down.
+    #[serde(default)]
+    pub early_snapshots: bool,
     /// Whether the token buckets refuse.
     pub throttling: bool,
     /// How many images an account may have in a region.

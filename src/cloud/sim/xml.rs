@@ -87,9 +87,14 @@ impl Xml {
     }
 
     pub(super) fn state(&mut self, name: &str, state: InstanceState) {
+        self.state_word(name, state, state.as_str());
+    }
+
+    /// The same, under another word.
+    pub(super) fn state_word(&mut self, name: &str, state: InstanceState, word: &str) {
         self.node(name, |xml| {
             xml.leaf("code", state_code(state));
-            xml.leaf("name", state.as_str());
+            xml.leaf("name", word);
         });
     }
 }

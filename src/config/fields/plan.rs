@@ -177,7 +177,7 @@ static ROLLOUT: Table = Table {
             ),
         ),
         with(
-            "15m",
+            "30m",
             field(
                 "healthy_within",
                 Kind::Duration { max: LATE_MAX, off: false },

@@ -1,5 +1,6 @@
 //! The keys of stillframe.toml.
 
+use super::plan::TRUE_FALSE;
 use super::{DURATION, Table, field, like, required, section, with};
 use crate::config::check;
 use crate::config::kind::Kind;
@@ -9,6 +10,8 @@ use crate::domain::plan::Seconds;
 const DRAIN_MAX: Seconds = 3600;
 /// EC2 guide, "Eventual consistency": "up to a few minutes".
 const VISIBLE_MAX: Seconds = 3600;
+/// Status checks and shutdowns that take longer are no lag.
+const LAG_MAX: Seconds = 3600;
 
 /// stillframe.toml.
 pub static SETTINGS: Table = Table {
@@ -52,7 +55,7 @@ static DAEMON: Table = Table {
                 "drain_deadline",
                 Kind::Duration { max: DRAIN_MAX, off: false },
                 DURATION,
-                "how long a stop waits for what is under way",
+                "how long a stop waits for the calls to AWS that are under way; not for instances to come back, nor for images",
             ),
         ),
         like(
@@ -95,6 +98,33 @@ static CLOUD: Table = Table {
                 Kind::Duration { max: VISIBLE_MAX, off: false },
                 DURATION,
                 "how long AWS may take to list what was just made",
+            ),
+        ),
+        with(
+            "6m",
+            field(
+                "status_lag",
+                Kind::Duration { max: LAG_MAX, off: false },
+                DURATION,
+                "how far status checks may lag the truth",
+            ),
+        ),
+        with(
+            "4m",
+            field(
+                "shutdown_limit",
+                Kind::Duration { max: LAG_MAX, off: false },
+                DURATION,
+                "when AWS resets a guest that does not shut down",
+            ),
+        ),
+        with(
+            "false",
+            field(
+                "trust_snapshot_time",
+                Kind::Flag,
+                TRUE_FALSE,
+                "whether snapshots that were begun prove that the guest was down",
             ),
         ),
     ],

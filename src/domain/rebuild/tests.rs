@@ -27,7 +27,8 @@ fn evidence(plan: &str, instance: &str, minutes: i64, state: ImageState, consist
         owner: "1".into(),
         state,
         state_reason: None,
-        created,
+        created: Some(created),
+        odd: None,
         source_instance: Some(instance.into()),
         source_image: None,
         snapshots: vec![],
@@ -39,7 +40,13 @@ fn evidence(plan: &str, instance: &str, minutes: i64, state: ImageState, consist
 }
 
 fn check(instance: &str, state: InstanceState, word: &str) -> (String, InstanceStatus) {
-    let status = InstanceStatus { instance: instance.into(), state, system: word.into(), reachability: word.into() };
+    let status = InstanceStatus {
+        instance: instance.into(),
+        state,
+        system: word.into(),
+        reachability: word.into(),
+        attached_ebs: None,
+    };
     (instance.to_owned(), status)
 }
 
@@ -115,6 +122,7 @@ fn a_snapshot_of_no_image_is_an_orphan_unless_its_image_is_only_pending() {
         id: id.into(),
         volume: None,
         state: "completed".into(),
+        started: None,
         key: None,
         tags: marks.tags(&Tags::new()),
     };
@@ -144,6 +152,7 @@ fn a_snapshot_of_a_copy_that_is_pending_is_no_orphan() {
         id: "snap-1".into(),
         volume: None,
         state: "pending".into(),
+        started: None,
         key: None,
         tags: marks.tags(&Tags::new()),
     };

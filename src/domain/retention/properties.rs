@@ -28,9 +28,11 @@ impl World {
 
     /// The good ones, found without the code under test, the newest first.
     fn good(&self) -> Vec<&Candidate> {
-        let late = |c: &&Candidate| (c.marks.due - c.image.created.min(self.now)).num_seconds() <= 300;
+        let read = |c: &&Candidate| c.image.odd.is_none() && c.image.created.is_some();
+        let late =
+            |c: &&Candidate| (c.marks.due - c.image.created.unwrap_or(self.now).min(self.now)).num_seconds() <= 300;
         let mut good: Vec<&Candidate> =
-            self.candidates.iter().filter(|c| c.image.state == ImageState::Available).filter(late).collect();
+            self.candidates.iter().filter(|c| c.image.state == ImageState::Available && read(c)).filter(late).collect();
         good.sort_by_key(|c| std::cmp::Reverse(c.marks.due));
         good
     }
@@ -85,7 +87,9 @@ fn world() -> impl Strategy<Value = World> {
                 0 => drop(c.image.tags.insert(HOLD_TAG.into(), "me".into())),
                 1 => drop(world.in_use.insert(id, "i-1".into())),
                 2 => drop(world.busy.insert(id, "being copied".into())),
-                3 => c.image.created -= TimeDelta::hours(1),
+                3 => c.image.created = c.image.created.map(|at| at - TimeDelta::hours(1)),
+                4 => c.image.odd = Some("its state is `frozen`".into()),
+                5 => c.image.created = None,
                 _ => {}
             }
             world.candidates.push(c);

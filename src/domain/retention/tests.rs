@@ -26,7 +26,8 @@ pub(super) fn candidate(due: DateTime<Utc>, state: ImageState) -> Candidate {
         owner: "111111111111".into(),
         state,
         state_reason: None,
-        created: due + TimeDelta::seconds(3),
+        created: Some(due + TimeDelta::seconds(3)),
+        odd: None,
         source_instance: Some(INSTANCE.into()),
         source_image: None,
         snapshots: vec![],
@@ -103,7 +104,7 @@ fn keep(text: &str) -> Keep {
 }
 
 /// A series in one line: `+` stays and `-` goes, then the due, then what is special after a colon: its state, or
-/// `hold`, `used`, `busy`, `future`.
+/// `hold`, `used`, `busy`, `future`, `odd`, `undated`.
 struct Grid {
     candidates: Vec<Candidate>,
     expected: Vec<(String, bool)>,
@@ -122,7 +123,9 @@ fn grid(text: &str) -> Grid {
             "hold" => drop(c.image.tags.insert(HOLD_TAG.into(), String::new())),
             "used" => drop(grid.in_use.insert(id.clone(), "i-1".into())),
             "busy" => drop(grid.busy.insert(id.clone(), "being copied".into())),
-            "future" => c.image.created = c.marks.due - TimeDelta::minutes(6),
+            "odd" => c.image.odd = Some("its state is `frozen`".into()),
+            "undated" => c.image.created = None,
+            "future" => c.image.created = Some(c.marks.due - TimeDelta::minutes(6)),
             state => c.image.state = serde_json::from_str(&format!("\"{state}\"")).expect("a state"),
         }
         grid.expected.push((id, token.starts_with('-')));
@@ -135,6 +138,9 @@ fn grid(text: &str) -> Grid {
 fn what_stays_and_what_goes() {
     let berlin = &Zone::from(chrono_tz::Europe::Berlin);
     let table = [
+        // What cannot be read is kept, not counted, and no anchor.
+        (&UTC, "last=1", "+20:odd +19 +18:undated -17"),
+        (&UTC, "last=1 within=2d", "+20:odd +19 +18 -16"),
         // Counts.
         (&UTC, "last=2", "+20 +19 -18 -17"),
         (&UTC, "last=9", "+20 +19"),
@@ -227,7 +233,7 @@ fn reasons_are_an_operators_words() {
 #[test]
 fn an_image_dated_in_the_future_is_no_anchor() {
     let mut g = grid("+21T1406 +20 +19 -18");
-    g.candidates[0].image.created = due("21T1410");
+    g.candidates[0].image.created = Some(due("21T1410"));
     let verdicts = decide(&keep("within=2d"), &g.candidates, &situation(&g, &UTC));
     assert_eq!(verdicts[0].reasons, ["not understood: due 2026-11-21T14:06:00Z, which is in the future"]);
     assert_eq!(verdicts.iter().map(|v| v.delete).collect::<Vec<_>>(), [false, false, false, true]);

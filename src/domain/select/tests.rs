@@ -37,6 +37,7 @@ fn instance(tags: &str) -> Instance {
         volumes: vec!["vol-1".into(), "vol-2".into()],
         image: None,
         product_codes: false,
+        odd: None,
         tags: pairs.map(|(k, v)| (k.to_owned(), v.to_owned())).collect(),
     }
 }

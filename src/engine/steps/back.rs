@@ -1,98 +1,33 @@
-//! The step `return`: the instance is back in service when both EC2 status checks read ok, long enough after the
-//! call; only then is its slot free. An instance that does not come back keeps its slot, also beyond its run.
+//! The step `return`: the instance is back in service when its EC2 status checks read ok after a restart that was
+//! shown (`domain::evidence`); only then is its slot free. An instance that does not come back keeps its slot, also beyond its run.
 
-use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::{IMAGE, RETURN, Target};
+use super::proof::{Back, Call, Proof};
+use super::{RETURN, Target};
 use crate::cloud::port::Effect;
 use crate::defect::{Defect, planted};
-use crate::domain::event::{Draft, Kind, gone};
+use crate::domain::event::{Draft, Kind};
+use crate::domain::evidence::Evidence;
 use crate::domain::naming::rfc3339;
-use crate::domain::observed::InstanceStatus;
 use crate::domain::place::Subject;
 use crate::domain::plan::OnUnhealthy;
-use crate::domain::saga::{Phase, Slot};
+use crate::domain::saga::Slot;
 use crate::engine::executor::{Look, Resend, Search, Step};
-use crate::engine::observe::{LONGEST, Seen};
+use crate::engine::observe::{FIRST, LONGEST, Seen};
 use crate::engine::shared::{Shared, Stop};
 
 /// How long an instance is waited for where no plan says it: the default of `healthy_within`.
-const PATIENCE: Duration = Duration::from_secs(900);
-
-/// The newest CreateImage of a target, as far as the journal knows it.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Call {
-    /// It was made before this.
-    at: DateTime<Utc>,
-    /// Whether it is known what became of it: else it may be made again.
-    certain: bool,
-}
-
-/// How long ago a call was, by tokio's time: a step of the wall clock must neither free a slot nor halt a plan.
-#[derive(Default)]
-struct Since(RefCell<Option<(DateTime<Utc>, Instant, Duration)>>);
-
-impl Since {
-    /// The time from `call` to `then`. What had passed when the call was first noticed (after a restart, mostly)
-    /// counts as the wall clock told it.
-    fn elapsed(&self, shared: &Shared, call: Call, then: Instant) -> Duration {
-        let (noticed, before) = self.noticed(shared, call);
-        match then.checked_duration_since(noticed) {
-            Some(after) => before + after,
-            None => before.saturating_sub(noticed - then),
-        }
-    }
-
-    /// The time from `call` to `then` as far as this process saw it pass: the clock may have been wrong before it began,
-    /// and a status check that is read too soon still tells of the time before the reboot.
-    fn seen(&self, shared: &Shared, call: Call, then: Instant) -> Duration {
-        then.saturating_duration_since(self.noticed(shared, call).0)
-    }
-
-    /// When the call was first noticed, and how long ago it was then, by the wall clock.
-    fn noticed(&self, shared: &Shared, call: Call) -> (Instant, Duration) {
-        let mut known = self.0.borrow_mut();
-        let (_, noticed, before) = match *known {
-            Some(known) if known.0 == call.at => known,
-            _ => *known.insert((
-                call.at,
-                shared.clock.instant(),
-                (shared.clock.now() - call.at).to_std().unwrap_or_default(),
-            )),
-        };
-        (noticed, before)
-    }
-}
-
-/// The newest CreateImage of a target of `run`, if the run is still going on.
-fn call(shared: &Shared, run: &str, subject: &Subject) -> Option<Call> {
-    let active = shared.runs.borrow().get(run).cloned()?;
-    let state = active.state.borrow();
-    let image = state.targets.get(subject)?.steps.get(IMAGE)?;
-    let certain = !matches!(image.phase, Phase::Intended | Phase::Unknown | Phase::NotMade);
-    Some(Call { at: image.called_at.max(image.intended_at), certain })
-}
-
-/// How the instance is back, if it is.
-fn back(seen: &Seen<InstanceStatus>) -> Option<&'static str> {
-    match seen {
-        Seen::There(status, _) if status.healthy() => Some("healthy"),
-        Seen::There(status, _) if gone(status.state) => Some("terminated"),
-        Seen::There(..) => None,
-        Seen::Gone => Some("terminated"),
-    }
-}
+const PATIENCE: Duration = Duration::from_secs(1800);
 
 /// Frees a slot, in the journal and for all who wait for one.
-async fn free(shared: &Shared, run: &str, subject: &Subject, how: &str, mut also: Vec<Draft>) -> Result<(), Stop> {
-    also.push(Draft::of(run, subject, Kind::SlotFreed, json!({ "reason": how })));
+async fn free(shared: &Shared, run: &str, subject: &Subject, back: Back, mut also: Vec<Draft>) -> Result<(), Stop> {
+    also.push(Draft::of(run, subject, Kind::SlotFreed, json!({ "reason": back.as_str() })));
     // What gives back never waits for the journal.
     shared.slots.borrow_mut().free(subject, run);
     shared.slots_changed.notify_waiters();
@@ -100,15 +35,26 @@ async fn free(shared: &Shared, run: &str, subject: &Subject, how: &str, mut also
 }
 
 /// Watches an instance that was not back in time, until its slot can be freed; beyond its target and its run. Where
-/// nobody was called for it yet (`call_after`), somebody is called then.
+/// nobody was called for it yet (`call_after`), somebody is called then. `proof` is what was seen of it so far.
 pub fn watch_slot(shared: &Rc<Shared>, run: &str, subject: &Subject, settle: Duration, call_after: Option<Duration>) {
+    watch_on(shared, run, subject, settle, call_after, None);
+}
+
+fn watch_on(
+    shared: &Rc<Shared>,
+    run: &str,
+    subject: &Subject,
+    settle: Duration,
+    call_after: Option<Duration>,
+    proof: Option<Proof>,
+) {
     let (sh, run, subject) = (Rc::clone(shared), run.to_owned(), subject.clone());
     shared.spawn(async move {
         let watch = sh.observer.status(&sh, &subject.place, &subject.id, Duration::ZERO);
-        let since = Since::default();
-        if let Some(call) = call(&sh, &run, &subject) {
-            since.noticed(&sh, call);
-        }
+        // Of a run that is not there any more, the call is unknown: it counts as made when the watch begins.
+        let begun = sh.clock.now();
+        let newest = || Call::of(&sh, &run, &subject).unwrap_or_else(|| Call::unknown(begun));
+        let mut proof = proof.unwrap_or_else(|| Proof::new(&sh, &newest()));
         let mut call_at = call_after.map(|after| sh.clock.instant() + after);
         loop {
             let seen = async {
@@ -127,15 +73,15 @@ pub fn watch_slot(shared: &Rc<Shared>, run: &str, subject: &Subject, settle: Dur
                 }
                 continue;
             };
-            if let (Seen::There(_, asked), Some(call)) = (&seen, call(&sh, &run, &subject))
-                && back(&seen) == Some("healthy")
-                && !(call.certain && since.seen(&sh, call, *asked) >= settle)
-            {
-                continue; // CreateImage may still be sent again
-            }
-            if let Some(how) = back(&seen) {
+            let call = newest();
+            proof.follow(&sh, &call);
+            if let Some(back) = proof.judge(&sh, &call, &seen, settle) {
                 // Cut off by draining, the slot stays taken in the journal and is watched again after a restart.
-                let _ = free(&sh, &run, &subject, how, Vec::new()).await;
+                let _ = free(&sh, &run, &subject, back, Vec::new()).await;
+                return;
+            }
+            watch.look_at(proof.by_time(&sh.lags.get(), settle, sh.clock.instant()));
+            if sh.unless_drained(proof.ask_snapshots(&sh, &call, &subject)).await.is_err() {
                 return;
             }
         }
@@ -173,20 +119,10 @@ pub fn patience(shared: &Shared) -> Duration {
 /// Waits for one target to be back.
 pub struct Return(pub Target);
 
-/// What the status checks have shown so far.
-#[derive(Default)]
-struct Shown {
-    since: Since,
-    /// The newest look was made at or after the deadline.
-    late: bool,
-    /// The newest look read ok, whether it counts or not.
-    well: bool,
-}
-
 impl Return {
     fn call(&self) -> Call {
         let Target { shared, run, subject, .. } = &self.0;
-        call(shared, run, subject).unwrap_or_else(|| Call { at: shared.clock.now(), certain: true })
+        Call::of(shared, run, subject).unwrap_or_else(|| Call::unknown(shared.clock.now()))
     }
 
     fn settled_after(&self) -> Duration {
@@ -194,47 +130,31 @@ impl Return {
         Duration::from_secs(if ignored { 0 } else { self.0.plan.rollout.settle })
     }
 
-    fn within(&self) -> Duration {
-        Duration::from_secs(self.0.plan.rollout.healthy_within)
-    }
-
-    /// What a look shows: how the instance is back, if that counts already.
-    fn judge(&self, shown: &mut Shown, seen: &Seen<InstanceStatus>) -> Option<&'static str> {
-        let Target { shared, .. } = &self.0;
-        let call = self.call();
-        if planted(Defect::SlotFreedAtOnce) && call.certain {
-            return Some("healthy");
-        }
-        let asked = if let Seen::There(_, asked) = seen { *asked } else { shared.clock.instant() };
-        let elapsed = shown.since.elapsed(shared, call, asked);
-        let back = back(seen);
-        shown.late = elapsed >= self.within();
-        shown.well = back.is_some();
-        let counts = call.certain && shown.since.seen(shared, call, asked) >= self.settled_after();
-        back.filter(|how| *how != "healthy" || counts)
+    fn within(&self, proof: &Proof) -> Duration {
+        proof.within(Duration::from_secs(self.0.plan.rollout.healthy_within), &self.0.shared.lags.get())
     }
 
     /// How long until it may be overdue although nothing more is seen of it.
-    fn patience(&self, shown: &Shown, begun: Instant) -> Option<Duration> {
-        let shared = &self.0.shared;
-        let left = self.within().checked_sub(shown.since.elapsed(shared, self.call(), shared.clock.instant()));
-        let unseen = (self.within() + LONGEST).saturating_sub(begun.elapsed());
-        (!shown.well).then(|| left.filter(|left| !left.is_zero()).unwrap_or(unseen))
+    fn patience(&self, proof: &Proof, begun: Instant) -> Option<Duration> {
+        let within = self.within(proof);
+        let left = within.checked_sub(proof.elapsed(self.0.shared.clock.instant()));
+        let unseen = (within + LONGEST).saturating_sub(begun.elapsed());
+        (!proof.well).then(|| left.filter(|left| !left.is_zero()).unwrap_or(unseen))
     }
 
     /// Whether the instance should have been back by now. What passed while nobody looked (the daemon was down, AWS
-    /// did not answer) is no verdict on it: a look at or after the deadline decides, for which the pollers may take
-    /// as long as their longest interval. Nor is it overdue while its checks read ok and only the call's answer is
-    /// waited for.
-    fn is_overdue(&self, shown: &Shown, begun: Instant) -> bool {
-        let shared = &self.0.shared;
-        let elapsed = shown.since.elapsed(shared, self.call(), shared.clock.instant());
-        let unseen = begun.elapsed() >= self.within() + LONGEST;
-        elapsed >= self.within() && (shown.late || unseen) && !shown.well
+    /// did not answer) is no verdict on it: a look at or after the deadline decides (`looked`, when that was made), for
+    /// which the pollers may take as long as their longest interval. Nor is it overdue while its checks read ok, and only
+    /// the call's answer or the proof is waited for.
+    fn is_overdue(&self, proof: &Proof, begun: Instant, looked: Option<Instant>) -> bool {
+        let within = self.within(proof);
+        let late = looked.is_some_and(|at| proof.elapsed(at) >= within);
+        let unseen = begun.elapsed() >= within + LONGEST;
+        proof.elapsed(self.0.shared.clock.instant()) >= within && (late || unseen) && !proof.well
     }
 
     /// The instance was not back in time: alarm, halt, and go on watching beside the run.
-    async fn overdue(&self) -> Result<(), Stop> {
+    async fn overdue(&self, proof: Proof) -> Result<(), Stop> {
         let Target { shared, subject, plan, run, .. } = &self.0;
         let halts = plan.rollout.on_unhealthy == OnUnhealthy::HaltPlan;
         let since = self.0.known(|s| if let Slot::Taken(at) = s.slot { Some(at) } else { None }).flatten();
@@ -242,7 +162,7 @@ impl Return {
         let why = format!(
             "{} was rebooted at {since} and its status checks did not read ok within {} s; look at the instance{}",
             subject.id,
-            plan.rollout.healthy_within,
+            self.within(&proof).as_secs(),
             if halts {
                 format!(". The plan {} reboots nothing until they read ok or the instance is terminated", plan.name)
             } else {
@@ -256,7 +176,7 @@ impl Return {
         shared.slots_changed.notify_waiters();
         let draft = Draft::of(run, subject, Kind::StepNeedsPerson, data).at_step(RETURN, 1);
         shared.record_result(&[draft]).await?;
-        watch_slot(shared, run, subject, Duration::from_secs(settle), None);
+        watch_on(shared, run, subject, Duration::from_secs(settle), None, Some(proof));
         Ok(())
     }
 }
@@ -293,11 +213,11 @@ impl Step for Return {
 
     async fn settle(&self) -> Result<(), Stop> {
         let Target { shared, active, subject, run, .. } = &self.0;
-        let mut shown = Shown::default();
-        let mut begun = shared.clock.instant();
-        let mut newest = self.call().at;
-        shown.since.noticed(shared, self.call());
-        let watch = shared.observer.status(shared, &subject.place, &subject.id, self.settled_after());
+        let mut proof = Proof::new(shared, &self.call());
+        let (mut begun, mut looked) = (shared.clock.instant(), None);
+        let settle = self.settled_after();
+        // From the call on: checks that fail are evidence, whenever they do.
+        let watch = shared.observer.status(shared, &subject.place, &subject.id, FIRST);
         let bell = active.bell(subject);
         loop {
             // Before looking, so that what changes meanwhile is not missed.
@@ -305,15 +225,14 @@ impl Step for Return {
             if !self.down() {
                 return Ok(()); // refused after all: nothing was rebooted
             }
-            if self.call().at != newest {
-                newest = self.call().at;
+            if proof.follow(shared, &self.call()) {
                 begun = shared.clock.instant(); // sent once more, or answered
-                shown.late = false; // what was seen before tells nothing of it
+                looked = None; // what was seen before tells nothing of it
             }
-            if self.is_overdue(&shown, begun) {
-                return self.overdue().await;
+            if self.is_overdue(&proof, begun, looked) {
+                return self.overdue(proof).await;
             }
-            let patience = self.patience(&shown, begun);
+            let patience = self.patience(&proof, begun);
             let seen = async {
                 tokio::select! {
                     biased;
@@ -323,14 +242,26 @@ impl Step for Return {
                 }
             };
             let Some(seen) = shared.unless_drained(seen).await? else { continue };
-            let Some(how) = self.judge(&mut shown, &seen) else { continue };
+            let call = self.call();
+            proof.follow(shared, &call);
+            looked = Some(if let Seen::There(_, asked) = &seen { *asked } else { shared.clock.instant() });
+            let at_once = planted(Defect::SlotFreedAtOnce) && call.certain;
+            let judged = proof.judge(shared, &call, &seen, settle);
+            let Some(back) = judged.or_else(|| at_once.then_some(Back::Healthy(Evidence::Time))) else {
+                watch.look_at(proof.by_time(&shared.lags.get(), settle, shared.clock.instant()));
+                shared.unless_drained(proof.ask_snapshots(shared, &call, subject)).await?;
+                continue;
+            };
             if !self.down() {
                 return Ok(());
             }
-            let elapsed = (shared.clock.now() - self.call().at).num_milliseconds();
-            let data = json!({ "outcome": "done", "state": how, "elapsed_ms": elapsed });
+            let elapsed = (shared.clock.now() - call.at).num_milliseconds();
+            let mut data = json!({ "outcome": "done", "state": back.as_str(), "elapsed_ms": elapsed });
+            if let Some(evidence) = back.evidence() {
+                data["evidence"] = json!(evidence);
+            }
             let draft = Draft::of(run, subject, Kind::StepObserved, data).at_step(RETURN, 1);
-            return free(shared, run, subject, how, vec![draft]).await;
+            return free(shared, run, subject, back, vec![draft]).await;
         }
     }
 }

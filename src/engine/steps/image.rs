@@ -1,5 +1,6 @@
 //! The step `image`: CreateImage, exactly once, and the wait until the image is available.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -27,10 +28,33 @@ const RESEND_LOOKS: u32 = 3;
 /// The alarm of an image that is pending for too long: a fact beside the step, which goes on.
 const PENDING: &str = "image.pending";
 
-/// CreateImage of one target.
-pub struct MakeImage(pub Target);
+/// The key of the intent that says what the status checks read right before the call: `ok`, or it is absent.
+pub(super) const CHECKS: &str = "checks";
+
+/// CreateImage of one target, and whether its status checks read ok at the newest look.
+pub struct MakeImage(Target, Cell<bool>);
 
 impl MakeImage {
+    /// Of this target.
+    #[must_use]
+    pub fn of(target: Target) -> Self {
+        Self(target, Cell::new(false))
+    }
+
+    /// Reads the status checks of an instance that is about to be rebooted: what they read before tells what they read
+    /// after, and who may not read them must not reboot.
+    async fn checks_before(&self) -> Look {
+        let Target { shared, subject, .. } = &self.0;
+        let watch = shared.observer.status(shared, &subject.place, &subject.id, Duration::ZERO);
+        match watch.look().await {
+            Err(fault) => Look::Unclear(fault),
+            Ok(status) => {
+                self.1.set(status.is_some_and(|status| status.healthy()));
+                Look::Absent
+            }
+        }
+    }
+
     fn marks(&self) -> Marks {
         let Target { shared, plan, occurrence, subject, .. } = &self.0;
         Marks {
@@ -158,7 +182,14 @@ impl Step for MakeImage {
         if !lost && plan.consistency.mode == Mode::Reboot && !self.takes_down() {
             return self.still_stopped().await;
         }
-        Look::Absent
+        if !lost && self.takes_down() { self.checks_before().await } else { Look::Absent }
+    }
+
+    fn completed(&self, mut intent: Value) -> Value {
+        if self.1.get() {
+            intent[CHECKS] = json!("ok");
+        }
+        intent
     }
 
     async fn act(&self, intent: &Value) -> Effect<Value> {

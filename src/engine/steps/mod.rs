@@ -5,6 +5,7 @@ pub mod copy;
 pub mod image;
 mod pending;
 pub mod permit;
+mod proof;
 pub mod retain;
 
 use std::rc::Rc;
@@ -55,6 +56,6 @@ impl Target {
     /// A step of the chain by its name.
     #[must_use]
     pub fn step(&self, name: &str) -> Box<dyn Step> {
-        if name == RETURN { Box::new(back::Return(self.clone())) } else { Box::new(image::MakeImage(self.clone())) }
+        if name == RETURN { Box::new(back::Return(self.clone())) } else { Box::new(image::MakeImage::of(self.clone())) }
     }
 }

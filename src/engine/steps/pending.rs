@@ -16,6 +16,9 @@ use crate::engine::shared::{Shared, Stop};
 /// An image pending for this long is alarmed (EC2 guide: "sometimes up to 24 hours").
 const PENDING_MAX: Duration = Duration::from_secs(24 * 3600);
 
+/// An image whose state this version cannot read is waited for this long: AWS may know a new word for a while on the way.
+const UNREADABLE_MAX: Duration = Duration::from_secs(3600);
+
 /// An image that is being made.
 pub(super) struct Pending<'a> {
     pub shared: &'a Rc<Shared>,
@@ -55,6 +58,7 @@ impl Pending<'_> {
         // What passed before is told by the wall clock; the rest is not, so that setting it forward alarms nobody.
         let passed = (shared.clock.now() - since).to_std().unwrap_or_default();
         let alarm_at = shared.clock.instant() + PENDING_MAX.saturating_sub(passed);
+        let mut unreadable = None;
         loop {
             let overdue = shared.clock.sleep(alarm_at.saturating_duration_since(shared.clock.instant()));
             let seen = async {
@@ -70,6 +74,14 @@ impl Pending<'_> {
                     if let Some(bad) = judge(&seen) {
                         return Ok(End { state: seen.state.as_str(), bad, image: Some(seen) });
                     }
+                    // What cannot be judged ends: nobody knows what it is waited for.
+                    let now = shared.clock.instant();
+                    unreadable = (!readable(seen.state)).then(|| unreadable.unwrap_or(now));
+                    if unreadable.is_some_and(|since| now - since >= UNREADABLE_MAX) {
+                        let what = seen.odd.clone().unwrap_or_else(|| format!("it is {}", seen.state.as_str()));
+                        let bad = format!("the image {image} cannot be judged for an hour: {what}. It is kept");
+                        return Ok(End { state: seen.state.as_str(), bad: Some(bad), image: Some(seen) });
+                    }
                 }
                 Some(Seen::Gone) => {
                     return Ok(End { state: "gone", bad: Some(format!("the image {image} is gone")), image: None });
@@ -84,6 +96,11 @@ impl Pending<'_> {
             }
         }
     }
+}
+
+/// Whether it is known where an image in this state is on its way.
+fn readable(state: ImageState) -> bool {
+    !matches!(state, ImageState::Unknown | ImageState::Transient)
 }
 
 /// The end that `image` shows, if it shows one.

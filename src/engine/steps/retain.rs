@@ -143,6 +143,9 @@ impl Step for Remove {
                 None => return Look::Found(json!({ "image": subject.id })),
             },
         };
+        if let Some(odd) = &image.odd {
+            return Look::Moot(format!("kept after all: not understood: {odd}"));
+        }
         if image.tags.contains_key(HOLD_TAG) {
             return Look::Moot("kept after all: it is on hold".into());
         }

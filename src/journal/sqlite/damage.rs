@@ -1,6 +1,6 @@
 //! A damaged journal: when it is looked for, and how the file is kept aside. Nothing here deletes or overwrites one.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
@@ -9,6 +9,7 @@ use rusqlite::config::DbConfig;
 
 use super::{Answer, FILE, JournalError, SqliteJournal};
 use crate::domain::naming::compact;
+use crate::statedir::{self, taken};
 
 /// After an unclean stop a journal up to this size is checked whole at start: some 50 ms. A larger one is read where
 /// it is needed; damage that shows then is noted for the next start.
@@ -25,6 +26,13 @@ pub(super) fn check_due(state_dir: &Path) -> Option<&'static str> {
     }
     let bytes = |suffix: &str| fs::metadata(state_dir.join(format!("{FILE}{suffix}"))).map_or(0, |m| m.len());
     (bytes("-wal") > 0 && bytes("") + bytes("-wal") <= CHECKED_MAX_BYTES).then_some("quick_check(1)")
+}
+
+/// Gives the files their modes and owners, before they are opened: SQLite makes those beside the journal like it.
+pub(super) fn mend(state_dir: &Path) {
+    for suffix in BESIDE {
+        statedir::mend(&state_dir.join(format!("{FILE}{suffix}")), statedir::GROUP_READS);
+    }
 }
 
 /// Whether the log stays as it is when the connection closes: what turns out to be damaged is kept as it was found.
@@ -50,7 +58,7 @@ pub(super) fn check(journal: &SqliteJournal, pragma: &str) -> Answer<()> {
 /// Notes that damage was met, for the next start. What cannot be noted is met again.
 pub(super) fn remember(journal: &Path) {
     if journal.is_file() {
-        let _ = File::create(journal.with_file_name(SUSPECT));
+        let _ = statedir::make_file(&journal.with_file_name(SUSPECT), statedir::PRIVATE);
     }
 }
 
@@ -70,12 +78,12 @@ pub(super) fn set_aside(state_dir: &Path, now: DateTime<Utc>) -> Answer<PathBuf>
     let name = |base: &str, suffix: &str| state_dir.join(format!("{base}{suffix}"));
     let mut base = format!("{FILE}.corrupt-{}", compact(now));
     for n in 2.. {
-        if BESIDE.iter().all(|suffix| !name(&base, suffix).exists()) {
+        if BESIDE.iter().all(|suffix| !taken(&name(&base, suffix))) {
             break;
         }
         base = format!("{FILE}.corrupt-{}.{n}", compact(now));
     }
-    for suffix in BESIDE.iter().filter(|suffix| name(FILE, suffix).exists()) {
+    for suffix in BESIDE.iter().filter(|suffix| taken(&name(FILE, suffix))) {
         fs::rename(name(FILE, suffix), name(&base, suffix)).map_err(|e| JournalError::Store {
             what: "move aside",
             path: name(FILE, suffix).display().to_string(),

@@ -1,6 +1,7 @@
 //! Rows of the journal's tables, read back into values.
 
 use chrono::{DateTime, TimeZone as _, Utc};
+use rusqlite::ffi::SQLITE_CANTOPEN_SYMLINK;
 use rusqlite::{ErrorCode, Row};
 
 use crate::domain::event::{Decision, Draft, Event, Kind, Occurrence, Trigger};
@@ -10,6 +11,9 @@ use crate::journal::JournalError;
 pub fn store(what: &'static str, path: &str, e: &rusqlite::Error) -> JournalError {
     let (path, why) = (path.to_owned(), e.to_string());
     let advice = match e.sqlite_error_code() {
+        Some(ErrorCode::CannotOpen) if e.sqlite_extended_error_code() == Some(SQLITE_CANTOPEN_SYMLINK) => {
+            "it is a symbolic link, which is not followed; put the file itself there"
+        }
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => return JournalError::Corrupt { path, why },
         Some(ErrorCode::DiskFull) => "free space in its file system",
         Some(ErrorCode::SystemIoFailure) => "look at the disk and its space: `df`, `dmesg`",

@@ -61,7 +61,7 @@ async fn an_image_is_shown_as_it_is(stage: &Stage) {
     assert_eq!((image.state, image.state_reason), (ImageState::Available, None));
     assert_eq!((image.source_instance.as_deref(), image.source_image), (Some(request.instance.as_str()), None));
     assert_eq!(image.tags, request.tags);
-    let late = image.created - before;
+    let late = image.created.expect("dated") - before;
     assert!(late > -TimeDelta::seconds(2) && late < TimeDelta::minutes(2), "{late}");
     let instance = stage.request(0, "x").instance;
     let query = stillframe::cloud::port::InstanceQuery::Ids(vec![instance]);

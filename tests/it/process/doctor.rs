@@ -37,7 +37,7 @@ fn world(change: impl FnOnce(&mut Value)) -> Value {
 fn settings(backend: &str) -> String {
     format!(
         "[daemon]\nname = \"it\"\nstate_dir = \"state\"\ninstance = \"none\"\n[cloud]\nbackend = \"{backend}\"\n\
-         api_share = 1.0\nvisible_within = \"1s\"\n[accounts.dr]\nid = \"{DR}\"\nrole_arn = \"{ROLE}\"\n\
+         api_share = 1.0\nvisible_within = \"1s\"\nstatus_lag = \"1s\"\nshutdown_limit = \"1s\"\n[accounts.dr]\nid = \"{DR}\"\nrole_arn = \"{ROLE}\"\n\
          external_id = \"{EXTERNAL_ID}\"\n"
     )
 }

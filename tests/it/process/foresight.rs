@@ -171,7 +171,7 @@ fn wrong_usage_says_what_to_write() {
 #[test]
 fn the_simulated_world_is_looked_at_only() {
     let site = Site::new(Vec::new());
-    site.settings("[daemon]\nname = \"it\"\nstate_dir = \"state\"\n[cloud]\nbackend = \"sim\"\n");
+    site.settings("[daemon]\nname = \"it\"\nstate_dir = \"state\"\n[cloud]\nbackend = \"sim\"\nstatus_lag = \"1s\"\nshutdown_limit = \"1s\"\n");
     site.plan("nightly", &plan(12, ""));
     let quick = serde_json::to_string(&Fleet { speed: 20.0, ..Fleet::demo() }).expect("JSON");
     fs::write(site.config().join("fleet.json"), quick).expect("written");

@@ -73,6 +73,11 @@ fn another_instance() {
 
 /// A metadata service that knows this instance, for as long as the test process lives.
 fn metadata(id: &'static str) -> String {
+    metadata_after(id, || {})
+}
+
+/// The same, which does something before it answers.
+fn metadata_after(id: &'static str, before: impl Fn() + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let endpoint = format!("http://{}", listener.local_addr().expect("bound"));
     std::thread::spawn(move || {
@@ -85,6 +90,7 @@ fn metadata(id: &'static str) -> String {
                     _ => break,
                 }
             }
+            before();
             let body = if head.starts_with("PUT") { "token" } else { id };
             let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
             let _ = stream.write_all(answer.as_bytes()); // whoever asked may have gone
@@ -97,7 +103,7 @@ fn metadata(id: &'static str) -> String {
 fn what_metadata_says_is_waited_for() {
     let (door, site) = used("i-0aaaaaaaaaaaaaaaa");
     site.settings(
-        "[daemon]\nname = \"it\"\nstate_dir = \"state\"\n[cloud]\napi_share = 1.0\nvisible_within = \"1s\"\n",
+        "[daemon]\nname = \"it\"\nstate_dir = \"state\"\n[cloud]\napi_share = 1.0\nvisible_within = \"1s\"\nstatus_lag = \"1s\"\nshutdown_limit = \"1s\"\n",
     );
     let endpoint = metadata("i-0bbbbbbbbbbbbbbbb");
     let site = site
@@ -114,7 +120,7 @@ fn the_own_instance_is_known_before_anything_begins() {
         .with("AWS_EC2_METADATA_DISABLED", Some("false"))
         .with("AWS_EC2_METADATA_SERVICE_ENDPOINT", Some(&endpoint));
     site.settings(
-        "[daemon]\nname = \"it\"\nstate_dir = \"state\"\n[cloud]\napi_share = 1.0\nvisible_within = \"1s\"\n",
+        "[daemon]\nname = \"it\"\nstate_dir = \"state\"\n[cloud]\napi_share = 1.0\nvisible_within = \"1s\"\nstatus_lag = \"1s\"\nshutdown_limit = \"1s\"\n",
     );
     site.plan("nightly", &plan(1, ""));
     let document = site.run(&["backup", "nightly", "--json"]).expect(0).document();
@@ -179,11 +185,11 @@ fn a_second_installation_under_the_same_name() {
 fn an_installation_file_that_cannot_be_written_is_no_other_machines() {
     let (_door, site) = used("none");
     site.settings(
-        "[daemon]\nname = \"it\"\nstate_dir = \"state\"\n[cloud]\napi_share = 1.0\nvisible_within = \"1s\"\n",
+        "[daemon]\nname = \"it\"\nstate_dir = \"state\"\n[cloud]\napi_share = 1.0\nvisible_within = \"1s\"\nstatus_lag = \"1s\"\nshutdown_limit = \"1s\"\n",
     );
-    // In the way of the file that takes the old one's place.
-    fs::create_dir(site.state().join("installation.json.new")).expect("made");
-    let endpoint = metadata("i-0bbbbbbbbbbbbbbbb");
+    // The journal is open by now; nothing new can be made in its directory.
+    let (state, away) = (site.state(), site.path("away"));
+    let endpoint = metadata_after("i-0bbbbbbbbbbbbbbbb", move || drop(fs::rename(&state, &away)));
     let site = site
         .with("AWS_EC2_METADATA_DISABLED", Some("false"))
         .with("AWS_EC2_METADATA_SERVICE_ENDPOINT", Some(&endpoint));

@@ -1,7 +1,8 @@
 //! What the service manager is told: READY, STATUS, RELOADING, STOPPING, and that the engine is alive.
 
 use std::fs::{self, File};
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::net::UnixDatagram;
 use std::process::Command;
 use std::time::Duration;
@@ -88,19 +89,21 @@ fn a_manager_that_does_not_listen_holds_nobody() {
 fn a_hung_engine_is_not_fed() {
     let (mut manager, site) = Manager::of(Site::new(Vec::new()), Some(Duration::from_secs(1)));
     site.settings(
-        "[daemon]\nname = \"it\"\nstate_dir = \"state\"\ndrain_deadline = \"1s\"\n[cloud]\nbackend = \"sim\"\n",
+        "[daemon]\nname = \"it\"\nstate_dir = \"state\"\ndrain_deadline = \"1s\"\n[cloud]\nbackend = \"sim\"\nstatus_lag = \"1s\"\nshutdown_limit = \"1s\"\n",
     );
     site.plan(
         "often",
         "schedule.cron = \"*/2 * * * * *\"\nselect.tags.Backup = \"nightly\"\nkeep.last = 1\nconsistency.mode = \"none\"\n",
     );
-    let mut daemon = site.spawn(&["run"]);
+    let log = site.path("log");
+    assert!(Command::new("mkfifo").arg(&log).status().expect("mkfifo is there").success());
+    let mut pipe = File::options().read(true).write(true).custom_flags(libc::O_NONBLOCK).open(&log).expect("opened");
+    let stderr = File::options().write(true).open(&log).expect("opened");
+    let mut daemon = site.spawn_to(&["run"], None, Some(stderr.into()));
     manager.hears_times("WATCHDOG=1", 3);
-    // The simulated world is written to this name first: a pipe that nobody reads holds the engine in the middle of a
-    // call, as a file system that hangs does.
-    let pipe = site.state().join("world.json.new");
-    let _ = fs::remove_file(&pipe);
-    assert!(Command::new("mkfifo").arg(&pipe).status().expect("mkfifo is there").success());
+    // A log that nobody reads holds the engine in the middle of a line, as a file system that hangs does.
+    let mut fill = || while pipe.write(&[b' '; 512]).is_ok() || pipe.write(b" ").is_ok() {};
+    fill();
     #[allow(clippy::disallowed_methods)] // another process is watched: there is only real time
     let silent = |manager: &mut Manager| {
         manager.forget();
@@ -111,12 +114,14 @@ fn a_hung_engine_is_not_fed() {
     assert!(!daemon.ended(), "it hangs");
     assert!(silent(&mut manager), "and goes on hanging");
     // Somebody reads: it was the engine that hung, and it goes on.
-    let mut world = String::new();
-    let mut reader = File::open(&pipe).expect("opened");
-    fs::remove_file(&pipe).expect("the next one is a file again");
-    reader.read_to_string(&mut world).expect("what it wrote");
-    assert!(world.starts_with('{'), "{world}");
-    manager.hears_times("WATCHDOG=1", 3);
+    let mut read = || while pipe.read(&mut [0; 4096]).is_ok_and(|n| n > 0) {};
+    until("three signs of life", || {
+        read();
+        (manager.heard().iter().filter(|line| *line == "WATCHDOG=1").count() >= 3).then_some(())
+    });
     daemon.terminate();
-    daemon.wait();
+    until("the end", || {
+        read();
+        daemon.ended().then_some(())
+    });
 }

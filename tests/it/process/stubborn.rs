@@ -67,7 +67,7 @@ fn the_first_signal_ends_a_backup_within_its_deadline() {
     let site = Site::new(door.env());
     site.settings(
         "[daemon]\nname = \"it\"\nstate_dir = \"state\"\ninstance = \"none\"\ndrain_deadline = \"1s\"\n\
-         [cloud]\nbackend = \"aws\"\napi_share = 1.0\n",
+         [cloud]\nbackend = \"aws\"\napi_share = 1.0\nstatus_lag = \"1s\"\nshutdown_limit = \"1s\"\n",
     );
     site.plan("nightly", &plan(1, ""));
     let mut backup = hanging(&site, &door);

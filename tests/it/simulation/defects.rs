@@ -29,6 +29,8 @@ const CAUGHT_BY: &[(Defect, &[u8])] = &[
     (Defect::RetentionPerPlan, &[3]),
     (Defect::SlotFreedAtOnce, &[6]),
     (Defect::FenceIgnored, &[1]),
+    (Defect::OddIsFault, &[5]),
+    (Defect::AnyOkCounts, &[6]),
     (Defect::SettleIgnored, &[6]),
     (Defect::CatchUpUnbounded, &[5]),
     (Defect::FirstSightForgotten, &[5]),
@@ -64,8 +66,8 @@ const CAUGHT_BY: &[(Defect, &[u8])] = &[
     (Defect::CopiesHold, &[5]),
 ];
 
-/// Too rare in the lives: `copies::what_is_owed_is_watched` holds it.
-const BY_SCENARIO: &[Defect] = &[Defect::RetiredWhileOwed];
+/// Too rare in the lives: `copies::what_is_owed_is_watched` and `evidence::who_may_not_look_reboots_nothing` hold them.
+const BY_SCENARIO: &[Defect] = &[Defect::RetiredWhileOwed, Defect::ChecksUnread];
 
 /// What came of a fault: the first life that broke any promise, and the first that broke one of the table's.
 #[derive(Default)]

@@ -1,6 +1,8 @@
 //! Draws a plot from a seed.
 
 mod afar;
+mod lag;
+mod odd;
 
 use std::collections::BTreeSet;
 
@@ -8,6 +10,7 @@ use fastrand::Rng;
 use stillframe::cloud::sim::Fleet;
 use stillframe::cloud::sim::fleet::Member;
 use stillframe::cloud::sim::trouble::Profile;
+use stillframe::domain::evidence::Lags;
 use stillframe::domain::keep::Keep;
 use stillframe::domain::observed::{InstanceState, Tags};
 use stillframe::domain::plan::{Mode, OnUnhealthy, Plan};
@@ -43,7 +46,7 @@ const APIS: [&str; 12] = [
 
 /// What a seed means.
 pub fn plot(seed: u64) -> Plot {
-    afar::with_copies(plain(seed))
+    odd::with_oddities(lag::with_lags(afar::with_copies(plain(seed))))
 }
 
 /// The same without copies and shares: what it meant before there were any.
@@ -76,7 +79,20 @@ pub fn plain(seed: u64) -> Plot {
     }
     moves.sort_by_key(|(at, _)| *at);
     let tick = if rng.bool() { 5 } else { 1 };
-    Plot { seed, fleet, plans, home, tick, down: rng.u64(1..300), moves, end, encore: rng.f64() < 0.4, afar: false }
+    Plot {
+        seed,
+        fleet,
+        plans,
+        home,
+        tick,
+        down: rng.u64(1..300),
+        moves,
+        end,
+        encore: rng.f64() < 0.4,
+        afar: false,
+        lags: Lags::NONE,
+        beyond: false,
+    }
 }
 
 /// What ends by itself after a while.

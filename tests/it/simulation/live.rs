@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use serde_json::json;
 use stillframe::cloud::sim::action::{Action, TagSpec};
-use stillframe::cloud::sim::image::SimImage;
+use stillframe::cloud::sim::image::{Odd, SimImage};
 use stillframe::domain::event::{Decision, Event, Kind, Trigger, gone};
 use stillframe::domain::machine::OwnMachine;
 use stillframe::domain::naming::{Marks, Role, image_name, parse_run_name};
@@ -19,7 +19,7 @@ use stillframe::journal::Journal as _;
 use super::copies;
 use super::figures::Figures;
 use super::journal::Death;
-use super::plot::{Home, Move, Plot};
+use super::plot::{Home, Move, Oddity, Plot};
 use super::promises::{self, Broken};
 use super::rig::{BASE, DAEMON, Rig, at, secs};
 use super::truth;
@@ -82,6 +82,8 @@ impl<'a> Scene<'a> {
         if plot.afar {
             rig.roles = vec![copies::role(copies::DR)];
         }
+        rig.lags = plot.lags;
+        rig.watch.beyond.set(plot.beyond);
         rig.visible_within = secs(180); // a plot lags by two minutes at most
         if plot.moves.iter().any(|(_, what)| matches!(what, Move::DiskLied { .. })) {
             rig.journal.remembers();
@@ -202,6 +204,8 @@ impl<'a> Scene<'a> {
             }
             Move::Key { nth, enabled } => return self.set_key(*nth, *enabled),
             Move::Role { denied } => return self.set_role(*denied),
+            Move::Odd { nth, what } => return self.odd(*nth, *what),
+            Move::Plain => self.plain(),
             Move::Deed(deed) => return deed.carry_out(&mut self.rig),
             Move::Planted if self.rig.watch.figures.borrow().restarts == 0 => return false,
             Move::Planted => self.rig.watch.breach(9, "planted".into()),
@@ -344,7 +348,33 @@ impl<'a> Scene<'a> {
         }
     }
 
+    fn odd(&self, nth: usize, what: Oddity) -> bool {
+        let id = self.instance(nth);
+        let mut world = self.rig.world();
+        let odd = match what {
+            Oddity::Instance => {
+                let Some(instance) = world.instances.get_mut(&id) else { return false };
+                instance.traits.state_word = Some("hibernating".into());
+                return true;
+            }
+            Oddity::ImageState => Odd::State("replicating".into()),
+            Oddity::Undated => Odd::Undated,
+        };
+        let mut ours: Vec<_> = world.images.values().filter(|i| i.registered() && truth::ours(i).is_some()).collect();
+        ours.sort_by_key(|image| std::cmp::Reverse(image.created));
+        let Some(image) = ours.get(nth).map(|image| image.id.clone()) else { return false };
+        world.images.get_mut(&image).expect("there").odd = Some(odd);
+        true
+    }
+
+    fn plain(&self) {
+        let mut world = self.rig.world();
+        world.instances.values_mut().for_each(|instance| instance.traits.state_word = None);
+        world.images.values_mut().filter(|image| image.odd.is_some()).for_each(|image| image.odd = None);
+    }
+
     fn heal(&mut self) {
+        self.plain();
         let now = self.rig.clock.now();
         let ids: Vec<String> =
             self.rig.world().instances.values().filter(|i| !gone(i.state(now))).map(|i| i.id.clone()).collect();

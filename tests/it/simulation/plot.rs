@@ -3,6 +3,7 @@
 use std::fmt;
 
 use stillframe::cloud::sim::Fleet;
+use stillframe::domain::evidence::Lags;
 use stillframe::domain::plan::Plan;
 
 use super::people::Deed;
@@ -17,6 +18,17 @@ pub enum Home {
     Known(usize),
     /// That one, and it cannot find out.
     Unknown(usize),
+}
+
+/// What of a thing cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Oddity {
+    /// The state of an instance is a word that nobody knows.
+    Instance,
+    /// That of an image.
+    ImageState,
+    /// An image bears no CreationDate.
+    Undated,
 }
 
 /// One thing that happens.
@@ -66,6 +78,10 @@ pub enum Move {
     Key { nth: usize, enabled: bool },
     /// The role of the other account may not do this any more, or everything again.
     Role { denied: Option<&'static str> },
+    /// AWS tells of the so-manieth instance, or of our so-manieth image from the newest on, what nobody can read.
+    Odd { nth: usize, what: Oddity },
+    /// Everything can be read again.
+    Plain,
     /// A person does something.
     Deed(Deed),
     /// Breaks a promise that there is not, if anything was restarted before: to try the shrinker with.
@@ -101,6 +117,8 @@ impl Move {
             Self::Key { enabled: true, .. } => "keys enabled",
             Self::Role { denied: Some(_) } => "roles denied",
             Self::Role { denied: None } => "roles allowed",
+            Self::Odd { .. } => "oddities",
+            Self::Plain => "oddities over",
             Self::Deed(_) => "deeds",
             Self::Planted => "planted",
         }
@@ -133,6 +151,7 @@ impl fmt::Display for Move {
                 write!(f, "key {nth} is {}", if *enabled { "enabled" } else { "disabled" })
             }
             Self::Role { denied: Some(what) } => write!(f, "the role of the other account may not {what}"),
+            Self::Odd { nth, what } => write!(f, "{what:?} {nth} cannot be read"),
             Self::Deed(deed) => write!(f, "{deed}"),
             other => write!(f, "{}", other.name()),
         }
@@ -158,13 +177,18 @@ pub struct Plot {
     pub encore: bool,
     /// Plans copy or share.
     pub afar: bool,
+    /// How far status checks may be behind, as far as the daemon knows.
+    pub lags: Lags,
+    /// They are further behind than that.
+    pub beyond: bool,
 }
 
 impl fmt::Display for Plot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, fleet, plans, home, tick, down, moves, end, encore, afar: _ } = self;
+        let Self { seed, fleet, plans, home, tick, down, moves, end, encore, afar: _, lags, beyond } = self;
         let json = serde_json::to_string(fleet).unwrap_or_default();
         writeln!(f, "seed {seed}, home {home:?}, a tick each {tick} s, down {down} s, until {end} s, encore {encore}")?;
+        writeln!(f, "lags {lags:?}{}", if *beyond { ", and AWS lags beyond" } else { "" })?;
         writeln!(f, "fleet: {json}")?;
         for plan in plans {
             writeln!(f, "plan: {plan:?}")?;

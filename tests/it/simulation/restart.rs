@@ -183,6 +183,7 @@ async fn a_process_that_took_up_nothing_is_no_sign_of_life() {
 async fn settle_does_not_pass_by_a_clock_that_is_set() {
     let mut web = plan("web", "0 2 2 * *");
     web.rollout.settle = 180;
+    web.rollout.healthy_within = 600;
     let mut rig = Rig::new(&fleet_with(2, r#""reboot_seconds": 100, "stale_seconds": 60,"#, ""), vec![web]);
     let behind = rig.clock.movable();
     behind.move_by(TimeDelta::minutes(-4));

@@ -20,6 +20,7 @@ use stillframe::cloud::sim::faults::Fault;
 use stillframe::cloud::sim::world::Caller;
 use stillframe::cloud::sim::{Fleet, SimCloud, World};
 use stillframe::domain::event::{Event, Kind};
+use stillframe::domain::evidence::Lags;
 use stillframe::domain::machine::OwnMachine;
 use stillframe::domain::place::Place;
 use stillframe::domain::plan::Plan;
@@ -91,6 +92,8 @@ pub struct Rig {
     pub lost: Option<DateTime<Utc>>,
     /// How long the daemon lets AWS take to list what was just made.
     pub visible_within: Duration,
+    /// How far it takes status checks to be behind the truth.
+    pub lags: Lags,
     /// The roles of `[accounts]`.
     pub roles: Vec<Role>,
     life: Option<Life>,
@@ -131,6 +134,7 @@ impl Rig {
             manager: Rc::default(),
             lost: None,
             visible_within: Duration::ZERO,
+            lags: Lags::NONE,
             roles: Vec::new(),
             life: None,
             lives: 0,
@@ -161,6 +165,7 @@ impl Rig {
             manager: Rc::default(),
             lost: None,
             visible_within: Duration::ZERO,
+            lags: first.lags,
             roles: first.roles.clone(),
             life: None,
             lives: first.lives,
@@ -204,6 +209,7 @@ impl Rig {
         shared.set_roles(self.roles.iter().map(|role| (role.account.clone(), role.arn.clone())));
         shared.rebuild.set(self.lost.is_some());
         shared.visible_within.set(self.visible_within);
+        shared.lags.set(self.lags);
         shared.took_over.set(std::mem::take(&mut self.takes_over));
         if self.clock_told {
             watch_clock(&shared);

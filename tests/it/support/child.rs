@@ -129,14 +129,23 @@ impl Proc {
     ///
     /// # Panics
     /// If it cannot be started.
-    pub fn spawn(mut command: Command, dir: &Path) -> Self {
+    pub fn spawn(command: Command, dir: &Path) -> Self {
+        Self::spawn_to(command, dir, None, None)
+    }
+
+    /// The same with these in place of the files.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub fn spawn_to(mut command: Command, dir: &Path, out: Option<Stdio>, err: Option<Stdio>) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let [stdout, stderr] = ["out", "err"].map(|end| dir.join(format!("{number}.{end}")));
+        let file = |path: &Path| Stdio::from(File::create(path).expect("a file for its output"));
         let child = command
             .stdin(Stdio::null())
-            .stdout(File::create(&stdout).expect("a file for stdout"))
-            .stderr(File::create(&stderr).expect("a file for stderr"))
+            .stdout(out.unwrap_or(file(&stdout)))
+            .stderr(err.unwrap_or(file(&stderr)))
             .spawn()
             .unwrap_or_else(|e| panic!("cannot start {command:?}: {e}"));
         Self { child, stdout, stderr, shown: false }

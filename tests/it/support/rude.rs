@@ -14,8 +14,14 @@ pub enum Manners {
     Silence,
     /// Sends these bytes, then closes it.
     Say(&'static str),
+    /// Sends these bytes, and keeps it open.
+    SayAndStay(&'static str),
+    /// Sends these bytes one by one, more slowly than anybody waits.
+    Drip(&'static str),
     /// Closes it without reading anything.
     HangUp,
+    /// Leaves it to the kernel, which accepts it.
+    Ignore,
 }
 
 /// A listener that lives as long as the test process.
@@ -28,25 +34,39 @@ pub struct Rude {
 impl Rude {
     /// Starts one.
     pub fn start(manners: Manners) -> Self {
+        Self::by_turns(manners, manners)
+    }
+
+    /// One that treats what is put, such as the request for a token of the metadata service, otherwise than the rest.
+    pub fn by_turns(put: Manners, other: Manners) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let endpoint = format!("http://{}", listener.local_addr().expect("bound"));
         let requests = Arc::new(AtomicUsize::new(0));
+        if matches!(put, Manners::Ignore) {
+            std::mem::forget(listener);
+            return Self { endpoint, requests };
+        }
         let seen = Arc::clone(&requests);
         std::thread::spawn(move || {
             let mut kept = Vec::new();
             for stream in listener.incoming() {
                 let Ok(mut stream) = stream else { return };
-                if matches!(manners, Manners::HangUp) {
+                if matches!(put, Manners::HangUp) {
                     continue;
                 }
-                read_request(&mut stream);
+                let manners = if read_request(&mut stream).starts_with("put ") { put } else { other };
                 seen.fetch_add(1, Ordering::SeqCst);
                 match manners {
-                    Manners::Close | Manners::HangUp => {}
+                    Manners::Close | Manners::HangUp | Manners::Ignore => {}
                     Manners::Silence => kept.push(stream),
                     Manners::Say(words) => {
                         let _ = stream.write_all(words.as_bytes());
                     }
+                    Manners::SayAndStay(words) => {
+                        let _ = stream.write_all(words.as_bytes());
+                        kept.push(stream);
+                    }
+                    Manners::Drip(words) => drip(stream, words),
                 }
             }
         });
@@ -68,17 +88,29 @@ pub fn dead_endpoint() -> String {
     endpoint
 }
 
+#[allow(clippy::disallowed_methods)] // whoever is on the other side has real time only
+fn drip(mut stream: std::net::TcpStream, words: &'static str) {
+    std::thread::spawn(move || {
+        for byte in words.bytes() {
+            std::thread::sleep(std::time::Duration::from_millis(300));
+            if stream.write_all(&[byte]).is_err() {
+                return;
+            }
+        }
+    });
+}
+
 /// Reads head and body (by Content-Length), so that closing is no reset of what is still to come.
-fn read_request(stream: &mut impl Read) {
+fn read_request(stream: &mut impl Read) -> String {
     let (mut all, mut buffer) = (Vec::new(), [0_u8; 4096]);
     loop {
-        let Ok(count @ 1..) = stream.read(&mut buffer) else { return };
+        let Ok(count @ 1..) = stream.read(&mut buffer) else { return String::new() };
         all.extend_from_slice(&buffer[..count]);
         let text = String::from_utf8_lossy(&all).to_lowercase();
         let Some(head) = text.find("\r\n\r\n") else { continue };
         let length = text[..head].lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
         if all.len() >= head + 4 + length.unwrap_or(0_usize) {
-            return;
+            return text;
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -51,7 +51,8 @@ impl Site {
     pub fn instance(&self, instance: &str) {
         self.settings(&format!(
             "[daemon]\nname = \"{DAEMON}\"\nstate_dir = \"state\"\ninstance = \"{instance}\"\n\
-             drain_deadline = \"10m\"\n[cloud]\nbackend = \"aws\"\napi_share = 1.0\nvisible_within = \"1s\"\n"
+             drain_deadline = \"10m\"\n[cloud]\nbackend = \"aws\"\napi_share = 1.0\nvisible_within = \"1s\"\n\
+             status_lag = \"1s\"\nshutdown_limit = \"1s\"\n"
         ));
     }
 
@@ -94,6 +95,20 @@ impl Site {
     /// Starts `stillframe ARGS --config ...`.
     pub fn spawn(&self, args: &[&str]) -> Proc {
         Proc::spawn(self.command(args), self.dir.path())
+    }
+
+    /// The same with these in place of the files for stdout and stderr.
+    pub fn spawn_to(&self, args: &[&str], stdout: Option<Stdio>, stderr: Option<Stdio>) -> Proc {
+        Proc::spawn_to(self.command(args), self.dir.path(), stdout, stderr)
+    }
+
+    /// The same by a shell that does this before.
+    pub fn spawn_after(&self, shell: &str, args: &[&str]) -> Proc {
+        let plain = self.command(args);
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", &format!("{shell}; exec \"$0\" \"$@\"")]).arg(plain.get_program()).args(plain.get_args());
+        command.env_clear().envs(plain.get_envs().filter_map(|(key, value)| Some((key, value?))));
+        Proc::spawn(command, self.dir.path())
     }
 
     /// Runs `stillframe ARGS --config ...` to its end.
