@@ -60,8 +60,12 @@ pub fn run(args: &BackupArgs) -> u8 {
     };
     match runtime.block_on(backup(args, &loaded)) {
         Ok(document) => {
-            let text = if args.json { document.json() } else { document.text(super::paint()) };
-            super::print(&text); // how it ended does not depend on who reads of it
+            // How it ended does not depend on who reads of it.
+            if args.json {
+                super::print(&document.json());
+            } else {
+                super::print_text(&document.text(super::paint()));
+            }
             if document.ok() { DONE } else { FAILED }
         }
         Err(why) => complain(&why),

@@ -17,6 +17,8 @@ use crate::clock::Clock;
 use crate::config::{self, Problems, show_duration};
 use crate::domain::keep::Keep;
 use crate::domain::plan::{Plan, Select};
+use crate::domain::text::seen;
+use crate::domain::zone::ZoneSource;
 use crate::report::out;
 
 /// The configuration is in order.
@@ -73,14 +75,18 @@ pub fn report(
     let code = if result.is_ok() { DONE } else { WRONG };
     let (problems, all) = match &result {
         Ok(loaded) => {
-            let all = loaded.warnings.iter().cloned().chain(too_slow(args, loaded)).collect();
+            let old = config::old_zones(&loaded.zones, &loaded.plans, now);
+            let all = loaded.warnings.iter().cloned().chain(too_slow(args, loaded)).chain(old).collect();
             (Problems::new(all), loaded.plans.as_slice())
         }
         Err(problems) => (problems.clone(), [].as_slice()),
     };
     let plans: Vec<Listed<'_>> = all.iter().map(|plan| Listed { plan, next: next::of(plan, now) }).collect();
     if args.json {
-        let check = json!({ "ok": result.is_ok(), "problems": problems, "plans": plans });
+        let mut check = json!({ "ok": result.is_ok(), "problems": problems, "plans": plans });
+        if let Ok(loaded) = &result {
+            check["zones"] = json!(loaded.zones);
+        }
         writeln!(out, "{}", json!({ "schema": 1, "check": check }))?;
         return Ok(code);
     }
@@ -88,7 +94,7 @@ pub fn report(
         writeln!(err, "{problems}\n")?;
     }
     match &result {
-        Ok(_) => write_plans(&plans, out)?,
+        Ok(loaded) => write_plans(&plans, &loaded.zones, out)?,
         Err(problems) => writeln!(err, "{}", summary(problems))?,
     }
     Ok(code)
@@ -104,9 +110,10 @@ pub(super) fn summary(problems: &Problems) -> String {
     }
 }
 
-fn write_plans(plans: &[Listed<'_>], out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "ok: {} plan{}", plans.len(), if plans.len() == 1 { "" } else { "s" })?;
-    let rows: Vec<[String; 5]> = plans.iter().map(|listed| row(listed.plan)).collect();
+fn write_plans(plans: &[Listed<'_>], zones: &ZoneSource, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "ok: {} plan{}, time zones of {zones}", plans.len(), if plans.len() == 1 { "" } else { "s" })?;
+    // What a tag may hold must not steer a terminal.
+    let rows: Vec<[String; 5]> = plans.iter().map(|listed| row(listed.plan).map(|cell| seen(&cell))).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths = [width(0), width(1), width(2), width(3)];
     for (row, listed) in rows.iter().zip(plans) {
@@ -180,11 +187,25 @@ fn keep(keep: &Keep) -> String {
 mod tests {
     use super::*;
 
+    const ZONES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/zoneinfo");
+
     fn checked(dir: &str, json: bool) -> (u8, String, String) {
+        checked_by(ZONES, dir, json)
+    }
+
+    /// With the zone files of a directory.
+    fn checked_by(zones: &str, dir: &str, json: bool) -> (u8, String, String) {
         let config = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config").join(dir);
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let now = DateTime::from_timestamp(1_774_656_000, 0).expect("2026-03-28T00:00:00Z");
-        let code = report(&CheckArgs { config, json }, std::iter::empty(), now, &mut out, &mut err).unwrap();
+        let code = report(
+            &CheckArgs { config, json },
+            [("TZDIR".to_owned(), zones.to_owned())].into_iter(),
+            now,
+            &mut out,
+            &mut err,
+        )
+        .unwrap();
         (code, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
     }
 
@@ -195,7 +216,7 @@ mod tests {
         assert_eq!(
             out.lines().collect::<Vec<_>>(),
             [
-                "ok: 2 plans",
+                &format!("ok: 2 plans, time zones of 2026f, the system's ({ZONES})"),
                 "databases    15 1 * * *  UTC            Role=mysql|postgres, Stage=prod, in eu-central-1+eu-west-1  \
                  keep daily 14, weekly 8, monthly 12",
                 "    next  Sat 2026-03-28 01:15 +00:00 UTC",
@@ -228,6 +249,20 @@ mod tests {
         });
         assert_eq!(plan["next"][1], moved);
         assert_eq!(plan["next"].as_array().map(Vec::len), Some(3));
+    }
+
+    #[test]
+    fn whose_zones_they_are_is_said_and_that_they_are_old() {
+        let (_, out, _) = checked("example", true);
+        let doc: serde_json::Value = serde_json::from_str(&out).unwrap();
+        assert_eq!(doc["check"]["zones"], json!({ "source": "system", "version": "2026f", "directory": ZONES }));
+        let (code, out, err) = checked_by("/nowhere", "example", false);
+        assert!(code == 0 && out.starts_with("ok: 2 plans, time zones of 2025b, compiled in\n"), "{out}");
+        assert!(err.contains("/nowhere:1:1: warning: holds no zone files"), "{err}");
+        assert!(err.contains("are of 2025b, more than a year old"), "{err}");
+        let (_, out, _) = checked_by("/nowhere", "example", true);
+        let doc: serde_json::Value = serde_json::from_str(&out).unwrap();
+        assert_eq!(doc["check"]["zones"], json!({ "source": "compiled", "version": "2025b" }));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 pub use self::ask::examine;
 use super::{FAILED, complain, paint, peek, start};
 use crate::clock::Clock;
+use crate::report::doctor::DoctorDocument;
 
 /// Options of `stillframe doctor`.
 #[derive(Debug, Clone, clap::Args)]
@@ -44,11 +45,13 @@ pub fn run(args: &DoctorArgs) -> u8 {
     };
     let document = runtime.block_on(async {
         let cloud = peek::cloud(&args.config, &loaded.settings).await?;
-        Ok::<_, String>(examine(&cloud, &loaded.settings, &loaded.plans, Clock::Wall.now_secs()).await)
+        let document = examine(&cloud, &loaded.settings, &loaded.plans, Clock::Wall.now_secs()).await;
+        Ok::<_, String>(DoctorDocument { zones: Some(loaded.zones.clone()), ..document })
     });
     match document {
         Ok(document) => {
-            let printed = super::print(&if args.json { document.json() } else { document.text(paint()) });
+            let printed =
+                if args.json { super::print(&document.json()) } else { super::print_text(&document.text(paint())) };
             if document.ok() { printed } else { FAILED }
         }
         Err(why) => complain(&why),

@@ -60,7 +60,8 @@ pub fn run(args: &ExplainArgs) -> u8 {
     };
     match runtime.block_on(explain(args, &loaded)) {
         Ok(document) => {
-            let printed = super::print(&if args.json { document.json() } else { document.text(paint()) });
+            let printed =
+                if args.json { super::print(&document.json()) } else { super::print_text(&document.text(paint())) };
             if document.ok() { printed } else { FAILED }
         }
         Err(why) => complain(&why),

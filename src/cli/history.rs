@@ -151,7 +151,7 @@ pub fn run(args: &HistoryArgs) -> u8 {
     } else if runs.is_empty() {
         super::print("nothing that fits has run yet\n")
     } else {
-        super::print(&runs.iter().map(|run| run.text(paint())).collect::<String>())
+        super::print_text(&runs.iter().map(|run| run.text(paint())).collect::<String>())
     }
 }
 

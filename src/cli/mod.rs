@@ -25,8 +25,9 @@ pub mod status;
 use clap::{Parser, Subcommand};
 
 use crate::clock::Clock;
+use crate::domain::text::seen_lines;
 use crate::report::out;
-use crate::report::table::Paint;
+use crate::report::table::{Paint, safe};
 
 /// Done.
 pub const DONE: u8 = 0;
@@ -114,8 +115,13 @@ fn paint() -> Paint {
 
 /// Says why nothing was done; exit code 1.
 fn complain(why: &str) -> u8 {
-    out::note(&format!("stillframe: {why}"));
+    out::note(&format!("stillframe: {}", seen_lines(why)));
     FAILED
+}
+
+/// Prints facts for people, which hold texts that others wrote.
+fn print_text(text: &str) -> u8 {
+    print(&safe(text, paint()))
 }
 
 /// Prints facts. A reader that has read enough (`| head`) is no error; a full disk is.

@@ -75,7 +75,8 @@ pub fn run(args: &PreviewArgs) -> u8 {
         Ask { now, at, days: TimeDelta::days(args.days.into()), lags: loaded.settings.cloud.lags() },
     )) {
         Ok(document) => {
-            let printed = super::print(&if args.json { document.json() } else { document.text(paint()) });
+            let printed =
+                if args.json { super::print(&document.json()) } else { super::print_text(&document.text(paint())) };
             if document.ok() { printed } else { FAILED }
         }
         Err(why) => complain(&why),

@@ -102,10 +102,14 @@ pub fn run(args: &RehearseArgs) -> u8 {
             return WRONG;
         }
     };
-    let loaded = match peek::load(&args.config) {
+    let mut loaded = match peek::load(&args.config) {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
+    // A rehearsal is the same on every machine.
+    for plan in &mut loaded.plans {
+        plan.schedule.timezone = plan.schedule.timezone.as_compiled();
+    }
     let page = match args.html.as_deref().map(Page::at).transpose() {
         Ok(page) => page,
         Err(why) => return complain(&why),
@@ -117,7 +121,8 @@ pub fn run(args: &RehearseArgs) -> u8 {
         Ok(if args.json { document.json() } else { document.text(paint()) })
     });
     match told {
-        Ok(text) => super::print(&text),
+        Ok(text) if args.json => super::print(&text),
+        Ok(text) => super::print_text(&text),
         Err(why) => complain(&why),
     }
 }

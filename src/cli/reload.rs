@@ -11,6 +11,7 @@ use super::notify::Manager;
 use super::signals::Signals;
 use crate::config::{self, Loaded, Problems, Settings, Severity};
 use crate::domain::plan::Plan;
+use crate::domain::zone::ZoneSource;
 use crate::engine::host::Host as _;
 use crate::engine::plans::Change;
 use crate::engine::shared::Shared;
@@ -85,6 +86,7 @@ impl Reloads {
         }
         let (Ok(Ok(())), Ok(loaded)) = (answer.await, loaded) else { return };
         warn(&loaded.warnings);
+        zones(&loaded.zones);
         let new = loaded.settings;
         self.deadline.set(Duration::from_secs(new.daemon.drain_deadline));
         format::set_level(new.log.level.as_str());
@@ -110,6 +112,11 @@ pub fn warn(warnings: &Problems) {
     for warning in warnings.iter() {
         tracing::warn!(event = "config.warning", reason = %warning.to_string().trim_end());
     }
+}
+
+/// Says whose rules the zones of the plans follow from now on.
+pub fn zones(zones: &ZoneSource) {
+    tracing::info!(event = "config.zones", "time zones of {zones}");
 }
 
 /// All errors in one text, a line each would be too many for a log.

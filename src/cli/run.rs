@@ -78,10 +78,13 @@ async fn serve(args: &RunArgs, loaded: &Loaded) -> u8 {
         opened = opening => opened,
     };
     let refused = match opened {
-        Ok(opened) => match work(args, opened, loaded, &manager, &mut stops, &mut reloads).await {
-            End::Code(code) => return code,
-            End::Refused(refused) => refused,
-        },
+        Ok(opened) => {
+            reload::zones(&loaded.zones);
+            match work(args, opened, loaded, &manager, &mut stops, &mut reloads).await {
+                End::Code(code) => return code,
+                End::Refused(refused) => refused,
+            }
+        }
         Err(refused) => refused,
     };
     match refused {

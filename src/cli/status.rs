@@ -57,7 +57,8 @@ pub fn run(args: &StatusArgs) -> u8 {
     };
     match runtime.block_on(status(&loaded)) {
         Ok(document) => {
-            let printed = super::print(&if args.json { document.json() } else { document.text(paint()) });
+            let printed =
+                if args.json { super::print(&document.json()) } else { super::print_text(&document.text(paint())) };
             if document.ok() { printed } else { FAILED }
         }
         Err(why) => complain(&why),
@@ -74,6 +75,7 @@ async fn status(loaded: &Loaded) -> Result<StatusDocument, String> {
     let reader = journal.as_ref().map(|journal| (journal as &dyn Reader, path.as_str()));
     let mut document =
         gather(reader, &settings.daemon.name, &loaded.plans, running, now).await.map_err(|e| e.to_string())?;
+    document.zones = Some(loaded.zones.clone());
     let errors = loaded.warnings.errors();
     if errors > 0 {
         let reason = format!(
@@ -111,6 +113,7 @@ pub async fn gather(
     now: DateTime<Utc>,
 ) -> Answer<StatusDocument> {
     let mut document = StatusDocument {
+        zones: None,
         at: rfc3339(now),
         daemon: DaemonStatus { daemon: daemon.to_owned(), running, version: None, since: None, stopped: None },
         journal: journal.map(|(_, path)| path.to_owned()),

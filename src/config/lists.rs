@@ -7,6 +7,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::check::{self, Check, Complaint, complain};
 use super::kind::{Item, Kind, Mishap, Value, type_of};
+use crate::domain::text::is_not_xml;
 
 /// EC2 takes at most 200 values in one filter (API reference, "Filters").
 pub(super) const TAG_VALUES_MAX: usize = 200;
@@ -100,6 +101,23 @@ fn tag_value(value: &str) -> Result<(), Complaint> {
     }
 }
 
+/// The value of a tag that we make.
+fn own_value(value: &str) -> Result<(), Complaint> {
+    tag_value(value).and_then(|()| writable(value))
+}
+
+/// EC2 takes any character in tags (user guide, "Tag restrictions"), but answers in XML 1.0, which has no way to write
+/// some. UNVERIFIED: whether it refuses them, or makes an image that no answer can show.
+fn writable(text: &str) -> Result<(), Complaint> {
+    match text.chars().find(|c| is_not_xml(*c)) {
+        Some(c) => complain(
+            format!("{text:?} holds the character {c:?}, which EC2 cannot answer with"),
+            Some("take it out: type the text anew".into()),
+        ),
+        None => Ok(()),
+    }
+}
+
 fn wanted_value(value: &str) -> Result<(), Complaint> {
     if value.is_empty() {
         return complain("the value is empty", Some("write \"*\" for any value".into()));
@@ -172,13 +190,13 @@ pub(super) fn tags(table: &DeTable<'_>, mishaps: &mut Vec<Mishap>) -> Option<Val
         let reserved = ["aws:", "stillframe:"].into_iter().find(|prefix| lower.starts_with(prefix));
         let named = match reserved {
             Some(prefix) => complain(format!("the prefix `{prefix}` is reserved"), Some("choose another key".into())),
-            None => tag_key(key.get_ref()),
+            None => tag_key(key.get_ref()).and_then(|()| writable(key.get_ref())),
         };
         if let Err(complaint) = named {
             mishaps.push(Mishap { span: key.span(), within: within.clone(), complaint });
         }
         let mut inner = Vec::new();
-        if let Some(Value::Text(text)) = Kind::Text(tag_value).read(value, &mut inner) {
+        if let Some(Value::Text(text)) = Kind::Text(own_value).read(value, &mut inner) {
             let values = vec![Item { text, span: value.span() }];
             entries.push((Item { text: key.get_ref().to_string(), span: key.span() }, values));
         }

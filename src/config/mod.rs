@@ -11,6 +11,7 @@ mod check;
 mod distribution;
 mod duration;
 pub mod fields;
+mod file;
 mod installation;
 pub mod kind;
 mod lists;
@@ -28,6 +29,9 @@ mod source;
 mod suggest;
 #[cfg(test)]
 mod tests;
+mod variables;
+mod veil;
+mod zones;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -37,11 +41,14 @@ pub use duration::{read_duration, show_duration};
 pub use installation::{Account, Backend, Cloud, Daemon, DaemonInstance, Http, Log, LogFormat, LogLevel, Settings};
 pub use problem::{Problem, Problems, Severity, SourceLine};
 pub use secret::Secret;
+pub use zones::old_zones;
 
 use crate::domain::plan::Plan;
+use crate::domain::zone::ZoneSource;
 use distribution::Accounts;
 use plan::Checked;
 use source::Source;
+use zones::Zones;
 
 /// A configuration without errors.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,6 +57,8 @@ pub struct Loaded {
     pub settings: Settings,
     /// plans.d/*.toml, sorted by name.
     pub plans: Vec<Plan>,
+    /// Whose rules the time zones of the plans follow.
+    pub zones: ZoneSource,
     /// What is allowed but will surprise.
     pub warnings: Problems,
 }
@@ -84,19 +93,22 @@ pub fn load_what_is_good(dir: &Path, env: impl Iterator<Item = (String, String)>
             missing.hint("name the directory that holds stillframe.toml and plans.d with --config DIR"),
         ]));
     }
+    let zones = Zones::look(&env);
     let settings = settings::load(dir, &env, &mut problems);
     let accounts = settings.as_ref().map(|settings| &settings.accounts);
-    let checked = load_plans(&dir.join("plans.d"), accounts, &mut problems);
+    let checked = load_plans(&dir.join("plans.d"), accounts, &zones, &mut problems);
+    variables::warn(&env, &mut problems);
     odd::warn(&checked, settings.as_ref(), &env, &mut problems);
-    let plans = checked.into_iter().map(|checked| checked.plan).collect();
+    let plans: Vec<Plan> = checked.into_iter().map(|checked| checked.plan).collect();
+    zones.warn(plans.iter(), &mut problems);
     let problems = Problems::new(problems);
     match settings {
-        Some(settings) => Ok(Loaded { settings, plans, warnings: problems }),
+        Some(settings) => Ok(Loaded { settings, plans, zones: zones.source(), warnings: problems }),
         None => Err(problems),
     }
 }
 
-fn load_plans(dir: &Path, accounts: Accounts<'_>, problems: &mut Vec<Problem>) -> Vec<Checked> {
+fn load_plans(dir: &Path, accounts: Accounts<'_>, zones: &Zones, problems: &mut Vec<Problem>) -> Vec<Checked> {
     let shown = dir.display().to_string();
     let entries = match std::fs::read_dir(dir).and_then(Iterator::collect::<Result<Vec<_>, _>>) {
         Ok(entries) => entries,
@@ -120,6 +132,7 @@ fn load_plans(dir: &Path, accounts: Accounts<'_>, problems: &mut Vec<Problem>) -
         let toml = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("toml"));
         let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
         if !toml {
+            problems.extend(beside(path));
             continue;
         }
         if hidden || path.extension().is_some_and(|e| e != "toml") {
@@ -129,7 +142,7 @@ fn load_plans(dir: &Path, accounts: Accounts<'_>, problems: &mut Vec<Problem>) -
             continue;
         }
         seen += 1;
-        plans.extend(load_plan(path, accounts, problems));
+        plans.extend(load_plan(path, accounts, zones, problems));
     }
     if seen == 0 {
         let none = Problem::of_file(shown, "holds no plan: nothing will be imaged");
@@ -137,6 +150,26 @@ fn load_plans(dir: &Path, accounts: Accounts<'_>, problems: &mut Vec<Problem>) -
     }
     plans.sort_by(|a: &Checked, b| a.plan.name.cmp(&b.plan.name));
     plans
+}
+
+/// A warning of a file that may be taken for a plan, but is none: of another language, or an old one that was put aside.
+/// What says that it is put aside (`.disabled`) is left alone.
+fn beside(path: &Path) -> Option<Problem> {
+    let name = path.file_name()?.to_string_lossy().to_lowercase();
+    let (stem, last) = name.rsplit_once('.').unwrap_or((&name, ""));
+    let other = matches!(last, "yml" | "yaml" | "json" | "json5" | "ini" | "conf" | "tml");
+    let aside = name.contains(".toml") && !matches!(last, "disabled" | "off" | "example" | "sample");
+    // What an editor keeps while a file is open.
+    let open = name.starts_with('.') || name.starts_with('#');
+    if stem.is_empty() || open || !(other || aside) || !path.is_file() {
+        return None;
+    }
+    let hint = if other {
+        "plans are TOML: write it as one, with a name that ends in .toml; or move it elsewhere"
+    } else {
+        "rename it if it is a plan; move it elsewhere if not"
+    };
+    Some(Problem::of_file(path.display().to_string(), "does not end in .toml: it is not read").hint(hint).warning())
 }
 
 /// "write `web-nightly`" in terms of a file.
@@ -147,7 +180,7 @@ fn rename(hint: &str) -> String {
     }
 }
 
-fn load_plan(path: &Path, accounts: Accounts<'_>, problems: &mut Vec<Problem>) -> Option<Checked> {
+fn load_plan(path: &Path, accounts: Accounts<'_>, zones: &Zones, problems: &mut Vec<Problem>) -> Option<Checked> {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let named = check::plan_name(&stem);
     if let Err(complaint) = &named {
@@ -159,7 +192,7 @@ fn load_plan(path: &Path, accounts: Accounts<'_>, problems: &mut Vec<Problem>) -
         });
     }
     match Source::read(path) {
-        Ok(source) => plan::check(&stem, source, accounts, problems).filter(|_| named.is_ok()),
+        Ok(source) => plan::check(&stem, source, accounts, zones, problems).filter(|_| named.is_ok()),
         Err(problem) => {
             problems.push(*problem);
             None

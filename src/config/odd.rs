@@ -5,6 +5,9 @@
 
 mod distribution;
 mod keeping;
+mod pace;
+mod partitions;
+mod tags;
 mod twins;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,13 +47,15 @@ pub(super) fn warn(
         regions(checked, sdk, env, &mut say);
         excluded(checked, &mut say);
         zone(checked, &mut say);
-        lines(checked, &mut say);
+        lines(checked, sdk, &mut say);
         let lags = settings.map(|settings| settings.cloud.lags()).unwrap_or_default();
         window(checked, &lags, &mut say);
         healthy_within(checked, &lags, &mut say);
         keeping::look(checked, &mut say);
         distribution::look(checked, &mut say);
+        tags::look(checked, &mut say);
     }
+    partitions::look(plans, problems);
     twins::look(plans, problems);
 }
 
@@ -109,25 +114,27 @@ fn zone(checked: &Checked, say: &mut Say<'_>) {
 }
 
 /// Cron lines that fire more often than they look, or in vain.
-fn lines(checked: &Checked, say: &mut Say<'_>) {
+fn lines(checked: &Checked, sdk: bool, say: &mut Say<'_>) {
     let key = "schedule.cron";
     let items = checked.sheet.texts(key);
+    let schedule = &checked.plan.schedule;
+    let tables: Vec<Option<Timetable>> = items.iter().map(|item| table(schedule, &item.text)).collect();
     for (nth, item) in items.iter().enumerate() {
         if let Some((unit, once)) = each_one(&item.text) {
             let what = format!("`{}` is due every {unit} while the rest matches", item.text);
             say(Some(item.span.clone()), key, what, format!("write `{once}` if once is meant"));
+        } else if let Some((what, hint)) = pace::look(schedule, &item.text).filter(|_| sdk) {
+            // The simulated world reboots in seconds.
+            say(Some(item.span.clone()), key, what, hint);
         }
         if let Some((what, hint)) = either_day(&item.text) {
             say(Some(item.span.clone()), key, what, hint);
         }
-        let others: Vec<String> =
-            items.iter().enumerate().filter(|(other, _)| *other != nth).map(|(_, item)| item.text.clone()).collect();
-        if let Some(other) = covered(&checked.plan.schedule, &item.text, &others) {
+        let covers = |other: &usize| *other != nth && covered(&tables[nth], &tables[*other]);
+        if let Some(other) = (0..items.len()).find(covers) {
             // Of two that say the same, the later one is in vain.
-            let mutual = covered(&checked.plan.schedule, other, std::slice::from_ref(&item.text)).is_some();
-            let first = items.iter().position(|item| item.text == *other).is_some_and(|place| place < nth);
-            if first || !mutual {
-                let what = format!("`{}` adds nothing: `{other}` is due at all its times", item.text);
+            if other < nth || !covered(&tables[other], &tables[nth]) {
+                let what = format!("`{}` adds nothing: `{}` is due at all its times", item.text, items[other].text);
                 say(Some(item.span.clone()), key, what, "take it out".into());
             }
         }
@@ -167,19 +174,17 @@ fn either_day(line: &str) -> Option<(String, String)> {
     Some((what, hint))
 }
 
-/// The one of `others` that is due whenever `line` is.
-fn covered<'a>(schedule: &Schedule, line: &str, others: &'a [String]) -> Option<&'a String> {
-    others.iter().find(|other| {
-        let (Some(own), Some(other)) = (table(schedule, line), table(schedule, other)) else { return false };
-        let (from, until) = year();
-        let second = TimeDelta::seconds(1);
-        let mut looked = 0;
-        let inside = own.between(from, until).take(LOOKS_MAX).all(|due| {
-            looked += 1;
-            other.next_after(due - second) == Some(due)
-        });
-        inside && looked > 0 && looked < LOOKS_MAX
-    })
+/// Whether `other` is due whenever `own` is.
+fn covered(own: &Option<Timetable>, other: &Option<Timetable>) -> bool {
+    let (Some(own), Some(other)) = (own, other) else { return false };
+    let (from, until) = year();
+    let second = TimeDelta::seconds(1);
+    let mut looked = 0;
+    let inside = own.between(from, until).take(LOOKS_MAX).all(|due| {
+        looked += 1;
+        other.next_after(due - second) == Some(due)
+    });
+    inside && looked > 0 && looked < LOOKS_MAX
 }
 
 fn table(schedule: &Schedule, line: &str) -> Option<Timetable> {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::check::{DAEMON_NAME_MAX, PLAN_NAME_MAX, show_duration};
+use super::check::{self, DAEMON_NAME_MAX, PLAN_NAME_MAX, show_duration};
 use super::distribution::{self, Accounts};
 use super::fields::PLAN;
 use super::kind::{Kind, TagEntry};
@@ -10,11 +10,13 @@ use super::problem::Problem;
 use super::shape;
 use super::sheet::Sheet;
 use super::source::Source;
+use super::zones::Zones;
 use crate::domain::copying::names::COPY_SUFFIX;
 use crate::domain::keep::Keep;
 use crate::domain::naming::{NAME_MAX, TAGS_MAX};
 use crate::domain::plan::{Consistency, Mode, OnUnhealthy, Plan, Rollout, Schedule, Seconds, Select};
 use crate::domain::sharing::LENT_TAGS_MAX;
+use crate::domain::zone::Zone;
 
 /// The time to become healthy that is proposed at least, in seconds: the default.
 const ENOUGH: Seconds = 15 * 60;
@@ -49,15 +51,42 @@ pub(super) fn check(
     name: &str,
     source: Source,
     accounts: Accounts<'_>,
+    zones: &Zones,
     problems: &mut Vec<Problem>,
 ) -> Option<Checked> {
     let mut found = Vec::new();
     let sheet = shape::read(&source, &PLAN, true, &mut found);
+    let zone = zone(&sheet, &source, zones, problems, &mut found);
     across(&sheet, &source, &mut found);
     distribution::across(&sheet, &source, accounts, &mut found);
-    let plan = if found.is_empty() { build(name, &sheet, accounts) } else { None };
+    let plan = if found.is_empty() { build(name, &sheet, zone, accounts) } else { None };
     problems.append(&mut found);
     plan.map(|plan| Checked { plan, sheet, source })
+}
+
+/// The zone of the plan. A name that no table knows is an error; that a table cannot be used, a warning.
+fn zone(
+    sheet: &Sheet,
+    source: &Source,
+    zones: &Zones,
+    warnings: &mut Vec<Problem>,
+    errors: &mut Vec<Problem>,
+) -> Option<Zone> {
+    let key = "schedule.timezone";
+    let name = sheet.text(key)?;
+    let Ok(zone) = zones.find(name, warnings) else {
+        let complaint = check::no_zone(name);
+        let expected = Some(format_of(key));
+        errors.push(Problem { expected, hint: complaint.hint, ..source.problem(sheet.span(key), key, complaint.what) });
+        return None;
+    };
+    Some(zone)
+}
+
+/// What a good value of a key in a section looks like.
+fn format_of(path: &str) -> String {
+    let inner = path.split_once('.').and_then(|(section, key)| PLAN.field(section)?.kind.table()?.field(key));
+    inner.map_or_else(String::new, |field| field.form.to_owned())
 }
 
 /// What only several keys together can tell.
@@ -118,7 +147,7 @@ fn across(sheet: &Sheet, source: &Source, problems: &mut Vec<Problem>) {
     }
 }
 
-fn build(name: &str, sheet: &Sheet, accounts: Accounts<'_>) -> Option<Plan> {
+fn build(name: &str, sheet: &Sheet, zone: Option<Zone>, accounts: Accounts<'_>) -> Option<Plan> {
     let texts = |path: &str| -> Vec<String> { sheet.texts(path).iter().map(|item| item.text.clone()).collect() };
     let sets = |entries: &[TagEntry]| -> BTreeMap<String, BTreeSet<String>> {
         let set = |(key, values): &TagEntry| (key.text.clone(), values.iter().map(|v| v.text.clone()).collect());
@@ -130,7 +159,7 @@ fn build(name: &str, sheet: &Sheet, accounts: Accounts<'_>) -> Option<Plan> {
         description: sheet.text("description").map(str::to_owned),
         schedule: Schedule {
             cron: texts("schedule.cron"),
-            timezone: sheet.text("schedule.timezone")?.parse().ok()?,
+            timezone: zone?,
             catch_up: sheet.seconds("schedule.catch_up"),
             window: sheet.seconds("schedule.window"),
         },
@@ -191,9 +220,11 @@ pub(crate) mod tests {
 
     /// A plan called `web` of this text.
     pub(crate) fn parse(text: &str) -> Result<Plan, Problems> {
-        let source = Source { file: "web.toml".into(), text: text.into() };
+        let source = Source::new("web.toml", text);
         let mut problems = Vec::new();
-        check("web", source, None, &mut problems).map(|checked| checked.plan).ok_or_else(|| Problems::new(problems))
+        check("web", source, None, &Zones::look(&BTreeMap::new()), &mut problems)
+            .map(|checked| checked.plan)
+            .ok_or_else(|| Problems::new(problems))
     }
 
     #[test]
@@ -204,7 +235,7 @@ pub(crate) mod tests {
             description: None,
             schedule: Schedule {
                 cron: vec!["30 2 * * *".into()],
-                timezone: chrono_tz::UTC,
+                timezone: chrono_tz::UTC.into(),
                 catch_up: Some(3600),
                 window: None,
             },

@@ -6,6 +6,8 @@ use std::ops::Range;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use serde::Serialize;
 
+use crate::domain::text::{seen, seen_lines};
+
 /// How bad a problem is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -44,6 +46,9 @@ pub struct Problem {
     pub hint: Option<String>,
     /// Error or warning.
     pub severity: Severity,
+    /// Whether what is written there may be a secret: then there is no hint, which might repeat it.
+    #[serde(skip)]
+    pub(super) hides: bool,
     /// The line to show with a caret, where there is one.
     #[serde(skip)]
     pub source: Option<SourceLine>,
@@ -62,6 +67,7 @@ impl Problem {
             expected: None,
             hint: None,
             severity: Severity::Error,
+            hides: false,
             source: None,
         }
     }
@@ -93,10 +99,11 @@ impl Problem {
         if self.severity == Severity::Warning {
             text.push_str(": warning");
         }
-        text + ": " + &self.what
+        seen(&(text + ": " + &self.what))
     }
 }
 
+/// As a person reads it. What is written in a file, or is its name, steers no terminal.
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.headline())?;
@@ -113,7 +120,7 @@ impl fmt::Display for Problem {
         }
         if !group.is_empty() {
             let report = [group];
-            write!(f, "\n{}", Renderer::plain().render(&report))?;
+            write!(f, "\n{}", seen_lines(&Renderer::plain().render(&report)))?;
         }
         Ok(())
     }
@@ -128,6 +135,7 @@ impl Problems {
     /// Puts them in order of place: file, line, column.
     #[must_use]
     pub fn new(mut all: Vec<Problem>) -> Self {
+        all.iter_mut().filter(|p| p.hides).for_each(|p| p.hint = None);
         all.sort_by(|a, b| (&a.file, a.line, a.col, &a.key, &a.what).cmp(&(&b.file, b.line, b.col, &b.key, &b.what)));
         all.dedup();
         Self(all)

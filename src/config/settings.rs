@@ -18,9 +18,9 @@ use super::sheet::Sheet;
 use super::source::Source;
 
 /// Before each variable.
-const PREFIX: &str = "STILLFRAME_";
+pub(super) const PREFIX: &str = "STILLFRAME_";
 /// Between section and key, since keys hold single underscores.
-const SEPARATOR: &str = "__";
+pub(super) const SEPARATOR: &str = "__";
 /// The layers' names, which the merged values carry.
 const FROM_FILE: &str = "stillframe.toml";
 
@@ -65,7 +65,7 @@ fn missing(sheet: &mut Sheet, source: &Source, problems: &mut Vec<Problem>) {
 }
 
 /// The key that a variable names, if there is such a key: `STILLFRAME_LOG__LEVEL` is `log.level`.
-fn key_of(variable: &str) -> Option<(String, &'static Field)> {
+pub(super) fn key_of(variable: &str) -> Option<(String, &'static Field)> {
     let parts: Vec<String> = variable.strip_prefix(PREFIX)?.split(SEPARATOR).map(str::to_lowercase).collect();
     let section = SETTINGS.field(parts.first()?)?;
     let field = match (section.kind, &parts[1..]) {

@@ -235,11 +235,6 @@ impl Walker<'_> {
             (None, []) => Some("take it out, or write one of those".into()),
         };
         p.expected = Some(format!("one of {}", list(spec)));
-        // A misspelled `external_id` must not bring its value into a log.
-        if let Some(line) = p.source.as_mut().filter(|_| self.source.holds_secrets() && path.starts_with("accounts")) {
-            line.text.truncate(line.marked.end);
-            line.text.push_str(" ...");
-        }
         if on_top.is_some() {
             self.meant.insert(given.to_string());
             self.sheet.bad.insert(given.to_string());

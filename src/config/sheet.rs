@@ -112,10 +112,13 @@ impl Sheet {
 
     /// Whether nothing is known to be wrong with any of these paths, below them, or around them.
     pub fn sound(&self, paths: &[&str]) -> bool {
-        let below =
-            |inner: &str, outer: &str| inner.strip_prefix(outer).is_some_and(|r| r.is_empty() || r.starts_with('.'));
-        let touches = |bad: &String| paths.iter().any(|path| below(bad, path) || below(path, bad));
-        !self.broken && !self.bad.iter().any(touches)
+        let touched = |path: &&str| {
+            let below = format!("{path}.");
+            let around = path.match_indices('.').map(|(at, _)| &path[..at]);
+            around.chain([*path]).any(|path| self.bad.contains(path))
+                || self.bad.range(below.clone()..).next().is_some_and(|bad| bad.starts_with(&below))
+        };
+        !self.broken && !paths.iter().any(touched)
     }
 
     /// All single values that the file itself gives, as plain text by path.

@@ -1,5 +1,7 @@
 //! The directories that are shipped, the layers, and what a directory may look like.
 
+mod hostile;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -66,7 +68,7 @@ fn uncommented(text: &str) -> String {
 
 /// What is wrong with the settings that show every key: unknown keys, keys not shown, other values than the defaults.
 fn differences(text: &str) -> Vec<String> {
-    let source = source::Source { file: "stillframe.toml".into(), text: text.into() };
+    let source = source::Source::new("stillframe.toml", text);
     let mut problems = Vec::new();
     let sheet = shape::read(&source, &fields::SETTINGS, true, &mut problems);
     let mut wrong: Vec<String> = problems.iter().map(ToString::to_string).collect();
@@ -119,7 +121,7 @@ fn the_example_loads() {
     assert_eq!(loaded.plans[0].consistency.mode, Mode::None);
     assert_eq!(loaded.plans[0].select.tags["Role"].len(), 2);
     assert_eq!(loaded.plans[1].keep.within, Some(14 * 86400));
-    assert_eq!(loaded.plans[1].schedule.timezone, chrono_tz::Europe::Berlin);
+    assert_eq!(loaded.plans[1].schedule.timezone, chrono_tz::Europe::Berlin.into());
     let dr = &loaded.settings.accounts["dr"];
     assert_eq!(dr.external_id.as_ref().unwrap().reveal(), "change-me-to-a-long-random-text");
     assert!(!format!("{loaded:?}").contains("change-me"));
@@ -152,7 +154,11 @@ fn the_environment_goes_over_the_file() {
         ("LOG__LEVEL", "loud"),
         ("STILLFRAME_", ""),
     ];
-    let settings = with_env(dir.path(), &env).unwrap().settings;
+    let loaded = with_env(dir.path(), &env).unwrap();
+    let odd: Vec<&str> = loaded.warnings.iter().map(|p| p.file.as_str()).collect();
+    assert_eq!(odd, ["STILLFRAME_LOG_LEVEL", "STILLFRAME_LOG__LEVL"], "{}", loaded.warnings);
+    assert!(!loaded.warnings.to_string().contains("loud"));
+    let settings = loaded.settings;
     assert_eq!(settings.daemon.name, "file");
     assert_eq!(settings.log.level, LogLevel::Debug);
     assert!((settings.cloud.api_share - 0.25).abs() < f64::EPSILON);
@@ -181,12 +187,29 @@ fn only_toml_files_are_plans() {
     let loaded = with_env(dir.path(), &[]).unwrap();
     let names: Vec<&str> = loaded.plans.iter().map(|plan| plan.name.as_str()).collect();
     assert_eq!(names, ["a", "b"]);
-    assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
-    for odd in ["plans.d/.c.toml", "plans.d/d.TOML"] {
-        std::fs::write(dir.path().join(odd), PLAN).unwrap();
+    assert_eq!(loaded.warnings.len(), 1, "{}", loaded.warnings);
+    let odd = [
+        ".c.toml",
+        "d.TOML",
+        "e.yml",
+        "e.yaml",
+        "e.json",
+        "e.toml~",
+        "e.toml.rpmnew",
+        "e.toml.txt",
+        "e.toml.bak.2",
+        "E.YML",
+    ];
+    let plain = ["e.toml.disabled", ".e.toml.swp", "#e.toml#", "e.md", "e", ".yml", "e.toml.example"];
+    for name in odd.iter().chain(&plain) {
+        std::fs::write(dir.path().join("plans.d").join(name), PLAN).unwrap();
     }
+    std::fs::create_dir(dir.path().join("plans.d/old.json")).unwrap();
     let loaded = with_env(dir.path(), &[]).unwrap();
-    assert_eq!((loaded.plans.len(), loaded.warnings.len()), (2, 2), "{}", loaded.warnings);
+    assert_eq!(loaded.plans.len(), 2);
+    let told = |name: &&&str| loaded.warnings.iter().any(|p| p.file.ends_with(&format!("/{name}")) && p.hint.is_some());
+    assert_eq!(odd.iter().filter(told).count(), odd.len(), "{}", loaded.warnings);
+    assert_eq!(loaded.warnings.len(), odd.len() + 1, "{}", loaded.warnings);
 }
 
 #[test]

@@ -18,3 +18,5 @@ pub mod saga;
 pub mod schedule;
 pub mod select;
 pub mod sharing;
+pub mod text;
+pub mod zone;

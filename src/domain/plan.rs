@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::keep::Keep;
 use super::place::Place;
 use super::sharing::Grantee;
+use super::zone::Zone;
 
 /// Whole seconds: the unit of every duration in a plan.
 pub type Seconds = u64;
@@ -44,7 +45,7 @@ pub struct Schedule {
     /// Cron lines of five or six fields (seconds first), at least one.
     pub cron: Vec<String>,
     /// The zone whose wall clock the lines speak of.
-    pub timezone: chrono_tz::Tz,
+    pub timezone: Zone,
     /// A missed occurrence runs if it is at most this late; `None` is "off".
     pub catch_up: Option<Seconds>,
     /// No new reboot starts later than this after `due`; `None` is "off".

@@ -16,7 +16,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 
 pub use self::owed::owed;
 pub use self::until::{LEAVES_MAX, is_to_come, leaves_at, standing_of, to_come};
@@ -26,6 +25,7 @@ use super::naming::{DUE_TOLERANCE, HOLD_TAG, Marks, Role, rfc3339};
 use super::observed::{Image, ImageState, unreadable_date};
 use super::place::Place;
 use super::plan::Seconds;
+use super::zone::Zone;
 
 /// A half-made image rests this long before it is deleted, so that a person can read why it failed.
 pub const HALF_MADE_REST: chrono::Duration = chrono::Duration::days(1);
@@ -64,7 +64,7 @@ pub struct Situation<'a> {
     /// The wall clock.
     pub now: DateTime<Utc>,
     /// The plan's zone, for the buckets.
-    pub zone: Tz,
+    pub zone: &'a Zone,
     /// Images from which an instance of ours runs, each with that instance.
     pub in_use: &'a BTreeMap<String, String>,
     /// Images that something still works with, each with what.

@@ -14,12 +14,12 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 
 use self::line::Line;
 pub use self::syntax::BadLine;
 use super::naming::rfc3339;
 use super::plan::{Schedule, Seconds};
+use super::zone::Zone;
 
 /// An occurrence at most this late is on time, whatever `catch_up` says.
 pub const ON_TIME: Seconds = 60;
@@ -35,7 +35,7 @@ const LOOK_BACK: i64 = 3_600;
 /// # Errors
 /// What is wrong with it, where, and what to write.
 pub fn check_cron(line: &str) -> Result<(), BadLine> {
-    Line::parse(line, Tz::UTC).map(|_| ())
+    Line::parse(line, Zone::UTC).map(|_| ())
 }
 
 /// A schedule compiled once, so that nothing is parsed at a heartbeat.
@@ -73,7 +73,7 @@ impl Timetable {
     /// # Errors
     /// The first line that is wrong; [`check_cron`] has refused it before.
     pub fn new(schedule: &Schedule) -> Result<Self, String> {
-        let line = |text: &String| Line::parse(text, schedule.timezone).map_err(|bad| bad.what);
+        let line = |text: &String| Line::parse(text, schedule.timezone.clone()).map_err(|bad| bad.what);
         let lines = schedule.cron.iter().map(line).collect::<Result<Vec<_>, _>>()?;
         Ok(Self { lines, catch_up: schedule.catch_up })
     }
@@ -185,4 +185,10 @@ pub fn words(seconds: Seconds) -> String {
     };
     let shown: Vec<String> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n}{unit}")).collect();
     shown.join(" ")
+}
+
+/// The next 02:30 of a zone.
+#[cfg(test)]
+pub(super) fn next_in(zone: &Zone, after: i64) -> Option<i64> {
+    Line::parse("30 2 * * *", zone.clone()).ok()?.next_after(after)
 }

@@ -8,6 +8,7 @@ use super::daemon::Engine;
 use super::distribute::is_ours;
 use super::shared::ActiveRun;
 use crate::domain::saga::{RunState, StepState, TargetState};
+use crate::domain::zone::Zone;
 
 /// So many runs are named.
 const RUNS_MAX: usize = 3;
@@ -31,7 +32,7 @@ impl Engine {
         match waits {
             _ if sh.draining() => {}
             Some((next, s)) => {
-                let when = local(next, s.plan.schedule.timezone, sh.clock.now());
+                let when = local(next, &s.plan.schedule.timezone, sh.clock.now());
                 parts.push(format!("next {} {when}", s.plan.name));
             }
             None => parts.push("nothing is scheduled".to_owned()),
@@ -50,8 +51,8 @@ impl Engine {
 }
 
 /// The time of day in the plan's zone, with the date where it is not today's.
-fn local(at: DateTime<Utc>, zone: chrono_tz::Tz, now: DateTime<Utc>) -> String {
-    let (at, now) = (at.with_timezone(&zone), now.with_timezone(&zone));
+fn local(at: DateTime<Utc>, zone: &Zone, now: DateTime<Utc>) -> String {
+    let (at, now) = (at.with_timezone(zone), now.with_timezone(zone));
     let format = if at.date_naive() == now.date_naive() { "%H:%M" } else { "%Y-%m-%d %H:%M" };
     at.format(format).to_string()
 }
@@ -91,7 +92,7 @@ mod tests {
     #[test]
     fn the_date_is_said_where_it_is_not_todays() {
         let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
-        let zone = chrono_tz::Europe::Berlin;
+        let zone = &Zone::from(chrono_tz::Europe::Berlin);
         let rows = [
             ("2026-11-20T01:30:00Z", "2026-11-20T00:10:00Z", "02:30"),
             ("2026-11-20T01:30:00Z", "2026-11-19T22:59:59Z", "2026-11-20 02:30"),

@@ -17,6 +17,7 @@ use crate::domain::naming::parse_run_name;
 use crate::domain::plan::Plan;
 use crate::domain::rollout::Down;
 use crate::domain::saga::{RunState, StepState};
+use crate::domain::zone::Zone;
 use crate::journal::Answer;
 
 /// So many of each plan's newest decisions are looked at, at start, for their events: only the last can lack it.
@@ -118,13 +119,21 @@ async fn unfinished(shared: &Rc<Shared>, occurrence: Occurrence) -> Answer<Optio
         stopped("its plan revision is not in the journal");
         return Ok(None);
     };
-    let plan: Plan = match serde_json::from_str(&plan) {
+    let mut plan: Plan = match serde_json::from_str(&plan) {
         Ok(plan) => plan,
         Err(e) => {
             stopped(&format!("its plan revision cannot be read: {e}"));
             return Ok(None);
         }
     };
+    by_rules_in_force(shared, &mut plan.schedule.timezone);
+    if plan.schedule.timezone.is_unknown() {
+        stopped(&format!(
+            "nobody knows its time zone {} any more; upgrade the package tzdata and restart stillframe",
+            plan.schedule.timezone
+        ));
+        return Ok(None);
+    }
     let events = reader.events_of(&name).await?;
     if let Some(what) = RunState::fold(&events).not_understood {
         stopped(&format!(
@@ -133,6 +142,14 @@ async fn unfinished(shared: &Rc<Shared>, occurrence: Occurrence) -> Answer<Optio
         return Ok(None);
     }
     go_on(shared, Rc::new(plan), occurrence, &events).await
+}
+
+/// Gives a zone of the journal, which holds no more than its name, the rules that it has in the plans in force.
+fn by_rules_in_force(shared: &Shared, zone: &mut Zone) {
+    let plans = shared.plans.borrow();
+    if let Some(known) = plans.values().map(|plan| &plan.schedule.timezone).find(|known| *known == zone) {
+        *zone = known.clone();
+    }
 }
 
 /// Counts again who is down, and watches those for whom nobody else does.

@@ -356,7 +356,7 @@ pub fn verdicts<'a>(
     let share = |plan: &Plan| plan.share.as_ref().map(|share| share.grace);
     let lasts = rules.today.and_then(share).or_else(|| share(rules.plan)).unwrap_or(GRACE);
     let grace = (!shared.is_empty()).then_some(Grace { lasts, shared: &shared });
-    let situation = Situation { now, zone: rules.plan.schedule.timezone, in_use, busy, grace };
+    let situation = Situation { now, zone: &rules.plan.schedule.timezone, in_use, busy, grace };
     let both = |series: &Series, list: &Vec<Candidate>| {
         let keep = |plan| keep_of(plan, rules.own, listing, series);
         let mut verdicts = decide(&defect::keep(keep(rules.plan)), list, &situation);

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::document::{SCHEMA, line};
 use super::table::{Cell, Paint, Table, Tone};
+use crate::domain::zone::ZoneSource;
 
 /// The reason of what cannot be told before there is an image.
 pub const UNTRIED: &str = "not denied outright; a sure answer needs an image of ours there";
@@ -110,6 +111,9 @@ pub struct DoctorDocument {
     pub at: String,
     /// The daemon's name.
     pub daemon: String,
+    /// Whose rules the zones of the plans follow on this host; left out where nobody has looked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zones: Option<ZoneSource>,
     /// Who we are, in each account.
     pub accounts: Vec<AccountDocument>,
     /// Each place.
@@ -161,6 +165,9 @@ impl DoctorDocument {
         let _ = writeln!(text, "\n{allowed} allowed, {denied} denied, {unknown} unknown");
         if self.rows().any(|row| row.reason == UNTRIED) {
             let _ = writeln!(text, "unknown without more words: {UNTRIED}");
+        }
+        if let Some(zones) = &self.zones {
+            let _ = writeln!(text, "time zones of {zones}");
         }
         text
     }

@@ -14,6 +14,7 @@ use tracing_subscriber::{EnvFilter, Layer, reload};
 use super::journald::Journald;
 use super::out;
 use crate::clock::Clock;
+use crate::domain::text::{seen, seen_lines};
 
 /// How log lines look.
 #[derive(Debug, Clone)]
@@ -100,7 +101,7 @@ impl Format {
         fields.0.retain(|(name, _)| !elsewhere(name));
         for key in ["run", "plan", "instance", "image", "copy", "snapshot", "step", "outcome"] {
             if let Some(text) = fields.take(key) {
-                write!(line, " {}{text}", if key == "copy" { "-> " } else { "" })?;
+                write!(line, " {}{}", if key == "copy" { "-> " } else { "" }, seen(&text))?;
             }
         }
         let reason =
@@ -109,11 +110,11 @@ impl Format {
             if key == "elapsed_ms" {
                 write!(line, " in {:.1}s", value.as_f64().unwrap_or(0.0) / 1000.0)?;
             } else {
-                write!(line, " {key}={}", value.as_str().map_or_else(|| value.to_string(), str::to_owned))?;
+                write!(line, " {key}={}", seen(&value.as_str().map_or_else(|| value.to_string(), str::to_owned)))?;
             }
         }
         if !reason.is_empty() {
-            write!(line, ": {paint}{reason}{plain}")?;
+            write!(line, ": {paint}{}{plain}", seen_lines(&reason))?;
         }
         Ok(line.trim_end().to_owned())
     }

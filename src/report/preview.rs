@@ -297,7 +297,13 @@ impl PlanPreview {
                 _ => t.reason.as_str(),
             };
             let name = t.name.as_deref().unwrap_or("-");
-            table.row([(&*t.instance).into(), name.into(), (&*t.region).into(), Cell::word(t.outcome), how.into()]);
+            table.row([
+                (&*t.instance).into(),
+                Cell::name(name),
+                (&*t.region).into(),
+                Cell::word(t.outcome),
+                how.into(),
+            ]);
         }
         text += &table.text(paint);
         text += &self.distribution_text(paint);

@@ -10,6 +10,7 @@ use super::document::{SCHEMA, line};
 use crate::domain::event::{Event, Occurrence};
 use crate::domain::naming::rfc3339;
 use crate::domain::saga::{Phase, RunState, Slot, StepState, TargetState};
+use crate::domain::zone::ZoneSource;
 
 /// Who runs the engine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -171,6 +172,9 @@ pub struct StatusDocument {
     pub at: String,
     /// Who runs the engine.
     pub daemon: DaemonStatus,
+    /// Whose rules the zones of the plans follow on this host; left out where nobody has looked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zones: Option<ZoneSource>,
     /// The journal that was read; nothing: there is none yet.
     pub journal: Option<String>,
     /// What needs a person.

@@ -3,7 +3,12 @@
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
-use unicode_width::UnicodeWidthStr as _;
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+
+use crate::domain::text::{is_unseen, seen};
+
+/// A name in a table takes no more columns than this; EC2 allows 256 characters.
+const NAME_COLUMNS: usize = 40;
 
 /// Whether colours are written. Whoever prints knows whether a terminal reads it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +61,7 @@ impl Paint {
     /// `text` in a tone. What came from outside cannot steer the terminal.
     #[must_use]
     pub fn tone(self, tone: Tone, text: &str) -> String {
-        let text: String = text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+        let text = seen(text);
         if !self.0 || tone == Tone::Plain || text.is_empty() {
             return text;
         }
@@ -83,6 +88,20 @@ impl Cell {
     #[must_use]
     pub fn toned(tone: Tone, text: impl Into<String>) -> Self {
         Self { text: text.into(), tone }
+    }
+
+    /// A name that somebody else chose, cut where it would take the table for itself.
+    #[must_use]
+    pub fn name(name: &str) -> Self {
+        if name.width() <= NAME_COLUMNS {
+            return name.into();
+        }
+        let mut columns = 0;
+        let fits = |c: &char| {
+            columns += c.width().unwrap_or(1);
+            columns < NAME_COLUMNS
+        };
+        format!("{}\u{2026}", name.chars().take_while(fits).collect::<String>()).into()
     }
 
     /// An outcome's or verdict's word, in its tone.
@@ -144,6 +163,31 @@ impl Table {
     }
 }
 
+/// What is printed for people, whoever wrote the parts of it: no more than our own colours steers the terminal.
+#[must_use]
+pub fn safe(text: &str, paint: Paint) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let colour = paint.0.then(|| COLOURS.iter().find(|colour| rest.starts_with(**colour))).flatten();
+        let taken = match colour {
+            Some(colour) => {
+                out += colour;
+                colour.len()
+            }
+            None => {
+                out.push(if is_unseen(c) && c != '\n' { char::REPLACEMENT_CHARACTER } else { c });
+                c.len_utf8()
+            }
+        };
+        rest = &rest[taken..];
+    }
+    out
+}
+
+/// What `anstyle` writes for the tones.
+const COLOURS: [&str; 6] = ["\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[32m", "\x1b[33m"];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,6 +204,28 @@ mod tests {
         let expected = "  INSTANCE  OUTCOME  WHY\n  服务器    done\n  i-1       failed   a \u{fffd}[31m\u{fffd}b\n";
         assert_eq!(table().text(Paint(false)), expected);
         assert_eq!(Table::new(0).text(Paint(true)), "");
+    }
+
+    #[test]
+    fn a_long_name_is_cut() {
+        let mut table = Table::new(0);
+        table.row([Cell::name(&"n".repeat(256)), Cell::from("next")]);
+        table.row([Cell::name(&"\u{670d}".repeat(256)), Cell::from("next")]);
+        table.row([Cell::name(&"n".repeat(40)), Cell::from("next")]);
+        let text = table.text(Paint(false));
+        assert!(text.lines().all(|line| line.width() <= 46 && line.ends_with("next")), "{text}");
+        assert_eq!(text.matches('\u{2026}').count(), 2);
+    }
+
+    #[test]
+    fn nothing_but_our_colours_steers_the_terminal() {
+        let painted =
+            table().text(Paint(true)) + &Paint(true).tone(Tone::Dim, "x") + &Paint(true).tone(Tone::Warn, "y");
+        assert_eq!(safe(&painted, Paint(true)), painted);
+        let evil = "a\x1b[2Jb\x1b]0;title\x07\u{202e}c\x1b[8mhidden\r\n\x1b[1md";
+        let shown = "a\u{fffd}[2Jb\u{fffd}]0;title\u{fffd}\u{fffd}c\u{fffd}[8mhidden\u{fffd}\n";
+        assert_eq!(safe(evil, Paint(true)), format!("{shown}\x1b[1md"));
+        assert_eq!(safe(evil, Paint(false)), format!("{shown}\u{fffd}[1md"));
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! What a person reads after a mistake in the configuration: golden files, and that no bytes make it panic.
 
 mod distribution;
+mod many;
+mod mutated;
 mod odd;
 pub mod plans;
 
@@ -14,7 +16,7 @@ use stillframe::config::{Problems, Severity, load};
 
 use self::plans::PLAN;
 use crate::support::child;
-use crate::support::site::Site;
+use crate::support::site::{OLDER_ZONES, Site};
 
 /// A user who owns nothing.
 const NOBODY: u32 = 65_534;
@@ -41,7 +43,8 @@ fn said(files: &[(&str, &[u8])], env: &[(&str, &str)]) -> String {
 
 fn said_of(dir: &Path, env: &[(&str, &str)]) -> String {
     let shown = |problems: &Problems| problems.to_string().replace(&format!("{}", dir.display()), "DIR");
-    match load(dir, env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))) {
+    let zones = [("TZDIR", OLDER_ZONES)];
+    match load(dir, env.iter().chain(&zones).map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))) {
         Ok(loaded) => format!("ok\n\n{}", shown(&loaded.warnings)),
         Err(problems) => {
             assert!(problems.errors() > 0, "refused without an error");
@@ -65,7 +68,7 @@ pub fn problems_of(plan: &str) -> Problems {
     std::fs::create_dir(dir.path().join("plans.d")).unwrap();
     std::fs::write(dir.path().join("stillframe.toml"), SETTINGS).unwrap();
     std::fs::write(dir.path().join("plans.d/web.toml"), plan).unwrap();
-    match load(dir.path(), std::iter::empty()) {
+    match load(dir.path(), [("TZDIR".to_owned(), OLDER_ZONES.to_owned())].into_iter()) {
         Ok(loaded) => loaded.warnings,
         Err(problems) => problems,
     }
@@ -243,6 +246,7 @@ fn every_command_says_all_of_it() {
     let asked = |args: &[&str]| {
         let mut command = Command::new(&program);
         command.args(args).arg("--config").arg(site.config()).env_clear().env("AWS_EC2_METADATA_DISABLED", "true");
+        command.env("TZDIR", OLDER_ZONES);
         if std::fs::read(plans.join("locked.toml")).is_ok() {
             command.uid(NOBODY); // root may read everything
         }

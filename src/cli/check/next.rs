@@ -1,12 +1,12 @@
 //! The next occurrences of a plan, in its own zone, with what a change of the clock does to them.
 
 use chrono::{DateTime, LocalResult, Offset, SecondsFormat, TimeDelta, TimeZone, Timelike, Utc};
-use chrono_tz::Tz;
 use serde::Serialize;
 
 use crate::domain::naming::rfc3339;
 use crate::domain::plan::Plan;
 use crate::domain::schedule::Timetable;
+use crate::domain::zone::Zone;
 
 /// So many are shown.
 const SHOWN: usize = 3;
@@ -21,7 +21,7 @@ pub struct Next {
     /// What a change of the clock does here, in words.
     pub note: Option<String>,
     #[serde(skip)]
-    at: DateTime<Tz>,
+    at: DateTime<Zone>,
 }
 
 /// The first occurrences of `plan` after `now`.
@@ -29,23 +29,23 @@ pub struct Next {
 pub fn of(plan: &Plan, now: DateTime<Utc>) -> Vec<Next> {
     let Ok(table) = Timetable::new(&plan.schedule) else { return Vec::new() };
     let dues = std::iter::successors(table.next_after(now), |due| table.next_after(*due));
-    dues.take(SHOWN).map(|due| next(due, plan.schedule.timezone)).collect()
+    dues.take(SHOWN).map(|due| next(due, &plan.schedule.timezone)).collect()
 }
 
-fn next(due: DateTime<Utc>, zone: Tz) -> Next {
-    let at = due.with_timezone(&zone);
-    Next { due: rfc3339(due), local: at.to_rfc3339_opts(SecondsFormat::Secs, false), note: note(at), at }
+fn next(due: DateTime<Utc>, zone: &Zone) -> Next {
+    let at = due.with_timezone(zone);
+    Next { due: rfc3339(due), local: at.to_rfc3339_opts(SecondsFormat::Secs, false), note: note(&at), at }
 }
 
-fn note(at: DateTime<Tz>) -> Option<String> {
-    let clock = |time: DateTime<Tz>| time.format("%H:%M").to_string();
+fn note(at: &DateTime<Zone>) -> Option<String> {
+    let clock = |time: &DateTime<Zone>| time.format("%H:%M").to_string();
     if let LocalResult::Ambiguous(first, _) = at.timezone().from_local_datetime(&at.naive_local()) {
-        let pass = if first == at { "first" } else { "second" };
+        let pass = if first == *at { "first" } else { "second" };
         return Some(format!("{} comes twice that day: the {pass} pass", clock(at)));
     }
-    let offset = |time: DateTime<Tz>| time.offset().fix().local_minus_utc();
-    let before = at - TimeDelta::seconds(1);
-    let skipped = offset(at) - offset(before);
+    let offset = |time: &DateTime<Zone>| time.offset().fix().local_minus_utc();
+    let before = at.clone() - TimeDelta::seconds(1);
+    let skipped = offset(at) - offset(&before);
     (skipped > 0).then(|| {
         let from = at.naive_local() - TimeDelta::seconds(i64::from(skipped));
         format!("the clock is set forward from {} to {}", from.format("%H:%M"), clock(at))
@@ -78,7 +78,7 @@ mod tests {
 
     fn shown(zone: &str, at: &str) -> String {
         let due = DateTime::parse_from_rfc3339(at).expect("an instant").with_timezone(&Utc);
-        lines(&[next(due, zone.parse().expect("a zone"))]).concat()
+        lines(&[next(due, &Zone::compiled(zone).expect("a zone"))]).concat()
     }
 
     #[test]

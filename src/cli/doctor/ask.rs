@@ -88,6 +88,7 @@ pub(super) fn row<T>(call: &str, about: &str, answer: &Read<T>, principal: &str)
 /// Examines what the plans need.
 pub async fn examine(cloud: &Governed, settings: &Settings, plans: &[Plan], now: DateTime<Utc>) -> DoctorDocument {
     let mut document = DoctorDocument {
+        zones: None,
         at: rfc3339(now),
         daemon: settings.daemon.name.clone(),
         accounts: Vec::new(),

@@ -232,7 +232,7 @@ async fn judge(
         return Ok(()); // it went while we looked
     };
     let candidates = &listing.series[series];
-    let s = Situation { now: ask.now, zone: plan.schedule.timezone, in_use: &in_use, busy: &busy, grace: None };
+    let s = Situation { now: ask.now, zone: &plan.schedule.timezone, in_use: &in_use, busy: &busy, grace: None };
     let keep = retain::keep_of(plan, &own, &listing, series);
     // No rule is asked where nothing is removed at all.
     let left = verdict.reasons == [NO_COPY];

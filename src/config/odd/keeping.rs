@@ -48,9 +48,9 @@ pub(super) fn look(checked: &Checked, say: &mut Say<'_>) {
 
 fn buckets(checked: &Checked, path: &str, table: &Timetable, say: &mut Say<'_>) {
     let sheet = &checked.sheet;
-    let zone = checked.plan.schedule.timezone;
+    let zone = &checked.plan.schedule.timezone;
     let (from, until) = year();
-    let dates = || table.between(from, until).take(LOOKS_MAX).map(|due| due.with_timezone(&zone).date_naive());
+    let dates = || table.between(from, until).take(LOOKS_MAX).map(|due| due.with_timezone(zone).date_naive());
     // Whether two neighbours lie in one stretch.
     let shared = |stretch: &Stretch| {
         let mut before = None;

@@ -15,14 +15,14 @@ struct World {
     candidates: Vec<Candidate>,
     in_use: BTreeMap<String, String>,
     busy: BTreeMap<String, String>,
-    zone: Tz,
+    zone: Zone,
     now: DateTime<Utc>,
 }
 
 impl World {
     fn decide(&self) -> Vec<Verdict> {
         let World { now, zone, in_use, busy, .. } = self;
-        let s = Situation { now: *now, zone: *zone, in_use, busy, grace: None };
+        let s = Situation { now: *now, zone, in_use, busy, grace: None };
         decide(&self.keep, &self.candidates, &s)
     }
 
@@ -64,7 +64,8 @@ fn world() -> impl Strategy<Value = World> {
             });
     // Minutes before the start, its state, and what is special about it.
     let image = (-600_i64..2_000_000, 0_u8..12, 0_u8..12);
-    let zone = prop::sample::select(vec![chrono_tz::UTC, chrono_tz::Europe::Berlin, chrono_tz::Pacific::Auckland]);
+    let zone = prop::sample::select(vec![chrono_tz::UTC, chrono_tz::Europe::Berlin, chrono_tz::Pacific::Auckland])
+        .prop_map(Zone::from);
     (keep, prop::collection::vec(image, 0..25), zone).prop_map(|(keep, images, zone)| {
         let now = due("21T14");
         let mut world = World { keep, candidates: vec![], in_use: BTreeMap::new(), busy: BTreeMap::new(), zone, now };

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Datelike, Offset as _, Timelike, Utc};
-use chrono_tz::Tz;
 
 use super::why::Why;
 use crate::domain::keep::Keep;
+use crate::domain::zone::Zone;
 
 /// The calendar stretches of which each keeps its newest image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +20,7 @@ enum Bucket {
 
 impl Bucket {
     /// The number of the stretch that holds `local`: equal numbers are equal stretches.
-    fn number(self, local: &DateTime<Tz>) -> (i32, u32, i32) {
+    fn number(self, local: &DateTime<Zone>) -> (i32, u32, i32) {
         match self {
             // With the offset: an hour that the clock repeats is two hours.
             Self::Hour => (local.num_days_from_ce(), local.hour(), local.offset().fix().local_minus_utc()),
@@ -32,7 +32,7 @@ impl Bucket {
     }
 
     /// Its name, as an operator reads it.
-    fn name(self, local: &DateTime<Tz>) -> String {
+    fn name(self, local: &DateTime<Zone>) -> String {
         match self {
             Self::Hour => format!("{} {:02}h {}", local.format("%Y-%m-%d"), local.hour(), local.format("%:z")),
             Self::Day => format!("{:04}-{:02}-{:02}", local.year(), local.month(), local.day()),
@@ -47,7 +47,7 @@ impl Bucket {
 }
 
 /// For each of `dues` (good images, the newest first) the rules that keep it. With no rule at all, everything stays.
-pub(super) fn reasons(keep: &Keep, dues: &[DateTime<Utc>], zone: Tz) -> Vec<Vec<Why>> {
+pub(super) fn reasons(keep: &Keep, dues: &[DateTime<Utc>], zone: &Zone) -> Vec<Vec<Why>> {
     let mut reasons = vec![Vec::new(); dues.len()];
     let buckets = [
         ("hourly", keep.hourly, Bucket::Hour),
@@ -70,7 +70,7 @@ pub(super) fn reasons(keep: &Keep, dues: &[DateTime<Utc>], zone: Tz) -> Vec<Vec<
             }
         }
     }
-    let local: Vec<DateTime<Tz>> = dues.iter().map(|due| due.with_timezone(&zone)).collect();
+    let local: Vec<DateTime<Zone>> = dues.iter().map(|due| due.with_timezone(zone)).collect();
     for (rule, wanted, bucket) in buckets {
         let mut seen = BTreeSet::new();
         let mut newer = 0;

@@ -38,9 +38,11 @@ pub(super) fn candidate(due: DateTime<Utc>, state: ImageState) -> Candidate {
     Candidate { image, marks }
 }
 
+static UTC: Zone = Zone::UTC;
+
 /// At `now`, with nothing in use.
 pub(super) fn situation_at(now: DateTime<Utc>, nothing: &BTreeMap<String, String>) -> Situation<'_> {
-    Situation { now, zone: chrono_tz::UTC, in_use: nothing, busy: nothing, grace: None }
+    Situation { now, zone: &UTC, in_use: nothing, busy: nothing, grace: None }
 }
 
 #[test]
@@ -134,56 +136,56 @@ fn grid(text: &str) -> Grid {
 
 #[test]
 fn what_stays_and_what_goes() {
-    use chrono_tz::{Europe::Berlin, UTC};
+    let berlin = &Zone::from(chrono_tz::Europe::Berlin);
     let table = [
         // What cannot be read is kept, not counted, and no anchor.
-        (UTC, "last=1", "+20:odd +19 +18:undated -17"),
-        (UTC, "last=1 within=2d", "+20:odd +19 +18 -16"),
+        (&UTC, "last=1", "+20:odd +19 +18:undated -17"),
+        (&UTC, "last=1 within=2d", "+20:odd +19 +18 -16"),
         // Counts.
-        (UTC, "last=2", "+20 +19 -18 -17"),
-        (UTC, "last=9", "+20 +19"),
-        (UTC, "last=1 min=3", "+20 +19 +18 -17"),
-        (UTC, "within=2d", "+20 +19 -18 -17"),
-        (UTC, "within=2d", "+10 +09 -08 -07"),
-        (UTC, "within=1d last=1", "+20T12 +19T13 -19T12 -19T11"),
+        (&UTC, "last=2", "+20 +19 -18 -17"),
+        (&UTC, "last=9", "+20 +19"),
+        (&UTC, "last=1 min=3", "+20 +19 +18 -17"),
+        (&UTC, "within=2d", "+20 +19 -18 -17"),
+        (&UTC, "within=2d", "+10 +09 -08 -07"),
+        (&UTC, "within=1d last=1", "+20T12 +19T13 -19T12 -19T11"),
         // No rule at all deletes nothing.
-        (UTC, "min=1", "+20 +19 +18"),
+        (&UTC, "min=1", "+20 +19 +18"),
         // Buckets: the newest of each of the newest that have one.
-        (UTC, "hourly=2", "+20T0459 -20T0430 +20T0210 -20T0200 -20T0159"),
-        (UTC, "daily=2", "+20T12 -20T02 +18T12 -18T02 -17T12"),
-        (UTC, "weekly=2", "+16 +15 -14 -09 -08"),
-        (UTC, "monthly=3", "+20 -01 +1031 -1001 +0801 -0731"),
-        (UTC, "yearly=2", "+20 -0101 +251231 -251230 -241231"),
+        (&UTC, "hourly=2", "+20T0459 -20T0430 +20T0210 -20T0200 -20T0159"),
+        (&UTC, "daily=2", "+20T12 -20T02 +18T12 -18T02 -17T12"),
+        (&UTC, "weekly=2", "+16 +15 -14 -09 -08"),
+        (&UTC, "monthly=3", "+20 -01 +1031 -1001 +0801 -0731"),
+        (&UTC, "yearly=2", "+20 -0101 +251231 -251230 -241231"),
         // ISO weeks across the year's end: 2024-12-30 and 2025-01-05 are of one week.
-        (UTC, "weekly=2", "+250106 +250105 -250101 -241230 -241229"),
+        (&UTC, "weekly=2", "+250106 +250105 -250101 -241230 -241229"),
         // Rules add up.
-        (UTC, "last=1 daily=2 monthly=2", "+20T12 -20T02 +19T12 -18 +1031 -1030"),
+        (&UTC, "last=1 daily=2 monthly=2", "+20T12 -20T02 +19T12 -18 +1031 -1030"),
         // The plan's zone decides: 23:30 UTC is the next day in Berlin, and 00:30 there.
-        (Berlin, "daily=2", "+20T2330 +20T2200 -20T0000 -19T2359"),
-        (UTC, "daily=2", "+20T2330 -20T2200 -20T0000 +19T2359"),
+        (berlin, "daily=2", "+20T2330 +20T2200 -20T0000 -19T2359"),
+        (&UTC, "daily=2", "+20T2330 -20T2200 -20T0000 +19T2359"),
         // The hour that Berlin's clock repeats is two hours.
-        (Berlin, "hourly=3", "+1025T0130 +1025T0030 +1024T2330 -1024T2230"),
+        (berlin, "hourly=3", "+1025T0130 +1025T0030 +1024T2330 -1024T2230"),
         // What protects.
-        (UTC, "last=1", "+20 -19 +18:hold -17 +16:used -15 +14:busy -13"),
-        (UTC, "last=1 min=3", "+20 +19 +18:hold -17"),
-        (UTC, "last=1 min=2", "+20 -19 +18:hold -17"),
+        (&UTC, "last=1", "+20 -19 +18:hold -17 +16:used -15 +14:busy -13"),
+        (&UTC, "last=1 min=3", "+20 +19 +18:hold -17"),
+        (&UTC, "last=1 min=2", "+20 -19 +18:hold -17"),
         // Not good: never counted, never an anchor.
-        (UTC, "last=2", "+20:pending +19 +18 -17"),
-        (UTC, "last=2", "+20:disabled +19:transient +18:deregistered +17 +16 -15"),
-        (UTC, "within=2d", "+20:pending +15 +14 -13"),
-        (UTC, "last=1", "+20:future +19 -18 +17:future"),
-        (UTC, "daily=2", "+20T12:pending +20T02 +19 -18"),
+        (&UTC, "last=2", "+20:pending +19 +18 -17"),
+        (&UTC, "last=2", "+20:disabled +19:transient +18:deregistered +17 +16 -15"),
+        (&UTC, "within=2d", "+20:pending +15 +14 -13"),
+        (&UTC, "last=1", "+20:future +19 -18 +17:future"),
+        (&UTC, "daily=2", "+20T12:pending +20T02 +19 -18"),
         // Half-made ones go after a day, but for the only trace.
-        (UTC, "last=2", "+20 -19:failed -18:error -17:invalid +16 -15"),
-        (UTC, "last=2", "+21T1330:failed +20 +19 -18"),
-        (UTC, "last=2", "+20:failed -19:failed"),
-        (UTC, "last=2", "+20:pending -19:failed"),
-        (UTC, "last=2 max=2", "+20 +19:failed +18:failed -17:failed -16:failed"),
+        (&UTC, "last=2", "+20 -19:failed -18:error -17:invalid +16 -15"),
+        (&UTC, "last=2", "+21T1330:failed +20 +19 -18"),
+        (&UTC, "last=2", "+20:failed -19:failed"),
+        (&UTC, "last=2", "+20:pending -19:failed"),
+        (&UTC, "last=2 max=2", "+20 +19:failed +18:failed -17:failed -16:failed"),
         // The oldest go first, as many as may.
-        (UTC, "last=1 max=2", "+20 +19 +18 -17 -16"),
-        (UTC, "last=1 max=2", "+20 +19:failed +18 -17:failed -16"),
-        (UTC, "last=1 max=0", "+20 +19"),
-        (UTC, "last=1 max=1 min=2", "+20 +19 +18 -17"),
+        (&UTC, "last=1 max=2", "+20 +19 +18 -17 -16"),
+        (&UTC, "last=1 max=2", "+20 +19:failed +18 -17:failed -16"),
+        (&UTC, "last=1 max=0", "+20 +19"),
+        (&UTC, "last=1 max=1 min=2", "+20 +19 +18 -17"),
     ];
     for (zone, rules, line) in table {
         let g = grid(line);
@@ -196,14 +198,14 @@ fn what_stays_and_what_goes() {
 }
 
 /// At 2026-11-21T14:00Z.
-fn situation(g: &Grid, zone: Tz) -> Situation<'_> {
+fn situation<'a>(g: &'a Grid, zone: &'a Zone) -> Situation<'a> {
     Situation { now: due("21T14"), zone, in_use: &g.in_use, busy: &g.busy, grace: None }
 }
 
 #[test]
 fn reasons_are_an_operators_words() {
     let g = grid("+20T12 +19 +18:hold +17:used +16:pending +15:future -14:failed +13:busy -12 -11");
-    let s = situation(&g, chrono_tz::UTC);
+    let s = situation(&g, &UTC);
     let reasons = |s: &Situation<'_>, rules: &str| -> Vec<String> {
         decide(&keep(rules), &g.candidates, s).into_iter().map(|v| v.reasons.join("; ")).collect()
     };
@@ -232,12 +234,12 @@ fn reasons_are_an_operators_words() {
 fn an_image_dated_in_the_future_is_no_anchor() {
     let mut g = grid("+21T1406 +20 +19 -18");
     g.candidates[0].image.created = Some(due("21T1410"));
-    let verdicts = decide(&keep("within=2d"), &g.candidates, &situation(&g, chrono_tz::UTC));
+    let verdicts = decide(&keep("within=2d"), &g.candidates, &situation(&g, &UTC));
     assert_eq!(verdicts[0].reasons, ["not understood: due 2026-11-21T14:06:00Z, which is in the future"]);
     assert_eq!(verdicts.iter().map(|v| v.delete).collect::<Vec<_>>(), [false, false, false, true]);
     // Five minutes are a clock's tolerance.
     let g = grid("+21T1405 +20 -18");
-    let verdicts = decide(&keep("within=2d"), &g.candidates, &situation(&g, chrono_tz::UTC));
+    let verdicts = decide(&keep("within=2d"), &g.candidates, &situation(&g, &UTC));
     assert_eq!(verdicts.iter().map(|v| v.delete).collect::<Vec<_>>(), [false, false, true]);
 }
 
@@ -251,7 +253,7 @@ fn a_series_has_a_name() {
 /// All that holds the one image of the series that is marked with `?`, and what would end each.
 fn held(g: &Grid, rules: &str, due_of: &str) -> Vec<String> {
     let id = candidate(due(due_of), ImageState::Available).image.id;
-    let s = situation(g, chrono_tz::UTC);
+    let s = situation(g, &UTC);
     standing_of(&keep(rules), &g.candidates, &s, &id).iter().map(|why| format!("{why} | {}", why.until())).collect()
 }
 
@@ -330,7 +332,7 @@ fn the_occurrence_after_which_nothing_holds_an_image() {
     for (rules, line, of, expected) in table {
         let g = grid(line);
         let id = candidate(due(of), ImageState::Available).image.id;
-        let found = leaves_at(&keep(rules), &g.candidates, &situation(&g, chrono_tz::UTC), &id, dues());
+        let found = leaves_at(&keep(rules), &g.candidates, &situation(&g, &UTC), &id, dues());
         assert_eq!(found, expected.map(due), "{rules}: {line}, {of}");
     }
 }

@@ -3,11 +3,11 @@
 //! `croner` parses and matches days; the walk through the hours is here, because the rule for fixed times
 //! (each exactly once a day) is ours. All instants are whole seconds since the epoch.
 
-use chrono::{DateTime, Datelike, Days, NaiveDate, Offset, TimeZone};
-use chrono_tz::Tz;
+use chrono::{DateTime, Datelike, Days, NaiveDate};
 use croner::{CronPattern, Weekday};
 
 use super::syntax::{self, BadLine};
+use crate::domain::zone::Zone;
 
 /// How far ahead a line is searched, in days: 29 February on a given weekday can be 40 years away across 2100.
 const SEARCH_DAYS: u64 = 41 * 366;
@@ -27,7 +27,7 @@ pub(super) struct Line {
     seconds: Vec<i64>,
     /// Only numbers and lists in the time fields: each of these local times exactly once a day.
     fixed: bool,
-    zone: Tz,
+    zone: Zone,
 }
 
 /// The offset of a zone around one local date, in seconds.
@@ -43,7 +43,7 @@ enum Offsets {
 
 impl Line {
     /// Parses `line`, and makes sure that it ever fires.
-    pub(super) fn parse(line: &str, zone: Tz) -> Result<Self, BadLine> {
+    pub(super) fn parse(line: &str, zone: Zone) -> Result<Self, BadLine> {
         let cron = syntax::parse(line)?;
         let fields = syntax::fields(line);
         let values = |field: &croner::CronComponent| field.values().into_iter().map(i64::from).collect();
@@ -57,7 +57,7 @@ impl Line {
             days: cron.pattern,
             zone,
         };
-        let somewhere = Self { zone: Tz::UTC, ..parsed.clone() };
+        let somewhere = Self { zone: Zone::UTC, ..parsed.clone() };
         if somewhere.next_after(CHECK_FROM).is_none() {
             return Err(syntax::never(line, &parsed.days.days.values(), &parsed.days.months.values()));
         }
@@ -164,8 +164,7 @@ impl Line {
     }
 
     fn offset(&self, at: i64) -> i64 {
-        let utc = DateTime::from_timestamp(at, 0).unwrap_or_default().naive_utc();
-        i64::from(self.zone.offset_from_utc_datetime(&utc).fix().local_minus_utc())
+        self.zone.ahead(at)
     }
 }
 

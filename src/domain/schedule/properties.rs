@@ -5,6 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{NaiveDateTime, Offset, TimeDelta, TimeZone, Timelike};
 use proptest::prelude::*;
 
+use chrono_tz::Tz;
+
+use super::tests::zones::by_both;
 use super::tests::{at, table};
 use super::*;
 
@@ -25,15 +28,15 @@ fn field(text: &str, low: u32, high: u32) -> (BTreeSet<u32>, bool) {
 
 /// Minute by minute. A fixed time fires when the local clock first reads it or later; what remembers that is the
 /// latest local time read so far.
-fn reference(minutes: &str, hours: &str, zone: Tz, from: DateTime<Utc>, until: DateTime<Utc>) -> Vec<DateTime<Utc>> {
+fn reference(minutes: &str, hours: &str, zone: &Zone, from: DateTime<Utc>, until: DateTime<Utc>) -> Vec<DateTime<Utc>> {
     let ((minutes, plain_minutes), (hours, plain_hours)) = (field(minutes, 0, 59), field(hours, 0, 23));
     let fixed = plain_minutes && plain_hours;
     let wanted = |local: NaiveDateTime| hours.contains(&local.hour()) && minutes.contains(&local.minute());
     let mut fired = BTreeMap::new();
     let mut now = from - TimeDelta::days(2);
-    let mut read = (now - TimeDelta::minutes(1)).with_timezone(&zone).naive_local();
+    let mut read = (now - TimeDelta::minutes(1)).with_timezone(zone).naive_local();
     while now <= until {
-        let local = now.with_timezone(&zone).naive_local();
+        let local = now.with_timezone(zone).naive_local();
         if !fixed {
             if wanted(local) {
                 fired.insert(now, ());
@@ -72,11 +75,12 @@ fn time_field(max: u32) -> impl Strategy<Value = String> {
 /// The years whose changes are tried: Ramadan moves through them.
 const YEARS: std::ops::Range<i32> = 2024..2031;
 
-/// Every change of the clocks of five zones in these years, odd ones elsewhere, and a day without any.
-fn days() -> Vec<(Tz, DateTime<Utc>)> {
+/// Every change of the clocks of five zones in these years, odd ones elsewhere, and a day without any; by the compiled
+/// table and by zone files.
+fn days() -> Vec<(Zone, DateTime<Utc>)> {
     use chrono_tz::{Africa::Casablanca, America, Australia::Lord_Howe, Europe::Berlin};
-    let offset = |zone: Tz, at: DateTime<Utc>| zone.offset_from_utc_datetime(&at.naive_utc()).fix();
-    let mut days = vec![
+    let offset = |zone: &Zone, at: DateTime<Utc>| zone.offset_from_utc_datetime(&at.naive_utc()).fix();
+    let odd = [
         (Tz::UTC, at("2026-03-29T01:00")),
         (Berlin, at("2026-06-10T00:00")),
         // The change takes the clock back across midnight.
@@ -87,19 +91,21 @@ fn days() -> Vec<(Tz, DateTime<Utc>)> {
         (America::St_Johns, at("2006-10-29T02:31")),
         (America::St_Johns, at("2006-04-02T03:31")),
     ];
-    for zone in [Berlin, America::St_Johns, Lord_Howe, Casablanca] {
+    let mut days: Vec<_> = odd.into_iter().flat_map(|(tz, at)| by_both(tz).map(|zone| (zone, at))).collect();
+    for zone in [Berlin, America::St_Johns, Lord_Howe, Casablanca].into_iter().flat_map(by_both) {
         let mut now = at(&format!("{}-01-01T00:00", YEARS.start));
         let mut found = 0;
         while now < at(&format!("{}-01-01T00:00", YEARS.end)) {
             let next = now + TimeDelta::minutes(30);
-            if offset(zone, now) != offset(zone, next) {
-                days.push((zone, next));
+            if offset(&zone, now) != offset(&zone, next) {
+                days.push((zone.clone(), next));
                 found += 1;
             }
             now = next;
         }
-        // Two Ramadans begin in 2030.
-        assert!(found >= 2 * YEARS.len(), "{zone} changes twice a year, at least");
+        // Two Ramadans begin in 2030; since 2026f Morocco has no more of them.
+        let enough = if zone == Casablanca.into() { 5 } else { 2 * YEARS.len() };
+        assert!(found >= enough, "{zone} changes twice a year, at least");
     }
     days
 }
@@ -115,9 +121,9 @@ proptest! {
     ) {
         let from = change - TimeDelta::minutes(before);
         let until = from + TimeDelta::hours(36);
-        let table = table(&[&format!("{minutes} {hours} * * *")], zone, None);
+        let table = table(&[&format!("{minutes} {hours} * * *")], zone.clone(), None);
         let found: Vec<_> = table.between(from, until).collect();
-        prop_assert_eq!(&found, &reference(&minutes, &hours, zone, from, until));
+        prop_assert_eq!(&found, &reference(&minutes, &hours, &zone, from, until));
         prop_assert_eq!(table.next_after(from).filter(|t| *t <= until), found.first().copied());
     }
 

@@ -1,8 +1,9 @@
 //! Tables: syntax, gaps and overlaps, calendar edges, what is due.
 
-mod zones;
+pub(super) mod zones;
 
 use chrono::{NaiveDateTime, TimeDelta, Timelike};
+use chrono_tz::Tz;
 
 use super::*;
 
@@ -11,9 +12,9 @@ pub(super) fn at(text: &str) -> DateTime<Utc> {
     NaiveDateTime::parse_from_str(&text, "%Y-%m-%dT%H:%M:%S").expect("an instant").and_utc()
 }
 
-pub(super) fn table(cron: &[&str], zone: Tz, catch_up: Option<Seconds>) -> Timetable {
+pub(super) fn table(cron: &[&str], zone: impl Into<Zone>, catch_up: Option<Seconds>) -> Timetable {
     let cron = cron.iter().map(|l| (*l).to_owned()).collect();
-    Timetable::new(&Schedule { cron, timezone: zone, catch_up, window: None }).expect("a schedule")
+    Timetable::new(&Schedule { cron, timezone: zone.into(), catch_up, window: None }).expect("a schedule")
 }
 
 /// The local times (with offset) of a day or two.

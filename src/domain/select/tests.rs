@@ -10,7 +10,7 @@ fn plan(mode: Mode, select: Select) -> Plan {
     Plan {
         name: "web".into(),
         description: None,
-        schedule: Schedule { cron: vec![], timezone: chrono_tz::UTC, catch_up: None, window: None },
+        schedule: Schedule { cron: vec![], timezone: chrono_tz::UTC.into(), catch_up: None, window: None },
         select,
         consistency: Consistency { mode, resend_unknown: true },
         rollout: Rollout { max_in_flight: 1, settle: 180, healthy_within: 900, on_unhealthy: OnUnhealthy::HaltPlan },

@@ -185,7 +185,7 @@ pub async fn owed_to(
     let to = copy.place(own);
     let nothing = BTreeMap::new();
     let situation =
-        Situation { now: books.now, zone: plan.schedule.timezone, in_use: &nothing, busy: &nothing, grace: None };
+        Situation { now: books.now, zone: &plan.schedule.timezone, in_use: &nothing, busy: &nothing, grace: None };
     let there = listings.iter().find(|(place, _)| *place == to).map(|(_, listing)| listing);
     let mut meant: BTreeMap<DateTime<Utc>, bool> = BTreeMap::new();
     let mut found = Vec::new();

@@ -16,6 +16,9 @@ impl StatusDocument {
     #[must_use]
     pub fn text(&self, paint: Paint) -> String {
         let mut text = self.daemon.text(paint);
+        if let Some(zones) = &self.zones {
+            let _ = writeln!(text, "time zones of {zones}");
+        }
         if self.journal.is_none() {
             text += "no journal yet: nothing has run\n";
         }

@@ -42,6 +42,11 @@ fn warnings() {
         ("all that is selected is excluded", of_plan("\"stillframe:skip\" =", "Backup =")),
         ("each minute", odd("\"* 2 * * *\"", "last = 3\n")),
         ("each second", odd("\"* 30 2 * * *\"", "last = 3\n")),
+        ("each minute of the day", odd("\"* * * * *\"", "last = 3\n")),
+        ("seconds where minutes were meant", odd("\"*/5 * * * * *\"", "last = 3\n")),
+        ("six fields where five were meant", odd("\"30 2 * * * *\"", "last = 3\n")),
+        ("tags as AWS writes them", of_plan("{ Backup = \"nightly\" }", "{ Key = \"Backup\", Value = \"nightly\" }")),
+        ("a tag as a filter", of_plan("{ Backup = \"nightly\" }", "{ Name = \"tag:Backup\", Values = [\"nightly\"] }")),
         ("days of the month or a weekday", odd("\"30 2 1-7 * MON\"", "last = 3\n")),
         ("every other day or a weekday", odd("\"30 2 */2 * MON\"", "last = 3\n")),
         ("a line twice in other words", odd("[\"30 2 * * *\", \"0 30 2 * * *\"]", "last = 3\n")),
@@ -74,8 +79,11 @@ fn what_is_sensible_has_no_warning() {
         ("\"0 */6 * * *\"", "hourly = 24\ndaily = 7\n"),
         ("\"15 * * * *\"", "hourly = 24\ndaily = 14\nmin = 2\n"),
         ("\"*/15 * * * *\"", "within = \"1h\"\nhourly = 24\n"),
-        ("\"*/20 * * * * *\"", "last = 3\n"),
         ("\"30 2 * * MON-FRI\"", "daily = 5\nweekly = 4\n"),
+        ("\"*/5 * * * *\"", "last = 3\n"),
+        ("\"0 0 * * * *\"", "last = 3\n"),
+        ("\"0 30 * * * *\"", "last = 3\n"),
+        ("\"0 30 2 * * *\"", "last = 3\n"),
         ("\"30 2 * * SUN\"", "weekly = 4\nmonthly = 12\nwithin = \"14d\"\n"),
         ("\"30 2 1,15 * *\"", "weekly = 4\nmonthly = 12\n"),
         ("\"0 3 1 1 *\"", "yearly = 7\n"),
@@ -110,6 +118,8 @@ fn what_is_sensible_has_no_warning() {
     }
     let simulated = format!("{SETTINGS}[cloud]\nbackend = \"sim\"\n");
     let anywhere = PLAN.replace("regions = [\"eu-central-1\"]\n", "");
+    let anywhere = anywhere.replace("\"30 2 * * *\"", "\"*/20 * * * * *\"");
+    let anywhere = anywhere.replace("within = \"14d\"\ndaily = 7\n", "");
     let one: [(&str, &[u8]); 2] = [("stillframe.toml", simulated.as_bytes()), ("plans.d/a.toml", anywhere.as_bytes())];
     assert_eq!(said(&one, &[]), ok, "the simulated world has one region");
 }

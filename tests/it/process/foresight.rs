@@ -220,3 +220,21 @@ fn a_broken_journal_is_said() {
     let told = site.run(&["status"]).expect(1).stderr;
     assert!(told.contains("journal.sqlite"), "{told}");
 }
+
+/// What others call their instances steers no terminal and takes no table for itself; the document has it as it is.
+#[test]
+fn names_of_others_are_tamed() {
+    let site = Site::new(Vec::new());
+    site.settings("[daemon]\nname = \"it\"\nstate_dir = \"state\"\n[cloud]\nbackend = \"sim\"\n");
+    let evil = "\u{1b}[2J\u{1b}]0;x\u{7}\u{202e}\r\nevil".to_owned() + &"n".repeat(240);
+    let json = serde_json::json!({ "account": "111111111111", "regions": [REGION], "image_seconds": [1, 2], "reboot_seconds": 1, "instances": [
+        { "id": "i-00000001", "region": REGION, "tags": { "Backup": "nightly", "Name": evil } },
+    ] });
+    fs::write(site.config().join("fleet.json"), json.to_string()).expect("written");
+    site.plan("nightly", &plan(2, ""));
+    let shown = site.run(&["preview"]).expect(0).stdout;
+    assert!(shown.contains("\u{fffd}[2J\u{fffd}]0;x\u{fffd}\u{fffd}\u{fffd}\u{fffd}evil"), "{shown}");
+    assert!(!shown.contains(['\u{1b}', '\u{7}', '\u{202e}', '\r']) && !shown.contains(&"n".repeat(60)), "{shown}");
+    let document = site.run(&["preview", "--json"]).expect(0).document();
+    assert_eq!(document["preview"]["plans"][0]["targets"][0]["name"], evil.as_str());
+}

@@ -1,10 +1,11 @@
 //! SIGHUP through the real program, while a run is in progress.
 
 use std::fs;
+use std::path::Path;
 
 use super::{plan, plan_at};
 use crate::support::child::{of_event, of_level, until};
-use crate::support::site::Site;
+use crate::support::site::{OLDER_ZONES, Site, ZONES};
 use crate::support::world::{Door, fleet};
 
 /// A daemon with a run of `nightly` whose two images are pending.
@@ -42,6 +43,50 @@ fn a_good_file_comes_into_force_while_a_run_goes_on() {
     daemon.terminate();
     let ended = daemon.wait().expect(0);
     assert!(of_level(&ended.log(), "ERROR").is_empty(), "{}", ended.stderr);
+}
+
+/// A new package of zone files comes into force like a new plan, and `status` and `check` say whose rules are in use.
+#[test]
+fn newer_zone_files_come_into_force() {
+    let zones = tempfile::tempdir().expect("a directory");
+    let at = zones.path().to_str().expect("text").to_owned();
+    let put = |from: &str| {
+        for name in ["tzdata.zi", "America/Vancouver"] {
+            fs::create_dir_all(zones.path().join("America")).expect("made");
+            let _ = fs::copy(Path::new(from).join(name), zones.path().join(name)); // the older ones are no more than a version
+        }
+    };
+    put(OLDER_ZONES);
+    let door = Door::open(&fleet(1, 0));
+    let site = Site::new(door.env()).with("TZDIR", Some(&at));
+    // 02:30 is 09:30 UTC all the year since 2026f, and was 10:30 in winter before.
+    let winter = "schedule.timezone = \"America/Vancouver\"\n";
+    site.plan("nightly", &format!("{winter}{}", plan_at("30 2 15 1 *", 1, "")));
+    let mut daemon = site.spawn(&["run"]);
+    assert_eq!(daemon.logged("config.zones")["message"], "time zones of 2025b, compiled in");
+    daemon.logged("config.applied");
+    put(ZONES);
+    daemon.hang_up();
+    daemon.logged_times("config.applied", 2);
+    let newer = daemon.logged_times("config.zones", 2);
+    assert_eq!(newer["message"], format!("time zones of 2026f, the system's ({at})"));
+    let status = site.run(&["status", "--json"]).expect(0).document();
+    let zones = serde_json::json!({ "source": "system", "version": "2026f", "directory": at });
+    assert_eq!(status["status"]["zones"], zones);
+    let next = status["status"]["plans"][0]["next"].as_str().expect("a time");
+    assert!(next.ends_with("-01-15T09:30:00Z"), "{next}");
+    assert!(site.run(&["status"]).expect(0).stdout.contains("\ntime zones of 2026f, the system's"));
+    // What is damaged does not stop a reload: the compiled rules stand in, with a WARN.
+    fs::write(Path::new(&at).join("America/Vancouver"), "TZif").expect("written");
+    daemon.hang_up();
+    daemon.logged_times("config.applied", 3);
+    daemon.terminate();
+    let ended = daemon.wait().expect(0);
+    let log = ended.log();
+    let warned = of_event(&log, "config.warning");
+    let damaged =
+        warned.iter().any(|w| w["reason"].as_str().is_some_and(|r| r.contains("America/Vancouver cannot be used")));
+    assert!(damaged, "{}", ended.stderr);
 }
 
 #[test]

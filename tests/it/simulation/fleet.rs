@@ -57,7 +57,12 @@ pub fn plan(name: &str, cron: &str) -> Plan {
     Plan {
         name: name.into(),
         description: None,
-        schedule: Schedule { cron: vec![cron.into()], timezone: chrono_tz::UTC, catch_up: Some(3600), window: None },
+        schedule: Schedule {
+            cron: vec![cron.into()],
+            timezone: chrono_tz::UTC.into(),
+            catch_up: Some(3600),
+            window: None,
+        },
         select: Select {
             regions: vec![REGION.into()],
             tags: BTreeMap::from([("Backup".into(), BTreeSet::from(["yes".into()]))]),

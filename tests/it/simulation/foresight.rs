@@ -71,7 +71,7 @@ async fn before_the_fourth() -> Rig {
     let members =
         fleet(4).replace(&format!(r#""id": "{}","#, id(3)), &format!(r#""state": "stopped", "id": "{}","#, id(3)));
     let mut web = plan("web", "0,20,40 2,3 * * *");
-    web.schedule.timezone = chrono_tz::Europe::Berlin;
+    web.schedule.timezone = chrono_tz::Europe::Berlin.into();
     web.schedule.cron = vec!["0,20,40 3,4 * * *".into()];
     web.select.regions.push(OTHER.into());
     web.select.exclude_tags = BTreeMap::from([("Skip".into(), BTreeSet::from(["*".into()]))]);

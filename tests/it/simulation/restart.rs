@@ -4,6 +4,7 @@ use chrono::TimeDelta;
 use stillframe::clock::Clock;
 use stillframe::cloud::sim::faults::{Fault, FaultKind};
 use stillframe::domain::event::{Event, Kind};
+use stillframe::domain::zone::Zone;
 use stillframe::engine::daemon::{Engine, Mode};
 use tokio::sync::mpsc;
 use tokio::time::Duration;
@@ -42,6 +43,30 @@ async fn a_slot_is_watched_again_after_its_alarm() {
         promises::hold(&rig).await;
         assert_eq!(rig.reboots()[&id(2)], 1, "{what}\n{}", rig.story());
         assert_eq!(rig.errors().len(), 1, "{what}\n{}", rig.story());
+    }
+}
+
+/// A journal holds no more of a zone than its name: a run goes on by the rules that the plans in force have, also where the
+/// compiled table does not know the name. Where nobody knows it any more, it stays unfinished and says why.
+#[tokio::test(start_paused = true)]
+async fn a_zone_that_only_the_system_knows_outlives_a_restart() {
+    let utc = include_bytes!("../../fixtures/zoneinfo/UTC");
+    let newtown = Zone::from_file("Europe/Newtown", utc).expect("a zone file");
+    for known in [true, false] {
+        let mut web = plan("web", "0 2 * * *");
+        web.schedule.timezone = newtown.clone();
+        let mut rig = Rig::new(&fleet(2), vec![web]);
+        rig.start();
+        rig.run(secs(40)).await;
+        rig.crash();
+        if !known {
+            rig.plans = vec![plan("web", "0 2 * * *")];
+        }
+        rig.start();
+        rig.run(mins(30)).await;
+        rig.stop().await;
+        let expected: &[&str] = if known { &["02:00 done"] } else { &[] };
+        assert_eq!(rig.outcomes("web"), expected, "{}", rig.story());
     }
 }
 

@@ -87,6 +87,7 @@ impl Site {
             .env_clear()
             .env("HOME", self.path("home")) // holds no .aws
             .env("AWS_EC2_METADATA_DISABLED", "true")
+            .env("TZDIR", OLDER_ZONES)
             .envs(self.env.iter().map(|(key, value)| (key, value)));
         command
     }
@@ -138,6 +139,11 @@ impl Site {
         fs::write(&path, value.to_string()).expect("written");
     }
 }
+
+/// Zone files that are older than the compiled table, so that it is used: the same on every machine.
+pub const OLDER_ZONES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/zoneinfo-older");
+/// Zone files of 2026f.
+pub const ZONES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/zoneinfo");
 
 /// The directory of the tests' own files.
 pub fn here() -> &'static Path {

@@ -153,7 +153,7 @@ fn plan(images: u32, regions: &[&str]) -> Plan {
         description: None,
         schedule: Schedule {
             cron: vec!["0 2 * * *".into()],
-            timezone: chrono_tz::UTC,
+            timezone: chrono_tz::UTC.into(),
             catch_up: Some(3600),
             window: None,
         },

@@ -11,7 +11,12 @@ fn plan(name: &str, tags: &[(&str, &[&str])]) -> Plan {
     Plan {
         name: name.into(),
         description: None,
-        schedule: Schedule { cron: vec!["0 2 * * *".into()], timezone: chrono_tz::UTC, catch_up: None, window: None },
+        schedule: Schedule {
+            cron: vec!["0 2 * * *".into()],
+            timezone: chrono_tz::UTC.into(),
+            catch_up: None,
+            window: None,
+        },
         select: Select {
             tags: tags.iter().map(|(key, values)| ((*key).to_owned(), set(values))).collect(),
             ..Select::default()

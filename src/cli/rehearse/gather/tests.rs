@@ -19,7 +19,7 @@ fn plan() -> Plan {
         description: None,
         schedule: Schedule {
             cron: vec!["0 23 * * *".into()],
-            timezone: chrono_tz::UTC,
+            timezone: chrono_tz::UTC.into(),
             catch_up: None,
             window: Some(3600),
         },

@@ -1,9 +1,33 @@
-//! The nights of 2026 on which the clocks change: five lines in five zones, at the gap and at the overlap.
+//! The nights of 2026 on which the clocks change: five lines in five zones, at the gap and at the overlap, by the
+//! compiled table and by zone files.
 
 use chrono::{Offset, TimeDelta, TimeZone};
 use chrono_tz::{Africa::Casablanca, America::St_Johns, Australia::Lord_Howe, Europe::Berlin};
 
 use super::*;
+
+/// The zone by the compiled table, and by a zone file of 2026f.
+pub fn by_both(tz: Tz) -> [Zone; 2] {
+    macro_rules! file {
+        ($name:literal) => {
+            &include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/zoneinfo/", $name))[..]
+        };
+    }
+    let bytes = match tz.name() {
+        "Africa/Casablanca" => file!("Africa/Casablanca"),
+        "America/Edmonton" => file!("America/Edmonton"),
+        "America/Havana" => file!("America/Havana"),
+        "America/Nuuk" => file!("America/Nuuk"),
+        "America/St_Johns" => file!("America/St_Johns"),
+        "America/Vancouver" => file!("America/Vancouver"),
+        "America/Winnipeg" => file!("America/Winnipeg"),
+        "Australia/Lord_Howe" => file!("Australia/Lord_Howe"),
+        "Europe/Berlin" => file!("Europe/Berlin"),
+        "UTC" => file!("UTC"),
+        other => panic!("no zone file of {other}"),
+    };
+    [tz.into(), Zone::from_file(tz.name(), bytes).expect("a zone file")]
+}
 
 /// One change of a clock, and what the five lines do on its local date. Times that are read after the change bear a
 /// prime, so that `02:30 02:30'` is once in each pass.
@@ -144,6 +168,12 @@ const NIGHTS: [Night; 10] = [
     },
 ];
 
+/// Each night with each of its zone's two tables.
+fn both() -> impl Iterator<Item = (&'static Night, Zone)> {
+    static ALL: &[Night] = &NIGHTS;
+    ALL.iter().flat_map(|night| by_both(night.zone).map(|zone| (night, zone)))
+}
+
 impl Night {
     fn offset(&self, at: DateTime<Utc>) -> TimeDelta {
         TimeDelta::seconds(self.zone.offset_from_utc_datetime(&at.naive_utc()).fix().local_minus_utc().into())
@@ -170,7 +200,7 @@ impl Night {
 
 #[test]
 fn five_lines_on_the_nights_of_change() {
-    for night in &NIGHTS {
+    for (night, zone) in both() {
         let name = format!("{} {}", night.zone, night.change);
         let (change, (from, until)) = (at(night.change), night.date());
         let read = |offset: TimeDelta| (change + offset).format("%H:%M").to_string();
@@ -182,10 +212,10 @@ fn five_lines_on_the_nights_of_change() {
             ("0,30 2 * * *", night.twice),
             ("30 1-3 * * *", night.range),
         ] {
-            let shown = night.show(table(&[cron], night.zone, None).between(from, until));
+            let shown = night.show(table(&[cron], zone.clone(), None).between(from, until));
             assert_eq!(shown, expected, "{name} {cron}");
         }
-        let quarters = table(&["*/15 * * * *"], night.zone, None);
+        let quarters = table(&["*/15 * * * *"], zone.clone(), None);
         let near = TimeDelta::minutes(30);
         let shown = night.show(quarters.between(change - near - TimeDelta::seconds(1), change + near));
         assert_eq!(shown, night.quarters, "{name} */15 * * * *");
@@ -196,9 +226,9 @@ fn five_lines_on_the_nights_of_change() {
 /// A heartbeat each minute through the date: every occurrence is run once, at its minute, and none is missed.
 #[test]
 fn a_daemon_that_is_awake_runs_each_once() {
-    for night in &NIGHTS {
+    for (night, zone) in both() {
         for cron in ["30 2 * * *", "30 2,14 * * *", "0,30 2 * * *", "30 1-3 * * *", "*/15 * * * *"] {
-            let table = table(&[cron], night.zone, Some(3600));
+            let table = table(&[cron], zone.clone(), Some(3600));
             let (from, until) = night.date();
             let (mut now, mut settled, mut run) = (from + TimeDelta::seconds(1), from, Vec::new());
             while now <= until {
@@ -219,9 +249,9 @@ fn a_daemon_that_is_awake_runs_each_once() {
 /// `30 2 * * *` with `catch_up = "1h"`: `catch_up` is elapsed time, whatever the clock on the wall reads.
 #[test]
 fn catch_up_counts_elapsed_time() {
-    for night in &NIGHTS {
+    for (night, zone) in both() {
         let name = format!("{} {}", night.zone, night.change);
-        let table = table(&["30 2 * * *"], night.zone, Some(3600));
+        let table = table(&["30 2 * * *"], zone.clone(), Some(3600));
         let (from, until) = night.date();
         let due = table.next_after(from).expect("one a day");
         let tomorrow = table.next_after(due);
@@ -248,7 +278,7 @@ fn catch_up_counts_elapsed_time() {
 
 #[test]
 fn leap_days_and_the_turn_of_the_year() {
-    for zone in [Berlin, St_Johns, Lord_Howe, Casablanca, Tz::UTC] {
+    for zone in [Berlin, St_Johns, Lord_Howe, Casablanca, Tz::UTC].into_iter().flat_map(by_both) {
         let rows = [
             ("30 2 29 2 *", "2026-11-20T12:00", "2028-02-29T02:30"),
             ("30 2 29 2 *", "2028-03-01T12:00", "2032-02-29T02:30"),
@@ -262,16 +292,42 @@ fn leap_days_and_the_turn_of_the_year() {
         for (cron, after, expected) in rows {
             // `after` and `expected` in the zone's own time.
             let local = |text: &str| zone.from_local_datetime(&at(text).naive_utc()).single().expect("once");
-            let next = table(&[cron], zone, None).next_after(local(after).to_utc());
+            let next = table(&[cron], zone.clone(), None).next_after(local(after).to_utc());
             assert_eq!(next, Some(local(expected).to_utc()), "{zone} {cron} after {after}");
         }
         // Across the last midnight of the year nothing is left out and nothing comes twice.
         let midnight = zone.from_local_datetime(&at("2027-01-01T00:00").naive_utc()).single().expect("once").to_utc();
-        let quarters = table(&["*/15 * * * *"], zone, None);
+        let quarters = table(&["*/15 * * * *"], zone.clone(), None);
         let around: Vec<i64> = quarters
             .between(midnight - TimeDelta::minutes(31), midnight + TimeDelta::minutes(31))
             .map(|t| (t - midnight).num_minutes())
             .collect();
         assert_eq!(around, [-30, -15, 0, 15, 30], "{zone}");
     }
+}
+
+/// What has changed in the world since the table that is compiled in: 02:30 by the rules of 2026f, and by those.
+#[test]
+fn a_newer_table_moves_what_has_moved() {
+    use chrono_tz::America;
+    let rows = [
+        (America::Vancouver, "2026-11-10T00:00", "2026-11-10T02:30-07:00", "2026-11-10T02:30-08:00"),
+        (America::Winnipeg, "2026-12-01T00:00", "2026-12-01T02:30-05:00", "2026-12-01T02:30-06:00"),
+        (America::Edmonton, "2026-12-01T00:00", "2026-12-01T02:30-06:00", "2026-12-01T02:30-07:00"),
+        (America::Havana, "2026-12-01T00:00", "2026-12-01T02:30-04:00", "2026-12-01T02:30-05:00"),
+        (Casablanca, "2026-12-01T00:00", "2026-12-01T02:30+00:00", "2026-12-01T02:30+01:00"),
+    ];
+    for (tz, day, newer, older) in rows {
+        let shown = by_both(tz).map(|zone| {
+            let due = table(&["30 2 * * *"], zone.clone(), None).next_after(at(day)).expect("daily");
+            due.with_timezone(&zone).format("%Y-%m-%dT%H:%M%:z").to_string()
+        });
+        assert_eq!(shown, [older, newer], "{tz}");
+    }
+    let [_, vancouver] = by_both(America::Vancouver);
+    // 02:30 on the wall is an hour earlier than it was.
+    assert_eq!(
+        table(&["30 2 * * *"], vancouver, None).next_after(at("2026-12-01T00:00")),
+        Some(at("2026-12-01T09:30"))
+    );
 }
