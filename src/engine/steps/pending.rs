@@ -76,7 +76,7 @@ impl Pending<'_> {
                 }
             };
             match shared.unless_drained(seen).await?? {
-                Some(Seen::There(seen, ..)) if !bears(&seen) => {
+                Some(Seen::There(seen, ..)) if !seen.name.is_empty() && !bears(&seen) => {
                     return Err(Stop::Mistaken(format!("AWS answered with {image}, which is `{}`", seen.name)));
                 }
                 Some(Seen::There(seen, ..)) => {
@@ -90,7 +90,7 @@ impl Pending<'_> {
                     if unreadable.is_some_and(|since| now - since >= UNREADABLE_MAX) {
                         let what = seen.odd.clone().unwrap_or_else(|| format!("it is {}", seen.state.as_str()));
                         let bad = format!("the image {image} cannot be judged for an hour: {what}. It is kept");
-                        return Ok(End { state: seen.state.as_str(), bad: Some(bad), image: Some(seen) });
+                        return Ok(End { state: seen.state.as_str(), bad: Some(bad), image: Some(seen), seen: ever });
                     }
                 }
                 Some(Seen::Gone) => {
