@@ -36,7 +36,7 @@ mod tests {
         }
         let plan = parse(&format!("{minimal}consistency.mode = \"none\"\n")).unwrap();
         assert_eq!(reboots_needed(&plan, 1000, &Lags::default()), 0);
-        let plan = parse(&format!("{minimal}rollout.settle = \"1h\"\n")).unwrap();
+        let plan = parse(&format!("{minimal}rollout.settle = \"1h\"\nrollout.healthy_within = \"2h\"\n")).unwrap();
         assert_eq!(reboots_needed(&plan, 2, &Lags::default()), 3600);
         assert_eq!(reboots_needed(&plan, 2, &Lags::NONE), 3600);
     }

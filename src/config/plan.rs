@@ -247,7 +247,7 @@ pub(crate) mod tests {
             rollout: Rollout {
                 max_in_flight: 1,
                 settle: 180,
-                healthy_within: 900,
+                healthy_within: 1800,
                 on_unhealthy: OnUnhealthy::HaltPlan,
             },
             keep: Keep { last: 3, ..Keep::default() },
