@@ -5,12 +5,14 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
+use std::process::Stdio;
 
 use stillframe::clock::Clock;
 use stillframe::cloud::sim::fleet::ACCOUNT;
 
 use super::plan;
 use crate::support::child::{of_level, until};
+use crate::support::python;
 use crate::support::site::Site;
 use crate::support::world::{Door, fleet, instance};
 
@@ -196,4 +198,30 @@ fn what_the_environment_names_wrongly_is_said_in_one_line() {
     let site = || site(&door, "", &keys(ACCOUNT, None));
     refused(&site().with("AWS_ENDPOINT_URL", Some("garbage")), &["AWS_ENDPOINT_URL is `garbage`, which is no URL"]);
     refused(&site().with("AWS_CA_BUNDLE", Some("/nonexistent.pem")), &["AWS_CA_BUNDLE", "/nonexistent.pem"]);
+}
+
+/// Certificates of one's own are trusted, and instead of all others.
+#[test]
+fn a_bundle_of_certificates_counts() {
+    let door = Door::open(&fleet(1, 0));
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut sts = python::script("tls_sts.py");
+    let mut sts = sts.arg(dir.path()).arg(ACCOUNT).stdin(Stdio::piped()).spawn().expect("started");
+    let port = until("the port of an STS over TLS", || fs::read_to_string(dir.path().join("port")).ok());
+    let backup = |bundle: &str| {
+        let bundle = dir.path().join(bundle);
+        let site = Site::new(door.env())
+            .with("AWS_ENDPOINT_URL_STS", Some(&format!("https://127.0.0.1:{port}")))
+            .with("AWS_CA_BUNDLE", bundle.to_str());
+        site.plan("nightly", &plan(1, ""));
+        site.run(&["preview", "--json"])
+    };
+    let trusted = backup("ca.pem").expect(0).document();
+    let targets = trusted["preview"]["plans"][0]["targets"].as_array().map(Vec::len);
+    assert_eq!(targets, Some(1), "{trusted}");
+    let other = backup("other.pem").document();
+    let faults = other["preview"]["plans"][0]["faults"].to_string();
+    assert!(faults.contains("cannot tell which account this is"), "{other}");
+    drop(sts.stdin.take()); // it ends with that
+    sts.wait().expect("ended");
 }

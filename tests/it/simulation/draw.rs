@@ -3,6 +3,7 @@
 mod afar;
 mod lag;
 mod odd;
+mod removal;
 
 use std::collections::BTreeSet;
 
@@ -46,7 +47,7 @@ const APIS: [&str; 12] = [
 
 /// What a seed means.
 pub fn plot(seed: u64) -> Plot {
-    odd::with_oddities(lag::with_lags(afar::with_copies(plain(seed))))
+    removal::with_torn_removals(odd::with_oddities(lag::with_lags(afar::with_copies(plain(seed)))))
 }
 
 /// The same without copies and shares: what it meant before there were any.

@@ -140,6 +140,7 @@ impl<'a> Scene<'a> {
                 let number = self.rig.journal.written() + writes;
                 self.rig.journal.dies(if *before { Death::Before(number) } else { Death::After(number) });
             }
+            Move::DiesAtRemoval => self.rig.script.dies_at_removal.set(true),
             Move::Killed => {
                 self.crash();
                 self.start_after(down).await;

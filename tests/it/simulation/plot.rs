@@ -38,6 +38,8 @@ pub enum Move {
     Weather(Weather),
     /// The process dies at a write of its journal: so many from now, before or after it.
     DiesAt { writes: u32, before: bool },
+    /// It dies right after the next image was deregistered, before it can write that.
+    DiesAtRemoval,
     /// It dies at once.
     Killed,
     /// It is asked to stop, and is away for so many seconds.
@@ -94,6 +96,7 @@ impl Move {
         match self {
             Self::Weather(_) => "weather",
             Self::DiesAt { .. } => "deaths at a record",
+            Self::DiesAtRemoval => "deaths at a removal",
             Self::Killed => "kills",
             Self::Stopped { .. } => "stops",
             Self::DiskFull { .. } => "full disks",

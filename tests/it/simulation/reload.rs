@@ -144,8 +144,6 @@ async fn the_service_manager_is_told() {
             "next web 2026-03-03 02:00; web imaging 0/2", // the status checks are read before each call
             "next web 2026-03-03 02:00; web imaging 0/2, 1 down",
             "next web 2026-03-03 02:00; web imaging 0/2",
-            "next web 2026-03-03 02:00; web imaging 0/2, 1 down",
-            "next web 2026-03-03 02:00; web imaging 0/2",
             "next web 2026-03-03 02:00; web imaging 1/2",
             "next web 2026-03-03 02:00",
         ]

@@ -25,9 +25,9 @@ use stillframe::domain::observed::{Image, Instance, InstanceStatus, Snapshot, Ta
 use stillframe::domain::place::Place;
 use stillframe::domain::sharing::Grantee;
 
-use super::journal::Mortal;
+use super::journal::{Death, Mortal};
 use super::rig::ACCOUNT;
-use super::watch::{Watch, lent};
+use super::watch::{Known, Watch, lent};
 use super::weather::{Kind, Sky};
 
 /// Refuses requests. Reads are named by what they list: `DescribeImages:ids`, `:names`, `:tag`, `:source`,
@@ -54,6 +54,8 @@ pub struct Script {
     moments: RefCell<Vec<Moment>>,
     /// DeregisterImage leaves the snapshots where they are.
     pub leaves_snapshots: Cell<bool>,
+    /// The process dies at the first write after the next one.
+    pub dies_at_removal: Cell<bool>,
     /// What answers tell of the daemon's clock.
     pub clock_ahead: Cell<Option<TimeDelta>>,
     /// How many requests were refused.
@@ -289,12 +291,12 @@ impl Ec2 for Scripted {
             let now = self.clock.now();
             let caller = world::Caller::new(&place.account);
             self.world.world().call(now, &caller, &place.region, &action).expect("it is registered");
-            self.watch.removed(&self.world.world(), image, &known);
+            self.removed(image, &known);
             return self.answer(kind, Sent::Answered(Effect::Done { value: Vec::new(), request_id: None }), end).await;
         }
         let sent = send(self.world.deregister_image(place, image)).await;
         if self.told() {
-            self.watch.removed(&self.world.world(), image, &known);
+            self.removed(image, &known);
         }
         self.answer(kind, sent, end).await
     }
@@ -307,6 +309,14 @@ impl Ec2 for Scripted {
 }
 
 impl Scripted {
+    /// DeregisterImage took effect.
+    fn removed(&self, image: &str, known: &Known) {
+        self.watch.removed(&self.world.world(), image, known);
+        if self.script.dies_at_removal.take() {
+            self.journal.dies(Death::Before(self.journal.written() + 1));
+        }
+    }
+
     /// An effect about `about`, in whatever weather there is; `made` is called as soon as it took effect.
     async fn affect<T>(
         &self,

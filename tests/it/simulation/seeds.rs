@@ -187,6 +187,8 @@ fn never(figures: &Figures) -> Vec<String> {
     let moves = [
         "weather",
         "deaths at a record",
+        "deaths at a removal",
+        "oddities",
         "kills",
         "stops",
         "full disks",
