@@ -83,22 +83,26 @@ pub(super) async fn select(run: &Run, places: &[Place]) -> Result<(), Stop> {
                 let why = format!("cannot list the instances of {place}: {fault}. None of them is imaged in this run");
                 run.mishap(&step, &why).await?;
             }
-            Ok(found) => match run.patiently("cannot list our images", || twin(cloud, us, place)).await? {
-                Err(fault) => {
-                    complete = false;
-                    let why =
-                        format!("cannot list our images in {place}: {fault}. Nothing is imaged there in this run");
-                    run.mishap(&step, &why).await?;
+            Ok(found) => {
+                // Before the look for another installation: what takes time leaves it room.
+                let judged = Judged::of(run, &facts, place, &found).await?;
+                match run.patiently("cannot list our images", || twin(cloud, us, place)).await? {
+                    Err(fault) => {
+                        complete = false;
+                        let why =
+                            format!("cannot list our images in {place}: {fault}. Nothing is imaged there in this run");
+                        run.mishap(&step, &why).await?;
+                    }
+                    Ok(Some(why)) => {
+                        run.shared.bar(why.clone());
+                        run.mishap("installation", &why).await?;
+                        drafts.clear();
+                        complete = false;
+                        break;
+                    }
+                    Ok(None) => drafts.extend(judged.drafts(run, place, &mut seen)),
                 }
-                Ok(Some(why)) => {
-                    run.shared.bar(why.clone());
-                    run.mishap("installation", &why).await?;
-                    drafts.clear();
-                    complete = false;
-                    break;
-                }
-                Ok(None) => drafts.extend(drafts_of(run, &facts, place, &found, &mut seen).await?),
-            },
+            }
         }
     }
     if complete {
@@ -199,43 +203,54 @@ pub fn judge(
     asked.map(|instance| (instance.id.clone(), select::choose(plan, instance, &facts))).collect()
 }
 
-async fn drafts_of(
-    run: &Run,
-    facts: &facts::Facts,
-    place: &Place,
-    found: &Found,
-    seen: &mut BTreeSet<String>,
-) -> Result<Vec<Draft>, Stop> {
-    let choices = {
-        let imaging = run.shared.imaging(&run.plan.name);
-        let own = run.shared.own_machine.borrow();
-        let own = if planted(Defect::OwnMachineTaken) { &OwnMachine::NotEc2 } else { &*own };
-        judge(&run.plan, &run.only, found, own, &imaging)
-    };
-    let impossible = impossible(run, facts, place, found, &choices).await?;
-    let blind = blind(run, place, &choices).await?;
-    let draft = |(id, choice): (String, Choice)| {
-        let subject = place.subject(&id);
-        seen.insert(id);
-        match choice {
-            Choice::Target { .. } if impossible.contains_key(&subject.id) => {
-                let data = json!({ "outcome": "skipped", "reason": impossible[&subject.id], "class": "impossible" });
-                Draft::of(&run.name, &subject, Kind::TargetSkipped, data)
+/// What is known of the instances of a place before they are chosen.
+struct Judged {
+    choices: Vec<(String, Choice)>,
+    /// The targets that nothing is rebooted for, each with why.
+    impossible: BTreeMap<String, String>,
+    /// Why nothing may be rebooted there.
+    blind: Option<String>,
+}
+
+impl Judged {
+    async fn of(run: &Run, facts: &facts::Facts, place: &Place, found: &Found) -> Result<Self, Stop> {
+        let choices = {
+            let imaging = run.shared.imaging(&run.plan.name);
+            let own = run.shared.own_machine.borrow();
+            let own = if planted(Defect::OwnMachineTaken) { &OwnMachine::NotEc2 } else { &*own };
+            judge(&run.plan, &run.only, found, own, &imaging)
+        };
+        let impossible = impossible(run, facts, place, found, &choices).await?;
+        let blind = blind(run, place, &choices).await?;
+        Ok(Self { choices, impossible, blind })
+    }
+
+    fn drafts(self, run: &Run, place: &Place, seen: &mut BTreeSet<String>) -> Vec<Draft> {
+        let Self { choices, impossible, blind } = self;
+        let draft = |(id, choice): (String, Choice)| {
+            let subject = place.subject(&id);
+            seen.insert(id);
+            match choice {
+                Choice::Target { .. } if impossible.contains_key(&subject.id) => {
+                    let data =
+                        json!({ "outcome": "skipped", "reason": impossible[&subject.id], "class": "impossible" });
+                    Draft::of(&run.name, &subject, Kind::TargetSkipped, data)
+                }
+                Choice::Target { reboots: true } if blind.is_some() => {
+                    let data = json!({ "outcome": "skipped", "reason": blind, "class": "checks" });
+                    Draft::of(&run.name, &subject, Kind::TargetSkipped, data)
+                }
+                Choice::Target { reboots } => {
+                    Draft::of(&run.name, &subject, Kind::TargetSelected, json!({ "reboots": reboots }))
+                }
+                Choice::Skip { reason } => {
+                    let data = json!({ "outcome": "skipped", "reason": reason.to_string(), "class": reason.label() });
+                    Draft::of(&run.name, &subject, Kind::TargetSkipped, data)
+                }
             }
-            Choice::Target { reboots: true } if blind.is_some() => {
-                let data = json!({ "outcome": "skipped", "reason": blind, "class": "checks" });
-                Draft::of(&run.name, &subject, Kind::TargetSkipped, data)
-            }
-            Choice::Target { reboots } => {
-                Draft::of(&run.name, &subject, Kind::TargetSelected, json!({ "reboots": reboots }))
-            }
-            Choice::Skip { reason } => {
-                let data = json!({ "outcome": "skipped", "reason": reason.to_string(), "class": reason.label() });
-                Draft::of(&run.name, &subject, Kind::TargetSkipped, data)
-            }
-        }
-    };
-    Ok(choices.into_iter().map(draft).collect())
+        };
+        choices.into_iter().map(draft).collect()
+    }
 }
 
 /// The targets that cannot be copied or shared as the plan wants, each with why: nothing is rebooted for them. A look-up

@@ -576,7 +576,8 @@ impl<'a> Scene<'a> {
         let world = self.rig.world();
         for event in self.rig.told(&Kind::TargetFinished) {
             let ended = event.text("outcome") != Some("done")
-                && event.text("reason").is_some_and(|why| why.starts_with("image:"));
+                // What could not be read for an hour is told so, whatever it becomes.
+                && event.text("reason").is_some_and(|why| why.starts_with("image:") && !why.contains("cannot be judged"));
             let (Some((plan, due)), Some(subject), true) =
                 (parse_run_name(&event.draft.run), &event.draft.subject, ended)
             else {

@@ -567,7 +567,8 @@ impl Watch {
         if beside.len() < keep.min.max(1) as usize {
             self.breach(3, format!("{id} is deregistered, and {series} keeps {} good ones", beside.len()));
         }
-        let newer = beside.iter().filter(|other| **other > due).count();
+        // Another copy of the same recovery point stands for it.
+        let newer = beside.iter().filter(|other| **other >= due).count();
         if newer < keep.last as usize {
             self.breach(3, format!("{id} is deregistered, {newer} of {series} are newer: last {} of {by}", keep.last));
         }
