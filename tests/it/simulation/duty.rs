@@ -160,10 +160,12 @@ impl Duty {
         wrong
     }
 
-    /// The instance for which the plan of a run halts, if it is not well.
-    pub fn halted(&self, world: &World, of: &Of<'_>, now: DateTime<Utc>, instant: Instant) -> Option<String> {
+    /// The instance for which the plan of a run halts, if it is not well. The one that was rebooted just now is ill by that.
+    pub fn halted(&self, world: &World, of: &Of<'_>, rebooted: &str, instant: Instant) -> Option<String> {
         let plan = of.plan;
-        let ill = |id: &str| world.instances.get(id).is_some_and(|i| i.condition(now) != ("ok", "ok"));
+        let now = world.instances.get(rebooted)?.reboots.last().copied()?;
+        let ill =
+            |id: &str| id != rebooted && world.instances.get(id).is_some_and(|i| i.condition(now) != ("ok", "ok"));
         let halted = self.halted.borrow();
         let of_plan = |run: &str| parse_run_name(run).is_some_and(|(name, _)| name == plan.name);
         let mut of_plan = halted.iter().filter(|((run, id), at)| of_plan(run) && ill(id) && instant - **at > TURN);
