@@ -162,7 +162,8 @@ pub fn classify(status: u16, code: &str, message: &str) -> Class {
         | "MissingAuthenticationToken"
         | "UnrecognizedClientException" => Class::Credentials,
         "ExpiredToken" | "ExpiredTokenException" | "RequestExpired" | "RequestTimeTooSkewed" => Class::Expired,
-        "InternalError"
+        // Met of AWS's front ends with HTTP 400: nobody tells what became of the request.
+        "RequestTimeout" | "RequestTimeoutException" | "InternalError"
         | "InternalFailure"
         | "ServerInternal"
         | "ServiceUnavailable"
@@ -187,6 +188,7 @@ mod tests {
             (503, "RequestLimitExceeded", "", Class::Throttled),
             (400, "ThrottlingException", "", Class::Throttled),
             (500, "InternalError", "", Class::Transient),
+            (400, "RequestTimeout", "", Class::Transient),
             (502, "", "<html>", Class::Transient),
             (400, "InvalidAMIName.Duplicate", "", Class::DuplicateName),
             (400, "InvalidParameterValue", "Instance is not in state 'running' or 'stopped'.", Class::WrongState),

@@ -17,6 +17,9 @@ use super::classify::Class;
 use crate::domain::observed::{Image, Instance, InstanceStatus, Snapshot, Tags};
 use crate::domain::place::Place;
 
+/// Ids of EC2 have 8 characters after their kind, or more: what is shorter was cut off.
+const ID_MIN: usize = 8;
+
 /// EC2 takes at most this many values in one filter (API reference, "Filters": 200 values).
 pub const FILTER_VALUES_MAX: usize = 200;
 
@@ -44,7 +47,7 @@ pub struct Fault {
 pub(super) fn made_image(api: &str, id: Option<String>) -> Read<String> {
     let plain = |id: &String| {
         let rest = id.strip_prefix("ami-");
-        rest.is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_alphanumeric()))
+        rest.is_some_and(|rest| rest.len() >= ID_MIN && rest.bytes().all(|b| b.is_ascii_alphanumeric()))
     };
     id.filter(plain).ok_or_else(|| Fault {
         class: Class::Transient,

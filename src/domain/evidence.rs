@@ -13,6 +13,10 @@ use super::observed::{Checks, InstanceStatus};
 /// An instance whose checks never read anything but ok is not overdue before the proof by time, and this much longer.
 const SILENT_FOR: Duration = Duration::from_secs(600);
 
+/// Checks are made each minute (EC2 user guide, "Status checks"): an ok sooner after one that failed may be of before it,
+/// should two looks be behind by different times.
+const APART: Duration = Duration::from_secs(60);
+
 /// How far AWS may be behind the truth: `[cloud]` of the settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Lags {
@@ -85,38 +89,40 @@ pub struct When {
 pub struct Shown {
     /// The checks read ok right before the call, and nothing else until it was certainly made.
     before: bool,
-    /// They failed after it.
-    failed: bool,
+    /// When they failed after it, the last time.
+    failed: Option<Duration>,
 }
 
 impl Shown {
     /// Nothing yet, of a call before which the checks read ok, or not.
     #[must_use]
     pub fn since(ok_before: bool) -> Self {
-        Self { before: ok_before, failed: false }
+        Self { before: ok_before, failed: None }
     }
 
     /// The call was made again, or its answer is known only now: what failed before it is not this restart.
     pub fn again(&mut self, ok_before: bool) {
-        *self = Self { before: self.before && ok_before, failed: false };
+        *self = Self { before: self.before && ok_before, failed: None };
     }
 
     /// Whether the checks were seen to fail since the call.
     #[must_use]
     pub fn failed(&self) -> bool {
-        self.failed
+        self.failed.is_some()
     }
 
     /// Takes one more reading in; why it proves that the instance is back, if it does.
     pub fn read(&mut self, status: &InstanceStatus, when: When, lags: &Lags) -> Option<Evidence> {
         let Some(after) = when.after_call else {
             // It may be of before the call: what failed then was not this restart.
-            self.before &= status.checks() != Checks::Failing;
+            self.before &= status.checks() == Checks::Ok;
             return None;
         };
         match status.checks() {
-            Checks::Failing => self.failed = true,
-            Checks::Ok if self.before && self.failed => return Some(Evidence::Checks),
+            Checks::Failing => self.failed = Some(after),
+            Checks::Ok if self.before && self.failed.is_some_and(|at| after - at >= APART.min(lags.status)) => {
+                return Some(Evidence::Checks);
+            }
             Checks::Ok if lags.trust_snapshot_time && when.after_snapshots.is_some_and(|a| a >= lags.status) => {
                 return Some(Evidence::Snapshots);
             }
@@ -171,6 +177,8 @@ mod tests {
             ("seen to initialize", true, "1:initializing 2:ok", Some((2, "checks"))),
             ("failed before the call, too", false, "1:impaired 3:ok 9:ok 11:ok", Some((11, "time"))),
             ("failed before the answer", true, "b:impaired 2:impaired 3:ok 12:ok", Some((12, "time"))),
+            ("no data before the answer", true, "b:insufficient-data 2:impaired 3:ok 12:ok", Some((12, "time"))),
+            ("an ok at once after a failure", true, "2:impaired 2:ok 3:ok", Some((3, "checks"))),
             ("no data is no failure", true, "1:insufficient-data 2:not-applicable 3:ok 10:ok", Some((10, "time"))),
             ("nor is a word of tomorrow", true, "1:suppressed 2:ok", None),
             ("down for long", true, "2:impaired 10:impaired 20:impaired 21:ok", Some((21, "checks"))),
@@ -178,6 +186,31 @@ mod tests {
         ];
         for (what, before, readings, expected) in table {
             assert_eq!(told(before, readings, lags, None), expected, "{what}");
+        }
+    }
+
+    /// Volumes and hosts fail by themselves: that is no restart, and not well either.
+    #[test]
+    fn the_instance_check_alone_tells_of_a_restart() {
+        let other = |of: fn(&mut InstanceStatus)| {
+            let mut status = status("ok");
+            of(&mut status);
+            status
+        };
+        for ill in [
+            other(|s| s.attached_ebs = Some("impaired".into())),
+            other(|s| s.system = "impaired".into()),
+            other(|s| s.system = "initializing".into()),
+        ] {
+            let mut shown = Shown::since(true);
+            let read = |shown: &mut Shown, status: &InstanceStatus, minute: u32| {
+                let when = When { after_call: Some(MINUTE * minute), after_snapshots: None };
+                shown.read(status, when, &Lags::default())
+            };
+            assert_eq!(read(&mut shown, &ill, 1), None);
+            assert_eq!(read(&mut shown, &status("ok"), 3), None, "{ill:?}");
+            assert_eq!(read(&mut shown, &ill, 11), None, "{ill:?}");
+            assert_eq!(read(&mut shown, &status("ok"), 12), Some(Evidence::Time));
         }
     }
 

@@ -121,9 +121,9 @@ pub struct Instance {
 pub enum Checks {
     /// All that apply read ok on a running instance.
     Ok,
-    /// One reads `impaired` or `initializing`.
+    /// The instance check reads `impaired` or `initializing`: it alone tells of a restart.
     Failing,
-    /// Neither: no data yet, not running, or a word that this version does not know.
+    /// Neither: no data yet, not running, another check fails, or a word that this version does not know.
     Silent,
 }
 
@@ -153,8 +153,8 @@ impl InstanceStatus {
     #[must_use]
     pub fn checks(&self) -> Checks {
         let ebs = self.attached_ebs.as_deref();
-        let words = [Some(self.system.as_str()), Some(self.reachability.as_str()), ebs];
-        if words.iter().flatten().any(|word| matches!(*word, "impaired" | "initializing")) {
+        // Volumes stall while snapshots begin, and hosts fail by themselves: neither is a restart.
+        if matches!(self.reachability.as_str(), "impaired" | "initializing") {
             return Checks::Failing;
         }
         let fine = self.system == "ok"

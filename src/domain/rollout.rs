@@ -1,6 +1,6 @@
 //! Who is down, over all plans, and whether one more may go down.
 //!
-//! A slot lasts from the intent until both status checks read ok; it outlives its run, and the process.
+//! A slot lasts from the intent until the status checks prove that the instance is back; it outlives its run, and the process.
 
 use std::collections::{BTreeMap, BTreeSet};
 

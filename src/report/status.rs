@@ -288,11 +288,12 @@ fn waits(target: &TargetState) -> (&'static str, String) {
         Phase::Intended => ("image", "CreateImage is being called".into()),
         Phase::Unknown => ("image", "the answer to CreateImage was lost: what became of it is looked for".into()),
         Phase::NotMade => ("image", "CreateImage was refused for now: it is tried again".into()),
-        Phase::Done if down => {
-            ("return", format!("rebooted: waits until both status checks read ok, and until {id} is available"))
-        }
+        Phase::Done if down => (
+            "return",
+            format!("rebooted: waits until its status checks prove that it is back, and until {id} is available"),
+        ),
         Phase::Done => ("image", format!("waits until {id} is available")),
-        _ if down => ("return", "rebooted: waits until both status checks read ok".into()),
+        _ if down => ("return", "rebooted: waits until its status checks prove that it is back".into()),
         _ => ("end", "is about to end".into()),
     }
 }

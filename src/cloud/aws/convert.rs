@@ -69,6 +69,11 @@ pub(super) fn image(from: &sdk::Image) -> Option<Image> {
         odd.push(unreadable_date("DeprecationTime", text));
     }
     let mappings = from.block_device_mappings().iter();
+    let snapshots: Vec<String> = mappings.filter_map(|m| m.ebs()?.snapshot_id()).map(str::to_owned).collect();
+    if state == Some(ImageState::Available) && snapshots.is_empty() && from.root_device_type() == Some(&DeviceType::Ebs)
+    {
+        odd.push("it is available and names no snapshot of its disk".into());
+    }
     Some(Image {
         id: some(from.image_id())?,
         name: from.name().unwrap_or_default().to_owned(),
@@ -78,7 +83,7 @@ pub(super) fn image(from: &sdk::Image) -> Option<Image> {
         created,
         source_instance: some(from.source_instance_id()),
         source_image: some(from.source_image_id()),
-        snapshots: mappings.filter_map(|mapping| mapping.ebs()?.snapshot_id()).map(str::to_owned).collect(),
+        snapshots,
         product_codes: !from.product_codes().is_empty(),
         deprecated: deprecated_at,
         tags: tags(from.tags()).into(),
@@ -336,6 +341,11 @@ mod tests {
             assert_eq!((undated.state, undated.created), (ImageState::Available, None));
             assert_eq!(undated.odd.as_deref(), Some(what));
         }
+        let bare = sdk::Image::builder().image_id("ami-1").state(sdk::ImageState::Available);
+        let bare = bare.creation_date("2026-11-20T02:31:04Z");
+        let without = image(&bare.clone().root_device_type(DeviceType::Ebs).build()).expect("an image");
+        assert!(without.odd.is_some_and(|odd| odd.contains("no snapshot")), "nothing could be restored from it");
+        assert_eq!(image(&bare.root_device_type(DeviceType::InstanceStore).build()).expect("an image").odd, None);
         let state = sdk::InstanceState::builder().name("hibernating".into()).build();
         let strange = instance(&sdk::Instance::builder().instance_id("i-1").state(state).build()).expect("an instance");
         assert_eq!(strange.state, InstanceState::Unknown);

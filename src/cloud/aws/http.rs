@@ -1,5 +1,6 @@
 //! The HTTP client: which certificates are trusted, which requests go through a proxy, and what endpoints can be.
 
+use std::io::Read as _;
 use std::path::Path;
 
 use aws_smithy_http_client::proxy::ProxyConfig;
@@ -25,6 +26,8 @@ const METADATA: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
 /// What begins the addresses of instance metadata, and of a container's credentials (EC2, ECS and EKS user guides): they
 /// are of this machine alone.
 const OF_THIS_MACHINE: [&str; 2] = ["169.254.", "[fd00:ec2::"];
+/// All authorities of a system are a quarter of a megabyte.
+const BUNDLE_MAX: u64 = 16 << 20;
 const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
 const END: &str = "-----END CERTIFICATE-----";
 
@@ -79,10 +82,21 @@ fn trust(bundle: Option<&str>, plain: bool) -> Result<(TlsContext, Option<String
     Err(format!("{what}; without them nothing of AWS can be reached"))
 }
 
+/// A file, and only a file: a pipe or a device may never end.
+fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    let no_file = |what: &str| Err(std::io::Error::other(what.to_owned()));
+    if !std::fs::metadata(path)?.is_file() {
+        return no_file("it is no file");
+    }
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(BUNDLE_MAX + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > BUNDLE_MAX { no_file("it is too large for certificates") } else { Ok(bytes) }
+}
+
 /// The certificates of a file, each as PEM; those that are no certificates after all are left out.
 fn certificates(path: &Path) -> Result<Vec<String>, String> {
     let shown = path.display();
-    let text = std::fs::read(path).map_err(|e| format!("cannot read {BUNDLE}, {shown}: {e}"))?;
+    let text = read(path).map_err(|e| format!("cannot read {BUNDLE}, {shown}: {e}"))?;
     let text = String::from_utf8_lossy(&text);
     let blocks =
         text.split(BEGIN).skip(1).filter_map(|rest| Some(format!("{BEGIN}{}{END}\n", rest.split_once(END)?.0)));

@@ -45,13 +45,24 @@ pub struct Boot {
     /// From then on `ok` all the same: somebody has repaired it.
     #[serde(default)]
     pub repaired: Option<DateTime<Utc>>,
+    /// Until then the check of attached volumes reads `impaired`: they stall while snapshots begin.
+    #[serde(default)]
+    pub stalled: Option<DateTime<Utc>>,
 }
 
 impl Boot {
     /// One that was over long ago.
     #[must_use]
     pub fn over(now: DateTime<Utc>) -> Self {
-        Self { until: now, noticed: now, shown: None, word: Word::default(), impaired: false, repaired: None }
+        Self {
+            until: now,
+            noticed: now,
+            shown: None,
+            word: Word::default(),
+            impaired: false,
+            repaired: None,
+            stalled: None,
+        }
     }
 
     /// Whether it is stuck: nobody has repaired it yet.
@@ -108,7 +119,8 @@ impl World {
             _ => Word::Initializing,
         };
         let shown = (until + self.span(later)).max(noticed);
-        Boot { until, noticed, shown: Some(shown), word, impaired: false, repaired: None }
+        let stalled = (draw("stall") < 0.2).then(|| now + self.span(120.0 * draw("stalled")));
+        Boot { until, noticed, shown: Some(shown), word, impaired: false, repaired: None, stalled }
     }
 
     /// How long the guest `id` takes to shut down when it is rebooted now: seconds, never beyond the reset.

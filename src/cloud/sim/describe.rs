@@ -60,7 +60,7 @@ impl World {
         let filters = Filters::new(&list.filters, |name| status_field(name, None, now, &|_| false))?;
         self.known_instances(now, place, &list.ids)?;
         let found = by_id(&self.instances, list, None)
-            .filter(|i| i.place == *place && self.still_visible(i, now))
+            .filter(|i| i.place == *place && self.still_visible(i, now) && !i.traits.status_hidden)
             // API reference: without IncludeAllInstances "only running instances".
             .filter(|i| include_all || i.state(now) == InstanceState::Running)
             .filter(|i| filters.match_all(|name, wanted| status_field(name, Some(i), now, wanted)))

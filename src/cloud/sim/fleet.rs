@@ -442,6 +442,7 @@ impl Fleet {
                         image_fails: member.image_fails,
                         stale_seconds: member.stale_seconds,
                         ebs_impaired: member.ebs_impaired,
+                        status_hidden: false,
                         state_word: None,
                     },
                 },

@@ -28,6 +28,8 @@ pub struct Traits {
     pub stale_seconds: f64,
     /// An attached volume cannot be reached: `AttachedEbsStatus` reads `impaired`.
     pub ebs_impaired: bool,
+    /// DescribeInstanceStatus leaves it out, and DescribeInstances does not.
+    pub status_hidden: bool,
     /// Its state reads this word, which no version knows: AWS adds words now and then.
     pub state_word: Option<String>,
 }
@@ -98,7 +100,11 @@ impl SimInstance {
     #[must_use]
     pub fn attached_ebs(&self, now: DateTime<Utc>) -> Option<&'static str> {
         let word = match self.state(now) {
-            InstanceState::Running if self.traits.ebs_impaired => "impaired",
+            InstanceState::Running
+                if self.traits.ebs_impaired || self.boot.stalled.is_some_and(|until| now < until) =>
+            {
+                "impaired"
+            }
             InstanceState::Running => "ok",
             _ => NOT_APPLICABLE.0,
         };

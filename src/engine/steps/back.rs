@@ -75,7 +75,8 @@ fn watch_on(
             };
             let call = newest();
             proof.follow(&sh, &call);
-            if let Some(back) = proof.judge(&sh, &call, &seen, settle) {
+            let Ok(is_gone) = sh.unless_drained(proof.is_gone(&sh, &subject, &seen)).await else { return };
+            if let Some(back) = is_gone.or_else(|| proof.judge(&sh, &call, &seen, settle)) {
                 // Cut off by draining, the slot stays taken in the journal and is watched again after a restart.
                 let _ = free(&sh, &run, &subject, back, Vec::new()).await;
                 return;
@@ -246,7 +247,8 @@ impl Step for Return {
             proof.follow(shared, &call);
             looked = Some(if let Seen::There(_, asked) = &seen { *asked } else { shared.clock.instant() });
             let at_once = planted(Defect::SlotFreedAtOnce) && call.certain;
-            let judged = proof.judge(shared, &call, &seen, settle);
+            let is_gone = shared.unless_drained(proof.is_gone(shared, subject, &seen)).await?;
+            let judged = is_gone.or_else(|| proof.judge(shared, &call, &seen, settle));
             let Some(back) = judged.or_else(|| at_once.then_some(Back::Healthy(Evidence::Time))) else {
                 watch.look_at(proof.by_time(&shared.lags.get(), settle, shared.clock.instant()));
                 shared.unless_drained(proof.ask_snapshots(shared, &call, subject)).await?;

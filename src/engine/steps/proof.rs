@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::IMAGE;
 use super::image::CHECKS;
-use crate::cloud::port::ImageQuery;
+use crate::cloud::port::{ImageQuery, InstanceQuery};
 use crate::defect::{Defect, planted};
 use crate::domain::event::gone;
 use crate::domain::evidence::{Evidence, Lags, Shown, When};
@@ -146,7 +146,8 @@ impl Proof {
         settle: Duration,
     ) -> Option<Back> {
         let (status, asked) = match seen {
-            Seen::Gone => return self.ended(),
+            // Left out of the answers: only DescribeInstances tells whether there is such an instance.
+            Seen::Gone => return None,
             Seen::There(status, _) if gone(status.state) => return self.ended(),
             Seen::There(status, asked) => (status, *asked),
         };
@@ -164,6 +165,19 @@ impl Proof {
     fn ended(&mut self) -> Option<Back> {
         self.well = true;
         Some(Back::Terminated)
+    }
+
+    /// Whether an instance that status checks leave out is gone for good: DescribeInstances says so, or knows none.
+    pub async fn is_gone(&mut self, shared: &Shared, subject: &Subject, seen: &Seen<InstanceStatus>) -> Option<Back> {
+        if *seen != Seen::Gone {
+            return None;
+        }
+        if planted(Defect::GoneAtOnce) {
+            return self.ended();
+        }
+        let query = InstanceQuery::Ids(vec![subject.id.clone()]);
+        let list = shared.cloud.instances(&subject.place, &query).await.ok()?;
+        if list.first().is_none_or(|instance| gone(instance.state)) { self.ended() } else { None }
     }
 
     /// Looks when the snapshots of the image were begun, where that is trusted and not known yet.

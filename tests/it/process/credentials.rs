@@ -198,6 +198,7 @@ fn what_the_environment_names_wrongly_is_said_in_one_line() {
     let site = || site(&door, "", &keys(ACCOUNT, None));
     refused(&site().with("AWS_ENDPOINT_URL", Some("garbage")), &["AWS_ENDPOINT_URL is `garbage`, which is no URL"]);
     refused(&site().with("AWS_CA_BUNDLE", Some("/nonexistent.pem")), &["AWS_CA_BUNDLE", "/nonexistent.pem"]);
+    refused(&site().with("AWS_CA_BUNDLE", Some("/dev/zero")), &["AWS_CA_BUNDLE", "it is no file"]);
 }
 
 /// Certificates of one's own are trusted, and instead of all others.

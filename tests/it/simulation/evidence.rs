@@ -123,6 +123,39 @@ async fn an_impaired_volume_is_not_well() {
     assert!(rig.events.borrow().iter().any(called), "somebody is called for it");
 }
 
+/// Left out of the status checks for long, and running all the while: that is not gone.
+#[tokio::test(start_paused = true)]
+async fn who_is_left_out_of_the_status_checks_is_not_gone() {
+    let mut rig = rig("", &json!({ "reboot_seconds": 1500, "status_hidden": true }), Lags::default());
+    rig.start();
+    rig.run(mins(120)).await;
+    assert!(rig.told(&Kind::SlotFreed).is_empty(), "{}", rig.story());
+    assert_eq!(rig.all_reboots(), 1, "{}", rig.story());
+    for n in 1..=2 {
+        rig.world().script(&id(n), &json!({ "status_hidden": false })).expect("of the fleet").expect("traits");
+    }
+    rig.run(mins(20)).await;
+    assert_eq!(rig.told(&Kind::SlotFreed).len(), 1, "{}", rig.story());
+}
+
+/// A volume that stalls right after the call, while snapshots begin, is no restart.
+#[tokio::test(start_paused = true)]
+async fn a_stalled_volume_is_no_restart() {
+    let mut rig = rig("", &json!({ "reboot_seconds": 300, "stale_seconds": 240 }), Lags::default());
+    for n in 1..=2 {
+        rig.world().script(&id(n), &json!({ "ebs_impaired": true })).expect("of the fleet").expect("traits");
+    }
+    rig.start();
+    rig.run(mins(2)).await;
+    for n in 1..=2 {
+        rig.world().script(&id(n), &json!({ "ebs_impaired": false })).expect("of the fleet").expect("traits");
+    }
+    rig.run(mins(60)).await;
+    let returns = returns(&rig);
+    assert!(returns.iter().all(|(taken, freed, _)| freed - taken >= 300), "{returns:?}");
+    assert!(!rig.watch.is_broken(), "{:?}", rig.watch.broken());
+}
+
 /// Who may not read status checks does not reboot, and says what is missing.
 #[tokio::test(start_paused = true)]
 async fn who_may_not_look_reboots_nothing() {
