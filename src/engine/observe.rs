@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::reach::Reach;
-use super::shared::Shared;
+use super::shared::{Shared, Stop};
 use crate::clock::Clock;
 use crate::cloud::port::{Fault, ImageQuery, Read};
 use crate::defect::{Defect, planted};
@@ -25,6 +26,9 @@ const ABSENT_READS: u32 = 3;
 /// ... over this long.
 const ABSENT_OVER: Duration = Duration::from_secs(600);
 
+/// The code of an answer that is none of AWS's, or that the SDK cannot read.
+const UNREADABLE: &str = "Answer";
+
 /// The wait after `wait`.
 #[must_use]
 pub fn longer(wait: Duration) -> Duration {
@@ -38,6 +42,8 @@ pub enum Seen<T> {
     There(T, Instant),
     /// It was absent in enough reads over enough time.
     Gone,
+    /// AWS answers, but what it tells of this one thing cannot be read: why.
+    Unreadable(String),
 }
 
 /// What the newest look found, until it is taken: whoever watches needs only that, and ten thousand may.
@@ -81,7 +87,7 @@ impl<T> Watch<T> {
                 Some(Ok(_)) => {
                     return Ok(self.0.seen.take().and_then(|seen| match seen {
                         Seen::There(thing, _) => Some(thing),
-                        Seen::Gone => None,
+                        Seen::Gone | Seen::Unreadable(_) => None,
                     }));
                 }
             }
@@ -193,6 +199,13 @@ impl<T: Clone> Watched<T> {
         entries.iter().filter(|(_, list)| list.iter().any(soon)).map(|(id, _)| id.clone()).collect()
     }
 
+    /// What AWS tells of this one thing cannot be read, and of others it can.
+    fn unreadable(&self, id: &str, why: &str) {
+        for entry in self.entries.borrow().get(id).into_iter().flatten() {
+            entry.latest.tell(Seen::Unreadable(why.to_owned()));
+        }
+    }
+
     fn deliver(&self, now: Instant, asked_at: Instant, asked: &[String], found: Result<&BTreeMap<String, T>, &Fault>) {
         let mut entries = self.entries.borrow_mut();
         for id in asked {
@@ -252,7 +265,8 @@ impl Observer {
             place,
             |w| {
                 let place = place.clone();
-                poll(Rc::downgrade(shared), w, "DescribeImages", place.clone(), move |sh, ids| {
+                let asked = ("DescribeImages", "ami-00000000000000000");
+                poll(Rc::downgrade(shared), w, asked, place.clone(), move |sh, ids| {
                     let place = place.clone();
                     async move {
                         let list = sh.cloud.images(&place, &ImageQuery::Ids(ids)).await?;
@@ -272,7 +286,8 @@ impl Observer {
             place,
             |w| {
                 let place = place.clone();
-                poll(Rc::downgrade(shared), w, "DescribeInstanceStatus", place.clone(), move |sh, ids| {
+                let asked = ("DescribeInstanceStatus", "i-00000000000000000");
+                poll(Rc::downgrade(shared), w, asked, place.clone(), move |sh, ids| {
                     let place = place.clone();
                     async move {
                         let list = sh.cloud.statuses(&place, &ids).await?;
@@ -294,7 +309,7 @@ impl Observer {
     }
 }
 
-fn watched<T: Clone + 'static, F: std::future::Future<Output = ()> + 'static>(
+fn watched<T: Clone + 'static, F: Future<Output = ()> + 'static>(
     all: &RefCell<BTreeMap<Place, Rc<Watched<T>>>>,
     place: &Place,
     poller: impl FnOnce(Rc<Watched<T>>) -> F,
@@ -309,11 +324,39 @@ fn watched<T: Clone + 'static, F: std::future::Future<Output = ()> + 'static>(
     new
 }
 
+/// Asks for each of `ids` alone, since AWS's answer for all of them cannot be read. If that holds for some of them, and not
+/// for others or for `nobody`, which does not exist, it is these some that are unreadable.
+async fn apart<T: Clone, F: Future<Output = Read<BTreeMap<String, T>>>>(
+    sh: &Rc<Shared>,
+    watched: &Watched<T>,
+    nobody: &str,
+    ids: &[String],
+    fetch: &impl Fn(Rc<Shared>, Vec<String>) -> F,
+) -> Result<(), Stop> {
+    let (mut strange, mut answered) = (Vec::new(), false);
+    for id in ids {
+        let asked_at = sh.clock.instant();
+        let answer = sh.unless_drained(fetch(Rc::clone(sh), vec![id.clone()])).await?;
+        match &answer {
+            Err(fault) if fault.code == UNREADABLE => strange.push((id, fault.to_string())),
+            _ => answered |= answer.is_ok(),
+        }
+        watched.deliver(sh.clock.instant(), asked_at, std::slice::from_ref(id), answer.as_ref());
+    }
+    if !strange.is_empty() && !answered {
+        answered = sh.unless_drained(fetch(Rc::clone(sh), vec![nobody.to_owned()])).await?.is_ok();
+    }
+    for (id, why) in strange.iter().filter(|_| answered) {
+        watched.unreadable(id, why);
+    }
+    Ok(())
+}
+
 /// Polls until the engine drains.
-async fn poll<T: Clone, F: std::future::Future<Output = Read<BTreeMap<String, T>>>>(
+async fn poll<T: Clone, F: Future<Output = Read<BTreeMap<String, T>>>>(
     shared: Weak<Shared>,
     watched: Rc<Watched<T>>,
-    api: &'static str,
+    (api, nobody): (&'static str, &'static str),
     place: Place,
     fetch: impl Fn(Rc<Shared>, Vec<String>) -> F,
 ) {
@@ -357,5 +400,10 @@ async fn poll<T: Clone, F: std::future::Future<Output = Read<BTreeMap<String, T>
             _ => {}
         }
         watched.deliver(sh.clock.instant(), now, &ids, answer.as_ref());
+        if answer.is_err_and(|fault| fault.code == UNREADABLE)
+            && apart(&sh, &watched, nobody, &ids, &fetch).await.is_err()
+        {
+            return;
+        }
     }
 }

@@ -93,6 +93,20 @@ impl Pending<'_> {
                         return Ok(End { state: seen.state.as_str(), bad: Some(bad), image: Some(seen), seen: ever });
                     }
                 }
+                Some(Seen::Unreadable(why)) => {
+                    ever = true;
+                    let now = shared.clock.instant();
+                    let since = *unreadable.get_or_insert(now);
+                    if now - since >= UNREADABLE_MAX {
+                        let bad = format!("the image {image} cannot be judged for an hour: {why}. It is kept");
+                        return Ok(End {
+                            state: ImageState::Unknown.as_str(),
+                            bad: Some(bad),
+                            image: None,
+                            seen: ever,
+                        });
+                    }
+                }
                 Some(Seen::Gone) => {
                     let bad = Some(format!("the image {image} is gone"));
                     return Ok(End { state: "gone", bad, image: None, seen: ever });

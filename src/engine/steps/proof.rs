@@ -148,6 +148,10 @@ impl Proof {
         let (status, asked) = match seen {
             // Left out of the answers: only DescribeInstances tells whether there is such an instance.
             Seen::Gone => return None,
+            Seen::Unreadable(_) => {
+                self.well = false;
+                return None;
+            }
             Seen::There(status, _) if gone(status.state) => return self.ended(),
             Seen::There(status, asked) => (status, *asked),
         };

@@ -60,3 +60,23 @@ async fn an_image_that_cannot_be_judged_ends_its_target() {
     assert!(ended[0].text("reason").is_some_and(|why| why.contains("`replicating`")), "{}", rig.story());
     assert_eq!(rig.images_of(&id(1)).len(), 1, "it is kept");
 }
+
+/// An answer about one image that cannot be read at all blinds nobody else, and ends that one's target after an hour.
+#[tokio::test(start_paused = true)]
+async fn an_image_whose_answer_cannot_be_read_stands_for_itself() {
+    let mut web = plan("web", "0 2 2 * *");
+    web.rollout.max_in_flight = 2;
+    let mut rig = Rig::new(&fleet_with(2, "", r#""image_seconds": [600, 600],"#), vec![web]);
+    rig.start();
+    rig.run(mins(5)).await;
+    let image = rig.images_of(&id(1))[0].id.clone();
+    rig.script.refuse("DescribeImages:ids", Some(image), u32::MAX, "Answer", "HTTP 200: a number is none");
+    rig.run(mins(20)).await;
+    let ended: Vec<String> =
+        rig.told(&Kind::TargetFinished).iter().filter_map(|e| e.text("outcome").map(str::to_owned)).collect();
+    assert_eq!(ended, ["done"], "the other one's: {}", rig.story());
+    rig.run(mins(70)).await;
+    assert_eq!(rig.outcomes("web"), ["02:00 failed"], "{}", rig.story());
+    let why = rig.told(&Kind::TargetFinished)[1].text("reason").unwrap_or_default().to_owned();
+    assert!(why.contains("cannot be judged for an hour") && why.contains("a number is none"), "{why}");
+}
