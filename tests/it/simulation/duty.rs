@@ -8,6 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use stillframe::cloud::port::CreateImage;
 use stillframe::cloud::sim::World;
+use stillframe::cloud::sim::instance::SimInstance;
 use stillframe::domain::event::{Event, Kind};
 use stillframe::domain::naming::parse_run_name;
 use stillframe::domain::observed::InstanceState;
@@ -160,15 +161,18 @@ impl Duty {
         wrong
     }
 
-    /// The instance for which the plan of a run halts, if it is not well. The one that was rebooted just now is ill by that.
-    pub fn halted(&self, world: &World, of: &Of<'_>, rebooted: &str, instant: Instant) -> Option<String> {
+    /// The instance for which the plan of a run halts, if it is not well. One that was rebooted again since is ill by that.
+    pub fn halted(&self, world: &World, of: &Of<'_>, now: DateTime<Utc>, instant: Instant) -> Option<String> {
         let plan = of.plan;
-        let now = world.instances.get(rebooted)?.reboots.last().copied()?;
-        let ill =
-            |id: &str| id != rebooted && world.instances.get(id).is_some_and(|i| i.condition(now) != ("ok", "ok"));
+        let ill = |id: &str, at: Instant| {
+            let since = now - TimeDelta::from_std(instant - at).unwrap_or_default();
+            let still = |i: &SimInstance| i.reboots.last().is_none_or(|reboot| *reboot <= since);
+            world.instances.get(id).is_some_and(|i| still(i) && i.condition(now) != ("ok", "ok"))
+        };
         let halted = self.halted.borrow();
         let of_plan = |run: &str| parse_run_name(run).is_some_and(|(name, _)| name == plan.name);
-        let mut of_plan = halted.iter().filter(|((run, id), at)| of_plan(run) && ill(id) && instant - **at > TURN);
+        let mut of_plan =
+            halted.iter().filter(|((run, id), at)| of_plan(run) && ill(id, **at) && instant - **at > TURN);
         let ((_, id), _) = of_plan.next().filter(|_| plan.rollout.on_unhealthy == OnUnhealthy::HaltPlan)?;
         Some(format!("{} reboots, and it halts for {id}", plan.name))
     }

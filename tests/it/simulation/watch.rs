@@ -429,8 +429,7 @@ impl Watch {
         let rebooted =
             |i: &&stillframe::cloud::sim::instance::SimInstance| !request.no_reboot && i.reboots.last() == Some(&now);
         let Some(instance) = world.instances.get(&request.instance).filter(rebooted) else { return };
-        if let Some(wrong) = known.of().and_then(|of| self.duty.halted(world, &of, &instance.id, self.clock.instant()))
-        {
+        if let Some(wrong) = known.of().and_then(|of| self.duty.halted(world, &of, now, self.clock.instant())) {
             self.breach(6, wrong);
         }
         self.figures.borrow_mut().reboots += 1;
