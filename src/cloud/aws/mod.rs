@@ -12,6 +12,7 @@ mod ec2;
 mod error;
 mod http;
 mod keys;
+mod salvage;
 mod wire;
 
 use std::sync::OnceLock;
@@ -32,6 +33,7 @@ use crate::domain::place::Place;
 use clients::{Assumed, Clients, on};
 use credentials::Held;
 use error::{another_account, answer_fault, fault, no_credentials, no_role, other_account};
+use salvage::Salvage;
 use wire::{Ahead, Wire};
 
 /// A connection that is not made within this time was never made (the SDK's own default, held here).
@@ -60,6 +62,7 @@ pub struct AwsCloud {
     /// The account of the base credentials, once AWS has told it.
     account: OnceLock<String>,
     ahead: Ahead,
+    salvage: Salvage,
 }
 
 /// Sends one request of one service with the credentials of a place. A macro, since the SDK keeps the trait of its
@@ -70,16 +73,16 @@ macro_rules! send {
             let clients = $cloud.clients($place).await?;
             let $service = &clients.$service;
             let wire = $crate::cloud::aws::wire::Wire::new(&$cloud.ahead, clients.role());
-            let here = send!(@ $service).region(aws_sdk_ec2::config::Region::new($place.region.clone()));
+            let here = send!(@ $cloud, $service).region(aws_sdk_ec2::config::Region::new($place.region.clone()));
             let answer = $request.customize().config_override(here).interceptor(wire.clone()).send().await;
             answer.map_err(|error| $crate::cloud::aws::error::fault(&error, &wire))
         }
         .await
     };
-    (@ ec2) => {
-        aws_sdk_ec2::config::Config::builder()
+    (@ $cloud:expr, ec2) => {
+        aws_sdk_ec2::config::Config::builder().interceptor($cloud.salvage.clone())
     };
-    (@ kms) => {
+    (@ $cloud:expr, kms) => {
         aws_sdk_kms::config::Config::builder()
     };
 }
@@ -159,6 +162,7 @@ impl AwsCloud {
             roles: roles.into_iter().map(Assumed::new).collect(),
             account: OnceLock::new(),
             ahead: Ahead::default(),
+            salvage: Salvage::default(),
             sdk,
             held,
         }

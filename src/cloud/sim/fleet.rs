@@ -444,6 +444,7 @@ impl Fleet {
                         ebs_impaired: member.ebs_impaired,
                         status_hidden: false,
                         state_word: None,
+                        unreadable: false,
                     },
                 },
             );

@@ -74,6 +74,8 @@ pub enum Odd {
     State(String),
     /// It bears no CreationDate (not required by the API model; met by people).
     Undated,
+    /// A number of it is none. The SDK reads no page with such a field (its generated parsers).
+    Number,
 }
 
 impl SimImage {
@@ -140,9 +142,10 @@ impl From<Seen<Shared<SimImage>, ImageState>> for Image {
             product_codes: it.product_codes,
             deprecated: it.deprecated,
             tags: it.tags.clone(),
-            odd: it.odd.as_ref().map(|odd| match odd {
-                Odd::State(word) => unknown_state(word),
-                Odd::Undated => unreadable_date("CreationDate", ""),
+            odd: it.odd.as_ref().and_then(|odd| match odd {
+                Odd::State(word) => Some(unknown_state(word)),
+                Odd::Undated => Some(unreadable_date("CreationDate", "")),
+                Odd::Number => None, // one that nobody asks for
             }),
         }
     }

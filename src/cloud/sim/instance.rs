@@ -32,6 +32,8 @@ pub struct Traits {
     pub status_hidden: bool,
     /// Its state reads this word, which no version knows: AWS adds words now and then.
     pub state_word: Option<String>,
+    /// A number and a date of it are none. The SDK reads no page with such a field (its generated parsers).
+    pub unreadable: bool,
 }
 
 const NOT_APPLICABLE: (&str, &str) = ("not-applicable", "not-applicable");

@@ -45,12 +45,16 @@ fn instance(xml: &mut Xml, seen: &Seen<SimInstance, InstanceState>) {
     }
     let word = it.traits.state_word.as_deref().unwrap_or(seen.state.as_str());
     xml.state_word("instanceState", seen.state, word);
-    xml.leaf("amiLaunchIndex", 0);
+    if it.traits.unreadable {
+        xml.leaf("amiLaunchIndex", "first");
+    } else {
+        xml.leaf("amiLaunchIndex", 0);
+    }
     if it.traits.product_codes {
         product_codes(xml);
     }
     xml.leaf("instanceType", "t3.micro");
-    xml.leaf("launchTime", at(it.launched));
+    xml.leaf("launchTime", if it.traits.unreadable { "yesterday".to_owned() } else { at(it.launched) });
     xml.node("placement", |xml| {
         xml.leaf("availabilityZone", format!("{}a", it.place.region));
         xml.leaf("tenancy", "default");
@@ -148,7 +152,10 @@ pub(super) fn image(xml: &mut Xml, seen: &Seen<Shared<SimImage>, ImageState>) {
         xml.leaf("deviceName", device);
         xml.node("ebs", |xml| {
             xml.leaf("snapshotId", snapshot);
-            xml.leaf("volumeSize", size);
+            match it.odd {
+                Some(Odd::Number) => xml.leaf("volumeSize", "many"),
+                _ => xml.leaf("volumeSize", size),
+            }
             xml.leaf("deleteOnTermination", true);
             xml.leaf("volumeType", "gp3");
         });

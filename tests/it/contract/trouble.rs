@@ -3,6 +3,8 @@
 use stillframe::cloud::classify::Class;
 use stillframe::cloud::port::{Ask, Effect, Fault, ImageQuery, InstanceQuery};
 use stillframe::cloud::sim::faults::FaultKind;
+use stillframe::cloud::sim::image::Odd;
+use stillframe::domain::observed::Image;
 
 use super::case::{Case, case, done, faulty, of, refused};
 use super::stage::Stage;
@@ -14,6 +16,7 @@ pub fn cases() -> Vec<Case> {
         case!(each_fault_ends_a_read_as_a_client_sees_it, not NO_FAULTS),
         case!(each_fault_ends_an_image_as_a_client_sees_it, not NO_FAULTS),
         case!(an_answer_that_names_nothing_leaves_the_effect_unknown, not NO_FAULTS),
+        case!(a_field_that_cannot_be_read_spoils_no_list, not NO_FAULTS),
         case!(an_answer_lost_after_a_deletion_is_unknown_and_it_is_done, not NO_FAULTS),
         case!(reads_and_throttled_effects_are_asked_again, not NO_FAULTS),
         case!(an_empty_bucket_refuses_for_now, not "moto has no token buckets"),
@@ -115,6 +118,29 @@ async fn an_answer_that_names_nothing_leaves_the_effect_unknown(stage: &Stage) {
         let fault = stage.port.images(&stage.place, &query, Ask::FIRST).await.expect_err("no code");
         assert_eq!(fault.class, Class::Transient, "{fault}");
     }
+}
+
+/// The SDK gives nothing of a page in which a number or a date is none. Neither that thing nor the others may
+/// be missing, or shown otherwise than they are.
+async fn a_field_that_cannot_be_read_spoils_no_list(stage: &Stage) {
+    let images = [stage.image(0, "first").await, stage.image(1, "second").await];
+    let by_tag = InstanceQuery::Tags([("Backup".to_owned(), vec!["nightly".to_owned()])].into());
+    let by_name = ImageQuery::Names(vec!["first".into(), "second".into()]);
+    let before = stage.port.instances(&stage.place, &by_tag, Ask::FIRST).await.expect("answered").items;
+    {
+        let mut world = stage.world();
+        world.images.get_mut(&images[0].id).expect("there").odd = Some(Odd::Number);
+        world.instances.get_mut(&stage.tagged[1]).expect("there").traits.unreadable = true;
+    }
+    let shown = stage.port.instances(&stage.place, &by_tag, Ask::FIRST).await.expect("a list").items;
+    assert_eq!(shown, before);
+    let page = stage.port.images(&stage.place, &by_name, Ask::FIRST).await.expect("a list");
+    let mut shown = page.items;
+    shown.sort_by(|a, b| a.name.cmp(&b.name));
+    let words = |images: &[Image]| -> Vec<_> {
+        images.iter().map(|i| (i.id.clone(), i.snapshots.clone(), i.tags.clone(), i.odd.clone())).collect()
+    };
+    assert_eq!(words(&shown), words(&images));
 }
 
 async fn an_answer_lost_after_a_deletion_is_unknown_and_it_is_done(stage: &Stage) {
