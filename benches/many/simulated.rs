@@ -14,7 +14,8 @@ use stillframe::cloud::sim::calls::Tally;
 use stillframe::cloud::sim::fleet::{ACCOUNT, Member};
 use stillframe::cloud::sim::world::Caller;
 use stillframe::cloud::sim::{Fleet, SimCloud};
-use stillframe::domain::event::{Event, Kind};
+use stillframe::domain::event::Outcome;
+use stillframe::domain::fact::{Event, Fact, Intent};
 use stillframe::domain::keep::Keep;
 use stillframe::domain::machine::OwnMachine;
 use stillframe::domain::naming::{Marks, Role, image_name};
@@ -167,11 +168,10 @@ async fn engine(targets: u32) -> Value {
     let hear = move |event: &Event| {
         let mut runs = told.borrow_mut();
         let run = runs.last_mut().expect("there is always one");
-        let (draft, outcome) = (&event.draft, event.text("outcome"));
-        match (&draft.kind, &draft.subject) {
-            (Kind::StepIntent, Some(subject)) if draft.step == "image" => run.called.push(subject.clone()),
-            (Kind::TargetFinished, _) => run.done += u32::from(outcome == Some("done")),
-            (Kind::RunFinished, _) => {
+        match (event.fact(), &event.draft.subject) {
+            (Fact::StepIntent(Intent::Image(_)), Some(subject)) => run.called.push(subject.clone()),
+            (Fact::TargetFinished(end), _) => run.done += u32::from(end.outcome == Outcome::Done),
+            (Fact::RunFinished(_), _) => {
                 let mut world = port.world();
                 run.tally = world.calls.tally().iter().map(|((_, api), tally)| (*api, tally.clone())).collect();
                 world.calls.clear();

@@ -8,7 +8,7 @@ use std::time::Instant;
 use stillframe::clock::Clock;
 use stillframe::cloud::governed::Governed;
 use stillframe::cloud::sim::SimCloud;
-use stillframe::domain::event::Kind;
+use stillframe::domain::fact::{Kind, StepId};
 use stillframe::domain::keep::Keep;
 use stillframe::domain::machine::OwnMachine;
 use stillframe::domain::plan::{Mode as Way, Plan};
@@ -51,7 +51,7 @@ pub fn run(instances: u32, days: u32) {
             OwnMachine::NotEc2,
             Box::new(move |event| {
                 counted.set(counted.get() + 1);
-                let removed = event.draft.step == "retain" && event.draft.kind == Kind::StepIntent;
+                let removed = event.step() == Some(&StepId::Retain) && event.kind() == Kind::StepIntent;
                 deleted.set(deleted.get() + u64::from(removed));
             }),
         ));

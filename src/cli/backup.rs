@@ -13,7 +13,8 @@ use super::start::{self, Opened, Refused};
 use super::{DONE, FAILED, complain, peek};
 use crate::clock::Clock;
 use crate::config::Loaded;
-use crate::domain::event::{Decision, Event, Kind};
+use crate::domain::event::Decision;
+use crate::domain::fact::{Event, Kind, StepId};
 use crate::domain::naming;
 use crate::engine::daemon::{Engine, Mode};
 use crate::engine::shared::Shared;
@@ -227,7 +228,7 @@ async fn follow(
             }
             let (plan, due) = naming::parse_run_name(run).ok_or_else(|| format!("`{run}` is not a run"))?;
             let decided = journal.occurrence(plan, due).await.map_err(oops)?;
-            let ended = events.iter().any(|e| e.draft.kind == Kind::RunFinished);
+            let ended = events.iter().any(|e| e.kind() == Kind::RunFinished);
             if ended || decided.is_some_and(|o| o.decision != Decision::Run) {
                 return document(journal, run).await.map(Some);
             }
@@ -258,15 +259,15 @@ async fn document(journal: &SqliteJournal, run: &str) -> Result<RunDocument, Str
 /// A line of progress for an event worth one.
 fn tell(event: &Event) -> Option<String> {
     let id = event.draft.subject.as_ref().map(|s| s.id.as_str()).unwrap_or_default();
-    let reason = event.text("reason").unwrap_or_default();
-    let what = match event.draft.kind {
-        Kind::RunStarted => return Some(format!("{} began", event.draft.run)),
+    let reason = event.reason().unwrap_or_default();
+    let what = match event.kind() {
+        Kind::RunStarted => return Some(format!("{} began", event.draft.scope.run()?)),
         Kind::TargetSkipped => "skipped",
         Kind::SlotTaken => "is being rebooted",
         Kind::SlotFreed => "is back",
-        Kind::TargetFinished => event.text("outcome")?,
+        Kind::TargetFinished => event.fact().outcome()?.as_str(),
         Kind::StepNeedsPerson | Kind::StepUnknown => "needs attention",
-        Kind::StepDone if event.draft.step == "retain" && id.starts_with("ami-") => "deleted",
+        Kind::StepDone if event.step() == Some(&StepId::Retain) && id.starts_with("ami-") => "deleted",
         _ => return None,
     };
     Some(format!("{id} {what}{}{reason}", if reason.is_empty() { "" } else { ": " }))

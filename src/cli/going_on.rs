@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::domain::fact::{Fact, StepId};
 use crate::domain::naming::parse_run_name;
 use crate::domain::place::{Place, Subject};
 use crate::domain::saga::RunState;
@@ -30,12 +31,13 @@ impl GoingOn {
             going_on.runs.push((name, state));
         }
         let down: BTreeSet<_> =
-            journal.open_slots().await?.into_iter().map(|e| (e.draft.run, e.draft.subject)).collect();
-        for alarm in journal.open_needs("return").await? {
-            let halts = alarm.draft.data.get("halts") == Some(&serde_json::Value::Bool(true));
+            journal.open_slots().await?.into_iter().map(|e| (e.draft.scope, e.draft.subject)).collect();
+        for alarm in journal.open_needs(&StepId::Return).await? {
+            let Fact::StepNeedsPerson(need) = alarm.fact() else { continue };
+            let halts = need.overdue.as_ref().is_some_and(|overdue| overdue.halts);
             if let (true, Some((plan, _)), Some(subject)) =
-                (halts, parse_run_name(&alarm.draft.run), alarm.draft.subject.clone())
-                && down.contains(&(alarm.draft.run.clone(), Some(subject.clone())))
+                (halts, alarm.draft.scope.run().and_then(parse_run_name), alarm.draft.subject.clone())
+                && down.contains(&(alarm.draft.scope.clone(), Some(subject.clone())))
             {
                 let why = format!("nothing of it is rebooted until {} is back in service", subject.id);
                 going_on.halts.push((plan.to_owned(), why));

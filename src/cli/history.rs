@@ -7,7 +7,8 @@ use chrono::{DateTime, Utc};
 
 use super::{WRONG, complain, instant, paint, peek, start};
 use crate::clock::Clock;
-use crate::domain::event::{Event, Outcome};
+use crate::domain::event::Outcome;
+use crate::domain::fact::{Event, StepId};
 use crate::domain::place::Subject;
 use crate::journal::{Answer, Reader};
 use crate::report::document::{self, RunDocument};
@@ -103,13 +104,12 @@ impl Filter {
         let mut named: BTreeSet<String> = RunDocument::verdicts_of(&own).into_iter().map(|v| v.image).collect();
         // So is the image that was made of it, with its copies.
         let made = own.iter().filter(|e| e.draft.subject.as_ref().is_some_and(|s| s.id == *instance));
-        named.extend(made.filter_map(|e| e.text("image")).map(str::to_owned));
+        named.extend(made.filter_map(|e| e.fact().image()).map(str::to_owned));
         let copies = own.iter().filter(|e| e.draft.subject.as_ref().is_some_and(|s| named.contains(&s.id)));
-        let copies: Vec<String> = copies.filter_map(|e| e.text("image")).map(str::to_owned).collect();
+        let copies: Vec<String> = copies.filter_map(|e| e.fact().image()).map(str::to_owned).collect();
         named.extend(copies);
         let intents = own.iter().filter(|e| e.draft.subject.as_ref().is_some_and(|s| named.contains(&s.id)));
-        let listed = intents.filter_map(|e| e.draft.data.get("snapshots")?.as_array().cloned()).flatten();
-        let mut kept: BTreeSet<String> = listed.filter_map(|s| s.as_str().map(str::to_owned)).collect();
+        let mut kept: BTreeSet<String> = intents.flat_map(|e| e.fact().snapshots()).cloned().collect();
         kept.extend(named);
         kept.insert(instance.clone());
         own.into_iter().filter(|e| e.draft.subject.as_ref().is_none_or(|s| kept.contains(&s.id))).collect()
@@ -161,7 +161,7 @@ pub fn run(args: &HistoryArgs) -> u8 {
 /// The journal's.
 pub async fn read(journal: &dyn Reader, filter: &Filter) -> Answer<Vec<RunDocument>> {
     let open: BTreeSet<Subject> =
-        journal.open_needs("retain").await?.into_iter().filter_map(|e| e.draft.subject).collect();
+        journal.open_needs(&StepId::Retain).await?.into_iter().filter_map(|e| e.draft.subject).collect();
     let mut runs = Vec::new();
     let mut skip = 0;
     while runs.len() < filter.limit {

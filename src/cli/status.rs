@@ -11,7 +11,8 @@ use chrono::{DateTime, Utc};
 use super::{FAILED, complain, paint, peek, start};
 use crate::clock::Clock;
 use crate::config::{Loaded, Settings};
-use crate::domain::event::{Decision, Event, Kind, Occurrence, Outcome, Trigger};
+use crate::domain::event::{Decision, Occurrence, Outcome, Trigger};
+use crate::domain::fact::{Event, Fact, Kind, Scope, codec};
 use crate::domain::machine::OwnMachine;
 use crate::domain::naming::{parse_run_name, rfc3339};
 use crate::domain::place::Subject;
@@ -127,18 +128,20 @@ pub async fn gather(
         document.plans.push(plan_status(plan, journal, now, &mut document.needs_person).await?);
     }
     let Some(journal) = journal else { return Ok(document) };
-    if let Some(started) = journal.newest_of("", Kind::DaemonStarted.as_str()).await? {
-        document.daemon.version = started.text("version").map(str::to_owned);
+    if let Some(started) = journal.newest_in(&Scope::Daemon, &Kind::DaemonStarted).await? {
+        if let Fact::DaemonStarted(told) = started.fact() {
+            document.daemon.version = Some(told.version.clone());
+        }
         document.daemon.since = Some(rfc3339(started.at));
-        let stopped = journal.newest_of("", Kind::DaemonStopped.as_str()).await?;
+        let stopped = journal.newest_in(&Scope::Daemon, &Kind::DaemonStopped).await?;
         document.daemon.stopped = stopped.filter(|s| s.seq > started.seq).map(|s| rfc3339(s.at));
     }
     for occurrence in journal.unfinished().await? {
         let events = journal.events_of(&occurrence.run()).await?;
         document.runs.push(RunStatus::of(&occurrence, &events));
     }
-    let refused = journal.newest_of("", Kind::ConfigRefused.as_str()).await?;
-    let applied = journal.newest_of("", Kind::ConfigApplied.as_str()).await?;
+    let refused = journal.newest_in(&Scope::Daemon, &Kind::ConfigRefused).await?;
+    let applied = journal.newest_in(&Scope::Daemon, &Kind::ConfigApplied).await?;
     if let Some(refused) = refused.filter(|r| applied.is_none_or(|applied| applied.seq < r.seq)) {
         document.needs_person.insert(
             0,
@@ -146,7 +149,7 @@ pub async fn gather(
                 since: rfc3339(refused.at),
                 run: None,
                 subject: None,
-                reason: refused.text("reason").unwrap_or_default().to_owned(),
+                reason: refused.reason().unwrap_or_default().to_owned(),
             },
         );
     }
@@ -155,9 +158,9 @@ pub async fn gather(
         0..0,
         alarms.iter().map(|e| NeedsPerson {
             since: rfc3339(e.at),
-            run: Some(e.draft.run.clone()),
+            run: Some(codec::scope_text(&e.draft.scope).to_owned()),
             subject: e.draft.subject.as_ref().map(|s| s.id.clone()),
-            reason: e.text("reason").unwrap_or_default().to_owned(),
+            reason: e.reason().unwrap_or_default().to_owned(),
         }),
     );
     document.instances = instances(journal, plans, now).await?;
@@ -217,11 +220,11 @@ async fn ended(journal: &dyn Reader, occurrence: &Occurrence) -> Answer<(LastRun
     let (outcome, reason, at) = match occurrence.decision {
         Decision::Skip => (Outcome::Skipped, occurrence.reason.clone(), Some(occurrence.decided_at)),
         Decision::Miss => (Outcome::Missed, occurrence.reason.clone(), Some(occurrence.decided_at)),
-        Decision::Run => match journal.newest_of(&run, Kind::RunFinished.as_str()).await? {
+        Decision::Run => match journal.newest_in(&Scope::Run(run.clone()), &Kind::RunFinished).await? {
             None => (Outcome::Unfinished, String::new(), None),
             Some(event) => {
-                let outcome = event.text("outcome").and_then(Outcome::parse).unwrap_or(Outcome::Failed);
-                (outcome, event.text("reason").unwrap_or_default().to_owned(), Some(event.at))
+                let outcome = event.fact().outcome().unwrap_or(Outcome::Failed);
+                (outcome, event.reason().unwrap_or_default().to_owned(), Some(event.at))
             }
         },
     };
@@ -232,7 +235,7 @@ async fn ended(journal: &dyn Reader, occurrence: &Occurrence) -> Answer<(LastRun
 async fn instances(journal: &dyn Reader, plans: &[Plan], now: DateTime<Utc>) -> Answer<Vec<InstanceStatus>> {
     let mut newest: BTreeMap<(Subject, String), Option<Event>> = BTreeMap::new();
     for event in journal.newest_good().await? {
-        let plan = parse_run_name(&event.draft.run).map(|(plan, _)| plan.to_owned());
+        let plan = event.draft.scope.run().and_then(parse_run_name).map(|(plan, _)| plan.to_owned());
         if let (Some(subject), Some(plan)) = (event.draft.subject.clone(), plan) {
             newest.insert((subject, plan), Some(event));
         }
@@ -245,13 +248,13 @@ async fn instances(journal: &dyn Reader, plans: &[Plan], now: DateTime<Utc>) -> 
     let mut list: Vec<InstanceStatus> = newest
         .into_iter()
         .map(|((subject, plan), event)| {
-            let due = event.as_ref().and_then(|e| parse_run_name(&e.draft.run)).map(|(_, due)| due);
+            let due = event.as_ref().and_then(|e| parse_run_name(e.draft.scope.run()?)).map(|(_, due)| due);
             InstanceStatus {
                 account: subject.place.account,
                 region: subject.place.region,
                 instance: subject.id,
                 plan,
-                image: event.as_ref().and_then(|e| e.text("image")).map(str::to_owned),
+                image: event.as_ref().and_then(|e| e.fact().image()).map(str::to_owned),
                 due: due.map(rfc3339),
                 age_s: due.map(|due| seconds_since(due, now)),
             }

@@ -5,6 +5,7 @@
 pub mod copying;
 pub mod event;
 pub mod evidence;
+pub mod fact;
 pub mod keep;
 pub mod machine;
 pub mod naming;

@@ -4,12 +4,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde_json::{Value, json};
 
-use super::event::{Draft, Kind, Outcome, gone};
+use super::event::{Outcome, Trigger, gone};
+use super::fact::{
+    Chosen, Counts, Done, Draft, Fact, Imaging, Intent, Made, Observed, RunEnd, RunStart, StepId, TargetEnd,
+};
 use super::naming::{Marks, Role, TAG_PREFIX, image_name, parse_rfc3339};
 use super::observed::{Image, ImageState, InstanceState, InstanceStatus, Snapshot};
 use super::place::Subject;
+
+/// Why an instance counts as down whose run was forgotten.
+pub const LOST: &str = "rebooted by CreateImage before the journal was lost";
 
 /// An instance that is not healthy now counts as down because of us if we rebooted it within this time.
 pub const RECENT: TimeDelta = TimeDelta::hours(24);
@@ -141,44 +146,40 @@ pub fn open(targets: &[Proven]) -> bool {
     targets.iter().any(|t| t.ended.is_none())
 }
 
-/// The events that stand for what is proven of one run, to be written in one transaction before its row.
+/// The facts that stand for what is proven of one run, to be written in one transaction before its row.
 #[must_use]
-pub fn drafts(run: &str, trigger: &str, plan_hash: &str, targets: &[Proven]) -> Vec<Draft> {
-    let started = json!({ "trigger": trigger, "plan_hash": plan_hash, "only": [], "rebuilt": true });
-    let mut drafts = vec![Draft::of_run(run, Kind::RunStarted, started)];
-    let of = |t: &Proven, kind: Kind, data: Value| Draft::of(run, &t.subject, kind, data);
+pub fn drafts(run: &str, trigger: Trigger, plan_hash: &str, targets: &[Proven]) -> Vec<Draft> {
+    let start = RunStart { trigger: Some(trigger), plan_hash: plan_hash.to_owned(), only: Vec::new(), rebuilt: true };
+    let mut drafts = vec![Draft::of_run(run, Fact::RunStarted(start))];
+    let of = |t: &Proven, fact: Fact| Draft::of(run, &t.subject, fact);
     for t in targets {
-        drafts.push(of(t, Kind::TargetSelected, json!({ "reboots": t.reboots })));
+        drafts.push(of(t, Fact::TargetSelected { reboots: t.reboots }));
     }
-    drafts.push(Draft::of_run(run, Kind::TargetSelected, json!({ "targets": targets.len(), "skipped": 0 })));
+    drafts.push(Draft::of_run(run, Fact::Selected(Chosen { targets: targets.len() as u64, skipped: 0 })));
     for t in targets {
-        let intent = json!({ "name": t.name, "no_reboot": !t.reboots });
-        drafts.push(of(t, Kind::StepIntent, intent).at_step("image", 1));
+        let imaging = Imaging { name: t.name.clone(), no_reboot: !t.reboots, checked: false };
+        drafts.push(of(t, Fact::StepIntent(Intent::Image(imaging))).at_step(&StepId::Image, 1));
         if t.down {
-            drafts.push(of(
-                t,
-                Kind::SlotTaken,
-                json!({ "reason": "rebooted by CreateImage before the journal was lost" }),
-            ));
+            drafts.push(of(t, Fact::SlotTaken { reason: LOST.to_owned() }));
         }
-        let made = json!({ "image": t.image, "adopted": true });
-        drafts.push(of(t, Kind::StepDone, made).at_step("image", 1));
+        let made = Done { made: Made::Image(t.image.clone()), request: None, adopted: true };
+        drafts.push(of(t, Fact::StepDone(made)).at_step(&StepId::Image, 1));
         if let Some(outcome) = t.ended {
             let reason =
                 if outcome == Outcome::Done { String::new() } else { format!("the image {} is {}", t.image, t.state) };
-            let seen = json!({ "outcome": outcome.as_str(), "state": t.state, "image": t.image, "reason": reason });
-            drafts.push(of(t, Kind::StepObserved, seen).at_step("image", 1));
-            let end = json!({ "outcome": outcome.as_str(), "reason": reason, "image": t.image, "alarmed": true });
-            drafts.push(of(t, Kind::TargetFinished, end));
+            let image = Some(t.image.clone());
+            let state = Some(t.state.to_owned());
+            let seen = Observed { state, image: image.clone(), reason: Some(reason.clone()), ..Observed::of(outcome) };
+            drafts.push(of(t, Fact::StepObserved(seen)).at_step(&StepId::Image, 1));
+            drafts.push(of(t, Fact::TargetFinished(TargetEnd { outcome, reason, image, alarmed: true })));
         }
     }
     if !open(targets) {
-        let failed = targets.iter().filter(|t| t.ended == Some(Outcome::Failed)).count();
+        let failed = targets.iter().filter(|t| t.ended == Some(Outcome::Failed)).count() as u64;
         let outcome = if failed > 0 { Outcome::Failed } else { Outcome::Done };
-        let counts = json!({
-            "outcome": outcome.as_str(), "done": targets.len() - failed, "failed": failed, "skipped": 0, "deleted": 0,
-        });
-        drafts.push(Draft::of_run(run, Kind::RunFinished, counts));
+        let counts = Counts { done: targets.len() as u64 - failed, failed, ..Counts::default() };
+        let end = RunEnd { outcome, reason: None, elapsed_ms: None, counts: Some(counts) };
+        drafts.push(Draft::of_run(run, Fact::RunFinished(end)));
     }
     drafts
 }

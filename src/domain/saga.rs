@@ -5,9 +5,9 @@ mod step;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
 
-use super::event::{Event, Kind, Outcome};
+use super::event::Outcome;
+use super::fact::{Event, Fact, StepId, Topic, Verdict};
 use super::place::Subject;
 use step::apply_step;
 pub use step::{Phase, StepState};
@@ -28,8 +28,8 @@ pub enum Slot {
 pub struct TargetState {
     /// Whether imaging it restarts it.
     pub reboots: bool,
-    /// Its steps by name.
-    pub steps: BTreeMap<String, StepState>,
+    /// Its steps.
+    pub steps: BTreeMap<StepId, StepState>,
     /// Its slot.
     pub slot: Slot,
     /// Why its slot was freed.
@@ -46,7 +46,7 @@ impl TargetState {
     /// The image that was made of it, once known.
     #[must_use]
     pub fn image(&self) -> Option<&str> {
-        self.steps.get("image").and_then(|s| s.result.get("image")).and_then(Value::as_str)
+        self.steps.get(&StepId::Image)?.image()
     }
 
     /// Whether it keeps its plan from starting the next occurrence: it is not back in service, and has not ended.
@@ -55,37 +55,43 @@ impl TargetState {
         if self.finished.is_some() {
             return false;
         }
-        let called = self.steps.get("image").is_some_and(|s| s.ended() || s.phase == Phase::Done);
+        let called = self.steps.get(&StepId::Image).is_some_and(|s| s.ended() || s.phase == Phase::Done);
         match self.slot {
             // Overdue: its plan halts, or goes on without it, but does not wait for it.
-            Slot::Taken(_) => !(called && self.steps.get("return").is_some_and(StepState::ended)),
+            Slot::Taken(_) => !(called && self.steps.get(&StepId::Return).is_some_and(StepState::ended)),
             Slot::None | Slot::Freed => !called,
         }
     }
 
     fn apply(&mut self, event: &Event) {
-        let draft = &event.draft;
-        match draft.kind {
-            Kind::TargetFinished => {
-                let outcome = event.text("outcome").and_then(Outcome::parse).unwrap_or(Outcome::Failed);
-                self.finished = Some((outcome, event.text("reason").unwrap_or_default().to_owned()));
-            }
-            Kind::SlotTaken => self.slot = Slot::Taken(event.at),
-            Kind::SlotFreed => {
+        match event.fact() {
+            Fact::TargetFinished(end) => self.finished = Some((end.outcome, end.reason.clone())),
+            Fact::SlotTaken { .. } => self.slot = Slot::Taken(event.at),
+            Fact::SlotFreed { reason } => {
                 self.slot = Slot::Freed;
-                self.freed = event.text("reason").map(str::to_owned);
+                self.freed = Some(reason.clone());
             }
-            _ => apply_step(&mut self.steps, event),
+            _ => apply_to(&mut self.steps, event),
         }
     }
 }
 
-/// The images that a verdict deletes.
-fn deletions(event: &Event) -> BTreeSet<String> {
-    let text = |v: &Value, key: &str| v.get(key).and_then(Value::as_str).map(str::to_owned);
-    let verdicts = event.draft.data.get("verdicts").and_then(Value::as_array);
-    let gone = verdicts.into_iter().flatten().filter(|v| text(v, "verdict").as_deref() == Some("delete"));
-    gone.filter_map(|v| text(v, "image")).collect()
+/// Applies a fact to the steps of its subject, if it is of one.
+fn apply_to(steps: &mut BTreeMap<StepId, StepState>, event: &Event) {
+    match &event.draft.topic {
+        Topic::Step(step) => apply_step(steps, step, event),
+        Topic::Pending(step) => {
+            if let Some(step) = steps.get_mut(step) {
+                step.pending_alarmed = true;
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The images that go.
+fn deletions(verdicts: &[Verdict]) -> BTreeSet<String> {
+    verdicts.iter().filter(|v| v.delete).map(|v| v.image.clone()).collect()
 }
 
 /// One run, as its events tell.
@@ -104,7 +110,7 @@ pub struct RunState {
     /// Skipped when selecting, with reasons.
     pub skipped: BTreeMap<Subject, String>,
     /// Steps of other subjects: images and snapshots that retention handles.
-    pub others: BTreeMap<Subject, BTreeMap<String, StepState>>,
+    pub others: BTreeMap<Subject, BTreeMap<StepId, StepState>>,
     /// For the series of an instance: how often retention was decided, and what was to be deleted at first.
     pub decided: BTreeMap<Subject, (u32, BTreeSet<String>)>,
     /// What went wrong with the run as a whole (a region that could not be listed, ...), by step.
@@ -129,48 +135,52 @@ impl RunState {
 
     /// The state after one more event.
     pub fn apply(&mut self, event: &Event) {
-        if !event.understood() {
-            self.not_understood.get_or_insert_with(|| format!("{} (v{})", event.draft.kind.as_str(), event.v));
+        if let Fact::Unread(unread) = event.fact() {
+            self.not_understood.get_or_insert_with(|| format!("{} (v{})", event.kind().as_str(), unread.v));
             return;
         }
         let Some(subject) = &event.draft.subject else {
-            match event.draft.kind {
-                Kind::RunStarted => {
+            match event.fact() {
+                Fact::RunStarted(start) => {
                     self.started = true;
-                    self.rebuilt = event.draft.data.get("rebuilt").and_then(Value::as_bool).unwrap_or(false);
-                    let only = event.draft.data.get("only").and_then(Value::as_array);
-                    self.only = only.into_iter().flatten().filter_map(|v| v.as_str().map(str::to_owned)).collect();
+                    self.rebuilt = start.rebuilt;
+                    self.only.clone_from(&start.only);
                 }
-                Kind::TargetSelected => self.selected = true,
-                Kind::RunLate => self.late = event.text("reason").map(str::to_owned),
-                Kind::StepRefused | Kind::RetainStopped => {
-                    self.mishaps.insert(event.draft.step.clone(), event.text("reason").unwrap_or_default().to_owned());
+                Fact::Selected(_) => self.selected = true,
+                Fact::RunLate { reason } => self.late = Some(reason.clone()),
+                Fact::StepRefused(_) | Fact::RetainStopped { .. } => {
+                    if let Topic::Trouble(what) = &event.draft.topic {
+                        self.mishaps.insert(what.clone(), event.reason().unwrap_or_default().to_owned());
+                    }
                 }
-                Kind::RunFinished => {
-                    self.finished = Some(event.text("outcome").and_then(Outcome::parse).unwrap_or(Outcome::Failed));
-                }
+                Fact::RunFinished(end) => self.finished = Some(end.outcome),
                 _ => {}
             }
             return;
         };
-        match event.draft.kind {
-            Kind::TargetSelected => {
-                let reboots = event.draft.data.get("reboots").and_then(Value::as_bool).unwrap_or(false);
-                self.targets.insert(subject.clone(), TargetState::new(reboots));
+        match event.fact() {
+            Fact::TargetSelected { reboots } => {
+                self.targets.insert(subject.clone(), TargetState::new(*reboots));
             }
-            Kind::TargetSkipped => {
-                self.skipped.insert(subject.clone(), event.text("reason").unwrap_or_default().to_owned());
+            Fact::TargetSkipped(skipped) => {
+                self.skipped.insert(subject.clone(), skipped.reason.clone());
             }
-            Kind::RetainDecided => {
+            Fact::RetainDecided(verdicts) => {
                 let (times, images) = self.decided.entry(subject.clone()).or_default();
                 *times += 1;
                 if *times == 1 {
-                    *images = deletions(event);
+                    *images = deletions(verdicts);
                 }
             }
             _ => match self.targets.get_mut(subject) {
                 Some(target) => target.apply(event),
-                None => apply_step(self.others.entry(subject.clone()).or_default(), event),
+                None => {
+                    if let Topic::Step(_) = event.draft.topic {
+                        apply_to(self.others.entry(subject.clone()).or_default(), event);
+                    } else if let Some(steps) = self.others.get_mut(subject) {
+                        apply_to(steps, event);
+                    }
+                }
             },
         }
     }
@@ -184,7 +194,7 @@ impl RunState {
     /// The instances that it is still imaging, each with its own name, `run`.
     #[must_use]
     pub fn imaging(&self, run: &str) -> Vec<(String, String)> {
-        let open = |t: &TargetState| t.finished.is_none() && t.steps.get("image").is_some_and(|s| !s.ended());
+        let open = |t: &TargetState| t.finished.is_none() && t.steps.get(&StepId::Image).is_some_and(|s| !s.ended());
         self.targets.iter().filter(|(_, t)| open(t)).map(|(s, _)| (s.id.clone(), run.to_owned())).collect()
     }
 
@@ -204,7 +214,7 @@ impl RunState {
         let (done, failed) = (ends(Outcome::Done), ends(Outcome::Failed));
         let bad = |retains: bool| {
             let steps = self.others.values().flatten();
-            steps.filter(|(name, s)| (*name == "retain") == retains && matches!(s.phase, Phase::Bad(_))).count()
+            steps.filter(|(name, s)| (**name == StepId::Retain) == retains && matches!(s.phase, Phase::Bad(_))).count()
         };
         let (left, undistributed) = (bad(true), bad(false));
         if failed > 0 {
@@ -224,19 +234,19 @@ impl RunState {
 }
 
 /// What must have happened before a step begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum After {
     /// Nothing.
     Start,
     /// The intent of this step was written, or it needed none.
-    Begun(&'static str),
+    Begun(StepId),
 }
 
 /// One link of the chain of steps that every target goes through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
     /// The step.
-    pub step: &'static str,
+    pub step: StepId,
     /// When it begins.
     pub after: After,
     /// Whether it is needed only where the target was taken down.
@@ -247,7 +257,7 @@ pub struct Link {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Next {
     /// Begin, or go on with, these steps.
-    Start(Vec<&'static str>),
+    Start(Vec<StepId>),
     /// Steps are running; nothing else can begin.
     Wait,
     /// All steps ended.
@@ -256,15 +266,15 @@ pub enum Next {
 
 /// The pure decision: which steps of `chain` to start for a target, of which `running` are under way.
 #[must_use]
-pub fn next(target: &TargetState, chain: &[Link], running: &BTreeSet<&'static str>) -> Next {
-    let state = |step: &str| target.steps.get(step);
+pub fn next(target: &TargetState, chain: &[Link], running: &BTreeSet<StepId>) -> Next {
+    let state = |step: &StepId| target.steps.get(step);
     let mut start = Vec::new();
     let mut open = false;
     for link in chain {
-        if state(link.step).is_some_and(StepState::ended) {
+        if state(&link.step).is_some_and(StepState::ended) {
             continue;
         }
-        let begun = match link.after {
+        let begun = match &link.after {
             After::Start => true,
             After::Begun(step) => state(step).is_some(),
         };
@@ -272,8 +282,8 @@ pub fn next(target: &TargetState, chain: &[Link], running: &BTreeSet<&'static st
             continue; // never taken down, or already back
         }
         open = true;
-        if begun && !running.contains(link.step) {
-            start.push(link.step);
+        if begun && !running.contains(&link.step) {
+            start.push(link.step.clone());
         }
     }
     if !start.is_empty() {
@@ -282,7 +292,7 @@ pub fn next(target: &TargetState, chain: &[Link], running: &BTreeSet<&'static st
         Next::Wait
     } else {
         let ends = |wanted: fn(&Phase) -> Option<&String>| -> Vec<String> {
-            let why = |link: &Link| Some(format!("{}: {}", link.step, wanted(&state(link.step)?.phase)?));
+            let why = |link: &Link| Some(format!("{}: {}", link.step, wanted(&state(&link.step)?.phase)?));
             chain.iter().filter_map(why).collect()
         };
         let bad = ends(|phase| if let Phase::Bad(why) = phase { Some(why) } else { None });

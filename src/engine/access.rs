@@ -3,26 +3,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
-
 use super::facts;
 use super::ledger::accounts;
-use super::lending::Granted;
+use super::lending::granted;
 use super::shared::Shared;
 use crate::cloud::classify::Class;
 use crate::cloud::port::{Change, CreateGrant, Effect, ImageQuery, Read};
 use crate::defect::{Defect, planted};
 use crate::domain::copying::{names, policy};
+use crate::domain::fact::{Permitting, StepId};
 use crate::domain::observed::{Image, ImageState, Snapshot, Tags};
 use crate::domain::place::{Place, Subject};
 use crate::domain::plan::Share;
 use crate::domain::saga::{Phase, StepState};
 use crate::domain::sharing::{self, Gap, Grantee};
 
-/// The steps that open a purpose are `lend:DESTINATION`; the copy is `copy:DESTINATION`.
-pub(super) const LEND: &str = "lend:";
-/// The step that makes a copy.
-pub(super) const COPY: &str = "copy:";
 /// The lock under which grants are read and changed.
 pub(super) const KEYS: &str = "keys";
 
@@ -142,17 +137,14 @@ fn purposes(shared: &Shared) -> Vec<Purpose> {
     for run in runs.values() {
         let state = run.state.borrow();
         for (subject, steps) in &state.others {
-            for (name, lend) in steps {
-                let Some(label) = name.strip_prefix(LEND) else { continue };
+            for (id, lend) in steps {
+                let StepId::Lend(label) = id else { continue };
                 let lost = matches!(lend.phase, Phase::Bad(_) | Phase::Left(_));
-                let copied = steps.get(&format!("{COPY}{label}")).is_some_and(StepState::ended);
+                let copied = steps.get(&StepId::Copy(label.clone())).is_some_and(StepState::ended);
                 if !lost
                     && !copied
                     // What was there already was not intended.
-                    && let Some((image, loan)) = read_loan(
-                        &subject.place,
-                        if lend.intent.is_null() { &lend.result } else { &lend.intent },
-                    )
+                    && let Some((image, loan)) = told(lend).and_then(|told| read_loan(&subject.place, told))
                 {
                     open.push(Purpose { plan: run.plan.clone(), image, loan });
                 }
@@ -168,16 +160,22 @@ pub(super) fn is_wanted(shared: &Shared, image: &Subject) -> bool {
     purposes(shared).iter().any(|purpose| purpose.image == *image)
 }
 
-/// The image and the loan of a lending step's intent.
-pub(super) fn read_loan(place: &Place, intent: &Value) -> Option<(Subject, Loan)> {
-    let text = |key: &str| intent.get(key).and_then(Value::as_str).map(str::to_owned);
-    let keys = intent.get("keys").and_then(Value::as_array).into_iter().flatten();
+/// What a lending step is about: as it was intended, or as it was found.
+pub(super) fn told(step: &StepState) -> Option<&Permitting> {
+    match &step.intent {
+        Some(intent) => intent.permitting(),
+        None => step.result.as_ref()?.permitting(),
+    }
+}
+
+/// The image and the loan of a lending step.
+pub(super) fn read_loan(place: &Place, told: &Permitting) -> Option<(Subject, Loan)> {
     let loan = Loan {
-        to: Place::new(text("account")?, text("region")?),
-        role: text("role")?,
-        keys: keys.filter_map(|k| k.as_str().map(str::to_owned)).collect(),
+        to: Place::new(told.account.clone()?, told.region.clone()?),
+        role: told.role.clone()?,
+        keys: told.keys.clone().unwrap_or_default(),
     };
-    Some((place.subject(&text("image")?), loan))
+    Some((place.subject(&told.image), loan))
 }
 
 /// What is wanted on `image` of `plan`: by `share` on it, by copies under way, and by `extra`, which is not journaled
@@ -375,7 +373,7 @@ pub(super) async fn close(shared: &Shared, distance: &Distance) -> Effect<()> {
     }
     for request in &distance.grant {
         match cloud.create_grant(place, request).await {
-            Effect::Done { value, .. } => shared.note_granted(Granted::of(request, value)),
+            Effect::Done { value, .. } => shared.note_granted(granted(request, value)),
             Effect::Refused(fault) => return Effect::Refused(fault),
             Effect::Unknown(fault) => return Effect::Unknown(fault),
         }

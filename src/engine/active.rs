@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
-use crate::domain::event::{Event, Kind};
+use crate::domain::fact::{Event, Kind};
 use crate::domain::place::Subject;
 use crate::domain::plan::Seconds;
 use crate::domain::saga::RunState;
@@ -70,7 +70,7 @@ impl ActiveRun {
     /// Folds an event in, and rings the bell of its subject.
     pub(super) fn apply(&self, event: &Event) {
         self.state.borrow_mut().apply(event);
-        if event.draft.kind == Kind::TargetFinished {
+        if event.kind() == Kind::TargetFinished {
             self.ended.borrow_mut().extend(event.draft.subject.clone());
             self.progress.notify_waiters();
         }

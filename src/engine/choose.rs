@@ -5,7 +5,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
-use serde_json::{Value, json};
 
 use super::facts;
 use super::preflight::preflight;
@@ -15,7 +14,8 @@ use crate::cloud::governed::Governed;
 use crate::cloud::port::{Fault, ImageQuery, InstanceQuery, Read};
 use crate::config::pace::reboots_needed;
 use crate::defect::{Defect, planted};
-use crate::domain::event::{Decision, Draft, Kind};
+use crate::domain::event::Decision;
+use crate::domain::fact::{Chosen, Draft, Fact, Need, Skipped, Topic};
 use crate::domain::machine::OwnMachine;
 use crate::domain::naming::{self, Marks, Ownership, Role, TAG_PREFIX, rfc3339};
 use crate::domain::observed::{Image, Instance};
@@ -112,12 +112,11 @@ pub(super) async fn select(run: &Run, places: &[Place]) -> Result<(), Stop> {
         let why = format!("{id} is not one of the instances that the plan {} selects", run.plan.name);
         run.mishap("select", &why).await?;
     }
-    let targets = drafts.iter().filter(|d| d.kind == Kind::TargetSelected).count();
+    let targets = drafts.iter().filter(|d| matches!(d.fact, Fact::TargetSelected { .. })).count() as u64;
     warn_of_window(run, &drafts);
     drafts.extend(skipped_again(run, &drafts).await);
-    let skipped = drafts.iter().filter(|d| d.kind == Kind::TargetSkipped).count();
-    let data = json!({ "targets": targets, "skipped": skipped });
-    drafts.push(Draft::of_run(&run.name, Kind::TargetSelected, data));
+    let skipped = drafts.iter().filter(|d| matches!(d.fact, Fact::TargetSkipped(_))).count() as u64;
+    drafts.push(Draft::of_run(&run.name, Fact::Selected(Chosen { targets, skipped })));
     run.shared.record_result(&drafts).await.map(|_| ())
 }
 
@@ -126,8 +125,8 @@ async fn skipped_again(run: &Run, drafts: &[Draft]) -> Vec<Draft> {
     /// Occurrences that did not run say nothing of a target: look this far back for one that did.
     const LOOK_BACK: u32 = 20;
     let label = Skip::StillImaging { run: String::new() }.label();
-    let imaging = |data: &Value| data.get("class").and_then(Value::as_str) == Some(label);
-    let now: Vec<&Draft> = drafts.iter().filter(|d| imaging(&d.data)).collect();
+    let imaging = |fact: &Fact| matches!(fact, Fact::TargetSkipped(skipped) if skipped.class.as_deref() == Some(label));
+    let now: Vec<&Draft> = drafts.iter().filter(|d| imaging(&d.fact)).collect();
     if now.is_empty() {
         return Vec::new();
     }
@@ -136,7 +135,7 @@ async fn skipped_again(run: &Run, drafts: &[Draft]) -> Vec<Draft> {
     let mut before = Vec::new();
     for occurrence in earlier.iter().filter(|o| o.due < run.occurrence.due && o.decision == Decision::Run).take(2) {
         let events = reader.events_of(&occurrence.run()).await.unwrap_or_default();
-        let then = events.into_iter().filter(|e| imaging(&e.draft.data)).filter_map(|e| e.draft.subject);
+        let then = events.into_iter().filter(|e| imaging(e.fact())).filter_map(|e| e.draft.subject);
         before.push(then.collect::<BTreeSet<Subject>>());
     }
     let then = |nth: usize, subject: &Subject| before.get(nth).is_some_and(|subjects| subjects.contains(subject));
@@ -145,21 +144,20 @@ async fn skipped_again(run: &Run, drafts: &[Draft]) -> Vec<Draft> {
     let called = |subject: &Subject| slots.get(subject).is_some_and(|down| down.overdue);
     let news = |subject: &Subject| then(0, subject) && !then(1, subject) && !called(subject);
     now.iter()
-        .filter_map(|d| d.subject.as_ref().filter(|s| news(s)).zip(d.data.get("reason")))
+        .filter_map(|d| d.subject.as_ref().filter(|s| news(s)).zip(d.fact.reason()))
         .map(|(subject, reason)| {
             let why = format!(
-                "{} was skipped twice in a row ({}); look at its pending image in the EC2 console",
-                subject.id,
-                reason.as_str().unwrap_or_default()
+                "{} was skipped twice in a row ({reason}); look at its pending image in the EC2 console",
+                subject.id
             );
-            Draft::of(&run.name, subject, Kind::StepNeedsPerson, json!({ "reason": why })).at_step("select", 1)
+            Draft::of(&run.name, subject, Fact::StepNeedsPerson(Need::of(why))).about(Topic::Selection)
         })
         .collect()
 }
 
 /// Says at once what would otherwise only show when the window is over.
 fn warn_of_window(run: &Run, drafts: &[Draft]) {
-    let reboots = drafts.iter().filter(|d| d.data.get("reboots") == Some(&json!(true))).count();
+    let reboots = drafts.iter().filter(|d| d.fact == Fact::TargetSelected { reboots: true }).count();
     let needed = reboots_needed(&run.plan, reboots, &run.shared.lags.get());
     if let Some(window) = run.plan.schedule.window.filter(|window| needed > *window) {
         tracing::warn!(
@@ -230,24 +228,17 @@ impl Judged {
         let draft = |(id, choice): (String, Choice)| {
             let subject = place.subject(&id);
             seen.insert(id);
-            match choice {
+            let fact = match choice {
                 Choice::Target { .. } if impossible.contains_key(&subject.id) => {
-                    let data =
-                        json!({ "outcome": "skipped", "reason": impossible[&subject.id], "class": "impossible" });
-                    Draft::of(&run.name, &subject, Kind::TargetSkipped, data)
+                    skipped(impossible[&subject.id].clone(), "impossible")
                 }
-                Choice::Target { reboots: true } if blind.is_some() => {
-                    let data = json!({ "outcome": "skipped", "reason": blind, "class": "checks" });
-                    Draft::of(&run.name, &subject, Kind::TargetSkipped, data)
-                }
-                Choice::Target { reboots } => {
-                    Draft::of(&run.name, &subject, Kind::TargetSelected, json!({ "reboots": reboots }))
-                }
-                Choice::Skip { reason } => {
-                    let data = json!({ "outcome": "skipped", "reason": reason.to_string(), "class": reason.label() });
-                    Draft::of(&run.name, &subject, Kind::TargetSkipped, data)
-                }
-            }
+                Choice::Target { reboots } => match blind.as_ref().filter(|_| reboots) {
+                    Some(why) => skipped(why.clone(), "checks"),
+                    None => Fact::TargetSelected { reboots },
+                },
+                Choice::Skip { reason } => skipped(reason.to_string(), reason.label()),
+            };
+            Draft::of(&run.name, &subject, fact)
         };
         choices.into_iter().map(draft).collect()
     }
@@ -301,8 +292,12 @@ fn not_found(run: &Run, place: &Place, seen: &BTreeSet<String>) -> Vec<Draft> {
         return Vec::new();
     }
     let lost = select::missing(&run.plan, seen);
-    let data = json!({ "outcome": "skipped", "reason": Skip::NotFound.to_string(), "class": Skip::NotFound.label() });
-    lost.iter().map(|id| Draft::of(&run.name, &place.subject(id), Kind::TargetSkipped, data.clone())).collect()
+    let fact = skipped(Skip::NotFound.to_string(), Skip::NotFound.label());
+    lost.iter().map(|id| Draft::of(&run.name, &place.subject(id), fact.clone())).collect()
+}
+
+fn skipped(reason: String, class: &str) -> Fact {
+    Fact::TargetSkipped(Skipped { reason, class: Some(class.to_owned()) })
 }
 
 /// Why another installation seems to work under our daemon name, if it does: an image newer than our last bears

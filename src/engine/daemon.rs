@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -16,7 +15,8 @@ use super::plans::{Change, Scheduled};
 use super::shared::{ActiveRun, Shared};
 use super::{rebuild, recover};
 use crate::defect::{Defect, planted};
-use crate::domain::event::{Decision, Draft, Kind, Occurrence, Trigger};
+use crate::domain::event::{Decision, Occurrence, Trigger};
+use crate::domain::fact::{Decided, Draft, Fact, Scope, Started};
 use crate::domain::plan::Plan;
 use crate::domain::schedule::Due;
 use crate::journal::Answer;
@@ -159,7 +159,7 @@ impl Engine {
             }
         }
         let runs = self.shared.drained.take();
-        let stopped = self.of_this_life(Kind::DaemonStopped, json!({ "runs": runs }));
+        let stopped = self.of_this_life(Fact::DaemonStopped { runs });
         // At the end anyway; what could not be written is said by `record`.
         let _ = self.shared.record(&[stopped]).await;
         Ok(())
@@ -169,21 +169,19 @@ impl Engine {
     async fn begin(&mut self) -> Answer<()> {
         let sh = Rc::clone(&self.shared);
         self.fence = sh.journal.acquire(sh.clock.now()).await?;
-        let mut data = json!({ "version": env!("CARGO_PKG_VERSION"), "installation": sh.installation });
         self.lost = rebuild::pending(&sh).await?;
-        if self.lost {
-            data["rebuild"] = json!(true);
-        }
-        sh.record(&[self.of_this_life(Kind::DaemonStarted, data)]).await?;
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        let started = Started { version, installation: sh.installation.clone(), rebuild: self.lost };
+        sh.record(&[self.of_this_life(Fact::DaemonStarted(started))]).await?;
         let plans = std::mem::take(&mut self.plans);
         self.apply(plans).await?;
         let plans: Vec<&str> = self.scheduled.keys().map(String::as_str).collect();
         recover::tell_decisions(&sh, &plans).await
     }
 
-    /// An event of this process as a whole.
-    pub(super) fn of_this_life(&self, kind: Kind, data: serde_json::Value) -> Draft {
-        Draft { attempt: self.life(), ..Draft::of_run("", kind, data) }
+    /// A fact of this process as a whole.
+    pub(super) fn of_this_life(&self, fact: Fact) -> Draft {
+        Draft { attempt: self.life(), ..Draft::of_scope(Scope::Daemon, fact) }
     }
 
     fn life(&self) -> u32 {
@@ -359,17 +357,12 @@ impl Engine {
 
 /// The event of a decision.
 pub(super) fn decided(stored: &Occurrence, again: bool) -> Draft {
-    let kind = match stored.decision {
-        Decision::Run => Kind::OccurrenceDecided,
-        Decision::Skip => Kind::OccurrenceSkipped,
-        Decision::Miss => Kind::OccurrenceMissed,
+    let reason = Some(stored.reason.clone()).filter(|reason| !reason.is_empty());
+    let told = Decided { trigger: Some(stored.trigger), reason, again };
+    let fact = match stored.decision {
+        Decision::Run => Fact::OccurrenceDecided(told),
+        Decision::Skip => Fact::OccurrenceSkipped(told),
+        Decision::Miss => Fact::OccurrenceMissed(told),
     };
-    let mut data = json!({ "trigger": stored.trigger.as_str() });
-    if !stored.reason.is_empty() {
-        data["reason"] = json!(stored.reason);
-    }
-    if again {
-        data["again"] = json!(true);
-    }
-    Draft::of_run(&stored.run(), kind, data)
+    Draft::of_run(&stored.run(), fact)
 }

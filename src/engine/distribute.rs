@@ -9,12 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use serde_json::json;
 
 use self::leg::Leg;
 pub use self::owed::{Books, Owing, owed_in, owed_to, sees_to};
 pub(super) use self::share::drift;
-use super::access::{COPY, LEND};
 use super::executor::{self, At, Step};
 use super::facts::Facts;
 use super::observe::{FIRST, longer};
@@ -22,27 +20,16 @@ use super::retain;
 use super::run::Run;
 use super::shared::Stop;
 use crate::cloud::port::{ImageQuery, Read};
-use crate::domain::event::{Draft, Kind, Outcome};
+use crate::domain::event::Outcome;
+use crate::domain::fact::{Draft, Fact, Refusal, StepId};
 use crate::domain::naming::{self, Marks, Ownership};
 use crate::domain::observed::Image;
 use crate::domain::place::{Place, Subject};
 use crate::domain::plan::Share;
 use crate::domain::saga::{Phase, RunState, StepState};
 
-/// The step that takes back what was lent.
-pub(super) const RECLAIM: &str = "reclaim:";
-/// The step that copies an image under another key first.
-pub(super) const VIA: &str = "via:";
-/// The step of `[share]`.
-pub(super) const SHARE: &str = "share";
-
 /// So often an image that this run made is looked for again before it counts as gone.
 const LOOKS: u32 = 8;
-
-/// Whether a step's name is one of distribution's.
-pub(super) fn is_ours(step: &str) -> bool {
-    step == SHARE || [COPY, LEND, RECLAIM, VIA].iter().any(|prefix| step.starts_with(prefix))
-}
 
 /// One image on its way.
 #[derive(Clone)]
@@ -102,7 +89,7 @@ pub(super) async fn distribute(run: &Run) -> Result<(), Stop> {
 
 /// Whether an earlier life of this run began to distribute.
 fn begun(run: &Run) -> bool {
-    run.active.state.borrow().others.values().flat_map(BTreeMap::keys).any(|step| is_ours(step))
+    run.active.state.borrow().others.values().flat_map(BTreeMap::keys).any(StepId::distributes)
 }
 
 /// The images of this run that are good, since it was asked last.
@@ -187,7 +174,7 @@ async fn remove_temporary(run: &Run, facts: &Facts, traveller: &Traveller) -> Re
     let kept = match share_in_force(run).and_then(|share| share.via_key) {
         None => None,
         Some(key) => match patiently(run, || facts.key(&run.shared.cloud, place, &key)).await? {
-            Ok(Ok(key)) => Some(format!("{VIA}{}", key.arn)),
+            Ok(Ok(key)) => Some(StepId::Via(key.arn)),
             _ => return Ok(()), // which one is shared cannot be told now
         },
     };
@@ -195,9 +182,7 @@ async fn remove_temporary(run: &Run, facts: &Facts, traveller: &Traveller) -> Re
     let open: Vec<String> = {
         let state = run.active.state.borrow();
         let steps = state.others.get(&traveller.subject).into_iter().flatten().filter(|(_, step)| !step.ended());
-        // An alarm beside a step is none itself.
-        let steps = steps.filter(|(name, _)| !name.ends_with(".pending"));
-        steps.filter_map(|(name, _)| name.strip_prefix(VIA).map(str::to_owned)).collect()
+        steps.filter_map(|(id, _)| if let StepId::Via(key) = id { Some(key.clone()) } else { None }).collect()
     };
     for key in open {
         let _ = leg::via(run, traveller, &key).await?; // its own step tells
@@ -205,8 +190,8 @@ async fn remove_temporary(run: &Run, facts: &Facts, traveller: &Traveller) -> Re
     let made: Vec<String> = {
         let state = run.active.state.borrow();
         let steps = state.others.get(&traveller.subject).into_iter().flatten();
-        let vias = steps.filter(|(name, _)| name.starts_with(VIA) && kept.as_ref() != Some(*name));
-        vias.filter_map(|(_, step)| step.result.get("image")?.as_str().map(str::to_owned)).collect()
+        let vias = steps.filter(|(id, _)| matches!(id, StepId::Via(_)) && kept.as_ref() != Some(*id));
+        vias.filter_map(|(_, step)| step.image().map(str::to_owned)).collect()
     };
     for image in made {
         retain::remove(run, &place.subject(&image), "made only to be copied from").await?;
@@ -216,8 +201,8 @@ async fn remove_temporary(run: &Run, facts: &Facts, traveller: &Traveller) -> Re
 
 /// The copies under another key that a run has made or found.
 pub(super) fn vias(run: &RunState) -> impl Iterator<Item = &str> {
-    let steps = run.others.values().flatten().filter(|(name, _)| name.starts_with(VIA));
-    steps.filter_map(|(_, step)| step.result.get("image")?.as_str())
+    let steps = run.others.values().flatten().filter(|(id, _)| matches!(id, StepId::Via(_)));
+    steps.filter_map(|(_, step)| step.image())
 }
 
 /// What `[share]` says today, or said when the run began if the plan is gone.
@@ -229,19 +214,19 @@ pub(super) fn share_in_force(run: &Run) -> Option<Share> {
 /// Goes on with a step of an image until it has ended.
 async fn drive(run: &Run, subject: &Subject, step: &dyn Step) -> Result<(), Stop> {
     let at = At { shared: &run.shared, run: &run.name, subject };
-    executor::drive(&at, step, step_of(run, subject, step.name()).as_ref()).await
+    executor::drive(&at, step, step_of(run, subject, step.id()).as_ref()).await
 }
 
-fn step_of(run: &Run, subject: &Subject, step: &str) -> Option<StepState> {
+fn step_of(run: &Run, subject: &Subject, step: &StepId) -> Option<StepState> {
     run.active.state.borrow().others.get(subject)?.get(step).cloned()
 }
 
-fn ended(run: &Run, subject: &Subject, step: &str) -> bool {
+fn ended(run: &Run, subject: &Subject, step: &StepId) -> bool {
     step_of(run, subject, step).is_some_and(|s| s.ended())
 }
 
 /// Why a step of an image ended badly, if it did.
-fn bad(run: &Run, subject: &Subject, step: &str) -> Option<String> {
+fn bad(run: &Run, subject: &Subject, step: &StepId) -> Option<String> {
     match step_of(run, subject, step)?.phase {
         Phase::Bad(why) | Phase::Left(why) => Some(why),
         _ => None,
@@ -249,23 +234,23 @@ fn bad(run: &Run, subject: &Subject, step: &str) -> Option<String> {
 }
 
 /// Ends a step of an image that cannot be made, for this reason.
-async fn refuse(run: &Run, subject: &Subject, step: &str, why: &str) -> Result<(), Stop> {
+async fn refuse(run: &Run, subject: &Subject, step: &StepId, why: &str) -> Result<(), Stop> {
     let attempt = step_of(run, subject, step).map_or(0, |s| s.attempt) + 1;
-    let draft = Draft::of(&run.name, subject, Kind::StepRefused, json!({ "reason": why })).at_step(step, attempt);
+    let draft = Draft::of(&run.name, subject, Fact::StepRefused(Refusal::of(why))).at_step(step, attempt);
     run.record(draft).await
 }
 
 /// One line for each destination that lacks copies, and for each that has kept what was lent to it.
 async fn sum_up(run: &Run, legs: &[Leg]) -> Result<(), Stop> {
     for leg in legs {
-        let (copy, reclaim) = (format!("{COPY}{}", leg.label), format!("{RECLAIM}{}", leg.label));
+        let (copy, reclaim) = (StepId::Copy(leg.label.clone()), StepId::Reclaim(leg.label.clone()));
         if let (all, failed, Some(first)) = failed(run, &copy) {
             let why = format!(
                 "{failed} of {all} images have no copy in {}: {first}. The plan's next run tries again, and the images \
                  stay until then",
                 leg.label
             );
-            run.mishap(&copy, &why).await?;
+            run.mishap(&copy.to_string(), &why).await?;
         }
         if let (_, failed, Some(first)) = failed(run, &reclaim) {
             let why = format!(
@@ -273,7 +258,7 @@ async fn sum_up(run: &Run, legs: &[Leg]) -> Result<(), Stop> {
                 leg.label,
                 counted(failed)
             );
-            run.mishap(&reclaim, &why).await?;
+            run.mishap(&reclaim.to_string(), &why).await?;
         }
     }
     Ok(())
@@ -281,10 +266,10 @@ async fn sum_up(run: &Run, legs: &[Leg]) -> Result<(), Stop> {
 
 /// One line for all images and copies that are not shared as the plan wants.
 pub(super) async fn sum_up_shares(run: &Run) -> Result<(), Stop> {
-    let (_, failed, Some(first)) = failed(run, SHARE) else { return Ok(()) };
+    let (_, failed, Some(first)) = failed(run, &StepId::Share) else { return Ok(()) };
     let are = if failed == 1 { "is" } else { "are" };
     run.mishap(
-        SHARE,
+        &StepId::Share.to_string(),
         &format!("{} {are} not shared as the plan wants: {first}. The plan's next run tries again", counted(failed)),
     )
     .await
@@ -295,7 +280,7 @@ fn counted(images: usize) -> String {
 }
 
 /// How many images have a step of this name, how many of these failed, and why the first did.
-fn failed(run: &Run, step: &str) -> (usize, usize, Option<String>) {
+fn failed(run: &Run, step: &StepId) -> (usize, usize, Option<String>) {
     let state = run.active.state.borrow();
     let all: Vec<&StepState> = state.others.values().filter_map(|steps| steps.get(step)).collect();
     let why = |s: &&StepState| if let Phase::Bad(why) | Phase::Left(why) = &s.phase { Some(why.clone()) } else { None };

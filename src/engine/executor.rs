@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
 use tokio::sync::SemaphorePermit;
 
 use super::observe::{FIRST, longer};
@@ -13,7 +12,8 @@ pub use super::step::{Look, Resend, Search, Step};
 use crate::cloud::classify::{Class, least_wait};
 use crate::cloud::port::{Effect, Fault};
 use crate::defect::{Defect, planted};
-use crate::domain::event::{Draft, Event, Kind};
+use crate::domain::event::Outcome;
+use crate::domain::fact::{Done, Draft, Event, Fact, Intent, Made, Need, Observed, Refusal, Unknown};
 use crate::domain::naming::parse_run_name;
 use crate::domain::place::Subject;
 use crate::domain::saga::{Phase, Slot, StepState};
@@ -34,8 +34,8 @@ pub struct At<'a> {
 }
 
 impl At<'_> {
-    fn draft(&self, step: &dyn Step, attempt: u32, kind: Kind, data: Value) -> Draft {
-        Draft::of(self.run, self.subject, kind, data).at_step(step.name(), attempt)
+    fn draft(&self, step: &dyn Step, attempt: u32, fact: Fact) -> Draft {
+        Draft::of(self.run, self.subject, fact).at_step(step.id(), attempt)
     }
 
     /// Why nothing can be seen of `step` from here, if its effect is made in an account that nobody can enter any more.
@@ -56,7 +56,10 @@ pub async fn drive(at: &At<'_>, step: &dyn Step, known: Option<&StepState>) -> R
             Phase::Intended | Phase::Unknown | Phase::Done => match at.closed(step) {
                 Some(why) => abandon(at, step, state.attempt, &why).await?,
                 None if state.phase == Phase::Done => true,
-                None => look_again(at, step, Search::new(state.attempt, false, state.sent > 1), &state.intent).await?,
+                None => {
+                    let intent = state.intent.clone().unwrap_or_else(|| step.intent());
+                    look_again(at, step, Search::new(state.attempt, false, state.sent > 1), &intent).await?
+                }
             },
             Phase::Good | Phase::Left(_) | Phase::Bad(_) => return Ok(()),
         },
@@ -85,7 +88,8 @@ async fn mistaken(at: &At<'_>, step: &dyn Step, why: &str) -> Result<bool, Stop>
     if attempt > MISTAKES_MAX {
         return abandon(at, step, attempt, why).await;
     }
-    at.shared.record_result(&[at.draft(step, attempt, Kind::StepUnknown, json!({ "reason": why }))]).await?;
+    let unknown = Unknown { reason: why.to_owned(), request: None, mistaken: true };
+    at.shared.record_result(&[at.draft(step, attempt, Fact::StepUnknown(unknown))]).await?;
     // Something was made: never once more.
     look_again(at, step, Search::new(attempt, false, true), &intent).await
 }
@@ -100,7 +104,7 @@ async fn begin(at: &At<'_>, step: &dyn Step, number: u32) -> Result<bool, Stop> 
             return Err(Stop::Drained);
         }
         if let Some(why) = step.forbidden() {
-            return refuse(at, step, number, Refusal::ours(&why)).await;
+            return refuse(at, step, number, Refused::ours(&why)).await;
         }
         // Few at a time between looking and the answer: what waits for its turn here has no intent yet, and a stop
         // or a crash costs it nothing.
@@ -110,13 +114,13 @@ async fn begin(at: &At<'_>, step: &dyn Step, number: u32) -> Result<bool, Stop> 
         match at.shared.unless_drained(look).await? {
             Look::Found(result) => return adopt(at, step, number, result).await,
             Look::Foreign(why) => {
-                return refuse(at, step, number, Refusal { ours: false, ..Refusal::ours(&why) }).await;
+                return refuse(at, step, number, Refused { ours: false, ..Refused::ours(&why) }).await;
             }
             Look::Moot(why) => return moot(at, step, number, &why).await,
-            Look::NotNow(why) => return refuse(at, step, number, Refusal::ours(&why)).await,
+            Look::NotNow(why) => return refuse(at, step, number, Refused::ours(&why)).await,
             Look::Unclear(fault) if !fault.class.passes() || waited >= PATIENCE => {
                 let why = format!("could not look whether it is done already: {fault}");
-                return refuse(at, step, number, Refusal::of(&why, &fault, true)).await;
+                return refuse(at, step, number, Refused::of(&why, &fault, true)).await;
             }
             Look::Unclear(_) => {
                 drop(turn);
@@ -149,16 +153,17 @@ async fn attempt(
     at: &At<'_>,
     step: &dyn Step,
     number: u32,
-    intent: &Value,
+    intent: &Intent,
     clean: bool,
     mut turn: Option<SemaphorePermit<'_>>,
 ) -> Result<Answered, Stop> {
     if at.shared.draining() {
         return Err(Stop::Drained);
     }
-    let mut drafts = vec![at.draft(step, number, Kind::StepIntent, intent.clone())];
+    let mut drafts = vec![at.draft(step, number, Fact::StepIntent(intent.clone()))];
     if step.takes_down() && !holds_slot(at) {
-        drafts.push(Draft::of(at.run, at.subject, Kind::SlotTaken, json!({ "reason": "rebooted by CreateImage" })));
+        let reason = "rebooted by CreateImage".to_owned();
+        drafts.push(Draft::of(at.run, at.subject, Fact::SlotTaken { reason }));
     }
     if !planted(Defect::IntentAfterEffect) {
         at.shared.record_intent(&drafts).await?;
@@ -168,7 +173,7 @@ async fn attempt(
     loop {
         // Writing the intent, or waiting, may have taken long.
         if let Some(why) = step.forbidden() {
-            return refuse(at, step, number, Refusal { certain: clean, ..Refusal::ours(&why) })
+            return refuse(at, step, number, Refused { certain: clean, ..Refused::ours(&why) })
                 .await
                 .map(Answered::Ended);
         }
@@ -179,9 +184,8 @@ async fn attempt(
         }
         match answer {
             Effect::Done { value, request_id } => {
-                let mut data = value;
-                put(&mut data, "aws_request_id", request_id.as_deref());
-                at.shared.record_result(&[at.draft(step, number, Kind::StepDone, data)]).await?;
+                let done = Done { made: value, request: request_id, adopted: false };
+                at.shared.record_result(&[at.draft(step, number, Fact::StepDone(done))]).await?;
                 return Ok(Answered::Ended(true));
             }
             Effect::Refused(fault) if matches!(fault.class, Class::DuplicateName | Class::TokenMismatch) => {
@@ -194,14 +198,14 @@ async fn attempt(
                 tracing::info!(
                     event = "step.waiting", run = at.run, plan = parse_run_name(at.run).map(|(plan, _)| plan),
                     account = %at.subject.place.account, region = %at.subject.place.region,
-                    instance = of("i-"), image = of("ami-"), step = step.name(),
+                    instance = of("i-"), image = of("ami-"), step = %step.id(),
                     reason = %fault, "refused for now; tried again in {} s", wait.as_secs()
                 );
                 if at.shared.pause(wait).await.is_err() {
                     if clean {
                         // Else the next start would take it for an answer that was lost.
-                        let data = json!({ "reason": fault.to_string(), "again": true });
-                        at.shared.record_result(&[at.draft(step, number, Kind::StepRefused, data)]).await?;
+                        let refusal = Refusal { again: true, ..Refusal::of(fault.to_string()) };
+                        at.shared.record_result(&[at.draft(step, number, Fact::StepRefused(refusal))]).await?;
                     }
                     return Err(Stop::Drained);
                 }
@@ -210,11 +214,11 @@ async fn attempt(
             }
             Effect::Refused(fault) => {
                 let why = fault.to_string();
-                return refuse(at, step, number, Refusal::of(&why, &fault, clean)).await.map(Answered::Ended);
+                return refuse(at, step, number, Refused::of(&why, &fault, clean)).await.map(Answered::Ended);
             }
             Effect::Unknown(fault) if planted(Defect::UnknownIsFailure) => {
                 let why = fault.to_string();
-                return refuse(at, step, number, Refusal::of(&why, &fault, true)).await.map(Answered::Ended);
+                return refuse(at, step, number, Refused::of(&why, &fault, true)).await.map(Answered::Ended);
             }
             Effect::Unknown(_) if planted(Defect::UnknownIsRepeated) && waited < PATIENCE => {
                 at.shared.pause(wait).await?;
@@ -222,8 +226,8 @@ async fn attempt(
                 wait = longer(wait);
             }
             Effect::Unknown(fault) => {
-                let data = json!({ "reason": fault.to_string(), "aws_request_id": fault.request_id });
-                at.shared.record_result(&[at.draft(step, number, Kind::StepUnknown, data)]).await?;
+                let unknown = Unknown { reason: fault.to_string(), request: fault.request_id, mistaken: false };
+                at.shared.record_result(&[at.draft(step, number, Fact::StepUnknown(unknown))]).await?;
                 return Ok(Answered::Lost(Search::new(number, false, !clean)));
             }
         }
@@ -231,7 +235,7 @@ async fn attempt(
 }
 
 /// Looks for an effect whose answer was lost, at growing intervals. Whether it was made.
-async fn look_again(at: &At<'_>, step: &dyn Step, mut search: Search, intent: &Value) -> Result<bool, Stop> {
+async fn look_again(at: &At<'_>, step: &dyn Step, mut search: Search, intent: &Intent) -> Result<bool, Stop> {
     let mut wait = FIRST;
     let mut alarmed = false;
     let mut reach = Reach::default();
@@ -253,28 +257,28 @@ async fn look_again(at: &At<'_>, step: &dyn Step, mut search: Search, intent: &V
                     at,
                     step,
                     search.attempt,
-                    Refusal { ours: false, certain: false, ..Refusal::ours(&why) },
+                    Refused { ours: false, certain: false, ..Refused::ours(&why) },
                 )
                 .await;
             }
             Look::Moot(why) => return moot(at, step, search.attempt, &why).await,
             Look::NotNow(why) => {
-                return refuse(at, step, search.attempt, Refusal { certain: false, ..Refusal::ours(&why) }).await;
+                return refuse(at, step, search.attempt, Refused { certain: false, ..Refused::ours(&why) }).await;
             }
             Look::Unclear(fault) if search.waited >= ALARM && !alarmed => {
                 alarmed = true;
                 let why = format!(
                     "the answer to {} of {} was lost, and it cannot be looked for since {} min: {fault}",
-                    step.name(),
+                    step.id(),
                     at.subject.id,
                     search.waited.as_secs() / 60
                 );
                 // After a restart it may be alarmed again, in other words.
                 let known = at.shared.journal.reader().events_of(at.run).await.unwrap_or_default();
-                let data = json!({ "reason": why, "intent": intent });
-                let draft = at.draft(step, search.attempt, Kind::StepNeedsPerson, data);
+                let need = Need { intent: Some(intent.clone()), ..Need::of(why) };
+                let draft = at.draft(step, search.attempt, Fact::StepNeedsPerson(need));
                 let same = |e: &Event| {
-                    (&e.draft.kind, &e.draft.subject, &e.draft.step) == (&draft.kind, &draft.subject, &draft.step)
+                    (e.kind(), &e.draft.subject, &e.draft.topic) == (draft.kind(), &draft.subject, &draft.topic)
                 };
                 if !known.iter().any(same) {
                     at.shared.record_result(&[draft]).await?;
@@ -304,8 +308,8 @@ async fn look_again(at: &At<'_>, step: &dyn Step, mut search: Search, intent: &V
                         Look::Foreign(_) | Look::Moot(_) | Look::Unclear(_) => {}
                     },
                     Resend::Anew(why) => {
-                        let data = json!({ "reason": why, "again": true, "ended": true });
-                        let refused = at.draft(step, search.attempt, Kind::StepRefused, data);
+                        let refusal = Refusal { again: true, ended: true, ..Refusal::of(why) };
+                        let refused = at.draft(step, search.attempt, Fact::StepRefused(refusal));
                         at.shared.record_result(&[refused]).await?;
                         return Ok(false);
                     }
@@ -321,28 +325,27 @@ async fn look_again(at: &At<'_>, step: &dyn Step, mut search: Search, intent: &V
 
 /// The answer was lost for good, or what came of the effect: whether it was made, or is good, stays unknown.
 async fn abandon(at: &At<'_>, step: &dyn Step, number: u32, why: &str) -> Result<bool, Stop> {
-    let data = json!({ "reason": why });
-    at.shared.record_result(&[at.draft(step, number, Kind::StepAbandoned, data)]).await?;
+    let abandoned = Fact::StepAbandoned { reason: why.to_owned() };
+    at.shared.record_result(&[at.draft(step, number, abandoned)]).await?;
     Ok(false)
 }
 
 /// The effect is not wanted any more: the step ends well without it.
 async fn moot(at: &At<'_>, step: &dyn Step, number: u32, why: &str) -> Result<bool, Stop> {
-    let data = json!({ "outcome": "done", "reason": why });
-    at.shared.record_result(&[at.draft(step, number, Kind::StepObserved, data)]).await?;
+    let observed = Observed { reason: Some(why.to_owned()), ..Observed::of(Outcome::Done) };
+    at.shared.record_result(&[at.draft(step, number, Fact::StepObserved(observed))]).await?;
     Ok(false)
 }
 
 /// The effect is there already: it becomes ours.
-async fn adopt(at: &At<'_>, step: &dyn Step, number: u32, result: Value) -> Result<bool, Stop> {
-    let mut data = result;
-    data["adopted"] = json!(true);
-    at.shared.record_result(&[at.draft(step, number, Kind::StepDone, data)]).await?;
+async fn adopt(at: &At<'_>, step: &dyn Step, number: u32, made: Made) -> Result<bool, Stop> {
+    let done = Done { made, request: None, adopted: true };
+    at.shared.record_result(&[at.draft(step, number, Fact::StepDone(done))]).await?;
     Ok(true)
 }
 
 /// Why a step ends without its effect.
-struct Refusal<'a> {
+struct Refused<'a> {
     why: &'a str,
     fault: Option<&'a Fault>,
     /// Whether it certainly was not made in any attempt, so that nothing went down for it.
@@ -351,7 +354,7 @@ struct Refusal<'a> {
     ours: bool,
 }
 
-impl<'a> Refusal<'a> {
+impl<'a> Refused<'a> {
     /// We do not want it now.
     fn ours(why: &'a str) -> Self {
         Self { why, fault: None, certain: true, ours: true }
@@ -364,16 +367,19 @@ impl<'a> Refusal<'a> {
 }
 
 /// Ends the step without its effect.
-async fn refuse(at: &At<'_>, step: &dyn Step, number: u32, refusal: Refusal<'_>) -> Result<bool, Stop> {
-    let mut data = json!({ "reason": refusal.why });
-    put(&mut data, "aws_request_id", refusal.fault.and_then(|f| f.request_id.as_deref()));
-    put(&mut data, "outcome", (refusal.ours && refusal.certain).then_some("skipped"));
-    put(&mut data, "class", refusal.fault.map(|f| f.class.label()));
-    let mut drafts = vec![at.draft(step, number, Kind::StepRefused, data)];
-    if refusal.certain && step.takes_down() {
+async fn refuse(at: &At<'_>, step: &dyn Step, number: u32, refused: Refused<'_>) -> Result<bool, Stop> {
+    let refusal = Refusal {
+        request: refused.fault.and_then(|f| f.request_id.clone()),
+        skipped: refused.ours && refused.certain,
+        class: refused.fault.map(|f| f.class.label().to_owned()),
+        ..Refusal::of(refused.why)
+    };
+    let mut drafts = vec![at.draft(step, number, Fact::StepRefused(refusal))];
+    if refused.certain && step.takes_down() {
         step.not_made();
         if holds_slot(at) {
-            drafts.push(Draft::of(at.run, at.subject, Kind::SlotFreed, json!({ "reason": "nothing was rebooted" })));
+            let reason = "nothing was rebooted".to_owned();
+            drafts.push(Draft::of(at.run, at.subject, Fact::SlotFreed { reason }));
         }
     }
     at.shared.record_result(&drafts).await?;
@@ -385,7 +391,7 @@ fn known<T>(at: &At<'_>, step: &dyn Step, what: impl Fn(&StepState) -> T) -> Opt
     let runs = at.shared.runs.borrow();
     let state = runs.get(at.run)?.state.borrow();
     let steps = state.targets.get(at.subject).map(|t| &t.steps).or_else(|| state.others.get(at.subject))?;
-    steps.get(step.name()).map(what)
+    steps.get(step.id()).map(what)
 }
 
 /// The newest attempt of a step, by the journal.
@@ -394,18 +400,12 @@ fn attempt_of(at: &At<'_>, step: &dyn Step) -> u32 {
 }
 
 /// What was intended, by the journal; what would be, where it was found without an intent.
-fn intent_of(at: &At<'_>, step: &dyn Step) -> Value {
-    known(at, step, |state| state.intent.clone()).filter(|intent| !intent.is_null()).unwrap_or_else(|| step.intent())
+fn intent_of(at: &At<'_>, step: &dyn Step) -> Intent {
+    known(at, step, |state| state.intent.clone()).flatten().unwrap_or_else(|| step.intent())
 }
 
 fn holds_slot(at: &At<'_>) -> bool {
     let runs = at.shared.runs.borrow();
     runs.get(at.run)
         .is_some_and(|run| run.state.borrow().targets.get(at.subject).is_some_and(|t| matches!(t.slot, Slot::Taken(_))))
-}
-
-fn put(data: &mut Value, key: &str, value: Option<&str>) {
-    if let (Some(value), Some(map)) = (value, data.as_object_mut()) {
-        map.insert(key.to_owned(), json!(value));
-    }
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 
 use super::daemon::Engine;
-use super::distribute::is_ours;
 use super::shared::ActiveRun;
+use crate::domain::fact::StepId;
 use crate::domain::saga::{RunState, StepState, TargetState};
 use crate::domain::zone::Zone;
 
@@ -76,8 +76,8 @@ fn progress(run: &ActiveRun) -> String {
 
 /// How many images are on their way to others, which may take hours, and how many were or are.
 fn travelling(state: &RunState) -> (usize, usize) {
-    let ways = state.others.values().filter(|steps| steps.keys().any(|name| is_ours(name)));
-    let open = |steps: &&BTreeMap<String, StepState>| steps.iter().any(|(name, s)| is_ours(name) && !s.ended());
+    let ways = state.others.values().filter(|steps| steps.keys().any(StepId::distributes));
+    let open = |steps: &&BTreeMap<StepId, StepState>| steps.iter().any(|(id, s)| id.distributes() && !s.ended());
     (ways.clone().filter(open).count(), ways.count())
 }
 

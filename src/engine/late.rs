@@ -2,12 +2,12 @@
 //! at noon what was begun at night. It is journaled, so that no restart forgets it.
 
 use chrono::TimeDelta;
-use serde_json::{Value, json};
 
 use super::observe::LONGEST;
 use super::shared::{ActiveRun, Shared};
 use crate::defect::{Defect, planted};
-use crate::domain::event::{Draft, Event, Kind, Occurrence, Trigger};
+use crate::domain::event::{Occurrence, Trigger};
+use crate::domain::fact::{Draft, Event, Fact, Kind, Scope};
 use crate::domain::naming::rfc3339;
 use crate::domain::plan::{Plan, Seconds};
 use crate::domain::schedule::ON_TIME;
@@ -15,7 +15,7 @@ use crate::journal::Answer;
 
 /// The event that says it, for good.
 pub(super) fn draft(run: &str, why: &str) -> Draft {
-    Draft::of_run(run, Kind::RunLate, json!({ "reason": why }))
+    Draft::of_run(run, Fact::RunLate { reason: why.to_owned() })
 }
 
 /// Why a run that goes on after a stop or a crash lay still for too long.
@@ -29,9 +29,9 @@ pub(super) async fn gap(
     events: &[Event],
 ) -> Answer<Option<String>> {
     // The event of the decision may have been told only now.
-    let begun = events.iter().rfind(|e| e.draft.kind != Kind::OccurrenceDecided);
+    let begun = events.iter().rfind(|e| e.kind() != Kind::OccurrenceDecided);
     let last = begun.map_or(occurrence.decided_at, |e| e.at);
-    let stopped = shared.journal.reader().newest_of("", Kind::DaemonStopped.as_str()).await?;
+    let stopped = shared.journal.reader().newest_in(&Scope::Daemon, &Kind::DaemonStopped).await?;
     // A process that did not go on with it tells nothing of it.
     let run = occurrence.run();
     let last = stopped.filter(|event| drained(event, &run)).map_or(last, |event| last.max(event.at));
@@ -49,8 +49,7 @@ pub(super) async fn gap(
 
 /// Whether a process that stopped had this run going on.
 fn drained(stopped: &Event, run: &str) -> bool {
-    let runs = stopped.draft.data.get("runs").and_then(Value::as_array);
-    runs.into_iter().flatten().any(|name| name.as_str() == Some(run))
+    matches!(stopped.fact(), Fact::DaemonStopped { runs } if runs.iter().any(|name| name == run))
 }
 
 /// Why nothing more may be rebooted in a run that is going on: the journal says it, or the machine slept meanwhile.

@@ -3,11 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::json;
 use tokio::time::Instant;
 
 use super::access::{self, root_of};
-use super::distribute::RECLAIM;
 use super::facts::Facts;
 use super::lending::LISTED_WITHIN;
 use super::retain::{self, Listing};
@@ -15,13 +13,10 @@ use super::run::Run;
 use super::shared::{Shared, Stop};
 use crate::cloud::classify::Class;
 use crate::cloud::port::Effect;
-use crate::domain::event::{Draft, Event, Kind};
+use crate::domain::fact::{Draft, Event, Fact, Scope, StepId, Topic};
 use crate::domain::observed::ImageState;
 use crate::domain::place::{Place, Subject};
 use crate::domain::plan::Share;
-
-/// Where it is journaled: it belongs to no run.
-const LEDGER: &str = "keys";
 
 /// The step by which a run says that grants could not be revoked.
 const STEP: &str = "keys";
@@ -46,11 +41,11 @@ pub(super) struct Entry {
 /// The ledger, as its events tell. They need not be in the order of what they tell.
 fn fold(events: &[Event], since: Instant) -> Ledger {
     let mut ledger = Ledger::new();
-    let line = |event: &Event| {
-        let text = |key: &str| event.text(key).map(str::to_owned);
-        Some((text("plan")?, event.draft.subject.clone()?, text("grantee")?))
+    let line = |event: &Event| match (&event.draft.topic, &event.draft.subject) {
+        (Topic::Grant { plan, to }, Some(key)) => Some((plan.clone(), key.clone(), to.clone())),
+        _ => None,
     };
-    for event in events.iter().filter(|e| e.draft.kind == Kind::KeyLent) {
+    for event in events.iter().filter(|e| *e.fact() == Fact::KeyLent) {
         let Some(line) = line(event) else { continue };
         let entry = Entry { times: event.draft.attempt, since, open: true };
         let known = ledger.entry(line).or_insert(entry);
@@ -58,7 +53,7 @@ fn fold(events: &[Event], since: Instant) -> Ledger {
             *known = entry;
         }
     }
-    for event in events.iter().filter(|e| e.draft.kind == Kind::KeyReturned) {
+    for event in events.iter().filter(|e| *e.fact() == Fact::KeyReturned) {
         let entry = line(event).and_then(|line| ledger.get_mut(&line));
         if let Some(entry) = entry.filter(|entry| entry.times <= event.draft.attempt) {
             entry.open = false;
@@ -67,16 +62,16 @@ fn fold(events: &[Event], since: Instant) -> Ledger {
     ledger
 }
 
-fn draft((plan, key, grantee): &Line, kind: Kind, times: u32) -> Draft {
-    let data = json!({ "plan": plan, "grantee": grantee });
-    Draft::of(LEDGER, key, kind, data).at_step(&format!("{plan}:{grantee}"), times)
+fn draft((plan, key, grantee): &Line, fact: Fact, times: u32) -> Draft {
+    let topic = Topic::Grant { plan: plan.clone(), to: grantee.clone() };
+    Draft { scope: Scope::KeyGrants, subject: Some(key.clone()), topic, attempt: times, fact }
 }
 
 impl Shared {
     /// Reads the ledger from the journal, once.
     async fn read_ledger(&self) -> Result<(), Stop> {
         if self.lending.ledger.borrow().is_none() {
-            let events = self.events_of(LEDGER).await?;
+            let events = self.events_in(&Scope::KeyGrants).await?;
             self.lending.ledger.borrow_mut().get_or_insert_with(|| fold(&events, self.clock.instant()));
         }
         Ok(())
@@ -111,7 +106,7 @@ impl Shared {
         if new.is_empty() {
             return Ok(());
         }
-        let drafts: Vec<Draft> = new.iter().map(|(line, times)| draft(line, Kind::KeyLent, *times)).collect();
+        let drafts: Vec<Draft> = new.iter().map(|(line, times)| draft(line, Fact::KeyLent, *times)).collect();
         self.record_intent(&drafts).await?;
         let since = self.clock.instant();
         if let Some(ledger) = self.lending.ledger.borrow_mut().as_mut() {
@@ -204,7 +199,7 @@ pub(super) async fn sweep(
                 entry.open = false;
             }
         }
-        let drafts: Vec<Draft> = over.iter().map(|(line, e)| draft(line, Kind::KeyReturned, e.times)).collect();
+        let drafts: Vec<Draft> = over.iter().map(|(line, e)| draft(line, Fact::KeyReturned, e.times)).collect();
         shared.record_many(&drafts).await?;
     }
     Ok(())
@@ -227,7 +222,7 @@ async fn is_used(run: &Run, facts: &Facts, listing: Option<&Listing>, key: &Subj
 
 /// Says it, unless the copy that had the grant has said it already.
 async fn told(run: &Run, key: &Subject, why: &str) -> Result<(), Stop> {
-    if run.active.state.borrow().mishaps.keys().any(|step| step.starts_with(RECLAIM)) {
+    if run.active.state.borrow().mishaps.keys().any(|what| matches!(what.parse(), Ok(StepId::Reclaim(_)))) {
         return Ok(());
     }
     let why = format!(
@@ -243,14 +238,13 @@ mod tests {
 
     #[test]
     fn what_is_crossed_out_is_what_was_written_before() {
-        use Kind::{KeyLent as Lent, KeyReturned as Returned};
+        use Fact::{KeyLent as Lent, KeyReturned as Returned};
         let line: Line = ("web".into(), Place::new("111111111111", "eu-central-1").subject("arn:key"), "role".into());
-        let told = |told: &[(Kind, u32)]| {
-            let event = |(seq, (kind, times)): (i64, &(Kind, u32))| Event {
+        let told = |told: &[(Fact, u32)]| {
+            let event = |(seq, (fact, times)): (i64, &(Fact, u32))| Event {
                 seq,
                 at: chrono::DateTime::UNIX_EPOCH,
-                v: 1,
-                draft: draft(&line, kind.clone(), *times),
+                draft: draft(&line, fact.clone(), *times),
             };
             let events: Vec<Event> = (1..).zip(told).map(event).collect();
             fold(&events, crate::clock::Clock::Wall.instant()).get(&line).map(|entry| entry.open)

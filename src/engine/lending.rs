@@ -7,7 +7,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::Instant;
 
@@ -15,6 +14,7 @@ use super::access::{Loan, Purpose};
 use super::ledger::Ledger;
 use super::shared::Shared;
 use crate::cloud::port::{CreateGrant, Grant};
+use crate::domain::fact::Granted;
 use crate::domain::place::{Place, Subject};
 
 /// AMI copies in progress per destination region (EC2 user guide, "Copy an AMI": 100). Half of them is ours, as of
@@ -37,20 +37,9 @@ pub struct Lending {
     pub(super) ledger: RefCell<Option<Ledger>>,
 }
 
-/// A grant that we have made: KMS may not list it for a while.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Granted {
-    key: String,
-    id: String,
-    name: String,
-    grantee: String,
-}
-
-impl Granted {
-    /// What came of a request.
-    pub(super) fn of(request: &CreateGrant, id: String) -> Self {
-        Self { key: request.key.clone(), id, name: request.name.clone(), grantee: request.grantee.clone() }
-    }
+/// A grant that was made as it was asked for.
+pub(super) fn granted(request: &CreateGrant, id: String) -> Granted {
+    Granted { key: request.key.clone(), id, name: request.name.clone(), grantee: request.grantee.clone() }
 }
 
 /// A purpose that is open for as long as this lives.

@@ -4,13 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use chrono::{DateTime, Utc};
-use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::oneshot;
 
 use super::daemon::Engine;
 use crate::defect::{Defect, planted};
-use crate::domain::event::{Draft, Event, Kind};
+use crate::domain::fact::{Applied, Difference, Draft, Event, Fact, Kind, Scope, Topic};
 use crate::domain::naming::DUE_TOLERANCE;
 use crate::domain::plan::{Plan, Seconds};
 use crate::domain::schedule::Timetable;
@@ -68,10 +67,10 @@ impl Engine {
     /// The journal's; then nothing has changed.
     pub(super) async fn apply(&mut self, plans: Vec<Plan>) -> Answer<()> {
         let sh = Rc::clone(&self.shared);
-        let before = sh.journal.reader().newest_of("", Kind::ConfigApplied.as_str()).await?;
-        let known: Option<BTreeSet<String>> = before.map(|event| {
-            let names = event.draft.data.get("plans").and_then(Value::as_array);
-            names.into_iter().flatten().filter_map(|name| name.as_str().map(str::to_owned)).collect()
+        let before = sh.journal.reader().newest_in(&Scope::Daemon, &Kind::ConfigApplied).await?;
+        let known: Option<BTreeSet<String>> = before.map(|event| match event.draft.fact {
+            Fact::ConfigApplied(applied) => applied.plans.into_iter().collect(),
+            _ => BTreeSet::new(),
         });
         let (mut prepared, mut drafts) = (Vec::new(), Vec::new());
         for plan in plans {
@@ -81,7 +80,8 @@ impl Engine {
             drafts.extend(draft);
             prepared.push(plan);
         }
-        drafts.push(self.of_configuration(Kind::ConfigApplied, self.difference(&prepared)));
+        let applied = Fact::ConfigApplied(self.difference(&prepared));
+        drafts.push(self.of_configuration(applied));
         let now = sh.record(&drafts).await?.last().map_or_else(|| sh.clock.now(), |event| event.at);
         for added in prepared.iter().filter(|p| !self.scheduled.contains_key(&p.plan.name)) {
             sh.unproven.borrow_mut().added(&added.plan.name);
@@ -96,10 +96,10 @@ impl Engine {
         let (hash, text) = hash_of(&plan);
         journal.store_revision(&hash, &text).await?;
         let (schedule, _) = hash_of(&plan.schedule);
-        let newest = journal.reader().newest_of(&plan.name, Kind::PlanFirstSeen.as_str()).await?;
+        let newest = journal.reader().newest_in(&Scope::Plan(plan.name.clone()), &Kind::PlanFirstSeen).await?;
         let last = journal.reader().last_decided(&plan.name).await?;
         let (seen, draft) = match newest {
-            Some(event) if event.text("schedule") == Some(&schedule) && !away => (Some(event.at), None),
+            Some(event) if is_of(&event, &schedule) && !away => (Some(event.at), None),
             _ if planted(Defect::FirstSightForgotten) => (None, None),
             other => (None, Some(first_seen(&plan.name, &schedule, other.as_ref()))),
         };
@@ -112,7 +112,7 @@ impl Engine {
         let sh = Rc::clone(&self.shared);
         let limit = sh.clock.now() + DUE_TOLERANCE;
         for (name, entry) in self.scheduled.iter_mut().filter(|(_, s)| s.seen > limit) {
-            let before = sh.journal.reader().newest_of(name, Kind::PlanFirstSeen.as_str()).await?;
+            let before = sh.journal.reader().newest_in(&Scope::Plan(name.clone()), &Kind::PlanFirstSeen).await?;
             let last = sh.journal.reader().last_decided(name).await?;
             let (schedule, _) = hash_of(&entry.plan.schedule);
             let event = sh.record(&[first_seen(name, &schedule, before.as_ref())]).await?;
@@ -122,28 +122,28 @@ impl Engine {
     }
 
     /// What the new plans change, for the log.
-    fn difference(&self, prepared: &[Prepared]) -> Value {
+    fn difference(&self, prepared: &[Prepared]) -> Applied {
         let names: BTreeMap<&str, &str> = prepared.iter().map(|p| (p.plan.name.as_str(), p.hash.as_str())).collect();
-        let mut data = json!({ "plans": names.keys().collect::<Vec<_>>() });
-        if self.configurations > 0 {
+        let owned = |name: &str| name.to_owned();
+        let plans = names.keys().map(|name| owned(name)).collect();
+        let difference = (self.configurations > 0).then(|| {
             let before = |name: &str| self.scheduled.get(name).map(|s| s.hash.as_str());
-            let added: Vec<&&str> = names.keys().filter(|name| before(name).is_none()).collect();
-            let changed: Vec<&&str> =
-                names.iter().filter(|(n, hash)| before(n).is_some_and(|b| b != **hash)).map(|(n, _)| n).collect();
-            let removed: Vec<&String> = self.scheduled.keys().filter(|n| !names.contains_key(n.as_str())).collect();
-            data["added"] = json!(added);
-            data["changed"] = json!(changed);
-            data["removed"] = json!(removed);
-        }
-        data
+            let changed = |(name, hash): &(&&str, &&str)| before(name).is_some_and(|before| before != **hash);
+            Difference {
+                added: names.keys().filter(|name| before(name).is_none()).map(|name| owned(name)).collect(),
+                changed: names.iter().filter(changed).map(|(name, _)| owned(name)).collect(),
+                removed: self.scheduled.keys().filter(|name| !names.contains_key(name.as_str())).cloned().collect(),
+            }
+        });
+        Applied { plans, difference }
     }
 
-    /// An event about the configuration: the first of this process, or one of its reloads.
-    fn of_configuration(&mut self, kind: Kind, data: Value) -> Draft {
-        let draft = self.of_this_life(kind, data);
+    /// A fact about the configuration: the first of this process, or one of its reloads.
+    fn of_configuration(&mut self, fact: Fact) -> Draft {
+        let draft = self.of_this_life(fact);
         let reload = self.configurations;
         self.configurations += 1;
-        if reload == 0 { draft } else { Draft { step: format!("reload {reload}"), ..draft } }
+        if reload == 0 { draft } else { draft.about(Topic::Reload(reload)) }
     }
 
     /// Takes up a new configuration, or keeps the old one and says why.
@@ -161,7 +161,7 @@ impl Engine {
                 {
                     self.shared.plans.borrow_mut().remove(&plan);
                 }
-                let refused = self.of_configuration(Kind::ConfigRefused, json!({ "reason": why }));
+                let refused = self.of_configuration(Fact::ConfigRefused { reason: why.clone() });
                 if self.shared.record(&[refused]).await.is_err() {
                     unwritten(&why);
                 }
@@ -175,8 +175,14 @@ impl Engine {
 
 /// The first sight of a schedule, after the one `before`.
 fn first_seen(plan: &str, schedule: &str, before: Option<&Event>) -> Draft {
-    let draft = Draft::of_run(plan, Kind::PlanFirstSeen, json!({ "schedule": schedule }));
+    let fact = Fact::PlanFirstSeen { schedule: schedule.to_owned() };
+    let draft = Draft::of_scope(Scope::Plan(plan.to_owned()), fact);
     Draft { attempt: before.map_or(1, |event| event.draft.attempt + 1), ..draft }
+}
+
+/// Whether it is the first sight of this schedule.
+fn is_of(event: &Event, hash: &str) -> bool {
+    matches!(event.fact(), Fact::PlanFirstSeen { schedule } if schedule == hash)
 }
 
 /// Says what the journal cannot hold.

@@ -6,7 +6,6 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde_json::{Value, json};
 
 use super::daemon::decided;
 use super::observe::{FIRST, longer};
@@ -17,7 +16,8 @@ use super::steps::back;
 use super::unproven::Unproven;
 use crate::cloud::port::{ImageQuery, Read};
 use crate::defect::{Defect, planted};
-use crate::domain::event::{Decision, Draft, Kind, Occurrence, Trigger};
+use crate::domain::event::{Decision, Occurrence, Trigger};
+use crate::domain::fact::{Draft, Fact, Kind, Rebuilt, Scope};
 use crate::domain::naming::{self, Ownership, TAG_PREFIX, run_name};
 use crate::domain::place::{Place, Subject};
 use crate::domain::plan::Plan;
@@ -47,11 +47,11 @@ pub(super) async fn pending(shared: &Shared) -> Answer<bool> {
         return Ok(true); // it may have a journal of its own already, of runs that were barred
     }
     let reader = shared.journal.reader();
-    let Some(started) = reader.newest_of("", Kind::DaemonStarted.as_str()).await? else {
+    let Some(started) = reader.newest_in(&Scope::Daemon, &Kind::DaemonStarted).await? else {
         return Ok(shared.rebuild.get());
     };
-    let begun = started.draft.data.get("rebuild").and_then(Value::as_bool).unwrap_or(false);
-    let ended = reader.newest_of("", Kind::JournalRebuilt.as_str()).await?;
+    let begun = matches!(started.fact(), Fact::DaemonStarted(started) if started.rebuild);
+    let ended = reader.newest_in(&Scope::Daemon, &Kind::JournalRebuilt).await?;
     Ok(begun && ended.is_none_or(|ended| ended.seq < started.seq))
 }
 
@@ -149,11 +149,8 @@ impl Rebuild {
                  cost money and are left alone: delete them by hand if nobody needs them", orphans.len()
             );
         }
-        let data = json!({
-            "reason": reason, "images": images, "occurrences": occurrences, "going_on": going_on, "down": down,
-            "missed": missed, "orphans": orphans,
-        });
-        let event = Draft { attempt, ..Draft::of_run("", Kind::JournalRebuilt, data) };
+        let fact = Fact::JournalRebuilt(Rebuilt { reason, images, occurrences, going_on, down, missed, orphans });
+        let event = Draft { attempt, ..Draft::of_scope(Scope::Daemon, fact) };
         self.shared.record_result(&[event]).await.map(|_| ())
     }
 
@@ -305,10 +302,10 @@ impl Rebuild {
                 if self.shared.slots.borrow().is_down(&target.subject) {
                     continue; // taken in an earlier round
                 }
-                let data = json!({ "reason": "rebooted by CreateImage before the journal was lost" });
+                let taken = Fact::SlotTaken { reason: rebuild::LOST.to_owned() };
                 // Not the one that its run is rebuilt with, should the plan come into force again: that one follows the
                 // selection of its target, or the run does not know of it.
-                let taken = Draft { attempt: 2, ..Draft::of(&run, &target.subject, Kind::SlotTaken, data) };
+                let taken = Draft { attempt: 2, ..Draft::of(&run, &target.subject, taken) };
                 self.shared.record_result(&[taken]).await?;
                 self.take(&run, plan, target);
                 let call_after = Some(back::patience(&self.shared));
@@ -357,7 +354,7 @@ impl Rebuild {
     async fn restore_one(&mut self, known: &Known, occurrence: Occurrence, targets: &[Proven]) -> Result<(), Stop> {
         let run = occurrence.run();
         let reader = self.shared.journal.reader();
-        let before = reader.newest_of(&run, Kind::RunStarted.as_str()).await;
+        let before = reader.newest_in(&Scope::Run(run.clone()), &Kind::RunStarted).await;
         let row = reader.occurrence(&occurrence.plan, occurrence.due).await;
         if row.is_ok_and(|row| row.is_some()) {
             return Ok(()); // written before a restart, and gone on with since
@@ -367,7 +364,7 @@ impl Rebuild {
         if new {
             // The events first: a row without them would be run.
             let mut drafts = vec![decided(&occurrence, false)];
-            drafts.extend(rebuild::drafts(&run, occurrence.trigger.as_str(), &known.hash, targets));
+            drafts.extend(rebuild::drafts(&run, occurrence.trigger, &known.hash, targets));
             if open {
                 self.shared.record_result(&drafts).await?;
                 for target in targets.iter().filter(|t| t.down) {

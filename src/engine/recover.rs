@@ -4,15 +4,14 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use serde_json::{Value, json};
-
 use super::daemon::decided;
 use super::late;
 use super::run::Run;
 use super::shared::Shared;
-use super::steps::{RETURN, back};
+use super::steps::back;
 use crate::defect::{Defect, planted};
-use crate::domain::event::{Draft, Event, Kind, Occurrence, Outcome};
+use crate::domain::event::{Occurrence, Outcome};
+use crate::domain::fact::{Draft, Event, Fact, Kind, Overdue, RunEnd, StepId};
 use crate::domain::naming::parse_run_name;
 use crate::domain::plan::Plan;
 use crate::domain::rollout::Down;
@@ -33,9 +32,9 @@ pub async fn tell_decisions(shared: &Shared, plans: &[&str]) -> Answer<()> {
     for plan in plans.iter().map(|plan| Some(*plan)).chain([None]) {
         for occurrence in reader.occurrences(plan, UNTOLD_MAX).await?.iter().rev() {
             let event = decided(occurrence, false);
-            let told = reader.newest_of(&event.run, event.kind.as_str()).await?.is_some();
+            let told = reader.newest_in(&event.scope, &event.kind()).await?.is_some();
             // Of an old run only its end is left.
-            if !told && reader.newest_of(&event.run, Kind::RunFinished.as_str()).await?.is_none() {
+            if !told && reader.newest_in(&event.scope, &Kind::RunFinished).await?.is_none() {
                 shared.record(&[event]).await?;
             }
         }
@@ -83,8 +82,9 @@ async fn go_on(
         && !state.selected
     {
         // Nothing was begun: it was missed, like one that was never decided.
-        let data = json!({ "outcome": Outcome::Missed.as_str(), "reason": why });
-        shared.record(&[Draft::of_run(&occurrence.run(), Kind::RunFinished, data)]).await?;
+        let reason = Some(why.clone());
+        let end = RunEnd { outcome: Outcome::Missed, reason, elapsed_ms: None, counts: None };
+        shared.record(&[Draft::of_run(&occurrence.run(), Fact::RunFinished(end))]).await?;
         return Ok(None);
     }
     let run = Run::new(shared, plan, occurrence, state.clone(), requested(events));
@@ -156,9 +156,9 @@ fn by_rules_in_force(shared: &Shared, zone: &mut Zone) {
 async fn retake_slots(shared: &Rc<Shared>, goes_on: &BTreeMap<String, RunState>) -> Answer<()> {
     let reader = shared.journal.reader();
     let mut alarms = BTreeMap::new();
-    for event in reader.open_needs(RETURN).await? {
-        if let Some(subject) = event.draft.subject.clone() {
-            alarms.insert((event.draft.run.clone(), subject), event.draft.data);
+    for event in reader.open_needs(&StepId::Return).await? {
+        if let (Some(subject), Fact::StepNeedsPerson(need)) = (event.draft.subject, event.draft.fact) {
+            alarms.insert((event.draft.scope, subject), need.overdue);
         }
     }
     for event in reader.open_slots().await? {
@@ -166,16 +166,18 @@ async fn retake_slots(shared: &Rc<Shared>, goes_on: &BTreeMap<String, RunState>)
             continue;
         }
         let Some(subject) = event.draft.subject.clone() else { continue };
-        let run = event.draft.run.clone();
-        let alarm = alarms.get(&(run.clone(), subject.clone()));
-        let halts = alarm.and_then(|data| data.get("halts")).and_then(Value::as_bool).unwrap_or(false);
-        let settle = alarm.and_then(|data| data.get("settle")).and_then(Value::as_u64).unwrap_or(0);
+        let Some(run) = event.draft.scope.run().map(str::to_owned) else { continue };
+        let alarm = alarms.get(&(event.draft.scope.clone(), subject.clone()));
+        let overdue = alarm.and_then(Option::as_ref);
+        let halts = overdue.is_some_and(|overdue: &Overdue| overdue.halts);
+        let settle = overdue.map_or(0, |overdue| overdue.settle);
         let plan = parse_run_name(&run).map_or_else(String::new, |(plan, _)| plan.to_owned());
         let down = Down { run: run.clone(), plan, since: event.at, overdue: alarm.is_some(), halts };
         shared.slots.borrow_mut().take(subject.clone(), down);
         // A target that goes on waits for its own return, unless that has ended with an alarm.
         let target = goes_on.get(&run).and_then(|state| state.targets.get(&subject));
-        let waits = target.is_some_and(|t| t.finished.is_none() && !t.steps.get(RETURN).is_some_and(StepState::ended));
+        let waits =
+            target.is_some_and(|t| t.finished.is_none() && !t.steps.get(&StepId::Return).is_some_and(StepState::ended));
         if !waits {
             let call_after = alarm.is_none().then(|| back::patience(shared));
             back::watch_slot(shared, &run, &subject, Duration::from_secs(settle), call_after);
@@ -186,7 +188,9 @@ async fn retake_slots(shared: &Rc<Shared>, goes_on: &BTreeMap<String, RunState>)
 
 /// The instances that a person named, if the run was requested.
 fn requested(events: &[Event]) -> Vec<String> {
-    let accepted = events.iter().find(|e| e.draft.kind == Kind::RequestAccepted);
-    let only = accepted.and_then(|e| e.draft.data.get("only")).and_then(Value::as_array);
-    only.into_iter().flatten().filter_map(|v| v.as_str().map(str::to_owned)).collect()
+    let accepted = events.iter().find_map(|e| match e.fact() {
+        Fact::RequestAccepted { only, .. } => Some(only.clone()),
+        _ => None,
+    });
+    accepted.unwrap_or_default()
 }

@@ -3,11 +3,12 @@
 use std::rc::Rc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::daemon::{Engine, Mode, decided};
 use super::recover;
-use crate::domain::event::{Decision, Draft, Kind, Occurrence, Trigger};
+use crate::domain::event::{Decision, Occurrence, Trigger};
+use crate::domain::fact::{Draft, Fact};
 use crate::domain::naming;
 use crate::journal::{Answer, Request};
 
@@ -72,8 +73,8 @@ impl Engine {
             Occurrence { plan, due, trigger: Trigger::Manual, decision, reason, decided_at: now, plan_hash: hash };
         let name = occurrence.run();
         // The event first: a run that goes on after a crash must know what was asked.
-        let data = json!({ "request": request.id, "only": only });
-        sh.record(&[Draft::of_run(&name, Kind::RequestAccepted, data)]).await?;
+        let accepted = Fact::RequestAccepted { request: request.id, only };
+        sh.record(&[Draft::of_run(&name, accepted)]).await?;
         let stored = sh.decide(&occurrence, Some(request.id)).await?;
         self.answered.push((stored, known.map(|(plan, _)| plan)));
         self.carry_on().await

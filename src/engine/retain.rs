@@ -7,20 +7,19 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::stream::{self, StreamExt as _};
-use serde_json::{Value, json};
 
 use super::choose::Us;
 use super::distribute;
 use super::executor::{self, At};
 use super::run::Run;
 use super::shared::Stop;
-use super::steps::RETAIN;
 use super::steps::retain::{Remove, delete_snapshot, end_snapshot};
 use crate::cloud::classify::Class;
 use crate::cloud::governed::Governed;
 use crate::cloud::port::{Effect, ImageQuery, InstanceQuery, Read};
 use crate::defect::{self, Defect, planted};
-use crate::domain::event::{Draft, Kind};
+use crate::domain::event::Outcome;
+use crate::domain::fact::{self, Done, Draft, Fact, Intent, Made, Need, Observed, Removing, Scope, StepId, Topic};
 use crate::domain::keep::Keep;
 use crate::domain::naming::{self, Ownership, Role, TAG_PREFIX, parse_run_name};
 use crate::domain::observed::ImageState;
@@ -36,9 +35,6 @@ const REMOVALS: usize = 16;
 /// How long a shared image is deprecated before it goes, where no plan says.
 const GRACE: Seconds = 7 * 86_400;
 
-/// The step that hides a shared image before it goes.
-const DEPRECATE: &str = "deprecate";
-
 /// For so long a list says what is there.
 const LISTED_FOR: Duration = Duration::from_secs(60);
 
@@ -47,9 +43,6 @@ pub const NO_PLAN: &str = "its plan is not in the configuration any more";
 
 /// Why the copies of a `[[copy]]` that is gone stay.
 pub const NO_COPY: &str = "its [[copy]] is not in the plan any more";
-
-/// Where images that are not ours are journaled: they belong to no run, and are reported once.
-pub(super) const FOREIGN: &str = "foreign";
 
 /// All series of a plan in one place, and what is not ours.
 #[derive(Debug, Clone, Default)]
@@ -168,18 +161,20 @@ fn all_places(run: &Run, places: &[Place], own: &str) -> Vec<Place> {
 fn said(run: &Run, place: &Place, own: &str) -> bool {
     let state = run.active.state.borrow();
     let mut there = run.plan.copies.iter().filter(|copy| copy.place(own) == *place);
-    there.any(|copy| state.mishaps.contains_key(&format!("copy:{}", copy.label())))
+    there.any(|copy| state.mishaps.contains_key(&StepId::Copy(copy.label()).to_string()))
 }
 
 /// A place is left alone in this run; said once in it.
 async fn stopped(run: &Run, place: &Place, why: &str) -> Result<(), Stop> {
     let own = run.shared.caller.borrow().as_ref().is_none_or(|caller| caller.account == place.account);
-    let step = if own { format!("{RETAIN}:{}", place.region) } else { format!("{RETAIN}:{place}") };
-    if run.active.state.borrow().mishaps.contains_key(&step) {
+    let retain = StepId::Retain;
+    let what = if own { format!("{retain}:{}", place.region) } else { format!("{retain}:{place}") };
+    if run.active.state.borrow().mishaps.contains_key(&what) {
         return Ok(());
     }
-    let data = json!({ "reason": format!("{why}. Nothing is deleted there in this run") });
-    run.record(Draft::of_run(&run.name, Kind::RetainStopped, data).at_step(&step, 1)).await
+    let reason = format!("{why}. Nothing is deleted there in this run");
+    let draft = Draft::of_run(&run.name, Fact::RetainStopped { reason });
+    run.record(draft.about(Topic::Trouble(what))).await
 }
 
 /// Finishes what an earlier run of the plan began and could not end: snapshots whose deletion needed a person, images
@@ -188,7 +183,7 @@ async fn finish_leftovers(run: &Run) -> Result<(), Stop> {
     if planted(Defect::LeftoversForgotten) {
         return Ok(());
     }
-    let Ok(open) = run.shared.journal.reader().open_needs(RETAIN).await else {
+    let Ok(open) = run.shared.journal.reader().open_needs(&StepId::Retain).await else {
         return Ok(()); // the journal's own alarm says it
     };
     let account = run.shared.caller.borrow().as_ref().map(|c| c.account.clone());
@@ -196,8 +191,9 @@ async fn finish_leftovers(run: &Run) -> Result<(), Stop> {
         if run.shared.draining() {
             return Err(Stop::Drained);
         }
-        let of_this_plan = parse_run_name(&event.draft.run).is_some_and(|(plan, _)| plan == run.plan.name);
-        let Some(subject) = event.draft.subject.clone().filter(|_| of_this_plan && event.draft.run != *run.name) else {
+        let Some(of) = event.draft.scope.run() else { continue };
+        let of_this_plan = parse_run_name(of).is_some_and(|(plan, _)| plan == run.plan.name);
+        let Some(subject) = event.draft.subject.clone().filter(|_| of_this_plan && of != &*run.name) else {
             continue;
         };
         let known = run.shared.role_of(&subject.place.account).is_some();
@@ -211,11 +207,12 @@ async fn finish_leftovers(run: &Run) -> Result<(), Stop> {
             let fate = delete_snapshot(&run.shared, &subject).await?;
             end_snapshot(&run.shared, &run.name, &subject, fate).await?;
         } else {
-            let events = run.shared.journal.reader().events_of(&event.draft.run).await.unwrap_or_default();
-            let earlier = RunState::fold(&events).others.remove(&subject).and_then(|mut steps| steps.remove(RETAIN));
+            let events = run.shared.journal.reader().events_of(of).await.unwrap_or_default();
+            let earlier =
+                RunState::fold(&events).others.remove(&subject).and_then(|mut steps| steps.remove(&StepId::Retain));
             // The run of the newest alarm need not be the one that wrote the intent.
-            let intent = event.draft.data.get("intent").cloned().or_else(|| earlier.map(|step| step.intent));
-            if let Some(intent) = intent.filter(Value::is_object) {
+            let told = if let Fact::StepNeedsPerson(need) = event.fact() { need.intent.clone() } else { None };
+            if let Some(intent) = told.or_else(|| earlier.and_then(|step| step.intent)) {
                 finish_one(run, &subject, StepState::left_over(intent, event.at)).await?;
             }
         }
@@ -318,13 +315,13 @@ async fn in_place(
     let mut removals = stream::iter(&remove)
         .map(|(image, (verdict, candidate))| async move {
             let subject = place.subject(image);
-            let parameters = json!({
-                "image": image,
-                "name": candidate.image.name,
-                "snapshots": candidate.image.snapshots,
-                "reason": verdict.reasons.join("; "),
-            });
-            drive(run, &subject, parameters, step_of(run, &subject)).await
+            let removing = Removing {
+                image: image.clone(),
+                name: Some(candidate.image.name.clone()),
+                snapshots: candidate.image.snapshots.clone(),
+                reason: verdict.reasons.join("; "),
+            };
+            drive(run, &subject, removing, step_of(run, &subject)).await
         })
         .buffer_unordered(REMOVALS);
     // Each removal stops at its own journal boundary, also when another one drains.
@@ -408,9 +405,9 @@ pub fn busy_in(name: &str, run: &RunState, place: &Place) -> Vec<(String, String
     let open = run.targets.iter().filter(|(subject, target)| subject.place == *place && target.finished.is_none());
     let targets = open.filter_map(|(_, target)| target.image());
     // What is copied, and what copies there are on the way.
-    let moving = |(subject, steps): (&Subject, &BTreeMap<String, StepState>)| {
-        let open = steps.iter().filter(|(step, state)| distribute::is_ours(step) && !state.ended());
-        let made = open.clone().filter_map(|(_, state)| state.result.get("image")?.as_str().map(str::to_owned));
+    let moving = |(subject, steps): (&Subject, &BTreeMap<StepId, StepState>)| {
+        let open = steps.iter().filter(|(id, state)| id.distributes() && !state.ended());
+        let made = open.clone().filter_map(|(_, state)| state.image().map(str::to_owned));
         let own = open.clone().next().filter(|_| subject.place == *place).map(|_| subject.id.clone());
         made.chain(own).collect::<Vec<_>>()
     };
@@ -432,16 +429,11 @@ pub async fn in_use(cloud: &Governed, place: &Place, ids: &[String]) -> Read<BTr
 /// The event of what was decided for one series.
 fn decided_of(run: &Run, place: &Place, series: &Series, list: &[Verdict]) -> Draft {
     let subject = place.subject(&series.instance);
-    let verdicts: Vec<Value> = list
-        .iter()
-        .map(|v| json!({ "image": v.image, "verdict": if v.delete { "delete" } else { "keep" }, "reasons": v.reasons }))
-        .collect();
-    // Not by `json!`, which would copy them all.
-    let data = Value::Object([("verdicts".to_owned(), Value::Array(verdicts))].into_iter().collect());
-    let draft = Draft::of(&run.name, &subject, Kind::RetainDecided, data);
+    let told = |v: &Verdict| fact::Verdict { image: v.image.clone(), delete: v.delete, reasons: v.reasons.clone() };
+    let draft = Draft::of(&run.name, &subject, Fact::RetainDecided(list.iter().map(told).collect()));
     // Decided again after a restart, the verdicts may differ: each decision is a fact of its own.
     let attempt = run.active.state.borrow().decided.get(&subject).map_or(0, |(times, _)| *times) + 1;
-    draft.at_step(series.role.as_str(), attempt)
+    Draft { attempt, ..draft.about(Topic::Series(series.role)) }
 }
 
 /// An image that bears our name but is not ours is said once, ever.
@@ -449,18 +441,19 @@ async fn report_foreign(run: &Run, place: &Place, foreign: &[(String, String)]) 
     if foreign.is_empty() {
         return Ok(());
     }
-    let known = run.shared.journal.reader().events_of(FOREIGN).await.unwrap_or_default();
+    let known = run.shared.journal.reader().events_in(&Scope::Foreign).await.unwrap_or_default();
     let known: BTreeSet<Subject> = known.into_iter().filter_map(|e| e.draft.subject).collect();
     let report = |(image, why): &(String, String)| {
-        let data = json!({ "verdict": "foreign", "reason": format!("{image} {why}: never counted, never deleted") });
-        Draft::of(FOREIGN, &place.subject(image), Kind::RetainDecided, data)
+        let reason = format!("{image} {why}: never counted, never deleted");
+        let draft = Draft::of_scope(Scope::Foreign, Fact::ForeignImage { reason });
+        Draft { subject: Some(place.subject(image)), ..draft }
     };
     let new = foreign.iter().filter(|(image, _)| !known.contains(&place.subject(image))).map(report);
     run.shared.record_many(&new.collect::<Vec<_>>()).await
 }
 
 fn step_of(run: &Run, subject: &Subject) -> Option<StepState> {
-    run.active.state.borrow().others.get(subject).and_then(|steps| steps.get(RETAIN)).cloned()
+    run.active.state.borrow().others.get(subject).and_then(|steps| steps.get(&StepId::Retain)).cloned()
 }
 
 /// Ends removals that were begun before a restart and of which the new verdict (`confirmed`) says nothing.
@@ -468,7 +461,7 @@ async fn finish_begun(run: &Run, place: &Place, confirmed: &BTreeSet<String>) ->
     let begun: Vec<(Subject, StepState)> = {
         let state = run.active.state.borrow();
         let images = state.others.iter().filter(|(s, _)| s.place == *place && s.id.starts_with("ami-"));
-        let steps = images.filter_map(|(s, steps)| Some((s.clone(), steps.get(RETAIN)?.clone())));
+        let steps = images.filter_map(|(s, steps)| Some((s.clone(), steps.get(&StepId::Retain)?.clone())));
         steps.filter(|(s, step)| !step.ended() && !confirmed.contains(&s.id)).collect()
     };
     for (subject, step) in begun.into_iter().filter(|_| !planted(Defect::LeftoversForgotten)) {
@@ -481,16 +474,19 @@ async fn finish_begun(run: &Run, place: &Place, confirmed: &BTreeSet<String>) ->
 /// stays, since no verdict of today says that it goes.
 async fn finish_one(run: &Run, subject: &Subject, step: StepState) -> Result<(), Stop> {
     if step.phase == Phase::Done {
-        return drive(run, subject, step.intent.clone(), Some(step)).await;
+        return drive(run, subject, removing_of(&step, subject), Some(step)).await;
     }
     let query = ImageQuery::Ids(vec![subject.id.clone()]);
     let read = run.patiently("cannot look for an image", || run.shared.cloud.images(&subject.place, &query)).await?;
-    let (kind, data) = match read {
+    let fact = match read {
         Ok(list) if list.iter().all(|i| i.state == ImageState::Deregistered) => {
             // Given up in an earlier run: begun anew in this one.
-            return drive(run, subject, step.intent.clone(), Some(step).filter(|s| !s.ended())).await;
+            return drive(run, subject, removing_of(&step, subject), Some(step).filter(|s| !s.ended())).await;
         }
-        Ok(_) => (Kind::StepObserved, json!({ "outcome": "done", "reason": "kept after all: the verdict changed" })),
+        Ok(_) => {
+            let reason = Some("kept after all: the verdict changed".to_owned());
+            Fact::StepObserved(Observed { reason, ..Observed::of(Outcome::Done) })
+        }
         Err(fault) => {
             let why = format!(
                 "whether {} is deregistered is not known, and it cannot be looked for: {fault}. Its snapshots may be \
@@ -500,31 +496,34 @@ async fn finish_one(run: &Run, subject: &Subject, step: StepState) -> Result<(),
             if step.alarmed {
                 return Ok(()); // in this run already; the next one tries again
             }
-            (Kind::StepNeedsPerson, json!({ "outcome": "failed", "reason": why, "intent": step.intent }))
+            Fact::StepNeedsPerson(Need { intent: step.intent.clone(), ..Need::failed(why) })
         }
     };
-    run.record(Draft::of(&run.name, subject, kind, data).at_step(RETAIN, step.attempt)).await
+    run.record(Draft::of(&run.name, subject, fact).at_step(&StepId::Retain, step.attempt)).await
 }
 
 /// Hides an image from other accounts, so that they stop using it before it goes. Done twice it is done once.
 async fn deprecate(run: &Run, subject: &Subject) -> Result<(), Stop> {
     // Before a restart, and not listed yet.
-    if run.active.state.borrow().others.get(subject).is_some_and(|steps| steps.contains_key(DEPRECATE)) {
+    if run.active.state.borrow().others.get(subject).is_some_and(|steps| steps.contains_key(&StepId::Deprecate)) {
         return Ok(());
     }
     // EC2 rounds to the minute, and refuses what is past.
     let at = run.shared.clock.now() + TimeDelta::minutes(2);
-    let (kind, data) = match run.shared.cloud.deprecate_image(&subject.place, &subject.id, at).await {
-        Effect::Done { .. } => (Kind::StepDone, json!({ "image": subject.id, "at": at.to_rfc3339() })),
+    let fact = match run.shared.cloud.deprecate_image(&subject.place, &subject.id, at).await {
+        Effect::Done { .. } => {
+            let made = Made::Deprecated { image: subject.id.clone(), at: at.to_rfc3339() };
+            Fact::StepDone(Done { made, request: None, adopted: false })
+        }
         // The next run finds out whether it is, and tries again.
         Effect::Unknown(_) => return Ok(()),
         Effect::Refused(fault) if fault.class == Class::NotFound || fault.class.passes() => return Ok(()),
         Effect::Refused(fault) => {
             let why = format!("a shared image cannot be deprecated, so it is not deleted either: {fault}");
-            (Kind::StepNeedsPerson, json!({ "outcome": "failed", "reason": why }))
+            Fact::StepNeedsPerson(Need::failed(why))
         }
     };
-    run.record(Draft::of(&run.name, subject, kind, data).at_step(DEPRECATE, 1)).await
+    run.record(Draft::of(&run.name, subject, fact).at_step(&StepId::Deprecate, 1)).await
 }
 
 /// Removes an image of ours that is needed no more, whatever the rules say.
@@ -533,33 +532,41 @@ pub(super) async fn remove(run: &Run, subject: &Subject, why: &str) -> Result<()
     if known.as_ref().is_some_and(StepState::ended) {
         return Ok(());
     }
-    let parameters = match &known {
-        Some(step) => step.intent.clone(),
+    let removing = match &known {
+        Some(step) => removing_of(step, subject),
         None => {
             let query = ImageQuery::Ids(vec![subject.id.clone()]);
             let ask = || run.shared.cloud.images(&subject.place, &query);
             match run.patiently("cannot look for an image", ask).await? {
                 Ok(list) => match list.into_iter().find(|i| i.state != ImageState::Deregistered) {
-                    Some(i) => json!({ "image": i.id, "name": i.name, "snapshots": i.snapshots, "reason": why }),
+                    Some(i) => {
+                        Removing { image: i.id, name: Some(i.name), snapshots: i.snapshots, reason: why.to_owned() }
+                    }
                     None => return Ok(()),
                 },
                 Err(fault) => {
                     let why = format!("{} is needed no more, and cannot be looked for: {fault}", subject.id);
-                    return run.mishap(&format!("{RETAIN}:{}", subject.id), &why).await;
+                    return run.mishap(&format!("{}:{}", StepId::Retain, subject.id), &why).await;
                 }
             }
         }
     };
-    drive(run, subject, parameters, known).await
+    drive(run, subject, removing, known).await
 }
 
-async fn drive(run: &Run, subject: &Subject, parameters: Value, known: Option<StepState>) -> Result<(), Stop> {
+/// What a removal that was begun is about; of one that found its image gone, nothing more than that is known.
+fn removing_of(step: &StepState, subject: &Subject) -> Removing {
+    let known = step.intent.as_ref().and_then(Intent::removing).cloned();
+    known.unwrap_or_else(|| Removing { image: subject.id.clone(), ..Removing::default() })
+}
+
+async fn drive(run: &Run, subject: &Subject, removing: Removing, known: Option<StepState>) -> Result<(), Stop> {
     let step = Remove {
         shared: Rc::clone(&run.shared),
         active: Rc::clone(&run.active),
         run: Rc::clone(&run.name),
         subject: subject.clone(),
-        parameters,
+        removing,
     };
     let at = At { shared: &run.shared, run: &run.name, subject };
     executor::drive(&at, &step, known.as_ref()).await

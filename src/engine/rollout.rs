@@ -6,7 +6,6 @@ use std::rc::Rc;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use serde_json::json;
 
 use super::executor::{self, At};
 use super::late;
@@ -14,7 +13,8 @@ use super::run::Run;
 use super::shared::{ActiveRun, Shared, Stop};
 use super::steps::{CHAIN, Target};
 use crate::defect::{Defect, planted};
-use crate::domain::event::{Draft, Kind, Occurrence, Outcome};
+use crate::domain::event::{Occurrence, Outcome};
+use crate::domain::fact::{Draft, Fact, StepId, TargetEnd};
 use crate::domain::naming::rfc3339;
 use crate::domain::place::Subject;
 use crate::domain::plan::{OnUnhealthy, Plan};
@@ -169,8 +169,8 @@ fn finished(run: &Run, subject: &Subject, outcome: Outcome, reason: &str) -> Dra
     // Whether a person was called for every step that failed, so that it is no news.
     let mut failed = target.into_iter().flat_map(|t| t.steps.values()).filter(|s| matches!(s.phase, Phase::Bad(_)));
     let alarmed = outcome == Outcome::Failed && failed.all(|step| step.alarmed);
-    let data = json!({ "outcome": outcome.as_str(), "reason": reason, "image": image, "alarmed": alarmed });
-    Draft::of(&run.name, subject, Kind::TargetFinished, data)
+    let (reason, image) = (reason.to_owned(), image.map(str::to_owned));
+    Draft::of(&run.name, subject, Fact::TargetFinished(TargetEnd { outcome, reason, image, alarmed }))
 }
 
 /// One target: asks `saga::next` what to start, until it is finished.
@@ -184,23 +184,23 @@ async fn conduct(run: Run, subject: Subject) -> Result<(), Stop> {
         subject: subject.clone(),
     };
     let bell = run.active.bell(&subject);
-    let mut running: BTreeSet<&'static str> = BTreeSet::new();
-    let mut steps: FuturesUnordered<LocalBoxFuture<'_, (&'static str, Result<(), Stop>)>> = FuturesUnordered::new();
+    let mut running: BTreeSet<StepId> = BTreeSet::new();
+    let mut steps: FuturesUnordered<LocalBoxFuture<'_, (StepId, Result<(), Stop>)>> = FuturesUnordered::new();
     loop {
         let known = |state: &TargetState| {
             let next = saga::next(state, CHAIN, &running);
-            let start = if let Next::Start(names) = &next { names.as_slice() } else { &[] };
-            let steps: Vec<_> = start.iter().map(|name| (*name, state.steps.get(*name).cloned())).collect();
+            let start = if let Next::Start(steps) = &next { steps.as_slice() } else { &[] };
+            let steps: Vec<_> = start.iter().map(|step| (step.clone(), state.steps.get(step).cloned())).collect();
             (next, steps, state.slot == saga::Slot::None)
         };
         let Some((next, start, upright)) = target.known(known) else { return Ok(()) };
-        for (name, known) in start {
-            running.insert(name);
+        for (id, known) in start {
+            running.insert(id.clone());
             let target = target.clone();
             steps.push(Box::pin(async move {
-                let step = target.step(name);
+                let Some(step) = target.step(&id) else { unreachable!("{id} is in no target's chain") };
                 let at = At { shared: &target.shared, run: &target.run, subject: &target.subject };
-                (name, executor::drive(&at, step.as_ref(), known.as_ref()).await)
+                (id, executor::drive(&at, step.as_ref(), known.as_ref()).await)
             }));
         }
         if let Next::Finished(outcome, reason) = next
@@ -214,8 +214,8 @@ async fn conduct(run: Run, subject: Subject) -> Result<(), Stop> {
         }
         tokio::select! {
             biased;
-            Some((name, ended)) = steps.next() => {
-                running.remove(name);
+            Some((id, ended)) = steps.next() => {
+                running.remove(&id);
                 if let Err(stop) = ended {
                     // The other steps stop at their own journal boundaries.
                     while steps.next().await.is_some() {}

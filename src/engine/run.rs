@@ -5,17 +5,14 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use serde_json::json;
-
-use super::access::COPY;
 use super::distribute::Books;
 use super::late::own_patience;
 use super::observe::{FIRST, longer};
 use super::shared::{ActiveRun, Shared, Stop};
-use super::steps::RETAIN;
 use super::{choose, distribute, retain, rollout};
 use crate::cloud::port::{Caller, Read};
-use crate::domain::event::{Draft, Kind, Occurrence};
+use crate::domain::event::{Occurrence, Outcome};
+use crate::domain::fact::{Counts, Draft, Fact, Refusal, RunEnd, RunStart, StepId, Topic};
 use crate::domain::place::Place;
 use crate::domain::plan::Plan;
 use crate::domain::saga::{Phase, RunState, StepState};
@@ -70,10 +67,13 @@ impl Run {
 
     async fn phases(&self) -> Result<(), Stop> {
         if !self.active.state.borrow().started {
-            let data = json!({
-                "trigger": self.occurrence.trigger.as_str(), "plan_hash": self.occurrence.plan_hash, "only": self.only,
-            });
-            self.record(Draft::of_run(&self.name, Kind::RunStarted, data)).await?;
+            let start = RunStart {
+                trigger: Some(self.occurrence.trigger),
+                plan_hash: self.occurrence.plan_hash.clone(),
+                only: self.only.clone(),
+                rebuilt: false,
+            };
+            self.record(Draft::of_run(&self.name, Fact::RunStarted(start))).await?;
         }
         if !self.active.state.borrow().selected
             && let Some(places) = self.places().await?
@@ -98,35 +98,30 @@ impl Run {
         distribute::sum_up_shares(self).await?;
         let (outcome, reason) = self.active.state.borrow().outcome();
         let elapsed = (self.shared.clock.now() - self.occurrence.decided_at).num_milliseconds();
-        let mut data = self.summary();
-        data["outcome"] = json!(outcome.as_str());
-        data["elapsed_ms"] = json!(elapsed);
-        if !reason.is_empty() {
-            data["reason"] = json!(reason);
-        }
-        self.record(Draft::of_run(&self.name, Kind::RunFinished, data)).await
+        let reason = (!reason.is_empty()).then_some(reason);
+        let end = RunEnd { outcome, reason, elapsed_ms: Some(elapsed), counts: Some(self.counts()) };
+        self.record(Draft::of_run(&self.name, Fact::RunFinished(end))).await
     }
 
-    fn summary(&self) -> serde_json::Value {
-        use crate::domain::event::Outcome;
+    fn counts(&self) -> Counts {
         let state = self.active.state.borrow();
         let count = |wanted: Outcome| {
             state.targets.values().filter(|t| t.finished.as_ref().is_some_and(|(o, _)| *o == wanted)).count()
         };
-        let gone = |steps: &BTreeMap<String, StepState>| steps.get(RETAIN).is_some_and(|s| !s.result.is_null());
+        let gone = |steps: &BTreeMap<StepId, StepState>| steps.get(&StepId::Retain).is_some_and(|s| s.result.is_some());
         let copies = |wanted: fn(&Phase) -> bool| {
             let steps = state.others.values().flatten();
-            steps.filter(|(name, step)| name.starts_with(COPY) && wanted(&step.phase)).count()
+            steps.filter(|(id, step)| matches!(id, StepId::Copy(_)) && wanted(&step.phase)).count() as u64
         };
         let deleted = state.others.iter().filter(|(s, steps)| s.id.starts_with("ami-") && gone(steps)).count();
-        json!({
-            "done": count(Outcome::Done),
-            "failed": count(Outcome::Failed),
-            "skipped": count(Outcome::Skipped) + state.skipped.len(),
-            "deleted": deleted,
-            "copied": copies(|phase| *phase == Phase::Good),
-            "copies_failed": copies(|phase| matches!(phase, Phase::Bad(_) | Phase::Left(_))),
-        })
+        Counts {
+            done: count(Outcome::Done) as u64,
+            failed: count(Outcome::Failed) as u64,
+            skipped: (count(Outcome::Skipped) + state.skipped.len()) as u64,
+            deleted: deleted as u64,
+            copied: Some(copies(|phase| *phase == Phase::Good)),
+            copies_failed: Some(copies(|phase| matches!(phase, Phase::Bad(_) | Phase::Left(_)))),
+        }
     }
 
     /// Writes one event of this run, however long it takes.
@@ -135,12 +130,12 @@ impl Run {
     }
 
     /// Notes what went wrong with the run as a whole; it goes on, and ends failed.
-    pub(super) async fn mishap(&self, step: &str, why: &str) -> Result<(), Stop> {
-        if self.active.state.borrow().mishaps.contains_key(step) {
+    pub(super) async fn mishap(&self, what: &str, why: &str) -> Result<(), Stop> {
+        if self.active.state.borrow().mishaps.contains_key(what) {
             return Ok(());
         }
-        let draft = Draft::of_run(&self.name, Kind::StepRefused, json!({ "reason": why })).at_step(step, 1);
-        self.record(draft).await
+        let draft = Draft::of_run(&self.name, Fact::StepRefused(Refusal::of(why)));
+        self.record(draft.about(Topic::Trouble(what.to_owned()))).await
     }
 
     /// A read, tried again while its failure may pass: at most [`PATIENCE`].

@@ -22,8 +22,9 @@ use crate::clock::Clock;
 use crate::cloud::governed::Governed;
 use crate::cloud::port::Caller;
 use crate::defect::{Defect, planted};
-use crate::domain::event::{Draft, Event, Occurrence};
+use crate::domain::event::Occurrence;
 use crate::domain::evidence::Lags;
+use crate::domain::fact::{Draft, Event, Scope};
 use crate::domain::machine::OwnMachine;
 use crate::domain::place::{Place, Subject};
 use crate::domain::plan::Plan;
@@ -272,7 +273,7 @@ impl Shared {
             let event = match entry {
                 Written::Before(event) => event,
                 Written::New(event) => {
-                    let run = self.runs.borrow().get(&event.draft.run).cloned();
+                    let run = event.draft.scope.run().and_then(|run| self.runs.borrow().get(run).cloned());
                     if let Some(run) = run {
                         run.apply(&event);
                     }
@@ -411,12 +412,12 @@ impl Shared {
         Ok(())
     }
 
-    /// All events of a run, or of what belongs to none; waits while the journal cannot be read.
+    /// All facts of a scope; waits while the journal cannot be read.
     ///
     /// # Errors
     /// [`Stop::Drained`].
-    pub async fn events_of(&self, run: &str) -> Result<Vec<Event>, Stop> {
-        self.read(|| self.journal.reader().events_of(run)).await
+    pub async fn events_in(&self, scope: &Scope) -> Result<Vec<Event>, Stop> {
+        self.read(|| self.journal.reader().events_in(scope)).await
     }
 
     /// All events about a subject; waits while the journal cannot be read.

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde_json::Value;
 
 use super::shared::Stop;
 use crate::cloud::port::{Effect, Fault};
+use crate::domain::fact::{Intent, Made, StepId};
 use crate::domain::place::Place;
 
 /// How long refusals that may pass, and look-ups that fail, are borne before a step that has had no effect ends.
@@ -16,7 +16,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(900);
 #[derive(Debug)]
 pub enum Look {
     /// The effect is there, with this result.
-    Found(Value),
+    Found(Made),
     /// There is nothing of it.
     Absent,
     /// What is there in its place is not ours, for this reason.
@@ -67,10 +67,10 @@ impl Search {
 /// One kind of step for one subject. The executor, and nothing else, calls it.
 #[async_trait(?Send)]
 pub trait Step {
-    /// Its name in the journal.
-    fn name(&self) -> &str;
+    /// Which one it is.
+    fn id(&self) -> &StepId;
     /// The parameters of the effect, journaled before it is made.
-    fn intent(&self) -> Value;
+    fn intent(&self) -> Intent;
     /// Why the effect must not be made now, if it must not.
     fn forbidden(&self) -> Option<String>;
     /// Whether the effect takes the subject down: a slot is journaled with the intent.
@@ -86,13 +86,13 @@ pub trait Step {
         true
     }
     /// Whether the effect is already there. `lost`: an attempt was made and its answer lost, so look everywhere.
-    async fn look(&self, intent: &Value, lost: bool) -> Look;
+    async fn look(&self, intent: &Intent, lost: bool) -> Look;
     /// The intent with what the look before it has shown, as it is journaled.
-    fn completed(&self, intent: Value) -> Value {
+    fn completed(&self, intent: Intent) -> Intent {
         intent
     }
     /// Makes the effect.
-    async fn act(&self, intent: &Value) -> Effect<Value>;
+    async fn act(&self, intent: &Intent) -> Effect<Made>;
     /// Whether a refusal may pass by itself, so that the effect is tried again.
     fn passes(&self, fault: &Fault) -> bool {
         fault.class.passes()

@@ -3,56 +3,33 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Deref;
 use std::rc::Rc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, DurationRound as _, SubsecRound as _, TimeDelta, Utc};
 
-use serde_json::Value;
-
 use super::{Answer, Journal, JournalError, Reader, Request, Written};
-use crate::domain::event::{Decision, Draft, Event, Kind, Occurrence, Trigger, VERSION};
+use crate::domain::event::{Decision, Occurrence, Outcome, Trigger};
+use crate::domain::fact::codec;
+use crate::domain::fact::{Draft, Event, Fact, Kind, Scope, StepId, Topic};
 use crate::domain::place::Subject;
 
 /// The end of a run's name: `@20261120T023000Z`.
 const DUE_LENGTH: usize = 17;
 
-/// What makes an event one of its run: subject, step, attempt and kind.
+/// What makes a fact one of its scope: subject, topic, attempt and kind.
 type Key = (Option<Subject>, String, u32, Kind);
 
 #[derive(Default)]
 struct Store {
     fence: i64,
     newest: i64,
-    events: BTreeMap<i64, Rc<Kept>>,
-    runs: BTreeMap<String, BTreeMap<Key, i64>>,
+    events: BTreeMap<i64, Rc<Event>>,
+    scopes: BTreeMap<Scope, BTreeMap<Key, i64>>,
     subjects: BTreeMap<Option<Subject>, BTreeSet<i64>>,
     kinds: BTreeMap<Kind, BTreeSet<i64>>,
     occurrences: BTreeMap<(String, DateTime<Utc>), Occurrence>,
     revisions: BTreeMap<String, String>,
-}
-
-/// An event, whose data are kept as text: a tenth of the size.
-struct Kept {
-    event: Event,
-    data: String,
-}
-
-impl Kept {
-    fn whole(&self) -> Event {
-        // Written from a value, so it can be read back.
-        let data = serde_json::from_str(&self.data).unwrap_or_default();
-        Event { draft: Draft { data, ..self.event.draft.clone() }, ..self.event }
-    }
-}
-
-impl Deref for Kept {
-    type Target = Event;
-
-    fn deref(&self) -> &Event {
-        &self.event
-    }
 }
 
 /// The journal of one process.
@@ -60,7 +37,7 @@ impl Deref for Kept {
 pub struct MemoryJournal(RefCell<Store>);
 
 fn key(draft: &Draft) -> Key {
-    (draft.subject.clone(), draft.step.clone(), draft.attempt, draft.kind.clone())
+    (draft.subject.clone(), codec::step_text(draft), draft.attempt, draft.kind())
 }
 
 /// As exactly as SQLite stores it.
@@ -69,34 +46,35 @@ fn millis(at: DateTime<Utc>) -> DateTime<Utc> {
 }
 
 impl Store {
-    fn all<'a>(&'a self, seqs: impl IntoIterator<Item = &'a i64>) -> impl Iterator<Item = &'a Rc<Kept>> {
+    fn all<'a>(&'a self, seqs: impl IntoIterator<Item = &'a i64>) -> impl Iterator<Item = &'a Rc<Event>> {
         seqs.into_iter().filter_map(|seq| self.events.get(seq))
     }
 
-    fn of_kind(&self, kind: &Kind) -> impl Iterator<Item = &Rc<Kept>> {
+    fn of_kind(&self, kind: &Kind) -> impl Iterator<Item = &Rc<Event>> {
         self.all(self.kinds.get(kind).into_iter().flatten())
     }
 
-    fn of_run(&self, run: &str) -> Vec<&Rc<Kept>> {
-        let mut events: Vec<_> = self.all(self.runs.get(run).into_iter().flat_map(BTreeMap::values)).collect();
+    fn of_scope(&self, scope: &Scope) -> Vec<&Rc<Event>> {
+        let mut events: Vec<_> = self.all(self.scopes.get(scope).into_iter().flat_map(BTreeMap::values)).collect();
         events.sort_by_key(|event| event.seq);
         events
     }
 
     /// What came after `event` about the same subject.
-    fn later<'a>(&'a self, event: &'a Event) -> impl Iterator<Item = &'a Rc<Kept>> {
+    fn later<'a>(&'a self, event: &'a Event) -> impl Iterator<Item = &'a Rc<Event>> {
         let about = self.subjects.get(&event.draft.subject);
         self.all(about.into_iter().flat_map(|seqs| seqs.range(event.seq + 1..)))
     }
 
     fn freed(&self, taken: &Event) -> bool {
         let about = self.subjects.get(&taken.draft.subject).into_iter().flatten();
-        self.all(about).any(|e| e.draft.kind == Kind::SlotFreed && e.draft.run == taken.draft.run)
+        self.all(about).any(|e| e.kind() == Kind::SlotFreed && e.draft.scope == taken.draft.scope)
     }
 
     /// Whether the step of an alarm is not done since, nor alarmed again.
     fn stands(&self, alarm: &Event, again_too: bool) -> bool {
-        !self.later(alarm).filter(|e| e.draft.step == alarm.draft.step).any(|e| match e.draft.kind {
+        let step = codec::step_text(&alarm.draft);
+        !self.later(alarm).filter(|e| codec::step_text(&e.draft) == step).any(|e| match e.kind() {
             Kind::StepDone | Kind::StepObserved => true,
             Kind::StepNeedsPerson => again_too,
             _ => false,
@@ -105,52 +83,47 @@ impl Store {
 
     /// Whether what an alarm was about has ended otherwise.
     fn settled(&self, alarm: &Event) -> bool {
-        let same_run = |e: &Event| e.draft.run == alarm.draft.run;
-        self.later(alarm).any(|e| match alarm.draft.step.as_str() {
-            "retain" => false,
-            "return" => e.draft.kind == Kind::SlotFreed && same_run(e),
-            "select" => e.draft.step.is_empty() && matches!(e.draft.kind, Kind::TargetSelected | Kind::TargetFinished),
-            _ => e.draft.kind == Kind::TargetFinished && same_run(e),
+        let same_run = |e: &Event| e.draft.scope == alarm.draft.scope;
+        let whole = |e: &Event| codec::step_text(&e.draft).is_empty();
+        self.later(alarm).any(|e| match &alarm.draft.topic {
+            Topic::Step(StepId::Retain) => false,
+            Topic::Step(StepId::Return) => e.kind() == Kind::SlotFreed && same_run(e),
+            Topic::Selection => whole(e) && matches!(e.kind(), Kind::TargetSelected | Kind::TargetFinished),
+            _ => e.kind() == Kind::TargetFinished && same_run(e),
         })
     }
 
     fn finished(&self, run: &str) -> bool {
-        self.runs.get(run).is_some_and(|keys| keys.keys().any(|(.., kind)| *kind == Kind::RunFinished))
+        let scope = Scope::Run(run.to_owned());
+        self.scopes.get(&scope).is_some_and(|keys| keys.keys().any(|(.., kind)| *kind == Kind::RunFinished))
     }
 
     fn insert(&mut self, now: DateTime<Utc>, draft: &Draft) -> Event {
         self.newest += 1;
         let (seq, at) = (self.newest, millis(now));
-        match self.runs.get_mut(&draft.run) {
-            Some(run) => drop(run.insert(key(draft), seq)),
-            None => drop(self.runs.insert(draft.run.clone(), BTreeMap::from([(key(draft), seq)]))),
+        match self.scopes.get_mut(&draft.scope) {
+            Some(scope) => drop(scope.insert(key(draft), seq)),
+            None => drop(self.scopes.insert(draft.scope.clone(), BTreeMap::from([(key(draft), seq)]))),
         }
         match self.subjects.get_mut(&draft.subject) {
             Some(about) => drop(about.insert(seq)),
             None => drop(self.subjects.insert(draft.subject.clone(), BTreeSet::from([seq]))),
         }
-        match self.kinds.get_mut(&draft.kind) {
+        let kind = draft.kind();
+        match self.kinds.get_mut(&kind) {
             Some(alike) => drop(alike.insert(seq)),
-            None => drop(self.kinds.insert(draft.kind.clone(), BTreeSet::from([seq]))),
+            None => drop(self.kinds.insert(kind, BTreeSet::from([seq]))),
         }
-        let lean = Draft {
-            run: draft.run.clone(),
-            subject: draft.subject.clone(),
-            step: draft.step.clone(),
-            attempt: draft.attempt,
-            kind: draft.kind.clone(),
-            data: Value::Null,
-        };
-        let kept = Kept { event: Event { seq, at, v: VERSION, draft: lean }, data: draft.data.to_string() };
-        self.events.insert(seq, Rc::new(kept));
-        Event { seq, at, v: VERSION, draft: draft.clone() }
+        let event = Event { seq, at, draft: draft.clone() };
+        self.events.insert(seq, Rc::new(event.clone()));
+        event
     }
 
     fn remove(&mut self, event: &Event) {
         let draft = &event.draft;
         self.events.remove(&event.seq);
-        if let Some(run) = self.runs.get_mut(&draft.run) {
-            run.remove(&key(draft));
+        if let Some(scope) = self.scopes.get_mut(&draft.scope) {
+            scope.remove(&key(draft));
         }
         if let Some(about) = self.subjects.get_mut(&draft.subject) {
             about.remove(&event.seq);
@@ -158,18 +131,18 @@ impl Store {
                 self.subjects.remove(&draft.subject);
             }
         }
-        if let Some(of_kind) = self.kinds.get_mut(&draft.kind) {
+        if let Some(of_kind) = self.kinds.get_mut(&draft.kind()) {
             of_kind.remove(&event.seq);
         }
     }
 
-    fn stored(&self, draft: &Draft) -> Option<&Rc<Kept>> {
-        self.runs.get(&draft.run)?.get(&key(draft)).and_then(|seq| self.events.get(seq))
+    fn stored(&self, draft: &Draft) -> Option<&Rc<Event>> {
+        self.scopes.get(&draft.scope)?.get(&key(draft)).and_then(|seq| self.events.get(seq))
     }
 }
 
-fn copies<'a>(events: impl IntoIterator<Item = &'a Rc<Kept>>) -> Vec<Event> {
-    events.into_iter().map(|event| event.whole()).collect()
+fn copies<'a>(events: impl IntoIterator<Item = &'a Rc<Event>>) -> Vec<Event> {
+    events.into_iter().map(|event| (**event).clone()).collect()
 }
 
 impl MemoryJournal {
@@ -214,16 +187,17 @@ impl Journal for MemoryJournal {
             let stored = store.stored(draft).map(Rc::clone);
             match stored {
                 None => written.push(Written::New(store.insert(now, draft))),
-                Some(event) if event.whole().draft.data == draft.data => written.push(Written::Before(event.whole())),
+                Some(event) if event.draft == *draft => written.push(Written::Before((*event).clone())),
                 Some(event) => {
                     // All or none.
-                    let begun: Vec<Rc<Kept>> = store.events.range(newest + 1..).map(|(_, e)| Rc::clone(e)).collect();
+                    let begun: Vec<Rc<Event>> = store.events.range(newest + 1..).map(|(_, e)| Rc::clone(e)).collect();
                     begun.iter().for_each(|event| store.remove(event));
-                    let subject = draft.subject.as_ref().map(ToString::to_string).unwrap_or_default();
-                    let Draft { run, step, attempt, kind, data, .. } = draft;
+                    let (stored, offered) = (codec::encode(&event.draft), codec::encode(draft));
+                    let subject = offered.subject.as_ref().map(ToString::to_string).unwrap_or_default();
+                    let codec::Row { run, step, attempt, kind, data, .. } = offered;
                     return Err(JournalError::Conflict {
                         key: format!("{run} {subject} {step} {attempt} {}", kind.as_str()),
-                        stored: event.data.clone(),
+                        stored: stored.data.to_string(),
                         offered: data.to_string(),
                     });
                 }
@@ -234,20 +208,20 @@ impl Journal for MemoryJournal {
 
     async fn prune(&self, before: DateTime<Utc>) -> Answer<usize> {
         let mut store = self.0.borrow_mut();
-        let open = |event: &Event| match event.draft.kind {
+        let open = |event: &Event| match event.kind() {
             Kind::SlotTaken => !store.freed(event),
-            Kind::StepNeedsPerson => event.draft.step == "retain" && store.stands(event, false),
+            Kind::StepNeedsPerson => event.step() == Some(&StepId::Retain) && store.stands(event, false),
             _ => false,
         };
         let before = millis(before);
-        let ended = store.of_kind(&Kind::RunFinished).filter(|e| e.at < before).map(|e| e.draft.run.as_str());
-        let ended: BTreeSet<&str> = ended.collect();
+        let ended = store.of_kind(&Kind::RunFinished).filter(|e| e.at < before).map(|e| &e.draft.scope);
+        let ended: BTreeSet<&Scope> = ended.collect();
         let closed = ended
             .into_iter()
-            .map(|run| store.of_run(run))
+            .map(|scope| store.of_scope(scope))
             .filter(|events| events.len() > 1 && !events.iter().any(|e| open(e)));
-        let goes = |e: &&Rc<Kept>| e.draft.kind != Kind::RunFinished && e.at < before;
-        let gone: Vec<Rc<Kept>> = closed.flatten().filter(goes).cloned().collect();
+        let goes = |e: &&Rc<Event>| e.kind() != Kind::RunFinished && e.at < before;
+        let gone: Vec<Rc<Event>> = closed.flatten().filter(goes).cloned().collect();
         gone.iter().for_each(|event| store.remove(event));
         Ok(gone.len())
     }
@@ -259,18 +233,18 @@ impl Journal for MemoryJournal {
 
 #[async_trait(?Send)]
 impl Reader for MemoryJournal {
-    async fn events_of(&self, run: &str) -> Answer<Vec<Event>> {
-        Ok(copies(self.0.borrow().of_run(run)))
+    async fn events_in(&self, scope: &Scope) -> Answer<Vec<Event>> {
+        Ok(copies(self.0.borrow().of_scope(scope)))
     }
 
-    async fn events_of_kind(&self, kind: &str) -> Answer<Vec<Event>> {
-        Ok(copies(self.0.borrow().of_kind(&Kind::parse(kind))))
+    async fn events_of_kind(&self, kind: &Kind) -> Answer<Vec<Event>> {
+        Ok(copies(self.0.borrow().of_kind(kind)))
     }
 
-    async fn newest_of(&self, run: &str, kind: &str) -> Answer<Option<Event>> {
-        let (store, kind) = (self.0.borrow(), Kind::parse(kind));
-        let newest = store.of_run(run).into_iter().rfind(|event| event.draft.kind == kind);
-        Ok(newest.map(|event| event.whole()))
+    async fn newest_in(&self, scope: &Scope, kind: &Kind) -> Answer<Option<Event>> {
+        let store = self.0.borrow();
+        let newest = store.of_scope(scope).into_iter().rfind(|event| event.kind() == *kind);
+        Ok(newest.map(|event| (**event).clone()))
     }
 
     async fn last_decided(&self, plan: &str) -> Answer<Option<DateTime<Utc>>> {
@@ -314,9 +288,9 @@ impl Reader for MemoryJournal {
         Ok(copies(store.of_kind(&Kind::SlotTaken).filter(|event| !store.freed(event))))
     }
 
-    async fn open_needs(&self, step: &str) -> Answer<Vec<Event>> {
+    async fn open_needs(&self, step: &StepId) -> Answer<Vec<Event>> {
         let store = self.0.borrow();
-        let of_step = store.of_kind(&Kind::StepNeedsPerson).filter(|event| event.draft.step == step);
+        let of_step = store.of_kind(&Kind::StepNeedsPerson).filter(|event| event.step() == Some(step));
         Ok(copies(of_step.filter(|event| store.stands(event, true))))
     }
 
@@ -329,9 +303,9 @@ impl Reader for MemoryJournal {
     async fn newest_good(&self) -> Answer<Vec<Event>> {
         let store = self.0.borrow();
         let mut newest = BTreeMap::new();
-        let observed = store.of_kind(&Kind::StepObserved).filter(|e| e.draft.step == "image");
-        for event in observed.filter(|e| e.whole().text("outcome") == Some("done")) {
-            let run = &event.draft.run;
+        let observed = store.of_kind(&Kind::StepObserved).filter(|e| e.step() == Some(&StepId::Image));
+        for event in observed.filter(|e| e.fact().outcome() == Some(Outcome::Done)) {
+            let run = codec::scope_text(&event.draft.scope);
             let plan = run.get(..run.len().saturating_sub(DUE_LENGTH)).unwrap_or_default();
             newest.insert((&event.draft.subject, plan.to_owned()), event.seq);
         }
@@ -340,12 +314,12 @@ impl Reader for MemoryJournal {
     }
 
     async fn about_image(&self, image: &str) -> Answer<Vec<Event>> {
-        let quoted = format!("\"{image}\"");
-        let makes = |step: &str| step == "image" || step.starts_with("copy:") || step.starts_with("via:");
-        let about = |event: &&Rc<Kept>| {
-            let draft = &event.draft;
-            draft.subject.as_ref().is_some_and(|subject| subject.id == image)
-                || (draft.kind == Kind::StepDone && makes(&draft.step) && event.data.contains(&quoted))
+        let about = |event: &&Rc<Event>| {
+            let made = || match (event.step(), event.fact()) {
+                (Some(StepId::Image | StepId::Copy(_) | StepId::Via(_)), Fact::StepDone(done)) => done.made.image(),
+                _ => None,
+            };
+            event.draft.subject.as_ref().is_some_and(|subject| subject.id == image) || made() == Some(image)
         };
         Ok(copies(self.0.borrow().events.values().filter(about)))
     }

@@ -10,7 +10,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use crate::domain::event::{Draft, Event, Occurrence};
+use crate::domain::event::Occurrence;
+use crate::domain::fact::{Draft, Event, Kind, Scope, StepId};
 use crate::domain::place::Subject;
 
 /// Why the journal did not do what was asked.
@@ -129,12 +130,16 @@ pub trait Journal {
 /// The journal as everybody reads it, beside a running daemon too.
 #[async_trait(?Send)]
 pub trait Reader {
-    /// All events of a run, by `seq`.
-    async fn events_of(&self, run: &str) -> Answer<Vec<Event>>;
-    /// Events of a kind over all runs, by `seq`.
-    async fn events_of_kind(&self, kind: &str) -> Answer<Vec<Event>>;
-    /// The newest event of a plan (events that belong to it, not to one of its runs).
-    async fn newest_of(&self, run: &str, kind: &str) -> Answer<Option<Event>>;
+    /// All facts of a scope, by `seq`.
+    async fn events_in(&self, scope: &Scope) -> Answer<Vec<Event>>;
+    /// All facts of a run, by `seq`.
+    async fn events_of(&self, run: &str) -> Answer<Vec<Event>> {
+        self.events_in(&Scope::Run(run.to_owned())).await
+    }
+    /// Facts of a kind over all scopes, by `seq`.
+    async fn events_of_kind(&self, kind: &Kind) -> Answer<Vec<Event>>;
+    /// The newest fact of this kind in a scope.
+    async fn newest_in(&self, scope: &Scope, kind: &Kind) -> Answer<Option<Event>>;
     /// The newest scheduled occurrence decided for a plan.
     async fn last_decided(&self, plan: &str) -> Answer<Option<DateTime<Utc>>>;
     /// What was decided of one occurrence.
@@ -155,7 +160,7 @@ pub trait Reader {
     /// Slots taken and not freed: the `slot.taken` events.
     async fn open_slots(&self) -> Answer<Vec<Event>>;
     /// Subjects that needed a person in `step` and are not done since: the newest such event of each.
-    async fn open_needs(&self, step: &str) -> Answer<Vec<Event>>;
+    async fn open_needs(&self, step: &StepId) -> Answer<Vec<Event>>;
     /// Alarms that nothing has ended since: the newest of each subject and step.
     async fn alarms(&self) -> Answer<Vec<Event>>;
     /// Of each instance and plan the event that told of its newest image that became available.

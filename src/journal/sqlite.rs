@@ -12,10 +12,12 @@ use chrono::{DateTime, Utc};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior, params};
 
-use self::rows::{instant, read_event, read_occurrence, store};
+use self::rows::{instant, read_occurrence, read_row, store};
 use super::{Answer, Journal, JournalError, Reader, Written};
 use crate::defect::{Defect, planted};
-use crate::domain::event::{Draft, Event, Occurrence, VERSION};
+use crate::domain::event::Occurrence;
+use crate::domain::fact::codec;
+use crate::domain::fact::{Draft, Event};
 use crate::statedir;
 
 /// The journal's file in the state directory.
@@ -285,44 +287,40 @@ impl From<rusqlite::Error> for WriteError {
 }
 
 fn append_one(tx: &Transaction<'_>, now: DateTime<Utc>, draft: &Draft) -> Result<Written<Event>, WriteError> {
-    let subject = draft.subject.as_ref().map(ToString::to_string).unwrap_or_default();
-    let key = params![draft.run, subject, draft.step, draft.attempt, draft.kind.as_str()];
+    let row = codec::encode(draft);
+    let subject = row.subject.as_ref().map(ToString::to_string).unwrap_or_default();
+    let key = params![row.run, subject, row.step, row.attempt, row.kind.as_str()];
     let stored = tx
         .prepare_cached(
             "SELECT seq, run, subject, step, attempt, kind, at, v, data FROM event
              WHERE run = ?1 AND subject = ?2 AND step = ?3 AND attempt = ?4 AND kind = ?5",
         )?
-        .query_row(key, read_event)
+        .query_row(key, read_row)
         .optional()?;
-    if let Some(event) = stored {
-        if event.draft.data == draft.data {
-            return Ok(Written::Before(event));
+    if let Some((seq, at, stored)) = stored {
+        if stored.data == row.data {
+            return Ok(Written::Before(Event { seq, at, draft: codec::decode(stored) }));
         }
         return Err(WriteError::Other(JournalError::Conflict {
-            key: format!("{} {} {} {} {}", draft.run, subject, draft.step, draft.attempt, draft.kind.as_str()),
-            stored: event.draft.data.to_string(),
-            offered: draft.data.to_string(),
+            key: format!("{} {} {} {} {}", row.run, subject, row.step, row.attempt, row.kind.as_str()),
+            stored: stored.data.to_string(),
+            offered: row.data.to_string(),
         }));
     }
     tx.prepare_cached(
         "INSERT INTO event (run, subject, step, attempt, kind, at, v, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     )?
     .execute(params![
-        draft.run,
+        row.run,
         subject,
-        draft.step,
-        draft.attempt,
-        draft.kind.as_str(),
+        row.step,
+        row.attempt,
+        row.kind.as_str(),
         now.timestamp_millis(),
-        VERSION,
-        draft.data.to_string()
+        row.v,
+        row.data.to_string()
     ])?;
-    Ok(Written::New(Event {
-        seq: tx.last_insert_rowid(),
-        at: instant(now.timestamp_millis()),
-        v: VERSION,
-        draft: draft.clone(),
-    }))
+    Ok(Written::New(Event { seq: tx.last_insert_rowid(), at: instant(now.timestamp_millis()), draft: draft.clone() }))
 }
 
 #[async_trait(?Send)]

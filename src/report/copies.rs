@@ -3,14 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::domain::event::Outcome;
+use crate::domain::fact::{Intent, Made, Permitting, StepId};
 use crate::domain::place::Subject;
 use crate::domain::saga::{Phase, RunState, StepState};
-
-/// The step that shares an image.
-const SHARE: &str = "share";
 
 /// One copy of an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -52,10 +49,10 @@ impl Distributed {
     pub fn of(state: &RunState, subject: &Subject) -> Self {
         let Some(steps) = state.others.get(subject) else { return Self::default() };
         // Shared by way of another key: the copy under that is what others may use.
-        let image = |step: &StepState| Some(step.result.get("image")?.as_str()?.to_owned());
-        let ways = steps.iter().filter(|(name, _)| name.starts_with("via:")).filter_map(|(_, step)| image(step));
-        let mut of_ways = ways.filter_map(|id| state.others.iter().find(|(subject, _)| subject.id == id)?.1.get(SHARE));
-        let share = steps.get(SHARE).or_else(|| of_ways.next());
+        let ways = steps.iter().filter(|(id, _)| matches!(id, StepId::Via(_))).filter_map(|(_, step)| step.image());
+        let mut of_ways =
+            ways.filter_map(|id| state.others.iter().find(|(subject, _)| subject.id == id)?.1.get(&StepId::Share));
+        let share = steps.get(&StepId::Share).or_else(|| of_ways.next());
         Self {
             copies: destinations(steps).into_iter().map(|label| copy(state, subject, steps, label)).collect(),
             shared: share.map(shared).unwrap_or_default(),
@@ -70,36 +67,30 @@ fn not_shared(step: &StepState) -> Option<String> {
 
 /// The images of a run that are copied or shared, whether it made them or an earlier one did.
 pub fn distributed(state: &RunState) -> impl Iterator<Item = &Subject> {
-    let of_ours = |(_, steps): &(&Subject, &BTreeMap<String, StepState>)| !destinations(steps).is_empty();
+    let of_ours = |(_, steps): &(&Subject, &BTreeMap<StepId, StepState>)| !destinations(steps).is_empty();
     state.others.iter().filter(of_ours).map(|(subject, _)| subject)
 }
 
-/// The destination of a step of distribution; nothing for other steps, also for that of an alarm that a copy takes long.
-#[must_use]
-pub fn destination(step: &str) -> Option<&str> {
-    let label = ["lend:", "copy:", "reclaim:"].iter().find_map(|kind| step.strip_prefix(kind))?;
-    (!label.ends_with(".pending")).then_some(label)
+fn destinations(steps: &BTreeMap<StepId, StepState>) -> BTreeSet<&str> {
+    steps.keys().filter_map(StepId::destination).collect()
 }
 
-fn destinations(steps: &BTreeMap<String, StepState>) -> BTreeSet<&str> {
-    steps.keys().filter_map(|step| destination(step)).collect()
+/// Something of a step's answer, or of its parameters.
+fn told<T>(step: &StepState, what: impl Fn(&Permitting) -> Option<T>) -> Option<T> {
+    let made = step.result.as_ref().and_then(Made::permitting).and_then(&what);
+    made.or_else(|| step.intent.as_ref().and_then(Intent::permitting).and_then(what))
 }
 
-/// The part of a step's parameters or answer, as text.
-fn text<'a>(step: &'a StepState, key: &str) -> Option<&'a str> {
-    [&step.result, &step.intent].into_iter().find_map(|data| data.get(key).and_then(Value::as_str))
-}
-
-fn copy(state: &RunState, source: &Subject, steps: &BTreeMap<String, StepState>, label: &str) -> CopyDocument {
-    let step = |kind: &str| steps.get(&format!("{kind}:{label}"));
-    let made = step("copy");
+fn copy(state: &RunState, source: &Subject, steps: &BTreeMap<StepId, StepState>, label: &str) -> CopyDocument {
+    let made = steps.get(&StepId::Copy(label.to_owned()));
     let (outcome, reason) = outcome(steps, label);
     let (name, region) = label.rsplit_once('/').map_or((None, label), |(name, region)| (Some(name), region));
-    let account = step("lend").and_then(|lend| text(lend, "account")).map(str::to_owned);
+    let lend = steps.get(&StepId::Lend(label.to_owned()));
+    let account = lend.and_then(|lend| told(lend, |told| told.account.clone()));
     let account = account.or_else(|| name.is_none().then(|| source.place.account.clone()));
-    let image = made.and_then(|copy| copy.result.get("image")).and_then(Value::as_str).map(str::to_owned);
+    let image = made.and_then(StepState::image).map(str::to_owned);
     let there = image.as_ref().and_then(|id| state.others.iter().find(|(subject, _)| subject.id == *id));
-    let share = there.and_then(|(_, steps)| steps.get(SHARE));
+    let share = there.and_then(|(_, steps)| steps.get(&StepId::Share));
     CopyDocument {
         account: account.or_else(|| there.map(|(subject, _)| subject.place.account.clone())),
         region: region.to_owned(),
@@ -113,15 +104,14 @@ fn copy(state: &RunState, source: &Subject, steps: &BTreeMap<String, StepState>,
 }
 
 /// How far a copy has come, by all steps on its way.
-fn outcome(steps: &BTreeMap<String, StepState>, label: &str) -> (Outcome, String) {
-    let step = |kind: &str| steps.get(&format!("{kind}:{label}"));
+fn outcome(steps: &BTreeMap<StepId, StepState>, label: &str) -> (Outcome, String) {
     let bad = |step: Option<&StepState>| match step.map(|s| &s.phase) {
         Some(Phase::Bad(why)) => Some(why.clone()),
         _ => None,
     };
-    if let Some(copy) = step("copy") {
+    if let Some(copy) = steps.get(&StepId::Copy(label.to_owned())) {
         return match &copy.phase {
-            Phase::Good => match bad(step("reclaim")) {
+            Phase::Good => match bad(steps.get(&StepId::Reclaim(label.to_owned()))) {
                 Some(why) => (Outcome::Done, format!("what was lent for it is not taken back yet: {why}")),
                 None => (Outcome::Done, String::new()),
             },
@@ -134,10 +124,14 @@ fn outcome(steps: &BTreeMap<String, StepState>, label: &str) -> (Outcome, String
             Phase::Done => (Outcome::Unfinished, "waits until the copy and its snapshots are finished".into()),
         };
     }
-    let before = steps.iter().filter(|(name, _)| name.starts_with("via:") || **name == format!("lend:{label}"));
-    for (name, step) in before {
+    let before = steps.iter().filter(|(id, _)| match id {
+        StepId::Via(_) => true,
+        StepId::Lend(to) => to == label,
+        _ => false,
+    });
+    for (id, step) in before {
         if let Some(why) = bad(Some(step)) {
-            return (Outcome::Failed, format!("{name}: {why}"));
+            return (Outcome::Failed, format!("{id}: {why}"));
         }
     }
     (Outcome::Unfinished, "the destination is being let in".into())
@@ -148,6 +142,5 @@ fn shared(step: &StepState) -> Vec<String> {
     if !step.ended() || matches!(step.phase, Phase::Bad(_) | Phase::Left(_)) {
         return Vec::new();
     }
-    let list = [&step.result, &step.intent].into_iter().find_map(|data| data.get("with").and_then(Value::as_array));
-    list.into_iter().flatten().filter_map(|who| who.as_str().map(str::to_owned)).collect()
+    told(step, |told| told.with.clone()).unwrap_or_default()
 }

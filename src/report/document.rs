@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
-use serde_json::Value;
 
 use super::copies::{CopyDocument, Distributed, distributed};
 use super::table::{Cell, Paint, Table, Tone};
-use crate::domain::event::{Decision, Event, Kind, Occurrence, Outcome};
+use crate::domain::event::{Decision, Occurrence, Outcome};
+use crate::domain::fact::{Event, Fact, Kind, Removing, StepId};
 use crate::domain::naming::rfc3339;
 use crate::domain::place::{Place, Subject};
 use crate::domain::saga::{RunState, StepState};
@@ -123,7 +123,7 @@ impl RunDocument {
             Decision::Skip => (Outcome::Skipped, occurrence.reason.clone()),
             Decision::Miss => (Outcome::Missed, occurrence.reason.clone()),
             Decision::Run if state.finished.is_some() => {
-                let reason = events.iter().rfind(|e| e.draft.kind == Kind::RunFinished).and_then(|e| e.text("reason"));
+                let reason = events.iter().rfind(|e| e.kind() == Kind::RunFinished).and_then(Event::reason);
                 (state.finished.unwrap_or(Outcome::Failed), reason.unwrap_or_default().to_owned())
             }
             Decision::Run => (Outcome::Unfinished, String::new()),
@@ -317,18 +317,16 @@ fn resumed(state: &RunState) -> Vec<ResumedDocument> {
 /// Snapshots that this run could not delete.
 fn left(events: &[Event]) -> Vec<LeftDocument> {
     let mut newest: BTreeMap<&Subject, &Event> = BTreeMap::new();
-    for event in events.iter().filter(|e| e.draft.step == "retain") {
+    for event in events.iter().filter(|e| e.step() == Some(&StepId::Retain)) {
         if let Some(subject) = event.draft.subject.as_ref().filter(|s| s.id.starts_with("snap-")) {
             newest.insert(subject, event);
         }
     }
-    let needs = newest.into_iter().filter(|(_, event)| event.draft.kind == Kind::StepNeedsPerson);
+    let needs = newest.into_iter().filter(|(_, event)| event.kind() == Kind::StepNeedsPerson);
     let of_image = |snapshot: &str| {
-        let holds = |e: &&Event| {
-            let list = e.draft.data.get("snapshots").and_then(Value::as_array);
-            list.is_some_and(|list| list.iter().any(|s| s.as_str() == Some(snapshot)))
-        };
-        events.iter().find(holds).and_then(|e| e.text("image")).map(str::to_owned)
+        let intents = events.iter().filter_map(|e| removing(e));
+        let mut holds = intents.filter(|removing| removing.snapshots.iter().any(|s| s == snapshot));
+        holds.next().map(|removing| removing.image.clone())
     };
     needs
         .map(|(subject, event)| LeftDocument {
@@ -337,14 +335,23 @@ fn left(events: &[Event]) -> Vec<LeftDocument> {
             snapshot: subject.id.clone(),
             image: of_image(&subject.id),
             outcome: Outcome::Failed.as_str(),
-            reason: event.text("reason").unwrap_or_default().to_owned(),
+            reason: event.reason().unwrap_or_default().to_owned(),
         })
         .collect()
 }
 
+/// What a removal was to remove.
+fn removing(event: &Event) -> Option<&Removing> {
+    match event.fact() {
+        Fact::StepIntent(intent) => intent.removing(),
+        Fact::StepNeedsPerson(need) => need.intent.as_ref()?.removing(),
+        _ => None,
+    }
+}
+
 /// The images whose deregistration is certain.
 fn removed(state: &RunState) -> BTreeSet<String> {
-    let gone = |steps: &BTreeMap<String, StepState>| steps.get("retain").is_some_and(|s| !s.result.is_null());
+    let gone = |steps: &BTreeMap<StepId, StepState>| steps.get(&StepId::Retain).is_some_and(|s| s.result.is_some());
     state
         .others
         .iter()
@@ -355,32 +362,26 @@ fn removed(state: &RunState) -> BTreeSet<String> {
 
 /// The images that stay, whatever the verdict was: something changed since.
 fn kept(events: &[Event]) -> BTreeMap<String, String> {
-    let observed = events.iter().filter(|e| e.draft.kind == Kind::StepObserved && e.draft.step == "retain");
+    let observed = events.iter().filter(|e| e.step() == Some(&StepId::Retain));
     let why = |e: &Event| {
         let image = e.draft.subject.as_ref().filter(|s| s.id.starts_with("ami-"))?;
-        (e.text("outcome") == Some("done")).then(|| Some((image.id.clone(), e.text("reason")?.to_owned())))?
+        match e.fact() {
+            Fact::StepObserved(seen) if seen.outcome == Outcome::Done => Some((image.id.clone(), seen.reason.clone()?)),
+            _ => None,
+        }
     };
     observed.filter_map(why).collect()
 }
 
 /// The newest verdict on each image, in the order in which they were first decided.
 fn verdicts(events: &[Event]) -> Vec<VerdictDocument> {
-    let lists = events.iter().filter(|e| e.draft.kind == Kind::RetainDecided);
-    let text = |v: &Value, key: &str| v.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let mut newest: Vec<VerdictDocument> = Vec::new();
     let mut places: BTreeMap<String, usize> = BTreeMap::new();
-    let all = lists.filter_map(|e| e.draft.data.get("verdicts").and_then(Value::as_array)).flatten().map(|v| {
-        VerdictDocument {
-            image: text(v, "image"),
-            verdict: text(v, "verdict"),
-            reasons: v
-                .get("reasons")
-                .and_then(Value::as_array)
-                .into_iter()
-                .flatten()
-                .filter_map(|r| r.as_str().map(str::to_owned))
-                .collect(),
-        }
+    let lists = events.iter().filter_map(|e| if let Fact::RetainDecided(list) = e.fact() { Some(list) } else { None });
+    let all = lists.flatten().map(|v| VerdictDocument {
+        image: v.image.clone(),
+        verdict: if v.delete { "delete" } else { "keep" }.to_owned(),
+        reasons: v.reasons.clone(),
     });
     for verdict in all {
         match places.get(&verdict.image) {

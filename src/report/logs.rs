@@ -1,60 +1,58 @@
 //! One log line per event: which level it has, and which fields it shows. ERROR = somebody must act.
 
-use serde_json::Value;
 use tracing::Level;
 
-use crate::domain::event::{Event, Kind};
+use crate::domain::event::Outcome;
+use crate::domain::fact::{Applied, Counts, Difference, Draft, Event, Fact, Scope, StepId, Topic, Verdict, codec};
 use crate::domain::naming::{parse_run_name, rfc3339};
-
-/// Steps whose own coming and going is no news: what they end with is.
-const QUIET_STEPS: &[&str] = &["return", "share"];
 
 /// The level of an event.
 #[must_use]
 pub fn level(event: &Event) -> Level {
-    let outcome = event.text("outcome");
-    let flag = |key: &str| event.draft.data.get(key).and_then(Value::as_bool).unwrap_or(false);
-    match event.draft.kind {
-        Kind::StepNeedsPerson | Kind::ConfigRefused => Level::ERROR,
+    let failed = event.fact().outcome() == Some(Outcome::Failed);
+    match event.fact() {
+        Fact::StepNeedsPerson(_) | Fact::ConfigRefused { .. } | Fact::RetainStopped { .. } => Level::ERROR,
         // Left out by ourselves, or only put off.
-        Kind::StepRefused if outcome == Some("skipped") || flag("again") => Level::INFO,
+        Fact::StepRefused(refusal) if refusal.skipped || refusal.again => Level::INFO,
         // A run as a whole that could not do its part: nobody else says it.
-        Kind::StepRefused if event.draft.subject.is_none() => Level::ERROR,
+        Fact::StepRefused(_) if event.draft.subject.is_none() => Level::ERROR,
         // What retention could not remove costs money until somebody looks.
-        Kind::StepRefused | Kind::StepAbandoned if event.draft.step == "retain" => Level::ERROR,
-        Kind::RetainStopped => Level::ERROR,
-        // A copy or a share that is not there, or something that is still lent, is said once for its destination.
-        Kind::LoanForeign => Level::WARN,
+        Fact::StepRefused(_) | Fact::StepAbandoned { .. } if event.step() == Some(&StepId::Retain) => Level::ERROR,
         // A target that failed is an error unless it was alarmed already.
-        Kind::TargetFinished if outcome == Some("failed") && !flag("alarmed") => Level::ERROR,
-        Kind::OccurrenceSkipped if flag("again") => Level::ERROR,
-        Kind::TargetFinished | Kind::RunFinished if outcome == Some("failed") => Level::WARN,
-        Kind::RunFinished if matches!(outcome, Some("skipped" | "missed")) => Level::WARN,
-        Kind::StepObserved if outcome == Some("failed") => Level::WARN,
-        Kind::StepRefused
-        | Kind::StepUnknown
-        | Kind::StepAbandoned
-        | Kind::OccurrenceSkipped
-        | Kind::OccurrenceMissed
-        | Kind::RunLate => Level::WARN,
-        Kind::RetainDecided if event.text("verdict") == Some("foreign") => Level::WARN,
-        Kind::RetainDecided if deletions(event) == 0 => Level::DEBUG,
+        Fact::TargetFinished(end) if failed && !end.alarmed => Level::ERROR,
+        Fact::OccurrenceSkipped(told) if told.again => Level::ERROR,
+        Fact::TargetFinished(_) | Fact::RunFinished(_) | Fact::StepObserved(_) if failed => Level::WARN,
+        Fact::RunFinished(end) if matches!(end.outcome, Outcome::Skipped | Outcome::Missed) => Level::WARN,
+        // A copy or a share that is not there, or something that is still lent, is said once for its destination.
+        Fact::LoanForeign { .. }
+        | Fact::StepRefused(_)
+        | Fact::StepUnknown(_)
+        | Fact::StepAbandoned { .. }
+        | Fact::OccurrenceSkipped(_)
+        | Fact::OccurrenceMissed(_)
+        | Fact::RunLate { .. }
+        | Fact::ForeignImage { .. } => Level::WARN,
+        Fact::RetainDecided(verdicts) if deletions(verdicts) == 0 => Level::DEBUG,
         // Ten thousand targets are one line; what becomes of each is said.
-        Kind::TargetSelected if event.draft.subject.is_some() => Level::DEBUG,
-        // What was lent and taken back is said as such.
-        Kind::StepIntent | Kind::StepDone | Kind::StepObserved if lends(&event.draft.step) => Level::DEBUG,
-        Kind::StepIntent | Kind::StepDone if QUIET_STEPS.contains(&event.draft.step.as_str()) => Level::DEBUG,
+        Fact::TargetSelected { .. } => Level::DEBUG,
+        Fact::StepIntent(_) | Fact::StepDone(_) if event.step().is_some_and(is_quiet) => Level::DEBUG,
+        Fact::StepObserved(_) if event.step().is_some_and(lends) => Level::DEBUG,
         _ => Level::INFO,
     }
 }
 
-fn lends(step: &str) -> bool {
-    step.starts_with("lend:") || step.starts_with("reclaim:")
+/// Whether a step's own coming and going is no news: what it ends with is.
+fn is_quiet(step: &StepId) -> bool {
+    lends(step) || matches!(step, StepId::Return | StepId::Share)
 }
 
-fn deletions(event: &Event) -> usize {
-    let verdicts = event.draft.data.get("verdicts").and_then(Value::as_array);
-    verdicts.into_iter().flatten().filter(|v| v.get("verdict").and_then(Value::as_str) == Some("delete")).count()
+/// What was lent and taken back is said as such.
+fn lends(step: &StepId) -> bool {
+    matches!(step, StepId::Lend(_) | StepId::Reclaim(_))
+}
+
+fn deletions(verdicts: &[Verdict]) -> usize {
+    verdicts.iter().filter(|verdict| verdict.delete).count()
 }
 
 /// What a line says beside its event's name.
@@ -78,94 +76,127 @@ struct Line {
 
 impl Line {
     fn of(event: &Event) -> Self {
-        let draft = &event.draft;
-        let named = parse_run_name(&draft.run);
+        let (draft, fact) = (&event.draft, event.fact());
+        let named = draft.scope.run().and_then(parse_run_name);
         let subject = draft.subject.as_ref();
         let id = |prefix: &str| subject.filter(|s| s.id.starts_with(prefix)).map(|s| s.id.clone());
-        let text = |key: &str| event.text(key).filter(|t| !t.is_empty()).map(str::to_owned);
-        let count = |key: &str| draft.data.get(key).and_then(Value::as_u64);
+        let said = |text: Option<&str>| text.filter(|t| !t.is_empty()).map(str::to_owned);
+        let image = said(fact.image());
         Self {
-            plan: named.map_or_else(
-                || (draft.kind == Kind::PlanFirstSeen).then(|| draft.run.clone()).or_else(|| text("plan")),
-                |(plan, _)| Some(plan.to_owned()),
-            ),
+            plan: named.map_or_else(|| plan(draft).map(str::to_owned), |(plan, _)| Some(plan.to_owned())),
             due: named.map(|(_, due)| rfc3339(due)),
-            run: named.map(|_| draft.run.clone()),
+            run: named.and(draft.scope.run()).map(str::to_owned),
             instance: id("i-"),
-            image: id("ami-").or_else(|| text("image")),
-            copy: text("image").filter(|image| id("ami-").is_some_and(|source| source != *image)),
+            image: id("ami-").or_else(|| image.clone()),
+            copy: image.filter(|image| id("ami-").is_some_and(|source| source != *image)),
             snapshot: id("snap-"),
             region: subject.map(|s| s.place.region.clone()),
             account: subject.map(|s| s.place.account.clone()),
-            step: Some(draft.step.clone()).filter(|s| !s.is_empty()),
-            outcome: text("outcome"),
-            reason: text("reason").or_else(|| summary(event)),
-            request: text("aws_request_id"),
-            elapsed: draft.data.get("elapsed_ms").and_then(Value::as_i64),
-            counts: ["targets", "done", "failed", "skipped", "copied", "copies_failed", "deleted"].map(count),
+            step: Some(codec::encode(draft).step).filter(|s| !s.is_empty()),
+            outcome: fact.outcome().map(|outcome| outcome.as_str().to_owned()),
+            reason: said(fact.reason()).or_else(|| summary(event)),
+            request: request(fact).map(str::to_owned),
+            elapsed: elapsed(fact),
+            counts: counts(fact),
         }
+    }
+}
+
+/// The plan of what is of no run.
+fn plan(draft: &Draft) -> Option<&str> {
+    match (&draft.scope, &draft.topic) {
+        (Scope::Plan(plan), _) | (_, Topic::Grant { plan, .. }) => Some(plan),
+        _ => None,
+    }
+}
+
+fn request(fact: &Fact) -> Option<&str> {
+    match fact {
+        Fact::StepDone(done) => done.request.as_deref(),
+        Fact::StepRefused(refusal) => refusal.request.as_deref(),
+        Fact::StepUnknown(unknown) => unknown.request.as_deref(),
+        _ => None,
+    }
+}
+
+fn elapsed(fact: &Fact) -> Option<i64> {
+    match fact {
+        Fact::RunFinished(end) => end.elapsed_ms,
+        Fact::StepObserved(observed) => observed.elapsed_ms,
+        Fact::StepRefused(refusal) => refusal.copy.as_ref().map(|copy| copy.elapsed_ms),
+        _ => None,
+    }
+}
+
+/// `targets`, `done`, `failed`, `skipped`, `copied`, `copies_failed`, `deleted`.
+fn counts(fact: &Fact) -> [Option<u64>; 7] {
+    match fact {
+        Fact::Selected(chosen) => [Some(chosen.targets), None, None, Some(chosen.skipped), None, None, None],
+        Fact::RunFinished(end) => {
+            let c = end.counts;
+            let count = |of: fn(&Counts) -> u64| c.as_ref().map(of);
+            let copied = c.and_then(|c| c.copied);
+            let copies_failed = c.and_then(|c| c.copies_failed);
+            let (done, failed, skipped) = (count(|c| c.done), count(|c| c.failed), count(|c| c.skipped));
+            [None, done, failed, skipped, copied, copies_failed, count(|c| c.deleted)]
+        }
+        _ => [None; 7],
     }
 }
 
 /// What the data of an event without a reason says, in words.
 fn summary(event: &Event) -> Option<String> {
-    match event.draft.kind {
-        Kind::DaemonStarted => event.text("version").map(|version| format!("stillframe {version}")),
-        Kind::ConfigApplied => {
-            let plans = event.draft.data.get("plans").and_then(Value::as_array)?;
-            let names: Vec<&str> = plans.iter().filter_map(Value::as_str).collect();
+    match event.fact() {
+        Fact::DaemonStarted(started) => Some(format!("stillframe {}", started.version)),
+        Fact::ConfigApplied(applied) => {
+            let Applied { plans, difference } = applied;
             let mut text =
-                format!("{} plan{}: {}", names.len(), if names.len() == 1 { "" } else { "s" }, names.join(", "));
-            for change in ["added", "changed", "removed"] {
-                let list = event.draft.data.get(change).and_then(Value::as_array).into_iter().flatten();
-                let list: Vec<&str> = list.filter_map(Value::as_str).collect();
-                if !list.is_empty() {
-                    text.push_str(&format!("; {change}: {}", list.join(", ")));
+                format!("{} plan{}: {}", plans.len(), if plans.len() == 1 { "" } else { "s" }, plans.join(", "));
+            if let Some(Difference { added, changed, removed }) = difference {
+                for (change, list) in [("added", added), ("changed", changed), ("removed", removed)] {
+                    if !list.is_empty() {
+                        text.push_str(&format!("; {change}: {}", list.join(", ")));
+                    }
                 }
             }
             Some(text)
         }
-        Kind::LoanGiven | Kind::LoanReturned => loan_summary(event),
-        Kind::KeyLent | Kind::KeyReturned => key_summary(event),
-        _ => verdict_summary(event),
+        // Who was let in, or no longer is.
+        Fact::LoanGiven(loan) => {
+            let keys: Vec<&str> = loan.keys.iter().map(String::as_str).collect();
+            let with = if keys.is_empty() { String::new() } else { format!(" with the use of {}", keys.join(", ")) };
+            Some(format!("account {} may copy it{with}", loan.account))
+        }
+        Fact::LoanReturned(loan) => {
+            Some(format!("taken back from account {}, as far as nothing else wants it", loan.account))
+        }
+        Fact::KeyLent | Fact::KeyReturned => key_summary(event),
+        Fact::RetainDecided(verdicts) => {
+            let gone = deletions(verdicts);
+            Some(format!("{} kept, {gone} to delete", verdicts.len() - gone))
+        }
+        _ => None,
     }
-}
-
-/// Who was let in, or no longer is.
-fn loan_summary(event: &Event) -> Option<String> {
-    let account = event.text("account")?;
-    let keys = event.draft.data.get("keys").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
-    let keys: Vec<&str> = keys.collect();
-    let with = if keys.is_empty() { String::new() } else { format!(" with the use of {}", keys.join(", ")) };
-    Some(match event.draft.kind {
-        Kind::LoanGiven => format!("account {account} may copy it{with}"),
-        _ => format!("taken back from account {account}, as far as nothing else wants it"),
-    })
 }
 
 /// Who may use a key, or no longer may.
 fn key_summary(event: &Event) -> Option<String> {
-    let (key, who) = (&event.draft.subject.as_ref()?.id, event.text("grantee")?);
-    Some(match event.draft.kind {
-        Kind::KeyLent => format!("{who} is to use {key}; a grant is made where the key's policy does not let it"),
-        _ => format!("{who} has no grant of ours on {key} any more"),
+    let (Some(key), Topic::Grant { to, .. }) = (&event.draft.subject, &event.draft.topic) else { return None };
+    Some(match event.fact() {
+        Fact::KeyLent => format!("{to} is to use {}; a grant is made where the key's policy does not let it", key.id),
+        _ => format!("{to} has no grant of ours on {} any more", key.id),
     })
-}
-
-fn verdict_summary(event: &Event) -> Option<String> {
-    let verdicts = event.draft.data.get("verdicts").and_then(Value::as_array)?;
-    let gone = deletions(event);
-    Some(format!("{} kept, {gone} to delete", verdicts.len() - gone))
 }
 
 /// Writes the line of an event to the log.
 pub fn emit(event: &Event) {
     let line = Line::of(event);
+    let kind = event.kind();
     macro_rules! write_line {
         ($level:expr) => {
             tracing::event!(
                 $level,
-                event = event.draft.kind.as_str(),
+                event = kind.as_str(),
                 plan = line.plan,
                 due = line.due,
                 run = line.run,

@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use super::copies::{self, Distributed};
 use super::document::{SCHEMA, line};
-use crate::domain::event::{Event, Occurrence};
+use crate::domain::event::Occurrence;
+use crate::domain::fact::{Event, StepId};
 use crate::domain::naming::rfc3339;
 use crate::domain::saga::{Phase, RunState, Slot, StepState, TargetState};
 use crate::domain::zone::ZoneSource;
@@ -231,7 +232,7 @@ fn pending(state: &RunState, events: &[Event]) -> Vec<CopyStatus> {
     open.map(|(image, copy)| {
         let about = |e: &&Event| {
             let of = e.draft.subject.as_ref() == Some(image);
-            of && copies::destination(&e.draft.step) == Some(copy.destination.as_str())
+            of && e.step().and_then(StepId::destination) == Some(copy.destination.as_str())
         };
         CopyStatus {
             account: image.place.account.clone(),
@@ -258,14 +259,14 @@ fn stage(state: &RunState, ended: usize) -> String {
     if ended < state.targets.len() {
         return format!("{ended} of {} targets ended", state.targets.len());
     }
-    let count = |of: fn(&str) -> bool| {
+    let count = |of: fn(&StepId) -> bool| {
         let steps = state.others.iter().filter(|(s, _)| s.id.starts_with("ami-")).flat_map(|(_, steps)| steps);
         steps
-            .filter(|(name, _)| of(name))
+            .filter(|(id, _)| of(id))
             .fold((0, 0), |(ended, open), (_, step)| if step.ended() { (ended + 1, open) } else { (ended, open + 1) })
     };
-    let (removed, removing) = count(|step| step == "retain");
-    let (copied, copying) = count(|step| step.starts_with("copy:") && copies::destination(step).is_some());
+    let (removed, removing) = count(|step| *step == StepId::Retain);
+    let (copied, copying) = count(|step| matches!(step, StepId::Copy(_)));
     let copies = match copied + copying {
         0 => String::new(),
         all => format!("; {copied} of {all} copies ended"),
@@ -275,14 +276,15 @@ fn stage(state: &RunState, ended: usize) -> String {
 
 /// The step that a target is in, and what it waits for.
 fn waits(target: &TargetState) -> (&'static str, String) {
-    let Some(image) = target.steps.get("image") else {
+    let Some(image) = target.steps.get(&StepId::Image) else {
         return if target.reboots {
             ("slot", "waits for its turn: as many are down as may be at once".into())
         } else {
             ("image", "CreateImage is about to be called, without a reboot".into())
         };
     };
-    let down = matches!(target.slot, Slot::Taken(_)) && !target.steps.get("return").is_some_and(StepState::ended);
+    let down =
+        matches!(target.slot, Slot::Taken(_)) && !target.steps.get(&StepId::Return).is_some_and(StepState::ended);
     let id = target.image().unwrap_or("its image");
     match &image.phase {
         Phase::Intended => ("image", "CreateImage is being called".into()),

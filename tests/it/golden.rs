@@ -2,9 +2,11 @@
 
 use std::sync::{Arc, Mutex};
 
+use crate::support::rows::{Draft, drafts};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
-use stillframe::domain::event::{Decision, Draft, Event, Kind, Occurrence, Trigger};
+use stillframe::domain::event::{Decision, Occurrence, Trigger};
+use stillframe::domain::fact::{Event, Kind};
 use stillframe::domain::place::{Place, Subject};
 use stillframe::journal::sqlite::SqliteJournal;
 use stillframe::journal::{Journal as _, Reader as _};
@@ -210,7 +212,7 @@ async fn copies_and_shares_read_as_they_should() {
     let occurrence = occurrence("2026-11-22T02:30:00Z", Trigger::Schedule, Decision::Run, "");
     journal.decide(&occurrence, None).await.expect("new");
     for (after, draft) in distribution().drafts {
-        journal.append(occurrence.due + TimeDelta::seconds(after), &[draft]).await.expect("new");
+        journal.append(occurrence.due + TimeDelta::seconds(after), &drafts(&[draft])).await.expect("new");
     }
     let events = journal.events_of(&occurrence.run()).await.expect("readable");
     let document = RunDocument::of(&occurrence, &events);
@@ -242,7 +244,7 @@ async fn copies_and_shares_read_as_they_should() {
         "outcome": "failed", "reason": "copy:dr/eu-west-1: 1 of 2 images have no copy in dr/eu-west-1", "elapsed_ms": 800_000 });
     s.run(801, Kind::RunFinished, counts);
     for (after, draft) in s.drafts {
-        journal.append(occurrence.due + TimeDelta::seconds(after), &[draft]).await.expect("new");
+        journal.append(occurrence.due + TimeDelta::seconds(after), &drafts(&[draft])).await.expect("new");
     }
     let events = journal.events_of(&occurrence.run()).await.expect("readable");
     let end: Vec<Event> = events.into_iter().filter(|e| e.at >= occurrence.due + TimeDelta::seconds(800)).collect();
@@ -264,9 +266,9 @@ async fn journal() -> SqliteJournal {
         journal.decide(&occurrence, None).await.expect("new");
     }
     let started = json!({ "version": "0.1.0", "installation": INSTALLATION });
-    journal.append(at(DUE), &[Draft::of_run("", Kind::DaemonStarted, started)]).await.expect("new");
+    journal.append(at(DUE), &drafts(&[Draft::of_run("", Kind::DaemonStarted, started)])).await.expect("new");
     for (after, draft) in night().drafts {
-        journal.append(at(DUE) + TimeDelta::seconds(after), &[draft]).await.expect("new");
+        journal.append(at(DUE) + TimeDelta::seconds(after), &drafts(&[draft])).await.expect("new");
     }
     let mut next = Story { run: "web@20261121T023000Z".into(), drafts: Vec::new() };
     next.run(0, Kind::OccurrenceDecided, json!({ "trigger": "schedule" }));
@@ -274,7 +276,7 @@ async fn journal() -> SqliteJournal {
     next.of(1, &instance(1), Kind::TargetSelected, "", json!({ "reboots": true }));
     next.run(1, Kind::TargetSelected, json!({ "targets": 1, "skipped": 0 }));
     for (after, draft) in next.drafts {
-        journal.append(at("2026-11-21T02:30:00Z") + TimeDelta::seconds(after), &[draft]).await.expect("new");
+        journal.append(at("2026-11-21T02:30:00Z") + TimeDelta::seconds(after), &drafts(&[draft])).await.expect("new");
     }
     journal
 }

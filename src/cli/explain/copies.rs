@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::tell::Ask;
 use crate::cloud::governed::Governed;
 use crate::cloud::port::Read;
-use crate::domain::event::{Event, Kind};
+use crate::domain::fact::{Event, Kind, Scope, StepId};
 use crate::domain::place::Place;
 use crate::domain::plan::Plan;
 use crate::domain::saga::RunState;
@@ -54,15 +54,15 @@ pub(super) async fn owed(
 
 /// Whether any run shared the image itself, and not by way of another key.
 pub(super) fn was_shared(events: &[Event], image: &str) -> bool {
-    events.iter().any(|e| e.draft.step == "share" && e.draft.subject.as_ref().is_some_and(|s| s.id == image))
+    events.iter().any(|e| e.step() == Some(&StepId::Share) && e.draft.subject.as_ref().is_some_and(|s| s.id == image))
 }
 
 /// Its copies and shares, and what it is a copy of, as all runs tell.
 pub(super) fn distribution(events: &[Event], document: &mut ExplainDocument) {
     let is_copy = |e: &&Event| {
-        (e.draft.step.starts_with("copy:") || e.draft.step.starts_with("via:"))
-            && e.draft.kind == Kind::StepDone
-            && e.text("image") == Some(&document.image)
+        matches!(e.step(), Some(StepId::Copy(_) | StepId::Via(_)))
+            && e.kind() == Kind::StepDone
+            && e.fact().image() == Some(&document.image)
     };
     if let Some(source) = events.iter().find(is_copy).and_then(|e| e.draft.subject.as_ref()) {
         document.copy_of = Some(SourceDocument {
@@ -71,14 +71,14 @@ pub(super) fn distribution(events: &[Event], document: &mut ExplainDocument) {
             image: source.id.clone(),
         });
     }
-    let mut runs: BTreeMap<&str, RunState> = BTreeMap::new();
+    let mut runs: BTreeMap<&Scope, RunState> = BTreeMap::new();
     for event in events {
-        runs.entry(&event.draft.run).or_default().apply(event);
+        runs.entry(&event.draft.scope).or_default().apply(event);
     }
     // The newest run that tells of a destination is right.
-    let newest = |run: &str| events.iter().rfind(|e| e.draft.run == run).map(|e| e.seq);
+    let newest = |scope: &Scope| events.iter().rfind(|e| e.draft.scope == *scope).map(|e| e.seq);
     let mut runs: Vec<_> = runs.into_iter().collect();
-    runs.sort_by_key(|(run, _)| newest(run));
+    runs.sort_by_key(|(scope, _)| newest(scope));
     for (_, state) in &runs {
         let Some(subject) = state.others.keys().find(|subject| subject.id == document.image) else { continue };
         let told = Distributed::of(state, subject);

@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde_json::Value;
 
 use super::copies;
 use crate::cli::going_on::GoingOn;
 use crate::cloud::governed::Governed;
 use crate::cloud::port::{ImageQuery, Read};
-use crate::domain::event::{Event, Kind};
+use crate::domain::fact::{Event, Fact, Kind, StepId, codec};
 use crate::domain::naming::{self, HOLD_TAG, Marks, Ownership, Role, parse_compact, parse_run_name, rfc3339, run_name};
 use crate::domain::observed::{Image, ImageState};
 use crate::domain::place::{Place, Subject};
@@ -254,21 +253,21 @@ async fn judge(
 
 /// Its end, if the journal tells of one, and that of its snapshots.
 async fn ending(journal: &dyn Reader, ask: Ask<'_>, events: &[Event], document: &mut ExplainDocument) -> Answer<()> {
-    let about = |e: &&Event| e.draft.subject.as_ref().is_some_and(|s| s.id == ask.image) && e.draft.step == "retain";
-    let Some(done) = events.iter().filter(about).rfind(|e| e.draft.kind == Kind::StepDone) else { return Ok(()) };
+    let is_image = |e: &Event| e.draft.subject.as_ref().is_some_and(|s| s.id == ask.image);
+    let about = |e: &&Event| is_image(e) && e.step() == Some(&StepId::Retain);
+    let Some(done) = events.iter().filter(about).rfind(|e| e.kind() == Kind::StepDone) else { return Ok(()) };
     let Some(subject) = &done.draft.subject else { return Ok(()) };
-    let intent = events.iter().filter(about).rfind(|e| e.draft.kind == Kind::StepIntent && e.seq < done.seq);
-    let list = intent.and_then(|e| e.draft.data.get("snapshots")).and_then(Value::as_array);
+    let intent = events.iter().filter(about).rfind(|e| e.kind() == Kind::StepIntent && e.seq < done.seq);
     let mut snapshots = Vec::new();
-    for id in list.into_iter().flatten().filter_map(Value::as_str) {
+    for id in intent.into_iter().flat_map(|e| e.fact().snapshots()) {
         snapshots.push(fate(id, &journal.events_about(&subject.place.subject(id)).await?));
     }
     document.account = Some(subject.place.account.clone());
     document.region = Some(subject.place.region.clone());
     document.deleted = Some(DeletedDocument {
         at: rfc3339(done.at),
-        run: done.draft.run.clone(),
-        reason: intent.and_then(|e| e.text("reason")).unwrap_or("for a reason that is not in the journal").to_owned(),
+        run: codec::scope_text(&done.draft.scope).to_owned(),
+        reason: intent.and_then(Event::reason).unwrap_or("for a reason that is not in the journal").to_owned(),
         snapshots,
     });
     Ok(())
@@ -276,8 +275,8 @@ async fn ending(journal: &dyn Reader, ask: Ask<'_>, events: &[Event], document: 
 
 /// What became of a snapshot, by the newest event about it.
 fn fate(id: &str, events: &[Event]) -> SnapshotDocument {
-    let newest = events.iter().rfind(|e| e.draft.step == "retain");
-    let (outcome, reason) = match newest.map(|e| (&e.draft.kind, e.text("reason").unwrap_or_default())) {
+    let newest = events.iter().rfind(|e| e.step() == Some(&StepId::Retain));
+    let (outcome, reason) = match newest.map(|e| (e.kind(), e.reason().unwrap_or_default())) {
         Some((Kind::StepDone, reason)) => ("done", reason.to_owned()),
         Some((_, reason)) => ("failed", reason.to_owned()),
         None => ("unfinished", "nothing is known of its end yet".to_owned()),
@@ -287,14 +286,14 @@ fn fate(id: &str, events: &[Event]) -> SnapshotDocument {
 
 /// Who made it, by the journal alone: the event of its making, or the name that was journaled before its end.
 fn remembered(events: &[Event], document: &mut ExplainDocument) {
-    let making = events.iter().find(|e| e.draft.step == "image" && e.draft.kind == Kind::StepDone);
+    let making = events.iter().find(|e| e.step() == Some(&StepId::Image) && e.kind() == Kind::StepDone);
     if let Some(((plan, due), subject)) =
-        making.and_then(|e| Some((parse_run_name(&e.draft.run)?, e.draft.subject.as_ref()?)))
+        making.and_then(|e| Some((parse_run_name(e.draft.scope.run()?)?, e.draft.subject.as_ref()?)))
     {
         place_of(subject, document);
         return made_by(plan, due, &subject.id, document);
     }
-    let named = events.iter().find_map(|e| Some((e.text("name")?, e.draft.subject.as_ref()?)));
+    let named = events.iter().find_map(|e| Some((name(e)?, e.draft.subject.as_ref()?)));
     if let Some((name, subject)) = named {
         place_of(subject, document);
         document.name = Some(name.to_owned());
@@ -305,6 +304,11 @@ fn remembered(events: &[Event], document: &mut ExplainDocument) {
             made_by(plan, due, instance, document);
         }
     }
+}
+
+/// The name that an effect was to use.
+fn name(event: &Event) -> Option<&str> {
+    if let Fact::StepIntent(intent) = event.fact() { intent.name() } else { None }
 }
 
 fn place_of(subject: &Subject, document: &mut ExplainDocument) {
@@ -331,10 +335,12 @@ async fn history(journal: &dyn Reader, ask: Ask<'_>, document: &mut ExplainDocum
         (&document.account, &document.region, &mut document.retention)
     {
         let events = journal.events_about(&Place::new(account.clone(), region.clone()).subject(&instance)).await?;
-        let quoted = format!("\"{}\"", ask.image);
-        let decided = |e: &&Event| e.draft.kind == Kind::RetainDecided && e.draft.data.to_string().contains(&quoted);
+        let decided = |e: &&Event| match e.fact() {
+            Fact::RetainDecided(verdicts) => verdicts.iter().any(|v| v.image == ask.image),
+            _ => false,
+        };
         let newest = events.iter().rfind(decided);
-        retention.decided_by = newest.map(|e| e.draft.run.clone());
+        retention.decided_by = newest.map(|e| codec::scope_text(&e.draft.scope).to_owned());
         retention.decided_at = newest.map(|e| rfc3339(e.at));
     }
     Ok(())

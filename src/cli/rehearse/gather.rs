@@ -6,12 +6,12 @@ mod tally;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
-use serde_json::Value;
 
 use self::life::Life;
 use self::tally::Tally;
 pub use self::tally::busiest;
-use crate::domain::event::{Event, Kind, Outcome};
+use crate::domain::event::Outcome;
+use crate::domain::fact::{Event, Fact, Kind, StepId, Topic};
 use crate::domain::naming::parse_run_name;
 use crate::domain::place::Subject;
 use crate::domain::plan::Plan;
@@ -79,7 +79,9 @@ impl Gather {
 
     /// One event.
     pub fn hear(&mut self, event: &Event) {
-        let Some((plan, due)) = parse_run_name(&event.draft.run).map(|(plan, due)| (plan.to_owned(), due)) else {
+        let Some((plan, due)) =
+            event.draft.scope.run().and_then(parse_run_name).map(|(plan, due)| (plan.to_owned(), due))
+        else {
             return;
         };
         match &event.draft.subject {
@@ -87,17 +89,17 @@ impl Gather {
             Some(subject) if subject.id.starts_with("i-") => self.hear_instance(&plan, subject, event),
             Some(_) => self.hear_image(&plan, event),
         }
-        if event.draft.kind == Kind::StepNeedsPerson
+        if event.kind() == Kind::StepNeedsPerson
             && let Some(tally) = self.plans.get_mut(&plan)
         {
-            tally.alarms.add(&plain(event.text("reason").unwrap_or_default()));
+            tally.alarms.add(&plain(event.reason().unwrap_or_default()));
         }
     }
 
     fn hear_run(&mut self, plan: &str, due: DateTime<Utc>, event: &Event) {
-        let Some(tally) = self.plans.get_mut(plan) else { return };
-        let reason = || plain(event.text("reason").unwrap_or_default());
-        match event.draft.kind {
+        let (Some(tally), Some(run)) = (self.plans.get_mut(plan), event.draft.scope.run()) else { return };
+        let reason = || plain(event.reason().unwrap_or_default());
+        match event.kind() {
             Kind::OccurrenceDecided => tally.occurrences.run += 1,
             Kind::OccurrenceSkipped => {
                 tally.occurrences.skipped += 1;
@@ -110,18 +112,18 @@ impl Gather {
             Kind::RunStarted => {
                 let open =
                     Open { due, captured: BTreeMap::new(), reboots: BTreeSet::new(), targets: 0, cut: 0, back: None };
-                self.open.insert(event.draft.run.clone(), open);
+                self.open.insert(run.to_owned(), open);
             }
             Kind::RunFinished => {
-                let Some(open) = self.open.remove(&event.draft.run) else { return };
-                match event.text("outcome").and_then(Outcome::parse) {
+                let Some(open) = self.open.remove(run) else { return };
+                match event.fact().outcome() {
                     Some(Outcome::Failed) => {
                         tally.occurrences.failed += 1;
                         tally.run_failures.add(&uncounted(&reason()));
                     }
                     _ => tally.occurrences.done += 1,
                 }
-                tally.ended(&event.draft.run, open.due, event.at, open.back);
+                tally.ended(run, open.due, event.at, open.back);
                 if open.cut > 0 {
                     tally.window.runs += 1;
                     tally.window.targets += open.cut;
@@ -135,30 +137,30 @@ impl Gather {
     fn hear_instance(&mut self, plan: &str, subject: &Subject, event: &Event) {
         let day = self.day(event.at);
         let Some(tally) = self.plans.get_mut(plan) else { return };
-        let open = self.open.get_mut(&event.draft.run);
-        let reason = event.text("reason").unwrap_or_default();
-        let image = event.draft.step == "image";
-        match event.draft.kind {
-            Kind::TargetSelected => {
+        let open = event.draft.scope.run().and_then(|run| self.open.get_mut(run));
+        let reason = event.reason().unwrap_or_default();
+        let image = event.step() == Some(&StepId::Image);
+        match event.fact() {
+            Fact::TargetSelected { reboots } => {
                 let Some(open) = open else { return };
                 open.targets += 1;
-                if event.draft.data.get("reboots").and_then(Value::as_bool) == Some(true) {
+                if *reboots {
                     open.reboots.insert(subject.clone());
                 }
                 tally.taken.insert(subject.clone());
                 tally.lives.entry(subject.clone()).or_insert_with(|| Life::new(self.begin));
             }
-            Kind::TargetSkipped => {
+            Fact::TargetSkipped(skipped) => {
                 tally.targets.skipped += 1;
                 tally.left_out.add(&plain(reason));
                 // What the plan excludes is not meant to have images.
-                if !matches!(event.text("class"), Some("excluded" | "not_selected" | "not_found")) {
+                if !matches!(skipped.class.as_deref(), Some("excluded" | "not_selected" | "not_found")) {
                     tally.lives.entry(subject.clone()).or_insert_with(|| Life::new(self.begin));
                 }
             }
-            Kind::TargetFinished => match event.text("outcome").and_then(Outcome::parse) {
-                Some(Outcome::Done) => tally.targets.done += 1,
-                Some(Outcome::Skipped) => {
+            Fact::TargetFinished(end) => match end.outcome {
+                Outcome::Done => tally.targets.done += 1,
+                Outcome::Skipped => {
                     tally.targets.skipped += 1;
                     tally.left_out.add(&plain(reason));
                     if let Some(open) = open.filter(|_| reason.starts_with("the window of")) {
@@ -170,12 +172,12 @@ impl Gather {
                     tally.failures.add(&plain(reason));
                 }
             },
-            Kind::StepIntent if image => {
+            Fact::StepIntent(_) if image => {
                 if let Some(open) = open {
                     open.captured.insert(subject.clone(), event.at);
                 }
             }
-            Kind::StepDone
+            Fact::StepDone(_)
                 if image
                     && self.down.contains_key(subject)
                     && open.as_ref().is_some_and(|open| open.reboots.contains(subject)) =>
@@ -183,21 +185,21 @@ impl Gather {
                 tally.daily.reboots[day] += 1;
                 self.rebooted_by.entry(subject.clone()).or_default().insert(plan.to_owned());
             }
-            Kind::StepObserved if image => {
+            Fact::StepObserved(seen) if image => {
                 let captured = open.and_then(|open| open.captured.get(subject).copied());
-                if event.text("outcome").and_then(Outcome::parse) == Some(Outcome::Done)
+                if seen.outcome == Outcome::Done
                     && let (Some(life), Some(at)) = (tally.lives.get_mut(subject), captured)
                 {
                     life.good(at);
                 }
             }
-            Kind::SlotTaken => {
+            Fact::SlotTaken { .. } => {
                 if self.down.insert(subject.clone(), plan.to_owned()).is_none() {
                     *self.down_of.entry(plan.to_owned()).or_default() += 1;
                 }
                 self.note_down(plan, event.at);
             }
-            Kind::SlotFreed => {
+            Fact::SlotFreed { .. } => {
                 if let Some(plan) = self.down.remove(subject) {
                     self.down_of.entry(plan).and_modify(|n| *n = n.saturating_sub(1));
                 }
@@ -205,7 +207,11 @@ impl Gather {
                     open.back = open.back.max(Some(event.at));
                 }
             }
-            Kind::RetainDecided => tally.verdicts(subject, &event.draft.step, &event.draft.data),
+            Fact::RetainDecided(verdicts) => {
+                if let Topic::Series(role) = event.draft.topic {
+                    tally.verdicts(subject, role, verdicts);
+                }
+            }
             _ => {}
         }
     }
@@ -214,12 +220,12 @@ impl Gather {
     fn hear_image(&mut self, plan: &str, event: &Event) {
         let Some(tally) = self.plans.get_mut(plan) else { return };
         let Some(subject) = event.draft.subject.as_ref().filter(|s| s.id.starts_with("ami-")) else { return };
-        match event.draft.kind {
-            _ if event.draft.step != "retain" => {} // copied, or shared
-            Kind::StepIntent => {
-                tally.going.insert(subject.id.clone(), plain(event.text("reason").unwrap_or_default()));
+        match event.fact() {
+            _ if event.step() != Some(&StepId::Retain) => {} // copied, or shared
+            Fact::StepIntent(_) => {
+                tally.going.insert(subject.id.clone(), plain(event.reason().unwrap_or_default()));
             }
-            Kind::StepDone => {
+            Fact::StepDone(_) => {
                 if let Some(reason) = tally.going.remove(&subject.id) {
                     tally.deleted.add(&reason);
                 }

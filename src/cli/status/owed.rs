@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
-use crate::domain::event::{Event, Kind, Outcome};
+use crate::domain::event::Outcome;
+use crate::domain::fact::{Event, Fact, Kind, Scope, StepId};
 use crate::domain::naming::rfc3339;
 use crate::domain::place::Subject;
 use crate::domain::plan::Plan;
@@ -27,9 +28,11 @@ pub(super) async fn owed(journal: &dyn Reader, plan: &Plan, look_back: u32) -> A
     for occurrence in journal.occurrences(Some(&plan.name), look_back).await? {
         let run = occurrence.run();
         // Runs whose copies were made need not be read whole.
-        let ended = journal.newest_of(&run, Kind::RunFinished.as_str()).await?;
-        let failed =
-            ended.is_some_and(|e| e.draft.data.get("copies_failed").and_then(serde_json::Value::as_u64) > Some(0));
+        let ended = journal.newest_in(&Scope::Run(run.clone()), &Kind::RunFinished).await?;
+        let failed = ended.is_some_and(|e| match e.fact() {
+            Fact::RunFinished(end) => end.counts.and_then(|counts| counts.copies_failed) > Some(0),
+            _ => false,
+        });
         if failed {
             for found in of_run(&journal.events_of(&run).await?) {
                 // The newest comes first; the oldest tells since when.
@@ -66,7 +69,7 @@ fn of_run(events: &[Event]) -> Vec<Missing> {
         {
             let about = |e: &&Event| {
                 e.draft.subject.as_ref() == Some(image)
-                    && copies::destination(&e.draft.step) == Some(copy.destination.as_str())
+                    && e.step().and_then(StepId::destination) == Some(copy.destination.as_str())
             };
             let Some(at) = events.iter().rfind(about).map(|e| e.at) else { continue };
             all.push(Missing { destination: copy.destination, image: image.clone(), at, reason: copy.reason });
@@ -77,10 +80,10 @@ fn of_run(events: &[Event]) -> Vec<Missing> {
 
 /// Whether the copy was made since, or the image itself has gone.
 fn settled(events: &[Event], destination: &str) -> bool {
-    let step = format!("copy:{destination}");
+    let copy = StepId::Copy(destination.to_owned());
     let made = |e: &&Event| {
-        e.draft.step == step && e.draft.kind == Kind::StepObserved && e.text("outcome") == Some(Outcome::Done.as_str())
+        e.step() == Some(&copy) && matches!(e.fact(), Fact::StepObserved(seen) if seen.outcome == Outcome::Done)
     };
-    let gone = |e: &&Event| e.draft.step == "retain" && e.draft.kind == Kind::StepDone;
+    let gone = |e: &&Event| e.step() == Some(&StepId::Retain) && e.kind() == Kind::StepDone;
     events.iter().any(|e| made(&e) || gone(&e))
 }

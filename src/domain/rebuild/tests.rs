@@ -173,9 +173,9 @@ fn the_events_fold_back() {
     let proven = prove(&all, &checks, |_| TimeDelta::minutes(3), now());
     let targets: Vec<Proven> = proven.into_values().flatten().collect();
     let fold = |targets: &[Proven]| {
-        let drafts = drafts("web@x", "schedule", "h", targets);
+        let drafts = drafts("web@x", Trigger::Schedule, "h", targets);
         let events: Vec<_> =
-            (1..).zip(drafts).map(|(seq, draft)| crate::domain::event::Event { seq, at: now(), v: 1, draft }).collect();
+            (1..).zip(drafts).map(|(seq, draft)| crate::domain::fact::Event { seq, at: now(), draft }).collect();
         RunState::fold(&events)
     };
     let state = fold(&targets);

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
 
-use crate::domain::event::{Event, Kind};
+use crate::domain::event::Outcome;
+use crate::domain::fact::{Event, Fact, Intent, Made, StepId};
 
 /// How far a step has come.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,21 +38,43 @@ pub struct StepState {
     /// When the newest answer, or the lack of one, was written: the call was made before that.
     pub called_at: DateTime<Utc>,
     /// The parameters of the newest intent.
-    pub intent: Value,
+    pub intent: Option<Intent>,
     /// What the effect answered.
-    pub result: Value,
+    pub result: Option<Made>,
     /// Whether a person was called.
     pub alarmed: bool,
+    /// Whether a person was called because what it made is pending for too long; it goes on.
+    pub pending_alarmed: bool,
     /// Attempts of which it was not certain at once that nothing was made.
     pub sent: u32,
 }
 
 impl StepState {
+    fn new(attempt: u32, phase: Phase, at: DateTime<Utc>) -> Self {
+        let (intent, result) = (None, None);
+        Self {
+            attempt,
+            phase,
+            intended_at: at,
+            called_at: at,
+            intent,
+            result,
+            alarmed: false,
+            pending_alarmed: false,
+            sent: 0,
+        }
+    }
+
     /// A step that was left open in an earlier run, with the parameters of its intent.
     #[must_use]
-    pub fn left_over(intent: Value, at: DateTime<Utc>) -> Self {
-        let phase = Phase::Unknown;
-        Self { attempt: 1, phase, intended_at: at, called_at: at, intent, result: Value::Null, alarmed: false, sent: 1 }
+    pub fn left_over(intent: Intent, at: DateTime<Utc>) -> Self {
+        Self { intent: Some(intent), sent: 1, ..Self::new(1, Phase::Unknown, at) }
+    }
+
+    /// The image that it made.
+    #[must_use]
+    pub fn image(&self) -> Option<&str> {
+        self.result.as_ref()?.image()
     }
 
     /// Whether nothing more will happen.
@@ -62,56 +84,48 @@ impl StepState {
     }
 }
 
-/// Applies a `step.*` event to the steps of its subject.
-pub(super) fn apply_step(steps: &mut BTreeMap<String, StepState>, event: &Event) {
-    let draft = &event.draft;
-    let reason = || event.text("reason").unwrap_or_default().to_owned();
-    let step = steps.entry(draft.step.clone()).or_insert_with(|| StepState {
-        attempt: draft.attempt,
-        phase: Phase::Intended,
-        intended_at: event.at,
-        called_at: event.at,
-        intent: Value::Null,
-        result: Value::Null,
-        alarmed: false,
-        sent: 0,
-    });
-    if matches!(draft.kind, Kind::StepDone | Kind::StepUnknown | Kind::StepRefused | Kind::StepAbandoned) {
+/// Applies a fact of a step to the steps of its subject.
+pub(super) fn apply_step(steps: &mut BTreeMap<StepId, StepState>, id: &StepId, event: &Event) {
+    let attempt = event.draft.attempt;
+    let step = steps.entry(id.clone()).or_insert_with(|| StepState::new(attempt, Phase::Intended, event.at));
+    if let Fact::StepDone(_) | Fact::StepUnknown(_) | Fact::StepRefused(_) | Fact::StepAbandoned { .. } = event.fact() {
         step.called_at = event.at;
     }
-    match draft.kind {
-        Kind::StepIntent => {
-            step.attempt = draft.attempt;
+    match event.fact() {
+        Fact::StepIntent(intent) => {
+            step.attempt = attempt;
             step.phase = Phase::Intended;
             step.sent += 1;
             step.intended_at = event.at;
-            step.intent = draft.data.clone();
+            step.intent = Some(intent.clone());
         }
-        Kind::StepUnknown => {
+        Fact::StepUnknown(_) => {
             step.phase = Phase::Unknown;
             // Of an answer that named something else: an attempt that was not sent, and none is sent after it.
-            if draft.attempt > step.attempt {
-                step.attempt = draft.attempt;
+            if attempt > step.attempt {
+                step.attempt = attempt;
                 step.sent += 1;
             }
         }
-        Kind::StepDone => {
+        Fact::StepDone(done) => {
             step.phase = Phase::Done;
-            step.result = draft.data.clone();
+            step.result = Some(done.made.clone());
         }
-        Kind::StepObserved => {
-            step.phase = if event.text("outcome") == Some("done") { Phase::Good } else { Phase::Bad(reason()) };
+        Fact::StepObserved(observed) => {
+            let reason = || observed.reason.clone().unwrap_or_default();
+            step.phase = if observed.outcome == Outcome::Done { Phase::Good } else { Phase::Bad(reason()) };
         }
-        Kind::StepRefused if draft.data.get("again") == Some(&Value::Bool(true)) => {
+        Fact::StepRefused(refusal) if refusal.again => {
             step.phase = Phase::NotMade;
             step.sent = step.sent.saturating_sub(1);
         }
-        Kind::StepRefused if event.text("outcome") == Some("skipped") => step.phase = Phase::Left(reason()),
-        Kind::StepRefused | Kind::StepAbandoned => step.phase = Phase::Bad(reason()),
-        Kind::StepNeedsPerson => {
+        Fact::StepRefused(refusal) if refusal.skipped => step.phase = Phase::Left(refusal.reason.clone()),
+        Fact::StepRefused(refusal) => step.phase = Phase::Bad(refusal.reason.clone()),
+        Fact::StepAbandoned { reason } => step.phase = Phase::Bad(reason.clone()),
+        Fact::StepNeedsPerson(need) => {
             step.alarmed = true;
-            if event.text("outcome") == Some("failed") {
-                step.phase = Phase::Bad(reason());
+            if need.failed {
+                step.phase = Phase::Bad(need.reason.clone());
             }
         }
         _ => {}

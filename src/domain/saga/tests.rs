@@ -3,12 +3,13 @@
 use serde_json::json;
 
 use super::*;
-use crate::domain::event::{Draft, VERSION};
+use crate::domain::fact::codec::{self, Row};
+use crate::domain::fact::{Imaging, Intent, Kind, VERSION};
 use crate::domain::place::Place;
 
 const CHAIN: &[Link] = &[
-    Link { step: "image", after: After::Start, only_when_down: false },
-    Link { step: "return", after: After::Begun("image"), only_when_down: true },
+    Link { step: StepId::Image, after: After::Start, only_when_down: false },
+    Link { step: StepId::Return, after: After::Begun(StepId::Image), only_when_down: true },
 ];
 const RUN: &str = "web@20261120T023000Z";
 
@@ -16,15 +17,16 @@ fn subject(id: &str) -> Subject {
     Place::new("111111111111", "eu-central-1").subject(id)
 }
 
-fn event(seq: i64, draft: Draft) -> Event {
-    Event { seq, at: DateTime::<Utc>::UNIX_EPOCH + chrono::TimeDelta::seconds(seq), v: VERSION, draft }
+fn event(seq: i64, row: Row) -> Event {
+    let draft = codec::decode(row);
+    Event { seq, at: DateTime::<Utc>::UNIX_EPOCH + chrono::TimeDelta::seconds(seq), draft }
 }
 
 /// One word: `i` image or `r` return, then `+` intent, `=` done, `?` unknown, `-` refused, `s` left for our own
 /// reasons, `a` refused for now, `g`/`b` observed good/bad, `x` abandoned, `!` alarmed, `f` alarmed and failed.
 /// `down` and `back` are the slot's, `end` the target's end.
-fn draft(word: &str, id: &str) -> Draft {
-    let of = |kind, data| Draft::of(RUN, &subject(id), kind, data);
+fn draft(word: &str, id: &str) -> Row {
+    let of = |kind, data| Row::of(RUN, &subject(id), kind, data);
     match word {
         "sel" => return of(Kind::TargetSelected, json!({ "reboots": true })),
         "still" => return of(Kind::TargetSelected, json!({ "reboots": false })),
@@ -68,7 +70,7 @@ fn target(text: &str) -> TargetState {
 
 fn word(next: &Next) -> String {
     match next {
-        Next::Start(steps) => format!("start {}", steps.join(" ")),
+        Next::Start(steps) => format!("start {}", steps.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")),
         Next::Wait => "wait".into(),
         Next::Finished(outcome, why) => format!("{} {why}", outcome.as_str()).trim_end().to_owned(),
     }
@@ -107,7 +109,7 @@ fn what_comes_next() {
         ("still i+ i= ig", "", "done"),
     ];
     for (events, running, expected) in table {
-        let running = ["image", "return"].into_iter().filter(|s| running.contains(s)).collect();
+        let running = [StepId::Image, StepId::Return].into_iter().filter(|s| running.contains(s.word())).collect();
         assert_eq!(word(&next(&target(events), CHAIN, &running)), expected, "{events}");
     }
 }
@@ -130,15 +132,16 @@ fn how_far_a_step_has_come() {
         ("sel i+ i? ix", Phase::Bad("lost".into()), 1),
     ];
     for (events, phase, attempt) in table {
-        let step = target(events).steps.remove("image").unwrap();
+        let step = target(events).steps.remove(&StepId::Image).unwrap();
         assert_eq!((step.phase, step.attempt), (phase, attempt), "{events}");
     }
-    let answered = target("sel i+ i? i+2 i=2").steps.remove("image").unwrap();
+    let answered = target("sel i+ i? i+2 i=2").steps.remove(&StepId::Image).unwrap();
     assert_eq!(answered.intended_at.timestamp(), 4);
     assert_eq!(answered.called_at.timestamp(), 5);
-    assert_eq!(answered.intent, json!({ "name": "n" }));
+    let imaging = Imaging { name: "n".into(), ..Imaging::default() };
+    assert_eq!(answered.intent, Some(Intent::Image(imaging)));
     assert_eq!(target("sel i+ i=").image(), Some("ami-1"));
-    assert!(target("sel i+ i= i!").steps["image"].alarmed);
+    assert!(target("sel i+ i= i!").steps[&StepId::Image].alarmed);
 }
 
 #[test]
@@ -169,11 +172,11 @@ fn what_holds_a_plan() {
 fn how_a_run_ends() {
     let select = |outcome: &str| {
         let data = json!({ "outcome": outcome });
-        vec![draft("sel", "i-1"), Draft::of(RUN, &subject("i-1"), Kind::TargetFinished, data)]
+        vec![draft("sel", "i-1"), Row::of(RUN, &subject("i-1"), Kind::TargetFinished, data)]
     };
-    let retain = |kind, data| Draft::of(RUN, &subject("ami-9"), kind, data).at_step("retain", 1);
-    let skipped = Draft::of(RUN, &subject("i-2"), Kind::TargetSkipped, json!({ "reason": "excluded" }));
-    let stopped = Draft::of_run(RUN, Kind::RetainStopped, json!({ "reason": "denied" })).at_step("retain:eu-x", 1);
+    let retain = |kind, data| Row::of(RUN, &subject("ami-9"), kind, data).at_step("retain", 1);
+    let skipped = Row::of(RUN, &subject("i-2"), Kind::TargetSkipped, json!({ "reason": "excluded" }));
+    let stopped = Row::of_run(RUN, Kind::RetainStopped, json!({ "reason": "denied" })).at_step("retain:eu-x", 1);
     let table = [
         (vec![], "skipped", "the plan selects no instance"),
         (vec![skipped.clone()], "done", "every instance was skipped"),
@@ -209,7 +212,7 @@ fn the_first_verdict_of_a_series_is_remembered() {
         let mut list: Vec<_> = gone.iter().map(|id| json!({ "image": id, "verdict": "delete" })).collect();
         list.push(json!({ "image": "ami-0", "verdict": "keep" }));
         let data = json!({ "verdicts": list });
-        Draft::of(RUN, &subject("i-1"), Kind::RetainDecided, data).at_step("image", attempt)
+        Row::of(RUN, &subject("i-1"), Kind::RetainDecided, data).at_step("image", attempt)
     };
     let events = [event(1, verdict(&["ami-1", "ami-2"], 1)), event(2, verdict(&["ami-3"], 2))];
     let (times, images) = RunState::fold(&events).decided.remove(&subject("i-1")).unwrap();
@@ -218,11 +221,10 @@ fn the_first_verdict_of_a_series_is_remembered() {
 
 #[test]
 fn what_a_newer_version_wrote_is_not_understood() {
-    let mut newer = event(1, draft("sel", "i-1"));
-    newer.v = VERSION + 1;
-    let other = event(2, Draft::of_run(RUN, Kind::Other("loan.given".into()), json!({})));
+    let newer = event(1, Row { v: VERSION + 1, ..draft("sel", "i-1") });
+    let other = event(2, Row::of_run(RUN, Kind::Other("loan.dreamt".into()), json!({})));
     for (events, what) in
-        [(vec![newer], format!("target.selected (v{})", VERSION + 1)), (vec![other], "loan.given (v1)".into())]
+        [(vec![newer], format!("target.selected (v{})", VERSION + 1)), (vec![other], "loan.dreamt (v1)".into())]
     {
         let state = RunState::fold(&events);
         assert_eq!(state.not_understood, Some(what));

@@ -4,20 +4,19 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use serde_json::Value;
-
-use super::{RECLAIM, Traveller, VIA, bad, drive, ended, patiently, refuse, share, share_in_force, step_of};
+use super::{Traveller, bad, drive, ended, patiently, refuse, share, share_in_force, step_of};
 use crate::defect::{Defect, planted};
 use crate::domain::copying::{self, Verdict, Way};
+use crate::domain::fact::{Intent, Made, StepId};
 use crate::domain::observed::ImageState;
 use crate::domain::place::{Place, Subject};
 use crate::domain::plan::CopyTo;
 use crate::domain::saga::{Phase, StepState};
-use crate::engine::access::{self, COPY, LEND, Loan};
+use crate::engine::access::{self, Loan};
 use crate::engine::facts::Facts;
 use crate::engine::run::Run;
 use crate::engine::shared::Stop;
-use crate::engine::steps::copy::{MakeCopy, next_attempt};
+use crate::engine::steps::copy::{MakeCopy, has_ended, next_attempt};
 use crate::engine::steps::permit::{For, Permit};
 
 /// A destination of the plan, and whether anything can be made there.
@@ -48,17 +47,18 @@ pub(super) async fn reachable(run: &Run, places: &[Place]) -> Result<Vec<Leg>, S
 /// All steps of one image on the way to one destination.
 pub(super) async fn travel(run: &Run, facts: &Facts, traveller: &Traveller, leg: &Leg) -> Result<(), Stop> {
     let subject = &traveller.subject;
-    let (copy, lend, reclaim) =
-        (format!("{COPY}{}", leg.label), format!("{LEND}{}", leg.label), format!("{RECLAIM}{}", leg.label));
+    let label = || leg.label.clone();
+    let (copy, lend, reclaim) = (StepId::Copy(label()), StepId::Lend(label()), StepId::Reclaim(label()));
     if !ended(run, subject, &copy) {
         match step_of(run, subject, &copy).map(|s| s.phase) {
             // Called for: what is left of it needs no verdict.
             Some(Phase::Intended | Phase::Unknown | Phase::Done) => {
-                let lent = step_of(run, subject, &lend).and_then(|step| access::read_loan(&subject.place, told(&step)));
+                let lent = step_of(run, subject, &lend)
+                    .and_then(|step| access::read_loan(&subject.place, access::told(&step)?));
                 let lent = lent.map(|(image, loan)| permit(run, subject, &lend, image, For::Lend(loan)));
                 let _slot = run.shared.copies(&leg.to).try_acquire_owned().ok();
                 // Should it be tried once more: from the same image, which may be a copy under another key.
-                let from = step_of(run, subject, &copy).and_then(|s| s.intent.get("from")?.as_str().map(str::to_owned));
+                let from = step_of(run, subject, &copy).and_then(|s| Some(s.intent?.copying()?.from.clone()));
                 let from = from.map_or_else(|| subject.clone(), |id| subject.place.subject(&id));
                 make(run, traveller, leg, &from, None, lent.as_ref()).await?;
             }
@@ -67,15 +67,15 @@ pub(super) async fn travel(run: &Run, facts: &Facts, traveller: &Traveller, leg:
     }
     let open = |_: &StepState| !ended(run, subject, &reclaim) && !planted(Defect::ReclaimForgotten);
     if let Some(lent) = step_of(run, subject, &lend).filter(open)
-        && let Some((image, loan)) = access::read_loan(&subject.place, told(&lent))
+        && let Some((image, loan)) = access::told(&lent).and_then(|told| access::read_loan(&subject.place, told))
     {
         // What was added is known from the journal too, should somebody have edited the tags.
-        for id in lent.result.get("added").and_then(Value::as_array).into_iter().flatten() {
-            run.shared.note_lent_too(id.as_str().unwrap_or_default(), &loan.to.account);
-        }
-        for made in lent.result.get("grants").and_then(Value::as_array).into_iter().flatten() {
-            if let Ok(made) = serde_json::from_value(made.clone()) {
-                run.shared.note_granted(made);
+        if let Some(made) = lent.result.as_ref().and_then(Made::permitting) {
+            for id in made.added.iter().flatten() {
+                run.shared.note_lent_too(id, &loan.to.account);
+            }
+            for grant in made.grants.iter().flatten() {
+                run.shared.note_granted(grant.clone());
             }
         }
         let snapshots = lent_snapshots(&lent);
@@ -83,31 +83,26 @@ pub(super) async fn travel(run: &Run, facts: &Facts, traveller: &Traveller, leg:
         drive(run, subject, &step).await?;
     }
     if bad(run, subject, &copy).is_none()
-        && let Some(made) =
-            step_of(run, subject, &copy).and_then(|s| s.result.get("image")?.as_str().map(str::to_owned))
+        && let Some(made) = step_of(run, subject, &copy).and_then(|s| s.image().map(str::to_owned))
     {
         share::share_copy(run, facts, &leg.to.subject(&made)).await?;
     }
     Ok(())
 }
 
-/// What a lending step is about: as it was intended, or as it was found.
-fn told(step: &StepState) -> &Value {
-    if step.intent.is_null() { &step.result } else { &step.intent }
-}
-
 /// The snapshots that were lent: as they were intended, and as they were found.
 fn lent_snapshots(lent: &StepState) -> Vec<String> {
-    let of = |value: &Value, key: &str| value.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
-    let all = [of(&lent.intent, "snapshots"), of(&lent.result, "snapshots"), of(&lent.result, "added")].concat();
-    let all = all.iter().filter_map(Value::as_str).filter(|id| id.starts_with("snap-")).map(str::to_owned);
-    all.collect::<BTreeSet<_>>().into_iter().collect()
+    let intended = lent.intent.as_ref().and_then(Intent::permitting).and_then(|told| told.snapshots.as_ref());
+    let made = lent.result.as_ref().and_then(Made::permitting);
+    let found = made.into_iter().flat_map(|made| [made.snapshots.as_ref(), made.added.as_ref()]);
+    let all = found.chain([intended]).flatten().flatten().filter(|id| id.starts_with("snap-"));
+    all.cloned().collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// From the verdict to the end of the copy.
 async fn set_out(run: &Run, facts: &Facts, traveller: &Traveller, leg: &Leg) -> Result<(), Stop> {
     let subject = &traveller.subject;
-    let copy = format!("{COPY}{}", leg.label);
+    let copy = StepId::Copy(leg.label.clone());
     if let Some(why) = &leg.unreachable {
         return refuse(run, subject, &copy, why).await;
     }
@@ -131,7 +126,7 @@ async fn set_out(run: &Run, facts: &Facts, traveller: &Traveller, leg: &Leg) -> 
     let _slot = run.shared.unless_drained(run.shared.copies(&leg.to).acquire_owned()).await?.ok();
     let mut lent = None;
     if way.lend {
-        let lend = format!("{LEND}{}", leg.label);
+        let lend = StepId::Lend(leg.label.clone());
         let Some(role) = run.shared.role_of(&leg.to.account) else {
             let why = format!("no role of account {} is configured; add it under [accounts]", leg.to.account);
             return refuse(run, subject, &copy, &why).await;
@@ -166,18 +161,18 @@ async fn verdict(run: &Run, facts: &Facts, traveller: &Traveller, leg: &Leg) -> 
 
 /// The copy of an image in its own place, under `key`; made if it is not there.
 pub(super) async fn via(run: &Run, traveller: &Traveller, key: &str) -> Result<Result<String, String>, Stop> {
-    let (subject, name) = (&traveller.subject, format!("{VIA}{key}"));
+    let (subject, id) = (&traveller.subject, StepId::Via(key.to_owned()));
     // Two destinations may need the same one: the second finds what the first has made.
-    let lock = run.shared.lock_of(&format!("{subject}/{name}"));
+    let lock = run.shared.lock_of(&format!("{subject}/{id}"));
     let _alone = lock.lock().await;
     let _slot = run.shared.unless_drained(run.shared.copies(&subject.place).acquire_owned()).await?.ok();
-    while !ended(run, subject, &name) {
-        let step = step(run, traveller, &name, subject.clone(), subject.place.clone(), Some(key.to_owned())).await?;
+    while !ended(run, subject, &id) {
+        let step = step(run, traveller, &id, subject.clone(), subject.place.clone(), Some(key.to_owned())).await?;
         drive(run, subject, &step).await?;
     }
-    Ok(match (bad(run, subject, &name), step_of(run, subject, &name)) {
+    Ok(match (bad(run, subject, &id), step_of(run, subject, &id)) {
         (Some(why), _) => Err(format!("the copy under {key} that goes before could not be made: {why}")),
-        (None, Some(step)) => match step.result.get("image").and_then(|v| v.as_str()) {
+        (None, Some(step)) => match step.image() {
             Some(image) => Ok(image.to_owned()),
             None => Err(format!("the copy under {key} that goes before is not known")),
         },
@@ -194,12 +189,12 @@ async fn make(
     way: Option<&Way>,
     lent: Option<&Permit>,
 ) -> Result<(), Stop> {
-    let (subject, name) = (&traveller.subject, format!("{COPY}{}", leg.label));
+    let (subject, id) = (&traveller.subject, StepId::Copy(leg.label.clone()));
     loop {
         let key = way.and_then(|way| way.kms_key.clone());
-        let step = step(run, traveller, &name, from.clone(), leg.to.clone(), key).await?;
+        let step = step(run, traveller, &id, from.clone(), leg.to.clone(), key).await?;
         drive(run, subject, &step).await?;
-        if ended(run, subject, &name) {
+        if ended(run, subject, &id) {
             return Ok(());
         }
         // It failed soon, and is tried once more: is the destination still let in?
@@ -212,35 +207,33 @@ async fn make(
 async fn step(
     run: &Run,
     traveller: &Traveller,
-    name: &str,
+    id: &StepId,
     from: Subject,
     to: Place,
     key: Option<String>,
 ) -> Result<MakeCopy, Stop> {
     let events = run.shared.events_about(&traveller.subject).await?;
-    let failed = events.iter().any(|e| {
-        let draft = &e.draft;
-        draft.run == *run.name && draft.step == name && draft.data.get("ended").is_some()
-    });
-    let known = step_of(run, &traveller.subject, name);
-    let journaled = |key: &str| known.as_ref().and_then(|s| s.intent.get(key)?.as_str().map(str::to_owned));
+    let failed = events.iter().any(|e| e.draft.scope.is_run(&run.name) && e.step() == Some(id) && has_ended(e.fact()));
+    let known = step_of(run, &traveller.subject, id);
+    let journaled = known.and_then(|step| step.intent?.copying().cloned());
+    let (from_before, key_before) = journaled.map(|copying| (copying.from, copying.kms_key)).unzip();
     Ok(MakeCopy {
         shared: Rc::clone(&run.shared),
         active: Rc::clone(&run.active),
         run: Rc::clone(&run.name),
-        name: name.to_owned(),
+        id: id.clone(),
         subject: traveller.subject.clone(),
         marks: traveller.marks.clone(),
         tags: run.plan.tags.clone(),
-        from: journaled("from").map_or(from, |image| traveller.subject.place.subject(&image)),
+        from: from_before.map_or(from, |image| traveller.subject.place.subject(&image)),
         to,
-        key: key.or_else(|| journaled("kms_key")),
-        attempt: next_attempt(&events, name),
+        key: key.or(key_before.flatten()),
+        attempt: next_attempt(&events, id),
         retry: !failed,
     })
 }
 
-pub(super) fn permit(run: &Run, subject: &Subject, name: &str, image: Subject, purpose: For) -> Permit {
+pub(super) fn permit(run: &Run, subject: &Subject, id: &StepId, image: Subject, purpose: For) -> Permit {
     let keys = match &purpose {
         For::Lend(loan) | For::Reclaim(loan) => loan.keys.clone(),
         For::Share(_) => Default::default(),
@@ -250,7 +243,7 @@ pub(super) fn permit(run: &Run, subject: &Subject, name: &str, image: Subject, p
         active: Rc::clone(&run.active),
         run: Rc::clone(&run.name),
         plan: run.plan.name.clone(),
-        name: name.to_owned(),
+        id: id.clone(),
         subject: subject.clone(),
         image,
         purpose,

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
 
 use super::leg::Leg;
-use super::{Traveller, find, is_ours, traveller};
+use super::{Traveller, find, traveller};
+use crate::domain::fact::StepId;
 use crate::domain::naming::{self, Marks, Ownership, Role};
 use crate::domain::observed::{Image, ImageState};
 use crate::domain::place::{Place, Subject};
@@ -28,13 +28,15 @@ pub(super) async fn older(
     let begun: Vec<(Subject, BTreeSet<String>)> = {
         let state = run.active.state.borrow();
         let others =
-            state.others.iter().filter(|(s, steps)| s.id.starts_with("ami-") && steps.keys().any(|k| is_ours(k)));
-        let label =
-            |name: &String| legs.iter().find(|l| name.ends_with(&format!(":{}", l.label))).map(|l| l.label.clone());
+            state.others.iter().filter(|(s, steps)| s.id.starts_with("ami-") && steps.keys().any(StepId::distributes));
+        let label = |id: &StepId| {
+            let to = id.destination()?;
+            legs.iter().find(|leg| leg.label == to).map(|leg| leg.label.clone())
+        };
         // Of its own images none may have been left out, whatever was begun.
         let own = |subject: &Subject| state.targets.values().any(|t| t.image() == Some(&subject.id));
         let every = || legs.iter().map(|leg| leg.label.clone()).collect();
-        let labels = |subject: &Subject, steps: &BTreeMap<String, StepState>| {
+        let labels = |subject: &Subject, steps: &BTreeMap<StepId, StepState>| {
             if own(subject) { every() } else { steps.keys().filter_map(label).collect() }
         };
         others.map(|(subject, steps)| (subject.clone(), labels(subject, steps))).collect()
@@ -106,13 +108,12 @@ fn gone(run: &Run, subject: &Subject) -> Traveller {
 /// What its tags said, as the journal has it: by them a copy is found that was called for before the image went.
 fn told(run: &Run, subject: &Subject) -> Option<Marks> {
     let state = run.active.state.borrow();
-    let intents = state.others.get(subject)?.values().map(|step| &step.intent);
-    let text = |intent: &Value, key: &str| intent.get(key).and_then(Value::as_str).map(str::to_owned);
-    let mut marks = intents.filter_map(|intent| {
+    let intents = state.others.get(subject)?.values().filter_map(|step| step.intent.as_ref()?.copying());
+    let mut marks = intents.filter_map(|copying| {
         let copy = Image {
-            name: text(intent, "name")?,
-            source_image: text(intent, "from"),
-            tags: serde_json::from_value(intent.get("tags")?.clone()).ok()?,
+            name: copying.name.clone(),
+            source_image: Some(copying.from.clone()),
+            tags: copying.tags.clone().into(),
             ..absent(run, subject)
         };
         match naming::ownership(&copy, &run.shared.daemon, &copy.owner) {
@@ -152,7 +153,7 @@ fn elsewhere(run: &Run, image: &Subject) -> bool {
 #[must_use]
 pub fn sees_to(run: &RunState, image: &Subject) -> bool {
     let made = run.targets.iter().any(|(s, t)| s.place == image.place && t.image() == Some(&image.id));
-    made || run.others.get(image).is_some_and(|steps| steps.keys().any(|step| is_ours(step)))
+    made || run.others.get(image).is_some_and(|steps| steps.keys().any(StepId::distributes))
 }
 
 /// An image whose copy is wanted in a destination and not there.

@@ -3,15 +3,14 @@
 use std::collections::BTreeSet;
 
 use futures_util::stream::{self, StreamExt as _};
-use serde_json::json;
 
 use super::leg::{permit, via};
-use super::{SHARE, Traveller, VIA, drive, ended, refuse, share_in_force, step_of, traveller, vias};
+use super::{Traveller, drive, ended, refuse, share_in_force, step_of, traveller, vias};
 use crate::cloud::port::Read;
 use crate::defect::{Defect, planted};
 use crate::domain::copying::policy::{LAUNCHING, operations};
 use crate::domain::copying::{self, ShareVerdict, policy_allows_members, statement};
-use crate::domain::event::{Draft, Kind};
+use crate::domain::fact::{Draft, Fact, Scope, StepId, Topic};
 use crate::domain::naming::Role;
 use crate::domain::observed::{Image, ImageState};
 use crate::domain::place::{Place, Subject};
@@ -19,10 +18,10 @@ use crate::domain::plan::Share;
 use crate::domain::retention::Candidate;
 use crate::domain::saga::StepState;
 use crate::domain::sharing::{self, Grantee};
-use crate::engine::access::{self, COPY, Distance};
+use crate::engine::access::{self, Distance};
 use crate::engine::facts::{self, Facts};
 use crate::engine::ledger;
-use crate::engine::retain::{self, FOREIGN, Listing};
+use crate::engine::retain::{self, Listing};
 use crate::engine::run::Run;
 use crate::engine::shared::Stop;
 use crate::engine::steps::permit::{For, Permit};
@@ -34,7 +33,7 @@ const LOOKS: usize = 50;
 pub(super) async fn share(run: &Run, facts: &Facts, traveller: &Traveller) -> Result<(), Stop> {
     let Some(share) = share_in_force(run) else { return Ok(()) };
     let subject = &traveller.subject;
-    let lock = run.shared.lock_of(&format!("{subject}/{SHARE}"));
+    let lock = run.shared.lock_of(&format!("{subject}/{}", StepId::Share));
     let alone = lock.lock().await;
     match judge(run, facts, &subject.place, &traveller.image, &share, true).await? {
         Err(why) => {
@@ -56,7 +55,7 @@ pub(super) async fn share(run: &Run, facts: &Facts, traveller: &Traveller) -> Re
 pub(super) async fn share_copy(run: &Run, facts: &Facts, copy: &Subject) -> Result<(), Stop> {
     let Some(share) = share_in_force(run) else { return Ok(()) };
     // After a restart it goes its own way, and its source leads to it too.
-    let lock = run.shared.lock_of(&format!("{copy}/{SHARE}"));
+    let lock = run.shared.lock_of(&format!("{copy}/{}", StepId::Share));
     let _alone = lock.lock().await;
     let ask = || access::image(&run.shared, copy);
     let image = match asked(run, facts, &copy.place, ask).await? {
@@ -117,7 +116,7 @@ async fn warn_of_policies(run: &Run, facts: &Facts, place: &Place, share: &Share
 }
 
 fn of(run: &Run, image: &Subject, share: Option<Share>, keys: BTreeSet<String>) -> Permit {
-    Permit { keys, ..permit(run, image, SHARE, image.clone(), For::Share(share)) }
+    Permit { keys, ..permit(run, image, &StepId::Share, image.clone(), For::Share(share)) }
 }
 
 /// Brings who may use an image to what `share` wants. Where nothing is to do, no step is journaled.
@@ -134,7 +133,7 @@ async fn bring(
         let who = |key: &str| ledger::accounts(share, &image.place, key);
         run.shared.note_keys(&run.plan.name, &image.place, &step.keys, who).await?;
     }
-    if step_of(run, image, SHARE).is_none() {
+    if step_of(run, image, &StepId::Share).is_none() {
         match asked(run, facts, &image.place, || step.distance()).await? {
             Err(why) => return refuse_share(run, image, &why).await,
             Ok(None) => return Ok(()),
@@ -154,9 +153,8 @@ async fn bring(
 /// Whether this run has made an image, or found it where it would have made it.
 fn makes(run: &Run, image: &Subject) -> bool {
     let state = run.active.state.borrow();
-    let made = |(name, step): (&String, &StepState)| {
-        let made = name.starts_with(COPY) || name.starts_with(VIA);
-        made && step.result.get("image").and_then(|id| id.as_str()) == Some(&*image.id)
+    let made = |(id, step): (&StepId, &StepState)| {
+        matches!(id, StepId::Copy(_) | StepId::Via(_)) && step.image() == Some(&*image.id)
     };
     state.targets.values().any(|t| t.image() == Some(&image.id)) || state.others.values().flatten().any(made)
 }
@@ -191,10 +189,10 @@ async fn let_out(run: &Run, facts: &Facts, image: &Subject, share: Share) {
 
 /// An image that cannot be shared is said as its own step; the run sums them up.
 async fn refuse_share(run: &Run, image: &Subject, why: &str) -> Result<(), Stop> {
-    if step_of(run, image, SHARE).is_some_and(|s| s.ended()) {
+    if step_of(run, image, &StepId::Share).is_some_and(|s| s.ended()) {
         return Ok(());
     }
-    refuse(run, image, SHARE, why).await
+    refuse(run, image, &StepId::Share, why).await
 }
 
 /// Looks at every image of the plan that others may use, or should: what somebody changed is changed back, what the plan
@@ -259,7 +257,7 @@ struct Listed<'a> {
 async fn look(run: &Run, facts: &Facts, listed: Listed<'_>) -> Result<(), Stop> {
     let Listed { place, listing, candidate, beside, spare } = listed;
     let image = place.subject(&candidate.image.id);
-    if ended(run, &image, SHARE) || under_way(run, &image) {
+    if ended(run, &image, &StepId::Share) || under_way(run, &image) {
         return Ok(());
     }
     let words = sharing::lent(&candidate.image.tags);
@@ -332,15 +330,15 @@ fn under_way(run: &Run, image: &Subject) -> bool {
 async fn report_foreign(run: &Run, place: &Place, distance: &Distance) -> Result<(), Stop> {
     let mut drafts = Vec::new();
     for (id, grantee) in distance.foreign() {
-        let step = format!("{SHARE}:{}", grantee.short());
+        let topic = Topic::Guest(grantee.short().to_owned());
         let subject = place.subject(id);
         let known = run.shared.journal.reader().events_about(&subject).await.unwrap_or_default();
-        if known.iter().any(|e| e.draft.run == FOREIGN && e.draft.step == step) {
+        if known.iter().any(|e| e.draft.scope == Scope::Foreign && e.draft.topic == topic) {
             continue;
         }
-        let why = format!("{grantee} may use {id}, and neither the plan nor a copy wants it: left alone");
-        let data = json!({ "reason": why });
-        drafts.push(Draft::of(FOREIGN, &subject, Kind::LoanForeign, data).at_step(&step, 1));
+        let reason = format!("{grantee} may use {id}, and neither the plan nor a copy wants it: left alone");
+        let draft = Draft::of_scope(Scope::Foreign, Fact::LoanForeign { reason });
+        drafts.push(Draft { subject: Some(subject), ..draft.about(topic) });
     }
     run.shared.record_many(&drafts).await
 }

@@ -5,15 +5,15 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::Target;
 use super::proof::{Back, Call, Proof};
-use super::{RETURN, Target};
 use crate::cloud::port::Effect;
 use crate::defect::{Defect, planted};
-use crate::domain::event::{Draft, Kind};
+use crate::domain::event::Outcome;
 use crate::domain::evidence::Evidence;
+use crate::domain::fact::{Draft, Fact, Intent, Made, Need, Observed, Overdue, StepId};
 use crate::domain::naming::rfc3339;
 use crate::domain::place::Subject;
 use crate::domain::plan::OnUnhealthy;
@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(1800);
 
 /// Frees a slot, in the journal and for all who wait for one.
 async fn free(shared: &Shared, run: &str, subject: &Subject, back: Back, mut also: Vec<Draft>) -> Result<(), Stop> {
-    also.push(Draft::of(run, subject, Kind::SlotFreed, json!({ "reason": back.as_str() })));
+    also.push(Draft::of(run, subject, Fact::SlotFreed { reason: back.as_str().to_owned() }));
     // What gives back never waits for the journal.
     shared.slots.borrow_mut().free(subject, run);
     shared.slots_changed.notify_waiters();
@@ -101,12 +101,12 @@ async fn call_person(shared: &Shared, run: &str, subject: &Subject) -> Result<()
          instance",
         subject.id
     );
-    let data = json!({ "outcome": "failed", "reason": why, "since": since, "halts": false, "settle": 0 });
+    let need = Need { overdue: Some(Overdue { since: Some(since), halts: false, settle: 0 }), ..Need::failed(why) };
     // Before the journal: it only holds back.
     shared.slots.borrow_mut().overdue(subject, false);
     shared.slots_changed.notify_waiters();
     // Not the alarm of the run itself, should it be rebuilt and raise its own.
-    let draft = Draft::of(run, subject, Kind::StepNeedsPerson, data).at_step(RETURN, 2);
+    let draft = Draft::of(run, subject, Fact::StepNeedsPerson(need)).at_step(&StepId::Return, 2);
     shared.record_result(&[draft]).await.map(|_| ())
 }
 
@@ -171,11 +171,11 @@ impl Return {
             }
         );
         let settle = plan.rollout.settle;
-        let data = json!({ "outcome": "failed", "reason": why, "since": since, "halts": halts, "settle": settle });
+        let need = Need { overdue: Some(Overdue { since: Some(since), halts, settle }), ..Need::failed(why) };
         // Before the journal: it only holds back.
         shared.slots.borrow_mut().overdue(subject, halts);
         shared.slots_changed.notify_waiters();
-        let draft = Draft::of(run, subject, Kind::StepNeedsPerson, data).at_step(RETURN, 1);
+        let draft = Draft::of(run, subject, Fact::StepNeedsPerson(need)).at_step(&StepId::Return, 1);
         shared.record_result(&[draft]).await?;
         watch_on(shared, run, subject, Duration::from_secs(settle), None, Some(proof));
         Ok(())
@@ -184,12 +184,12 @@ impl Return {
 
 #[async_trait(?Send)]
 impl Step for Return {
-    fn name(&self) -> &str {
-        RETURN
+    fn id(&self) -> &StepId {
+        &StepId::Return
     }
 
-    fn intent(&self) -> Value {
-        json!({})
+    fn intent(&self) -> Intent {
+        Intent::Return
     }
 
     fn forbidden(&self) -> Option<String> {
@@ -200,12 +200,12 @@ impl Step for Return {
         false // it only watches, and must begin to as soon as the instance goes down
     }
 
-    async fn look(&self, _intent: &Value, _lost: bool) -> Look {
+    async fn look(&self, _intent: &Intent, _lost: bool) -> Look {
         Look::Absent
     }
 
-    async fn act(&self, _intent: &Value) -> Effect<Value> {
-        Effect::Done { value: json!({}), request_id: None }
+    async fn act(&self, _intent: &Intent) -> Effect<Made> {
+        Effect::Done { value: Made::Nothing, request_id: None }
     }
 
     fn resend(&self, _search: &Search) -> Resend {
@@ -258,11 +258,13 @@ impl Step for Return {
                 return Ok(());
             }
             let elapsed = (shared.clock.now() - call.at).num_milliseconds();
-            let mut data = json!({ "outcome": "done", "state": back.as_str(), "elapsed_ms": elapsed });
-            if let Some(evidence) = back.evidence() {
-                data["evidence"] = json!(evidence);
-            }
-            let draft = Draft::of(run, subject, Kind::StepObserved, data).at_step(RETURN, 1);
+            let observed = Observed {
+                state: Some(back.as_str().to_owned()),
+                elapsed_ms: Some(elapsed),
+                evidence: back.evidence().map(str::to_owned),
+                ..Observed::of(Outcome::Done)
+            };
+            let draft = Draft::of(run, subject, Fact::StepObserved(observed)).at_step(&StepId::Return, 1);
             return free(shared, run, subject, back, vec![draft]).await;
         }
     }

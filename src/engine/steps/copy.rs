@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
-use serde_json::{Value, json};
 
 use super::pending::Pending;
 use crate::cloud::classify::Class;
 use crate::cloud::port::{CopyImage, Effect, Fault, ImageQuery};
 use crate::defect::{Defect, planted};
 use crate::domain::copying::names;
-use crate::domain::event::{Draft, Event, Kind};
+use crate::domain::event::Outcome;
+use crate::domain::fact::{CopyEnd, Copying, Draft, Event, Fact, Intent, Made, Observed, Refusal, StepId};
 use crate::domain::naming::{self, Marks, Ownership};
 use crate::domain::observed::{Image, ImageState, Tags};
 use crate::domain::place::{Place, Subject};
@@ -44,8 +44,8 @@ pub struct MakeCopy {
     pub active: Rc<ActiveRun>,
     /// The run's name.
     pub run: Rc<str>,
-    /// Its own name: `copy:dr/eu-west-1`, `via:alias/share`.
-    pub name: String,
+    /// Which step it is: `copy:dr/eu-west-1`, `via:alias/share`.
+    pub id: StepId,
     /// The image of the recovery point, which CreateImage made.
     pub subject: Subject,
     /// What the copy's tags say.
@@ -66,22 +66,31 @@ pub struct MakeCopy {
 
 /// The token's number for the next copy: it rises when the last one was seen to end, or can never be made.
 #[must_use]
-pub fn next_attempt(events: &[Event], step: &str) -> u32 {
+pub fn next_attempt(events: &[Event], step: &StepId) -> u32 {
     let (mut ended, mut newest) = (0, None);
-    for event in events.iter().filter(|e| e.draft.step == step) {
-        let data = &event.draft.data;
-        match event.draft.kind {
-            Kind::StepIntent => newest = data.get("attempt").and_then(Value::as_u64),
-            _ if data.get("ended") == Some(&Value::Bool(true)) => ended = newest.take().unwrap_or(ended + 1).max(ended),
+    for event in events.iter().filter(|e| e.step() == Some(step)) {
+        match event.fact() {
+            Fact::StepIntent(intent) => newest = intent.copying().map(|copying| copying.attempt),
+            fact if has_ended(fact) => ended = newest.take().unwrap_or(ended + 1).max(ended),
             _ => {}
         }
     }
-    u32::try_from(ended).unwrap_or(u32::MAX - 1) + 1
+    ended.min(u32::MAX - 1) + 1
+}
+
+/// Whether what a token made was seen to end, or can never be made.
+#[must_use]
+pub fn has_ended(fact: &Fact) -> bool {
+    match fact {
+        Fact::StepRefused(refusal) => refusal.ended,
+        Fact::StepObserved(observed) => observed.ended,
+        _ => false,
+    }
 }
 
 impl MakeCopy {
     fn known<T>(&self, what: impl FnOnce(&StepState) -> T) -> Option<T> {
-        self.active.state.borrow().others.get(&self.subject)?.get(&self.name).map(what)
+        self.active.state.borrow().others.get(&self.subject)?.get(&self.id).map(what)
     }
 
     fn source_name(&self) -> String {
@@ -112,10 +121,9 @@ impl MakeCopy {
         same && marks.role == naming::Role::Copy && !image.state.dead() && own()
     }
 
-    fn observed(&self, outcome: &str, mut data: Value) -> Draft {
-        data["outcome"] = json!(outcome);
+    fn observed(&self, observed: Observed) -> Draft {
         let attempt = self.known(|s| s.attempt).unwrap_or(1);
-        Draft::of(&self.run, &self.subject, Kind::StepObserved, data).at_step(&self.name, attempt)
+        Draft::of(&self.run, &self.subject, Fact::StepObserved(observed)).at_step(&self.id, attempt)
     }
 
     /// Waits until the snapshots of an available copy have ended too. Why it is no good, if it is not; nothing, if some
@@ -150,11 +158,11 @@ impl MakeCopy {
 
 #[async_trait(?Send)]
 impl Step for MakeCopy {
-    fn name(&self) -> &str {
-        &self.name
+    fn id(&self) -> &StepId {
+        &self.id
     }
 
-    fn intent(&self) -> Value {
+    fn intent(&self) -> Intent {
         let of = naming::run_name(&self.marks.plan, self.marks.due);
         let marks = Marks {
             role: naming::Role::Copy,
@@ -163,17 +171,17 @@ impl Step for MakeCopy {
             installation: self.shared.installation.clone(),
             ..self.marks.clone()
         };
-        json!({
-            "attempt": self.attempt,
-            "from": self.from.id,
-            "from_region": self.from.place.region,
-            "name": self.copy_name(self.attempt),
+        Intent::Copy(Box::new(Copying {
+            attempt: self.attempt,
+            from: self.from.id.clone(),
+            from_region: self.from.place.region.clone(),
+            name: self.copy_name(self.attempt),
             // Nothing of this run: another one that makes the copy sends the same under the same token.
-            "description": format!("stillframe {of} of {}, copied from {}", self.marks.instance, self.from.id),
-            "token": self.token(self.attempt),
-            "kms_key": self.key,
-            "tags": marks.tags(&self.tags),
-        })
+            description: format!("stillframe {of} of {}, copied from {}", self.marks.instance, self.from.id),
+            token: self.token(self.attempt),
+            kms_key: self.key.clone(),
+            tags: marks.tags(&self.tags),
+        }))
     }
 
     fn forbidden(&self) -> Option<String> {
@@ -193,7 +201,7 @@ impl Step for MakeCopy {
         fault.class.passes() || fault.class.may_lag()
     }
 
-    async fn look(&self, _intent: &Value, _lost: bool) -> Look {
+    async fn look(&self, _intent: &Intent, _lost: bool) -> Look {
         let query = ImageQuery::Names(vec![format!("{}/*", self.source_name())]);
         let images = match self.shared.cloud.images(&self.to, &query).await {
             Err(fault) => return Look::Unclear(fault),
@@ -203,23 +211,23 @@ impl Step for MakeCopy {
         let mut serving: Vec<&Image> = images.iter().filter(|image| self.serves(image)).collect();
         serving.sort_by_key(|i| (i.state != ImageState::Available, i.created, i.id.clone()));
         match serving.first() {
-            Some(image) => Look::Found(json!({ "image": image.id })),
+            Some(image) => Look::Found(Made::Image(image.id.clone())),
             None => Look::Absent,
         }
     }
 
-    async fn act(&self, intent: &Value) -> Effect<Value> {
-        let text = |key: &str| intent.get(key).and_then(Value::as_str).map(str::to_owned);
-        let key = text("kms_key");
+    async fn act(&self, intent: &Intent) -> Effect<Made> {
+        let Copying { from, from_region, name, description, token, kms_key, tags, .. } =
+            intent.copying().cloned().unwrap_or_default();
         let mut request = CopyImage {
-            source_image: text("from").unwrap_or_default(),
-            source_region: text("from_region").unwrap_or_default(),
-            name: text("name").unwrap_or_default(),
-            description: text("description").unwrap_or_default(),
-            client_token: text("token").unwrap_or_default(),
-            encrypted: key.is_some() && !planted(Defect::KeyWithoutEncrypted),
-            kms_key: key,
-            tags: intent.get("tags").and_then(|t| serde_json::from_value(t.clone()).ok()).unwrap_or_default(),
+            source_image: from,
+            source_region: from_region,
+            name,
+            description,
+            client_token: token,
+            encrypted: kms_key.is_some() && !planted(Defect::KeyWithoutEncrypted),
+            kms_key,
+            tags,
         };
         if planted(Defect::TokenPerSend) {
             let attempt = self.known(|s| s.attempt).unwrap_or(self.attempt);
@@ -227,7 +235,7 @@ impl Step for MakeCopy {
             request.client_token = self.token(attempt);
         }
         match self.shared.cloud.copy_image(&self.to, &request).await {
-            Effect::Done { value, request_id } => Effect::Done { value: json!({ "image": value }), request_id },
+            Effect::Done { value, request_id } => Effect::Done { value: Made::Image(value), request_id },
             Effect::Refused(fault) => Effect::Refused(fault),
             Effect::Unknown(fault) => Effect::Unknown(fault),
         }
@@ -252,14 +260,13 @@ impl Step for MakeCopy {
 
     async fn settle(&self) -> Result<(), Stop> {
         let Self { shared, run, subject, to, .. } = self;
-        let begun = |s: &StepState| Some((s.result.get("image")?.as_str()?.to_owned(), s.intended_at, s.attempt));
+        let begun = |s: &StepState| Some((s.image()?.to_owned(), s.intended_at, s.attempt));
         let Some((image, since, attempt)) = self.known(begun).flatten() else { return Ok(()) };
-        let alarm = format!("{}.pending", self.name);
-        let alarmed = self.active.state.borrow().others.get(subject).is_some_and(|s| s.contains_key(&alarm));
+        let alarmed = self.known(|s| s.pending_alarmed).unwrap_or(false);
         let family = format!("{}/", self.source_name());
         let bears = |image: &Image| image.name.starts_with(&family);
         let pending =
-            Pending { shared, run, subject, place: to, image: &image, since, alarm: &alarm, alarmed, bears: &bears };
+            Pending { shared, run, subject, place: to, image: &image, since, step: &self.id, alarmed, bears: &bears };
         let (state, bad) = loop {
             let end = pending.end().await?;
             match (end.bad, &end.image) {
@@ -272,20 +279,35 @@ impl Step for MakeCopy {
             }
         };
         let elapsed = shared.clock.now() - since;
-        let mut data = json!({
-            "state": state, "image": image, "account": to.account, "region": to.region,
-            "elapsed_ms": elapsed.num_milliseconds(),
-        });
-        let Some(why) = bad else {
-            return shared.record_result(&[self.observed("done", data)]).await.map(|_| ());
+        let end = CopyEnd {
+            state: state.to_owned(),
+            image,
+            account: to.account.clone(),
+            region: to.region.clone(),
+            elapsed_ms: elapsed.num_milliseconds(),
         };
-        data["reason"] = json!(why);
-        data["ended"] = json!(true);
+        let Some(why) = bad else {
+            return shared.record_result(&[self.observed(ended(end, None))]).await.map(|_| ());
+        };
         if self.retry && elapsed <= RETRY_WITHIN {
-            data["again"] = json!(true);
-            let draft = Draft::of(run, subject, Kind::StepRefused, data).at_step(&self.name, attempt);
+            let refusal = Refusal { again: true, ended: true, copy: Some(end), ..Refusal::of(why) };
+            let draft = Draft::of(run, subject, Fact::StepRefused(refusal)).at_step(&self.id, attempt);
             return shared.record_result(&[draft]).await.map(|_| ());
         }
-        shared.record_result(&[self.observed("failed", data)]).await.map(|_| ())
+        shared.record_result(&[self.observed(ended(end, Some(why)))]).await.map(|_| ())
+    }
+}
+
+fn ended(CopyEnd { state, image, account, region, elapsed_ms }: CopyEnd, bad: Option<String>) -> Observed {
+    Observed {
+        state: Some(state),
+        image: Some(image),
+        account: Some(account),
+        region: Some(region),
+        elapsed_ms: Some(elapsed_ms),
+        ended: bad.is_some(),
+        evidence: None,
+        outcome: if bad.is_some() { Outcome::Failed } else { Outcome::Done },
+        reason: bad,
     }
 }

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
-use serde_json::{Value, json};
 
+use super::Target;
 use super::pending::Pending;
-use super::{IMAGE, Target};
 use crate::cloud::classify::Class;
 use crate::cloud::port::{CreateImage, Effect, Fault, ImageQuery, InstanceQuery};
 use crate::defect::{Defect, planted};
-use crate::domain::event::{Draft, Kind};
+use crate::domain::event::Outcome;
+use crate::domain::fact::{Draft, Fact, Imaging, Intent, Made, Observed, StepId};
 use crate::domain::naming::{self, Marks, Ownership, Role};
 use crate::domain::observed::{Image, InstanceState};
 use crate::domain::plan::Mode;
@@ -25,12 +25,6 @@ use crate::engine::shared::Stop;
 const RESEND_AFTER: Duration = Duration::from_secs(600);
 /// ... and at least this many looks certainly found nothing.
 const RESEND_LOOKS: u32 = 3;
-/// The alarm of an image that is pending for too long: a fact beside the step, which goes on.
-const PENDING: &str = "image.pending";
-
-/// The key of the intent that says what the status checks read right before the call: `ok`, or it is absent.
-pub(super) const CHECKS: &str = "checks";
-
 /// CreateImage of one target, and whether its status checks read ok at the newest look.
 pub struct MakeImage(Target, Cell<bool>);
 
@@ -75,10 +69,10 @@ impl MakeImage {
     }
 
     /// The name under which it is looked for, or made: the one that was journaled.
-    fn intended(&self, intent: &Value, lost: bool) -> String {
-        let name = intent.get("name").and_then(Value::as_str).map_or_else(|| self.name(), str::to_owned);
+    fn intended(&self, intent: &Intent, lost: bool) -> String {
+        let name = intent.name().map_or_else(|| self.name(), str::to_owned);
         if planted(Defect::NameWithAttempt) {
-            let attempt = self.0.known(|s| s.steps.get(IMAGE).map(|s| s.attempt)).flatten();
+            let attempt = self.0.known(|s| s.steps.get(&StepId::Image).map(|s| s.attempt)).flatten();
             let attempt = attempt.unwrap_or(1) + u32::from(lost);
             return if attempt > 1 { format!("{name}-{attempt}") } else { name };
         }
@@ -89,7 +83,7 @@ impl MakeImage {
     fn recognize(&self, image: &Image) -> Look {
         match naming::ownership(image, &self.0.shared.daemon, &self.0.subject.place.account) {
             Ownership::Ours(marks) if marks.instance == self.0.subject.id && marks.due == self.0.occurrence.due => {
-                Look::Found(json!({ "image": image.id }))
+                Look::Found(Made::Image(image.id.clone()))
             }
             Ownership::Ours(_) => Look::Foreign(format!("{} bears the name but other tags", image.id)),
             Ownership::Foreign(why) => Look::Foreign(format!("{} bears the name but {why}", image.id)),
@@ -98,14 +92,15 @@ impl MakeImage {
     }
 
     fn observed(&self, state: &str, bad: Option<String>, elapsed: TimeDelta) -> Draft {
-        let data = json!({
-            "outcome": if bad.is_some() { "failed" } else { "done" },
-            "state": state,
-            "image": self.0.known(|s| s.image().map(str::to_owned)).flatten(),
-            "reason": bad,
-            "elapsed_ms": elapsed.num_milliseconds(),
-        });
-        Draft::of(&self.0.run, &self.0.subject, Kind::StepObserved, data).at_step(IMAGE, 1)
+        let bad_end = bad.is_some();
+        let observed = Observed {
+            state: Some(state.to_owned()),
+            image: self.0.known(|s| s.image().map(str::to_owned)).flatten(),
+            elapsed_ms: Some(elapsed.num_milliseconds()),
+            reason: bad,
+            ..Observed::of(if bad_end { Outcome::Failed } else { Outcome::Done })
+        };
+        Draft::of(&self.0.run, &self.0.subject, Fact::StepObserved(observed)).at_step(&StepId::Image, 1)
     }
 
     /// Whether a target that was stopped when it was selected still is.
@@ -126,12 +121,12 @@ impl MakeImage {
 
 #[async_trait(?Send)]
 impl Step for MakeImage {
-    fn name(&self) -> &str {
-        IMAGE
+    fn id(&self) -> &StepId {
+        &StepId::Image
     }
 
-    fn intent(&self) -> Value {
-        json!({ "name": self.name(), "no_reboot": !self.takes_down() })
+    fn intent(&self) -> Intent {
+        Intent::Image(Imaging { name: self.name(), no_reboot: !self.takes_down(), checked: false })
     }
 
     fn forbidden(&self) -> Option<String> {
@@ -162,7 +157,7 @@ impl Step for MakeImage {
     }
 
     /// By name (exact, visible soonest); for a lost answer by source instance too.
-    async fn look(&self, intent: &Value, lost: bool) -> Look {
+    async fn look(&self, intent: &Intent, lost: bool) -> Look {
         let Target { shared, plan, subject, .. } = &self.0;
         let name = self.intended(intent, lost);
         let mut queries = vec![ImageQuery::Names(vec![name.clone()])];
@@ -185,14 +180,14 @@ impl Step for MakeImage {
         if !lost && self.takes_down() { self.checks_before().await } else { Look::Absent }
     }
 
-    fn completed(&self, mut intent: Value) -> Value {
-        if self.1.get() {
-            intent[CHECKS] = json!("ok");
+    fn completed(&self, mut intent: Intent) -> Intent {
+        if let Intent::Image(imaging) = &mut intent {
+            imaging.checked = self.1.get();
         }
         intent
     }
 
-    async fn act(&self, intent: &Value) -> Effect<Value> {
+    async fn act(&self, intent: &Intent) -> Effect<Made> {
         let Target { shared, plan, run, subject, .. } = &self.0;
         let request = CreateImage {
             instance: subject.id.clone(),
@@ -208,7 +203,7 @@ impl Step for MakeImage {
             Effect::Done { value, request_id } => {
                 // However long it was refused before.
                 shared.observer.status_anew(&subject.place, &subject.id);
-                Effect::Done { value: json!({ "image": value }), request_id }
+                Effect::Done { value: Made::Image(value), request_id }
             }
             Effect::Refused(fault) => Effect::Refused(fault),
             Effect::Unknown(fault) => Effect::Unknown(fault),
@@ -240,17 +235,18 @@ impl Step for MakeImage {
         if self.0.known(|s| s.slot == Slot::None && s.reboots).unwrap_or(false) {
             self.not_made(); // adopted at the first look: nothing was rebooted now
         }
-        let begun = |s: &TargetState| Some((s.image()?.to_owned(), s.steps.get(IMAGE)?.intended_at));
+        let begun = |s: &TargetState| Some((s.image()?.to_owned(), s.steps.get(&StepId::Image)?.intended_at));
         let Some((image, since)) = self.0.known(begun).flatten() else { return Ok(()) };
         if planted(Defect::RetainEarly) {
             return shared.record_result(&[self.observed("pending", None, TimeDelta::zero())]).await.map(|_| ());
         }
-        let alarmed = self.0.known(|s| s.steps.contains_key(PENDING)).unwrap_or(false);
+        let alarmed = self.0.known(|s| s.steps.get(&StepId::Image).is_some_and(|s| s.pending_alarmed)).unwrap_or(false);
         let place = &subject.place;
-        let name = self.0.known(|s| Some(self.intended(&s.steps.get(IMAGE)?.intent, false))).flatten();
+        let known = self.0.known(|s| s.steps.get(&StepId::Image).map(|s| s.intent.clone())).flatten();
+        let name = known.map(|intent| intent.map_or_else(|| self.name(), |intent| self.intended(&intent, false)));
         let bears = |image: &Image| name.as_ref().is_none_or(|name| image.name == *name);
-        let alarm = PENDING;
-        let pending = Pending { shared, run, subject, place, image: &image, since, alarm, alarmed, bears: &bears };
+        let step = &StepId::Image;
+        let pending = Pending { shared, run, subject, place, image: &image, since, step, alarmed, bears: &bears };
         let end = pending.end().await?;
         if end.image.is_none() && !end.seen {
             // Somebody was quick, or the answer named another account's: the name tells.

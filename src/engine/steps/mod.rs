@@ -13,21 +13,15 @@ use std::rc::Rc;
 use super::executor::Step;
 use super::shared::{ActiveRun, Shared};
 use crate::domain::event::Occurrence;
+use crate::domain::fact::StepId;
 use crate::domain::place::Subject;
 use crate::domain::plan::Plan;
 use crate::domain::saga::{After, Link, TargetState};
 
-/// The step that makes the image.
-pub const IMAGE: &str = "image";
-/// The step that waits until the instance is back in service.
-pub const RETURN: &str = "return";
-/// The step that removes an image and its snapshots.
-pub const RETAIN: &str = "retain";
-
 /// What every target goes through.
 pub const CHAIN: &[Link] = &[
-    Link { step: IMAGE, after: After::Start, only_when_down: false },
-    Link { step: RETURN, after: After::Begun(IMAGE), only_when_down: true },
+    Link { step: StepId::Image, after: After::Start, only_when_down: false },
+    Link { step: StepId::Return, after: After::Begun(StepId::Image), only_when_down: true },
 ];
 
 /// One target of one run, as its steps see it.
@@ -53,9 +47,19 @@ impl Target {
         self.active.state.borrow().targets.get(&self.subject).map(what)
     }
 
-    /// A step of the chain by its name.
+    /// A step of the chain.
     #[must_use]
-    pub fn step(&self, name: &str) -> Box<dyn Step> {
-        if name == RETURN { Box::new(back::Return(self.clone())) } else { Box::new(image::MakeImage::of(self.clone())) }
+    pub fn step(&self, step: &StepId) -> Option<Box<dyn Step>> {
+        match step {
+            StepId::Image => Some(Box::new(image::MakeImage::of(self.clone()))),
+            StepId::Return => Some(Box::new(back::Return(self.clone()))),
+            StepId::Copy(_)
+            | StepId::Deprecate
+            | StepId::Lend(_)
+            | StepId::Reclaim(_)
+            | StepId::Retain
+            | StepId::Share
+            | StepId::Via(_) => None,
+        }
     }
 }

@@ -4,9 +4,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use serde_json::json;
 
-use crate::domain::event::{Draft, Kind};
+use crate::domain::fact::{Draft, Fact, Need, StepId, Topic};
 use crate::domain::observed::{Image, ImageState};
 use crate::domain::place::{Place, Subject};
 use crate::engine::observe::Seen;
@@ -31,9 +30,9 @@ pub(super) struct Pending<'a> {
     pub image: &'a str,
     /// When it was called for.
     pub since: DateTime<Utc>,
-    /// The step of the alarm: a fact beside the step that makes it, which goes on.
-    pub alarm: &'a str,
-    /// Whether it is raised already.
+    /// The step that makes it: the alarm stands beside it, and it goes on.
+    pub step: &'a StepId,
+    /// Whether the alarm is raised already.
     pub alarmed: bool,
     /// Whether an image is this one, by its name: an answer may name another.
     pub bears: &'a dyn Fn(&Image) -> bool,
@@ -58,7 +57,7 @@ impl Pending<'_> {
     /// [`Stop::Lost`]: it is in another account, which has not let us look for too long. [`Stop::Mistaken`]: the id that
     /// AWS answered with is another image's.
     pub async fn end(&self) -> Result<End, Stop> {
-        let Self { shared, run, subject, place, image, since, alarm, mut alarmed, bears } = *self;
+        let Self { shared, run, subject, place, image, since, step, mut alarmed, bears } = *self;
         let watch = shared.observer.image(shared, place, image);
         // What passed before is told by the wall clock; the rest is not, so that setting it forward alarms nobody.
         let passed = (shared.clock.now() - since).to_std().unwrap_or_default();
@@ -114,9 +113,9 @@ impl Pending<'_> {
                 None => {
                     alarmed = true;
                     let why = format!("the image {image} is pending for 24 h; look at it in the EC2 console");
-                    let data = json!({ "image": image, "reason": why });
-                    let draft = Draft::of(run, subject, Kind::StepNeedsPerson, data);
-                    shared.record_result(&[draft.at_step(alarm, 1)]).await?;
+                    let need = Need { image: Some(image.to_owned()), ..Need::of(why) };
+                    let draft = Draft::of(run, subject, Fact::StepNeedsPerson(need));
+                    shared.record_result(&[draft.about(Topic::Pending(step.clone()))]).await?;
                 }
             }
         }

@@ -6,14 +6,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde_json::{Value, json};
-
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::cloud::classify::Class;
 use crate::cloud::port::{Effect, Fault};
 use crate::defect::{Defect, planted};
-use crate::domain::event::{Draft, Kind};
+use crate::domain::event::Outcome;
+use crate::domain::fact::{self, Draft, Fact, Intent, Made, Observed, Permitting, StepId};
 use crate::domain::observed::Image;
 use crate::domain::place::{Place, Subject};
 use crate::domain::plan::Share;
@@ -51,8 +50,8 @@ pub struct Permit {
     pub run: Rc<str>,
     /// The plan's name.
     pub plan: String,
-    /// Its own name.
-    pub name: String,
+    /// Which step it is.
+    pub id: StepId,
     /// The image of the recovery point: whose step it is.
     pub subject: Subject,
     /// The image that is lent: `subject`, or its copy under another key.
@@ -146,11 +145,11 @@ impl Permit {
     }
 
     fn ended(&self, bad: Option<String>) -> Draft {
-        let outcome = if bad.is_some() { "failed" } else { "done" };
-        let data = json!({ "outcome": outcome, "image": self.image.id, "reason": bad });
+        let outcome = if bad.is_some() { Outcome::Failed } else { Outcome::Done };
+        let observed = Observed { image: Some(self.image.id.clone()), reason: bad, ..Observed::of(outcome) };
         let attempt =
-            self.active.state.borrow().others.get(&self.subject).and_then(|s| s.get(&self.name)).map(|s| s.attempt);
-        Draft::of(&self.run, &self.subject, Kind::StepObserved, data).at_step(&self.name, attempt.unwrap_or(1))
+            self.active.state.borrow().others.get(&self.subject).and_then(|s| s.get(&self.id)).map(|s| s.attempt);
+        Draft::of(&self.run, &self.subject, Fact::StepObserved(observed)).at_step(&self.id, attempt.unwrap_or(1))
     }
 
     /// Waits until the role can use the keys. Why it cannot, if it cannot.
@@ -176,26 +175,27 @@ impl Permit {
 
 #[async_trait(?Send)]
 impl Step for Permit {
-    fn name(&self) -> &str {
-        &self.name
+    fn id(&self) -> &StepId {
+        &self.id
     }
 
-    fn intent(&self) -> Value {
-        let mut intent = json!({ "image": self.image.id, "keys": self.keys });
-        match &self.purpose {
-            For::Lend(loan) | For::Reclaim(loan) => {
-                intent["account"] = json!(loan.to.account);
-                intent["region"] = json!(loan.to.region);
-                intent["role"] = json!(loan.role);
-                intent["keys"] = json!(loan.keys);
-                intent["snapshots"] = json!(self.snapshots);
-            }
+    fn intent(&self) -> Intent {
+        let (image, keys) = (self.image.id.clone(), Some(self.keys.clone()));
+        Intent::Permit(Box::new(match &self.purpose {
+            For::Lend(loan) | For::Reclaim(loan) => Permitting {
+                image,
+                keys: Some(loan.keys.clone()),
+                account: Some(loan.to.account.clone()),
+                region: Some(loan.to.region.clone()),
+                role: Some(loan.role.clone()),
+                snapshots: Some(self.snapshots.clone()),
+                ..Permitting::default()
+            },
             For::Share(share) => {
                 let who = share.iter().flat_map(Share::grantees).map(|g| g.short().to_owned());
-                intent["with"] = json!(who.collect::<Vec<_>>());
+                Permitting { image, keys, with: Some(who.collect()), ..Permitting::default() }
             }
-        }
-        intent
+        }))
     }
 
     fn forbidden(&self) -> Option<String> {
@@ -217,7 +217,7 @@ impl Step for Permit {
     }
 
     /// What is there already is journaled with what it is for, since that is what keeps it there.
-    async fn look(&self, intent: &Value, _lost: bool) -> Look {
+    async fn look(&self, intent: &Intent, _lost: bool) -> Look {
         let locks = self.locks();
         let _alone = Self::hold(&locks).await;
         match self.distance().await {
@@ -225,27 +225,35 @@ impl Step for Permit {
             Err(fault) if fault.class.may_lag() => Look::Unclear(Fault { class: Class::Transient, ..fault }),
             Err(fault) => Look::Unclear(fault),
             Ok(Some(distance)) if !distance.is_none() => Look::Absent,
-            Ok(_) => Look::Found(intent.clone()),
+            Ok(_) => Look::Found(match intent {
+                Intent::Permit(permitting) => Made::Permit(permitting.clone()),
+                Intent::Image(_) | Intent::Return | Intent::Copy(_) | Intent::Remove(_) => Made::Nothing,
+            }),
         }
     }
 
-    async fn act(&self, _intent: &Value) -> Effect<Value> {
+    async fn act(&self, _intent: &Intent) -> Effect<Made> {
         let locks = self.locks();
         let _alone = Self::hold(&locks).await;
         let distance = match self.distance().await {
             Ok(Some(distance)) => distance,
-            Ok(None) => return Effect::Done { value: json!({ "image": self.image.id }), request_id: None },
+            Ok(None) => {
+                let made = Permitting { image: self.image.id.clone(), ..Permitting::default() };
+                return Effect::Done { value: Made::Permit(Box::new(made)), request_id: None };
+            }
             Err(fault) => return Effect::Refused(fault),
         };
         match access::close(&self.shared, &distance).await {
             Effect::Done { request_id, .. } => {
                 // By a loan: to whom it was given, not who was let in at the same time.
                 let to = if let For::Lend(loan) = &self.purpose { Some(&*loan.to.account) } else { None };
-                let added: Vec<&str> = distance.added(to).collect();
-                let mut value = json!({ "image": self.image.id, "added": added });
-                if let For::Lend(loan) = &self.purpose {
-                    value["grants"] = json!(self.shared.granted_to(&loan.role, &loan.keys));
-                }
+                let added = Some(distance.added(to).map(str::to_owned).collect());
+                let grants = match &self.purpose {
+                    For::Lend(loan) => Some(self.shared.granted_to(&loan.role, &loan.keys)),
+                    For::Reclaim(_) | For::Share(_) => None,
+                };
+                let made = Permitting { image: self.image.id.clone(), added, grants, ..Permitting::default() };
+                let value = Made::Permit(Box::new(made));
                 Effect::Done { value, request_id }
             }
             Effect::Refused(fault) => Effect::Refused(fault),
@@ -270,14 +278,15 @@ impl Step for Permit {
         };
         let good = bad.is_none();
         let mut drafts = vec![self.ended(bad)];
-        let (kind, loan) = match &self.purpose {
-            For::Lend(loan) => (Kind::LoanGiven, loan),
-            For::Reclaim(loan) => (Kind::LoanReturned, loan),
+        let (told, loan): (fn(fact::Loan) -> Fact, _) = match &self.purpose {
+            For::Lend(loan) => (Fact::LoanGiven, loan),
+            For::Reclaim(loan) => (Fact::LoanReturned, loan),
             For::Share(_) => return self.shared.record_result(&drafts).await.map(|_| ()),
         };
         if good {
-            let data = json!({ "image": self.image.id, "account": loan.to.account, "keys": loan.keys });
-            drafts.push(Draft::of(&self.run, &self.subject, kind, data).at_step(&self.name, 1));
+            let (image, account) = (self.image.id.clone(), loan.to.account.clone());
+            let loan = fact::Loan { image, account, keys: loan.keys.clone() };
+            drafts.push(Draft::of(&self.run, &self.subject, told(loan)).at_step(&self.id, 1));
         }
         self.shared.record_result(&drafts).await.map(|_| ())
     }

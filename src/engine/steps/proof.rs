@@ -7,12 +7,11 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
-use super::IMAGE;
-use super::image::CHECKS;
 use crate::cloud::port::{ImageQuery, InstanceQuery};
 use crate::defect::{Defect, planted};
 use crate::domain::event::gone;
 use crate::domain::evidence::{Evidence, Lags, Shown, When};
+use crate::domain::fact::{Intent, StepId};
 use crate::domain::observed::InstanceStatus;
 use crate::domain::place::Subject;
 use crate::domain::saga::Phase;
@@ -43,9 +42,10 @@ impl Call {
         let active = shared.runs.borrow().get(run).cloned()?;
         let state = active.state.borrow();
         let target = state.targets.get(subject)?;
-        let image = target.steps.get(IMAGE)?;
+        let image = target.steps.get(&StepId::Image)?;
         let certain = !matches!(image.phase, Phase::Intended | Phase::Unknown | Phase::NotMade);
-        let ok_before = image.sent <= 1 && image.intent.get(CHECKS).is_some_and(|word| word == "ok");
+        let checked = image.intent.as_ref().and_then(Intent::imaging).is_some_and(|imaging| imaging.checked);
+        let ok_before = image.sent <= 1 && checked;
         let at = image.called_at.max(image.intended_at);
         Some(Self { at, certain, ok_before, image: target.image().map(str::to_owned) })
     }

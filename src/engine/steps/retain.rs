@@ -4,13 +4,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde_json::{Value, json};
 
-use super::RETAIN;
 use crate::cloud::classify::Class;
 use crate::cloud::port::{Effect, Fault, ImageQuery, InstanceQuery};
 use crate::defect::{self, Defect, planted};
-use crate::domain::event::{Draft, Kind, gone};
+use crate::domain::event::{Outcome, gone};
+use crate::domain::fact::{Done, Draft, Fact, Intent, Made, Need, Observed, Removing, StepId};
 use crate::domain::naming::{self, HOLD_TAG, Ownership};
 use crate::domain::observed::ImageState;
 use crate::domain::place::Subject;
@@ -34,8 +33,8 @@ pub struct Remove {
     pub run: Rc<str>,
     /// The image.
     pub subject: Subject,
-    /// The parameters, as they are journaled: `image`, `snapshots`, `reason`.
-    pub parameters: Value,
+    /// The parameters, as they are journaled.
+    pub removing: Removing,
 }
 
 /// What became of one snapshot.
@@ -84,47 +83,40 @@ pub async fn delete_snapshot(shared: &Shared, subject: &Subject) -> Result<Snaps
 /// # Errors
 /// [`Stop::Drained`].
 pub async fn end_snapshot(shared: &Shared, run: &str, subject: &Subject, fate: SnapshotFate) -> Result<bool, Stop> {
-    let (kind, data) = match fate {
-        SnapshotFate::Gone => (Kind::StepDone, json!({ "reason": "deleted" })),
-        SnapshotFate::Needed => (Kind::StepDone, json!({ "reason": "kept: another image needs it" })),
-        SnapshotFate::Refused(why) => {
-            let why = format!(
-                "the snapshot {} of a deregistered image cannot be deleted: {why}. It costs money until it is gone: \
-                 allow ec2:DeleteSnapshot, or unlock it; it is tried again in the plan's next run",
-                subject.id
-            );
-            (Kind::StepNeedsPerson, json!({ "outcome": "failed", "reason": why }))
-        }
+    let settled = |why: &str| Done { made: Made::Settled(why.to_owned()), request: None, adopted: false };
+    let fact = match fate {
+        SnapshotFate::Gone => Fact::StepDone(settled("deleted")),
+        SnapshotFate::Needed => Fact::StepDone(settled("kept: another image needs it")),
+        SnapshotFate::Refused(why) => Fact::StepNeedsPerson(Need::failed(format!(
+            "the snapshot {} of a deregistered image cannot be deleted: {why}. It costs money until it is gone: \
+             allow ec2:DeleteSnapshot, or unlock it; it is tried again in the plan's next run",
+            subject.id
+        ))),
     };
-    let settled = kind == Kind::StepDone;
-    shared.record_result(&[Draft::of(run, subject, kind, data).at_step(RETAIN, 1)]).await?;
+    let settled = matches!(fact, Fact::StepDone(_));
+    shared.record_result(&[Draft::of(run, subject, fact).at_step(&StepId::Retain, 1)]).await?;
     Ok(settled)
 }
 
 impl Remove {
-    fn snapshots(&self) -> Vec<String> {
-        let list = self.parameters.get("snapshots").and_then(Value::as_array);
-        list.into_iter().flatten().filter_map(|v| v.as_str().map(str::to_owned)).collect()
-    }
-
     fn settled(&self, snapshot: &Subject) -> bool {
         let state = self.active.state.borrow();
-        state.others.get(snapshot).and_then(|s| s.get(RETAIN)).is_some_and(|s| s.attempt > 0)
+        state.others.get(snapshot).and_then(|s| s.get(&StepId::Retain)).is_some_and(|s| s.attempt > 0)
     }
 }
 
 #[async_trait(?Send)]
 impl Step for Remove {
-    fn name(&self) -> &str {
-        RETAIN
+    fn id(&self) -> &StepId {
+        &StepId::Retain
     }
 
-    fn intent(&self) -> Value {
-        let mut parameters = self.parameters.clone();
+    fn intent(&self) -> Intent {
+        let mut removing = self.removing.clone();
         if planted(Defect::SnapshotsForgotten) {
-            parameters["snapshots"] = json!([]);
+            removing.snapshots.clear();
         }
-        parameters
+        Intent::Remove(removing)
     }
 
     fn forbidden(&self) -> Option<String> {
@@ -132,7 +124,7 @@ impl Step for Remove {
     }
 
     /// The verdict is minutes or hours old when a fleet is large: what may have changed is looked at once more.
-    async fn look(&self, _intent: &Value, _lost: bool) -> Look {
+    async fn look(&self, _intent: &Intent, _lost: bool) -> Look {
         let Self { shared, subject, .. } = self;
         let query = ImageQuery::Ids(vec![subject.id.clone()]);
         let image = match shared.cloud.images(&subject.place, &query).await {
@@ -140,7 +132,7 @@ impl Step for Remove {
             // A deregistered image is listed for a while.
             Ok(images) => match images.into_iter().find(|i| i.state != ImageState::Deregistered) {
                 Some(image) => defect::seen(image),
-                None => return Look::Found(json!({ "image": subject.id })),
+                None => return Look::Found(Made::Image(subject.id.clone())),
             },
         };
         if let Some(odd) = &image.odd {
@@ -161,8 +153,8 @@ impl Step for Remove {
         }
     }
 
-    async fn act(&self, _intent: &Value) -> Effect<Value> {
-        let done = json!({ "image": self.subject.id });
+    async fn act(&self, _intent: &Intent) -> Effect<Made> {
+        let done = Made::Image(self.subject.id.clone());
         match self.shared.cloud.deregister_image(&self.subject.place, &self.subject.id).await {
             Effect::Done { request_id, .. } => Effect::Done { value: done, request_id },
             Effect::Refused(Fault { class: Class::NotFound, request_id, .. }) => {
@@ -187,7 +179,7 @@ impl Step for Remove {
     async fn settle(&self) -> Result<(), Stop> {
         let Self { shared, run, subject, .. } = self;
         let open: Vec<Subject> =
-            self.snapshots().iter().map(|id| subject.place.subject(id)).filter(|s| !self.settled(s)).collect();
+            self.removing.snapshots.iter().map(|id| subject.place.subject(id)).filter(|s| !self.settled(s)).collect();
         let ids: Vec<String> = open.iter().map(|s| s.id.clone()).collect();
         let mut wait = FIRST;
         let there = loop {
@@ -214,12 +206,12 @@ impl Step for Remove {
                 left += 1;
             }
         }
-        let mut data = json!({ "outcome": "done", "image": subject.id });
+        let mut observed = Observed { image: Some(subject.id.clone()), ..Observed::of(Outcome::Done) };
         if left > 0 {
-            data["outcome"] = json!("failed");
-            data["reason"] = json!(format!("{left} of its snapshots could not be deleted"));
+            observed.outcome = Outcome::Failed;
+            observed.reason = Some(format!("{left} of its snapshots could not be deleted"));
         }
-        let draft = Draft::of(run, subject, Kind::StepObserved, data).at_step(RETAIN, 1);
+        let draft = Draft::of(run, subject, Fact::StepObserved(observed)).at_step(&StepId::Retain, 1);
         shared.record_result(&[draft]).await.map(|_| ())
     }
 }

@@ -4,6 +4,8 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::domain::fact::VERSION;
+use crate::domain::fact::codec::Row;
 use crate::domain::place::Place;
 use crate::journal::sqlite::SqliteJournal;
 
@@ -60,14 +62,15 @@ fn draft(&(run, about, step, attempt, kind, data): &(usize, usize, usize, u32, u
     let whole = KINDS[kind] == Kind::RunFinished;
     let data =
         [json!({ "outcome": "done", "image": "ami-1" }), json!({ "outcome": "failed" }), json!({})][data].clone();
-    Draft {
+    codec::decode(Row {
         run: RUNS[run].into(),
         subject: if whole { None } else { subject(about) },
         step: if whole { String::new() } else { STEPS[step].into() },
         attempt,
         kind: KINDS[kind].clone(),
+        v: VERSION,
         data,
-    }
+    })
 }
 
 /// Does it, and says what came of it.
@@ -106,21 +109,22 @@ async fn act(journal: &dyn Journal, step: &Move, now: DateTime<Utc>) -> String {
 /// All answers that can be asked for.
 async fn answers(journal: &dyn Journal) -> Vec<String> {
     fn shown(events: Answer<Vec<Event>>) -> String {
-        let one = |e: Event| format!("{} {} {:?}", e.at, e.v, e.draft);
+        let one = |e: Event| format!("{} {:?}", e.at, e.draft);
         format!("{:#?}", events.map(|events| events.into_iter().map(one).collect::<Vec<_>>()))
     }
     let (r, mut all) = (journal.reader(), Vec::new());
     for run in RUNS {
-        all.push(shown(r.events_of(run).await));
+        let scope = if run.is_empty() { Scope::Daemon } else { Scope::Run(run.into()) };
+        all.push(shown(r.events_in(&scope).await));
         for kind in &KINDS {
-            all.push(shown(r.newest_of(run, kind.as_str()).await.map(|event| event.into_iter().collect())));
+            all.push(shown(r.newest_in(&scope, kind).await.map(|event| event.into_iter().collect())));
         }
     }
     for kind in &KINDS {
-        all.push(shown(r.events_of_kind(kind.as_str()).await));
+        all.push(shown(r.events_of_kind(kind).await));
     }
-    for step in STEPS {
-        all.push(shown(r.open_needs(step).await));
+    for step in STEPS.iter().filter_map(|step| step.parse().ok()) {
+        all.push(shown(r.open_needs(&step).await));
     }
     for about in (0..3).filter_map(subject) {
         all.push(shown(r.events_about(&about).await));

@@ -6,7 +6,8 @@ use rusqlite::{OptionalExtension as _, params};
 
 use super::rows::{instant, json, read_event, read_occurrence};
 use super::{COLUMNS, OPEN_NEEDS, OPEN_SLOTS, SqliteJournal};
-use crate::domain::event::{Event, Occurrence};
+use crate::domain::event::Occurrence;
+use crate::domain::fact::{Event, Kind, Scope, StepId, codec};
 use crate::domain::place::Subject;
 use crate::journal::{Answer, Reader, Request};
 
@@ -73,16 +74,17 @@ impl SqliteJournal {
 
 #[async_trait(?Send)]
 impl Reader for SqliteJournal {
-    async fn events_of(&self, run: &str) -> Answer<Vec<Event>> {
-        self.select("WHERE run = ?1 ORDER BY seq", params![run])
+    async fn events_in(&self, scope: &Scope) -> Answer<Vec<Event>> {
+        self.select("WHERE run = ?1 ORDER BY seq", params![codec::scope_text(scope)])
     }
 
-    async fn events_of_kind(&self, kind: &str) -> Answer<Vec<Event>> {
-        self.select("WHERE kind = ?1 ORDER BY seq", params![kind])
+    async fn events_of_kind(&self, kind: &Kind) -> Answer<Vec<Event>> {
+        self.select("WHERE kind = ?1 ORDER BY seq", params![kind.as_str()])
     }
 
-    async fn newest_of(&self, run: &str, kind: &str) -> Answer<Option<Event>> {
-        Ok(self.select("WHERE run = ?1 AND kind = ?2 ORDER BY seq DESC LIMIT 1", params![run, kind])?.pop())
+    async fn newest_in(&self, scope: &Scope, kind: &Kind) -> Answer<Option<Event>> {
+        let tail = "WHERE run = ?1 AND kind = ?2 ORDER BY seq DESC LIMIT 1";
+        Ok(self.select(tail, params![codec::scope_text(scope), kind.as_str()])?.pop())
     }
 
     async fn last_decided(&self, plan: &str) -> Answer<Option<DateTime<Utc>>> {
@@ -134,8 +136,8 @@ impl Reader for SqliteJournal {
         self.select(OPEN_SLOTS, [])
     }
 
-    async fn open_needs(&self, step: &str) -> Answer<Vec<Event>> {
-        self.select(OPEN_NEEDS, params![step])
+    async fn open_needs(&self, step: &StepId) -> Answer<Vec<Event>> {
+        self.select(OPEN_NEEDS, params![step.to_string()])
     }
 
     async fn alarms(&self) -> Answer<Vec<Event>> {

@@ -4,7 +4,9 @@ use chrono::{DateTime, TimeZone as _, Utc};
 use rusqlite::ffi::SQLITE_CANTOPEN_SYMLINK;
 use rusqlite::{ErrorCode, Row};
 
-use crate::domain::event::{Decision, Draft, Event, Kind, Occurrence, Trigger};
+use crate::domain::event::{Decision, Occurrence, Trigger};
+use crate::domain::fact::codec::{self, Row as Written};
+use crate::domain::fact::{Event, Kind};
 use crate::journal::JournalError;
 
 /// What SQLite's refusal means, and what to do about it.
@@ -48,22 +50,25 @@ fn word<T>(row: &Row<'_>, column: usize, parse: impl Fn(&str) -> Option<T>) -> r
     })
 }
 
-pub fn read_event(row: &Row<'_>) -> rusqlite::Result<Event> {
+/// A fact as it is stored, with its number and its time.
+pub fn read_row(row: &Row<'_>) -> rusqlite::Result<(i64, DateTime<Utc>, Written)> {
     let subject: String = row.get(2)?;
     let kind: String = row.get(5)?;
-    Ok(Event {
-        seq: row.get(0)?,
-        at: instant(row.get(6)?),
+    let written = Written {
+        run: row.get(1)?,
+        subject: if subject.is_empty() { None } else { Some(word(row, 2, |t| t.parse().ok())?) },
+        step: row.get(3)?,
+        attempt: row.get(4)?,
+        kind: Kind::parse(&kind),
         v: row.get(7)?,
-        draft: Draft {
-            run: row.get(1)?,
-            subject: if subject.is_empty() { None } else { Some(word(row, 2, |t| t.parse().ok())?) },
-            step: row.get(3)?,
-            attempt: row.get(4)?,
-            kind: Kind::parse(&kind),
-            data: json(row, 8)?,
-        },
-    })
+        data: json(row, 8)?,
+    };
+    Ok((row.get(0)?, instant(row.get(6)?), written))
+}
+
+pub fn read_event(row: &Row<'_>) -> rusqlite::Result<Event> {
+    let (seq, at, written) = read_row(row)?;
+    Ok(Event { seq, at, draft: codec::decode(written) })
 }
 
 pub fn read_occurrence(row: &Row<'_>) -> rusqlite::Result<Occurrence> {

@@ -1,7 +1,9 @@
 use serde_json::json;
 
 use super::*;
-use crate::domain::event::{Decision, Kind, Trigger};
+use crate::domain::event::{Decision, Trigger};
+use crate::domain::fact::Kind;
+use crate::domain::fact::codec::Row;
 use crate::domain::place::Place;
 
 fn at(hour: u32) -> DateTime<Utc> {
@@ -26,19 +28,23 @@ async fn journal() -> SqliteJournal {
     journal
 }
 
+fn row(run: &str, kind: Kind, data: serde_json::Value) -> Row {
+    Row::of(run, &Place::new("111111111111", "eu-central-1").subject("i-1"), kind, data)
+}
+
 fn draft(run: &str, kind: Kind, data: serde_json::Value) -> Draft {
-    Draft::of(run, &Place::new("111111111111", "eu-central-1").subject("i-1"), kind, data)
+    codec::decode(row(run, kind, data))
 }
 
 #[tokio::test]
 async fn a_repeated_event_answers_what_is_stored_and_other_data_is_an_error() {
     let journal = journal().await;
-    let first = draft("p@x", Kind::SlotTaken, json!({ "a": 1 }));
+    let first = draft("p@x", Kind::SlotTaken, json!({ "reason": "1" }));
     let new = journal.append(at(1), std::slice::from_ref(&first)).await.unwrap();
     assert!(matches!(new[0], Written::New(_)));
     let again = journal.append(at(2), std::slice::from_ref(&first)).await.unwrap();
     assert!(matches!(&again[0], Written::Before(event) if event.at == at(1)));
-    let other = draft("p@x", Kind::SlotTaken, json!({ "a": 2 }));
+    let other = draft("p@x", Kind::SlotTaken, json!({ "reason": "2" }));
     assert!(matches!(journal.append(at(2), &[other]).await, Err(JournalError::Conflict { .. })));
 }
 
@@ -46,7 +52,7 @@ async fn a_repeated_event_answers_what_is_stored_and_other_data_is_an_error() {
 async fn a_transaction_is_written_whole_or_not_at_all() {
     let journal = journal().await;
     journal.append(at(1), &[draft("p@x", Kind::SlotTaken, json!({}))]).await.unwrap();
-    let drafts = [draft("p@x", Kind::StepIntent, json!({})), draft("p@x", Kind::SlotTaken, json!({ "b": 1 }))];
+    let drafts = [draft("p@x", Kind::SlotFreed, json!({})), draft("p@x", Kind::SlotTaken, json!({ "reason": "1" }))];
     journal.append(at(2), &drafts).await.unwrap_err();
     assert_eq!(journal.events_of("p@x").await.unwrap().len(), 1);
 }
@@ -100,7 +106,7 @@ async fn pruning_forgets_details_but_not_how_a_run_ended_nor_what_is_open() {
         if !open {
             drafts.push(draft(&o.run(), Kind::SlotFreed, json!({})));
         }
-        drafts.push(Draft::of_run(&o.run(), Kind::RunFinished, json!({})));
+        drafts.push(codec::decode(Row::of_run(&o.run(), Kind::RunFinished, json!({}))));
         journal.append(at(hour), &drafts).await.unwrap();
     }
     assert_eq!(journal.prune(at(10)).await.unwrap(), 2);
@@ -113,7 +119,8 @@ async fn pruning_forgets_details_but_not_how_a_run_ended_nor_what_is_open() {
 /// An alarm of a step stays open until one of these events, and through the others.
 #[tokio::test]
 async fn an_alarm_lasts_until_what_it_was_about_has_ended() {
-    let at_step = |run: &str, kind: Kind, step: &str| draft(run, kind, json!({ "reason": "why" })).at_step(step, 1);
+    let at_step =
+        |run: &str, kind: Kind, step: &str| codec::decode(row(run, kind, json!({ "reason": "why" })).at_step(step, 1));
     let table = [
         ("return", "p@1", Kind::SlotFreed, "", true),
         ("return", "p@2", Kind::SlotFreed, "", false),
@@ -143,16 +150,17 @@ async fn an_alarm_lasts_until_what_it_was_about_has_ended() {
         journal.append(at(1), &[at_step(run, Kind::StepNeedsPerson, "retain")]).await.unwrap();
     }
     let alarms = journal.alarms().await.unwrap();
-    assert_eq!(alarms.iter().map(|e| e.draft.run.as_str()).collect::<Vec<_>>(), ["p@2"]);
+    assert_eq!(alarms.iter().map(|e| e.draft.scope.run().unwrap()).collect::<Vec<_>>(), ["p@2"]);
 }
 
 #[tokio::test]
 async fn the_newest_good_image_is_told_for_each_plan() {
     let journal = journal().await;
     let observed = |run: &str, outcome: &str| {
-        draft(run, Kind::StepObserved, json!({ "outcome": outcome, "image": run })).at_step("image", 1)
+        codec::decode(row(run, Kind::StepObserved, json!({ "outcome": outcome, "image": run })).at_step("image", 1))
     };
-    let made = draft("a@b@20260101T000000Z", Kind::StepDone, json!({ "image": "ami-0aa" })).at_step("image", 1);
+    let made = row("a@b@20260101T000000Z", Kind::StepDone, json!({ "image": "ami-0aa" })).at_step("image", 1);
+    let made = codec::decode(made);
     let drafts = [
         observed("web@20260101T000000Z", "done"),
         observed("web@20260102T000000Z", "done"),
@@ -162,7 +170,7 @@ async fn the_newest_good_image_is_told_for_each_plan() {
     ];
     journal.append(at(1), &drafts).await.unwrap();
     let newest = journal.newest_good().await.unwrap();
-    let images: Vec<_> = newest.iter().filter_map(|e| e.text("image")).collect();
+    let images: Vec<_> = newest.iter().filter_map(|e| e.fact().image()).collect();
     assert_eq!(images, ["web@20260102T000000Z", "a@b@20260101T000000Z"]);
     let about = journal.about_image("ami-0aa").await.unwrap();
     assert_eq!(about.len(), 1);

@@ -1,9 +1,10 @@
 //! What the documents claim: gone only what is gone, each verdict once.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
-use crate::domain::event::{Draft, Trigger, VERSION};
+use crate::domain::event::Trigger;
+use crate::domain::fact::codec::{self, Row};
 use crate::domain::place::Place;
 
 fn occurrence() -> Occurrence {
@@ -18,19 +19,19 @@ fn occurrence() -> Occurrence {
     }
 }
 
-fn document(drafts: Vec<Draft>) -> RunDocument {
+fn document(rows: Vec<Row>) -> RunDocument {
     let at = occurrence().due;
-    let events: Vec<Event> = (1..).zip(drafts).map(|(seq, draft)| Event { seq, at, v: VERSION, draft }).collect();
+    let events: Vec<Event> = (1..).zip(rows).map(|(seq, row)| Event { seq, at, draft: codec::decode(row) }).collect();
     RunDocument::of(&occurrence(), &events)
 }
 
-fn of(id: &str, kind: Kind, attempt: u32, data: Value) -> Draft {
+fn of(id: &str, kind: Kind, attempt: u32, data: Value) -> Row {
     let subject = Place::new("111111111111", "eu-central-1").subject(id);
     let step = if id.starts_with("i-") { "image" } else { "retain" };
-    Draft::of(&occurrence().run(), &subject, kind, data).at_step(step, attempt)
+    Row::of(&occurrence().run(), &subject, kind, data).at_step(step, attempt)
 }
 
-fn decided(attempt: u32, verdicts: &[(&str, &str)]) -> Draft {
+fn decided(attempt: u32, verdicts: &[(&str, &str)]) -> Row {
     let one = |(image, verdict): &(&str, &str)| json!({ "image": image, "verdict": verdict, "reasons": ["no rule"] });
     let list: Vec<Value> = verdicts.iter().map(one).collect();
     of("i-1", Kind::RetainDecided, attempt, json!({ "verdicts": list }))
@@ -74,11 +75,10 @@ fn the_newest_verdict_counts_once() {
 
 #[test]
 fn a_run_without_an_end_is_unfinished() {
-    let began = document(vec![of("i-1", Kind::TargetSelected, 1, json!({ "reboots": true }))]);
+    let began = document(vec![of("i-1", Kind::TargetSelected, 1, json!({ "reboots": true })).at_step("", 1)]);
     assert_eq!((began.outcome, began.targets[0].outcome), ("unfinished", "unfinished"));
     assert!(!began.ok());
-    let missed =
-        Draft::of_run(&occurrence().run(), Kind::RunFinished, json!({ "outcome": "missed", "reason": "late" }));
+    let missed = Row::of_run(&occurrence().run(), Kind::RunFinished, json!({ "outcome": "missed", "reason": "late" }));
     let missed = document(vec![missed]);
     assert_eq!((missed.outcome, missed.reason.as_str()), ("missed", "late"));
     for (decision, outcome) in [(Decision::Skip, "skipped"), (Decision::Miss, "missed")] {

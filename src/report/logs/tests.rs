@@ -1,21 +1,22 @@
 //! The level of every kind of event: ERROR = somebody must act.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tracing::Level;
 
 use super::*;
-use crate::domain::event::{Draft, VERSION};
+use crate::domain::fact::Kind;
+use crate::domain::fact::codec::Row;
 use crate::domain::place::Place;
 
 const RUN: &str = "web@20261120T023000Z";
 
 fn event(kind: Kind, id: &str, step: &str, data: Value) -> Event {
     let subject = Place::new("111111111111", "eu-central-1").subject(id);
-    let mut draft = Draft::of(RUN, &subject, kind, data).at_step(step, 1);
+    let mut row = Row::of(RUN, &subject, kind, data).at_step(step, 1);
     if id.is_empty() {
-        draft.subject = None;
+        row.subject = None;
     }
-    Event { seq: 1, at: chrono::DateTime::UNIX_EPOCH, v: VERSION, draft }
+    Event { seq: 1, at: chrono::DateTime::UNIX_EPOCH, draft: codec::decode(row) }
 }
 
 #[test]
@@ -54,7 +55,7 @@ fn error_is_what_somebody_must_act_on() {
         (Kind::LoanReturned, image, "reclaim:dr/eu-west-1", json!({}), Level::INFO),
         (Kind::KeyLent, "arn:aws:kms:eu-central-1:111111111111:key/1", "web:role", json!({}), Level::INFO),
         (Kind::KeyReturned, "arn:aws:kms:eu-central-1:111111111111:key/1", "web:role", json!({}), Level::INFO),
-        (Kind::LoanForeign, image, "share", json!({}), Level::WARN),
+        (Kind::LoanForeign, image, "share:333333333333", json!({}), Level::WARN),
         // Left out for our own reasons.
         (Kind::StepRefused, instance, "image", json!({ "outcome": "skipped" }), Level::INFO),
         (Kind::StepRefused, image, "retain", json!({ "outcome": "skipped" }), Level::INFO),
@@ -81,7 +82,7 @@ fn error_is_what_somebody_must_act_on() {
         (Kind::RetainDecided, instance, "image", verdicts("delete"), Level::INFO),
         (Kind::TargetSelected, instance, "", json!({}), Level::DEBUG),
         (Kind::TargetSelected, run, "", json!({ "targets": 1 }), Level::INFO),
-        (Kind::StepIntent, instance, "image", json!({}), Level::INFO),
+        (Kind::StepIntent, instance, "image", json!({ "name": "n" }), Level::INFO),
         (Kind::StepIntent, instance, "return", json!({}), Level::DEBUG),
         (Kind::StepDone, instance, "return", json!({}), Level::DEBUG),
         (Kind::RunFinished, run, "", json!({ "outcome": "done" }), Level::INFO),

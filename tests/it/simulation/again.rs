@@ -4,11 +4,13 @@
 mod alarms;
 mod many;
 
+use crate::support::rows::{Draft, Event, drafts};
 use serde_json::json;
 use stillframe::cloud::sim::action::Action;
 use stillframe::cloud::sim::faults::{Fault, FaultKind};
 use stillframe::cloud::sim::world::Caller;
-use stillframe::domain::event::{Draft, Event, Kind, Trigger};
+use stillframe::domain::event::Trigger;
+use stillframe::domain::fact::Kind;
 use stillframe::domain::naming::run_name;
 use stillframe::domain::place::{Place, Subject};
 use stillframe::domain::plan::OnUnhealthy;
@@ -173,7 +175,7 @@ async fn a_removal_that_needed_a_person_is_finished_later() {
         }
         rig.start();
         rig.run(mins(20)).await;
-        let needs = async |rig: &Rig| rig.journal.reader().open_needs("retain").await.expect("readable").len();
+        let needs = async |rig: &Rig| rig.journal.rows().open_needs("retain").await.expect("readable").len();
         assert_eq!(needs(&rig).await, 1, "{}", rig.story());
         rig.script.relents();
         for run in 1..=failing {
@@ -268,7 +270,7 @@ async fn a_request_is_due_soon_whatever_the_schedule() {
         ask(&rig);
         rig.run(secs(5)).await;
         rig.crash();
-        let list = rig.journal.reader().occurrences(None, 100).await.expect("readable");
+        let list = rig.journal.rows().occurrences(None, 100).await.expect("readable");
         let manual: Vec<_> = list.iter().filter(|o| o.trigger == Trigger::Manual).map(|o| o.due).collect();
         assert_eq!(manual.len(), 1, "{}", rig.story());
         match due {
@@ -286,7 +288,7 @@ async fn an_intent_that_does_not_fit_makes_no_effect() {
     until(&mut rig, |rig| rig.all_reboots() == 1).await;
     let run = run_name("web", at("2026-03-02T02:00:00Z"));
     let other = Draft::of(&run, &subject(&id(2)), Kind::StepIntent, json!({ "name": "other" })).at_step("image", 1);
-    rig.journal.inner().append(rig.clock.now(), &[other]).await.expect("written");
+    rig.journal.inner().append(rig.clock.now(), &drafts(&[other])).await.expect("written");
     rig.run(mins(10)).await;
     rig.stop().await;
     assert!(!rig.journal.conflicts().is_empty(), "{}", rig.story());
@@ -306,11 +308,11 @@ async fn leftovers_of_another_account_are_left_alone() {
         let data = json!({ "outcome": "failed", "reason": "locked", "intent": { "image": id, "snapshots": [] } });
         Draft::of(&run, &theirs.subject(id), Kind::StepNeedsPerson, data).at_step("retain", 1)
     });
-    rig.journal.inner().append(rig.clock.now(), &needs).await.expect("written");
+    rig.journal.inner().append(rig.clock.now(), &drafts(&needs)).await.expect("written");
     rig.run(mins(30)).await;
     rig.stop().await;
     promises::hold(&rig).await;
     assert_eq!(rig.outcomes("web"), ["02:00 done", "02:20 done"], "{}", rig.story());
     assert!(rig.calls("DeleteSnapshot").is_empty(), "{}", rig.story());
-    assert_eq!(rig.journal.reader().open_needs("retain").await.expect("readable").len(), 2, "{}", rig.story());
+    assert_eq!(rig.journal.rows().open_needs("retain").await.expect("readable").len(), 2, "{}", rig.story());
 }

@@ -1,7 +1,7 @@
 //! This machine's clock is far from AWS's: nothing is begun until it is right.
 
 use chrono::TimeDelta;
-use stillframe::domain::event::Kind;
+use stillframe::domain::fact::Kind;
 
 use super::promises;
 use super::rig::{Rig, at, fleet, mins, plan, secs};

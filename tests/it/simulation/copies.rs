@@ -8,10 +8,11 @@ mod trouble;
 
 use std::collections::BTreeSet;
 
+use crate::support::rows::Event;
 use stillframe::cloud::port::Role;
 use stillframe::cloud::sim::action::Action;
 use stillframe::defect::{self, Defect};
-use stillframe::domain::event::{Event, Kind};
+use stillframe::domain::fact::Kind;
 use stillframe::domain::keep::Keep;
 use stillframe::domain::observed::ImageState;
 use stillframe::domain::place::Place;

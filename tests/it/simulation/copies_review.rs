@@ -1,8 +1,9 @@
 //! What people, lag and crashes do to copies and loans in the middle: nothing stays lent, nothing is made twice, nothing
 //! is passed over in silence.
 
+use crate::support::rows::Event;
 use stillframe::cloud::sim::action::Action;
-use stillframe::domain::event::{Event, Kind};
+use stillframe::domain::fact::Kind;
 use stillframe::domain::keep::Keep;
 use stillframe::domain::plan::Share;
 

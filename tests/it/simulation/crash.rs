@@ -5,7 +5,6 @@ use std::rc::Rc;
 use serde_json::json;
 use stillframe::cloud::sim::faults::{Fault, FaultKind};
 use stillframe::domain::plan::{OnUnhealthy, Rollout};
-use stillframe::journal::Journal as _;
 
 use super::journal::{Death, Mortal};
 use super::promises;
@@ -153,8 +152,8 @@ async fn requested(death: impl Fn(u32) -> Death) {
         let counts = (rig.reboots()[&id(1)], rig.reboots()[&id(2)]);
         assert_eq!(counts, (1, 0), "{what}\n{}", rig.story());
         // Who asked follows the run that did it.
-        let run = rig.journal.reader().request(request).await.expect("readable").and_then(|r| r.run);
-        let done = rig.journal.reader().events_of_kind("run.finished").await.expect("readable");
+        let run = rig.journal.rows().request(request).await.expect("readable").and_then(|r| r.run);
+        let done = rig.journal.rows().events_of_kind("run.finished").await.expect("readable");
         assert_eq!(run.as_deref(), done.first().map(|e| e.draft.run.as_str()), "{what}\n{}", rig.story());
         assert_eq!(done.len(), 1, "{what}\n{}", rig.story());
     }

@@ -1,6 +1,6 @@
 //! The daemon is not there when something is due, or the window ends.
 
-use stillframe::domain::event::Kind;
+use stillframe::domain::fact::Kind;
 use tokio::time::Duration;
 
 use super::promises;

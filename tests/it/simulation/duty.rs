@@ -5,11 +5,12 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use crate::support::rows::Event;
 use chrono::{DateTime, TimeDelta, Utc};
 use stillframe::cloud::port::CreateImage;
 use stillframe::cloud::sim::World;
 use stillframe::cloud::sim::instance::SimInstance;
-use stillframe::domain::event::{Event, Kind};
+use stillframe::domain::fact::Kind;
 use stillframe::domain::naming::parse_run_name;
 use stillframe::domain::observed::InstanceState;
 use stillframe::domain::place::{Place, Subject};

@@ -2,23 +2,23 @@
 
 use serde_json::json;
 use stillframe::cloud::sim::faults::{Fault, FaultKind};
-use stillframe::domain::event::Kind;
 use stillframe::domain::evidence::Lags;
+use stillframe::domain::fact::Kind;
 
 use super::rig::*;
 
 /// When the CreateImage of each instance was called and when its slot was freed, in seconds after due, and why.
 fn returns(rig: &Rig) -> Vec<(i64, i64, String)> {
     let events = rig.events.borrow();
-    let since = |event: &stillframe::domain::event::Event| (event.at - at(BASE)).num_seconds();
+    let since = |event: &crate::support::rows::Event| (event.at - at(BASE)).num_seconds();
     let of = |kind: Kind, step: &str, subject: &str| {
-        let same = |e: &&stillframe::domain::event::Event| {
+        let same = |e: &&crate::support::rows::Event| {
             e.draft.kind == kind && e.draft.step == step && e.draft.subject.as_ref().is_some_and(|s| s.id == subject)
         };
         events.iter().find(same).cloned()
     };
     let taken = events.iter().filter(|e| e.draft.kind == Kind::SlotTaken);
-    let line = |taken: &stillframe::domain::event::Event| {
+    let line = |taken: &crate::support::rows::Event| {
         let subject = taken.draft.subject.as_ref()?.id.clone();
         let back = of(Kind::StepObserved, "return", &subject)?;
         Some((since(taken), since(&back), back.text("evidence").unwrap_or_default().to_owned()))
@@ -117,7 +117,7 @@ async fn an_impaired_volume_is_not_well() {
     rig.world().instances.get_mut(&ill).expect("of the fleet").traits.ebs_impaired = true;
     rig.start();
     rig.run(mins(60)).await;
-    let called = |e: &stillframe::domain::event::Event| {
+    let called = |e: &crate::support::rows::Event| {
         e.draft.kind == Kind::StepNeedsPerson && e.draft.subject.as_ref().is_some_and(|s| s.id == ill)
     };
     assert!(rig.events.borrow().iter().any(called), "somebody is called for it");

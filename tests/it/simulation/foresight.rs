@@ -12,7 +12,8 @@ use stillframe::cli::{explain, status};
 use stillframe::cloud::governed::Governed;
 use stillframe::cloud::sim::action::Action;
 use stillframe::cloud::sim::answer::Answer;
-use stillframe::domain::event::{Kind, Outcome};
+use stillframe::domain::event::Outcome;
+use stillframe::domain::fact::Kind;
 use stillframe::engine::choose::Us;
 use stillframe::journal::Journal as _;
 use stillframe::report::explain::ExplainDocument;
@@ -105,9 +106,9 @@ async fn what_was_foreseen_is_what_happens() {
     super::promises::hold(&rig).await;
     let plan = &foreseen.plans[0];
     let run = "web@20260302T030000Z";
-    let events = rig.journal.reader().events_of(run).await.expect("readable");
+    let events = rig.journal.rows().events_of(run).await.expect("readable");
     // Who was taken, who was left out, and why.
-    let happened = |e: &stillframe::domain::event::Event| {
+    let happened = |e: &crate::support::rows::Event| {
         let subject = e.draft.subject.as_ref()?;
         match e.draft.kind {
             Kind::TargetSelected => Some((subject.id.clone(), "selected", String::new())),

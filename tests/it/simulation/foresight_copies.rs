@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use stillframe::domain::event::{Event, Kind};
+use crate::support::rows::Event;
+use stillframe::domain::fact::Kind;
 use stillframe::domain::keep::Keep;
 use stillframe::domain::plan::CopyTo;
-use stillframe::journal::Journal as _;
 use stillframe::report::preview::{PlanPreview, PreviewDocument};
 use stillframe::report::table::Paint;
 
@@ -73,7 +73,7 @@ fn foreseen_copies(plan: &PlanPreview) -> BTreeSet<(String, String)> {
 async fn happens(rig: &mut Rig, foreseen: &PreviewDocument, run: &str) {
     rig.run(mins(20)).await;
     let plan = &foreseen.plans[0];
-    let events = rig.journal.reader().events_of(run).await.expect("readable");
+    let events = rig.journal.rows().events_of(run).await.expect("readable");
     assert!(events.iter().any(|e| e.draft.kind == Kind::RunFinished), "{run}\n{}", rig.story());
     assert_eq!(copied(&events), foreseen_copies(plan), "{run}\n{}", rig.story());
     let known: BTreeSet<&str> = plan.retention.iter().filter_map(|i| i.image.as_deref()).collect();

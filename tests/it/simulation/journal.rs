@@ -9,10 +9,15 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use stillframe::defect::{Defect, planted};
-use stillframe::domain::event::{Draft, Event, Occurrence};
+use stillframe::domain::event::Occurrence;
+use stillframe::domain::fact::codec::{decode, encode};
+use stillframe::domain::fact::{Draft, Event};
+
 use stillframe::journal::sqlite::SqliteJournal;
 use stillframe::journal::{Answer, Journal, JournalError, Reader, Written};
 use tokio::sync::Notify;
+
+use crate::support::rows::Rows;
 
 /// When the process dies, as seen by its journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,6 +126,11 @@ impl Mortal {
             Op::Prune(before) => self.prune(before).await.map(|_| ()),
             Op::Ask(now, data) => self.ask(now, &data).map(|_| ()),
         }
+    }
+
+    /// The journal as the tests read it.
+    pub fn rows(&self) -> Rows<'_> {
+        Rows(self.store.inner.reader())
     }
 
     /// The journal itself, for those who only read, and for requests.
@@ -241,7 +251,8 @@ impl Mortal {
 fn words(drafts: &[Draft]) -> String {
     let one = |d: &Draft| {
         let subject = d.subject.as_ref().map_or("", |s| &s.id);
-        format!("{} {} {subject} {}#{}", d.kind.as_str(), d.run, d.step, d.attempt)
+        let row = encode(d);
+        format!("{} {} {subject} {}#{}", row.kind.as_str(), row.run, row.step, row.attempt)
     };
     drafts.iter().map(one).collect::<Vec<_>>().join(" + ")
 }
@@ -274,6 +285,12 @@ impl Journal for Mortal {
 
     async fn append(&self, now: DateTime<Utc>, drafts: &[Draft]) -> Answer<Vec<Written<Event>>> {
         self.fenced()?;
+        // What is written is read and written again byte for byte, whatever it is.
+        for draft in drafts {
+            let row = encode(draft);
+            let again = encode(&decode(row.clone()));
+            assert!(again == row && decode(row.clone()) == *draft, "{row:?} is read as {again:?}");
+        }
         let op = || Op::Append(now, drafts.to_vec());
         self.write(words(drafts), async || self.store.inner.append(now, drafts).await, op).await
     }

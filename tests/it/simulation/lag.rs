@@ -6,7 +6,7 @@ use stillframe::cloud::sim::faults::{Fault, FaultKind};
 use stillframe::cloud::sim::key::SimKey;
 use stillframe::domain::copying::names::grant_name;
 use stillframe::domain::copying::policy::COPYING;
-use stillframe::domain::event::Kind;
+use stillframe::domain::fact::Kind;
 use stillframe::domain::plan::Plan;
 
 use super::copies::{AWAY, DR, FRIEND, across, copy_to, ended, images_in, lent, rig_of, role, share};

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use stillframe::cloud::sim::faults::Fault;
-use stillframe::domain::event::Kind;
+use stillframe::domain::fact::Kind;
 use stillframe::domain::plan::Plan;
 
 use super::promises;

@@ -4,17 +4,18 @@ mod afar;
 
 use std::time::Duration;
 
+use crate::support::rows::Event;
 use chrono::TimeDelta;
 use serde_json::json;
 use stillframe::cloud::sim::action::{Action, TagSpec};
 use stillframe::cloud::sim::image::{Odd, SimImage};
-use stillframe::domain::event::{Decision, Event, Kind, Trigger, gone};
+use stillframe::domain::event::{Decision, Trigger, gone};
+use stillframe::domain::fact::{Kind, Scope};
 use stillframe::domain::machine::OwnMachine;
 use stillframe::domain::naming::{Marks, Role, image_name, parse_run_name};
 use stillframe::domain::observed::InstanceState;
 use stillframe::domain::plan::Plan;
 use stillframe::domain::schedule::{ON_TIME, Timetable};
-use stillframe::journal::Journal as _;
 
 use super::copies;
 use super::figures::Figures;
@@ -402,7 +403,7 @@ impl<'a> Scene<'a> {
     }
 
     async fn quiet(&self, alarmed: bool) -> bool {
-        let reader = self.rig.journal.reader();
+        let reader = self.rig.journal.rows();
         if !reader.unfinished().await.expect("readable").is_empty()
             || !reader.open_requests().await.expect("readable").is_empty()
             || self.rig.shared().unproven.borrow().holds_all()
@@ -424,7 +425,7 @@ impl<'a> Scene<'a> {
 
     /// Whoever is down because of us has called a person.
     async fn alarmed(&self) {
-        let reader = self.rig.journal.reader();
+        let reader = self.rig.journal.rows();
         let open = reader.open_slots().await.expect("readable");
         let called = reader.open_needs("return").await.expect("readable");
         for slot in open {
@@ -461,7 +462,7 @@ impl<'a> Scene<'a> {
         let mut figures = rig.watch.figures.borrow().clone();
         figures.seeds = 1;
         figures.seconds = u64::try_from((rig.clock.now() - at(BASE)).num_seconds()).unwrap_or(0);
-        for occurrence in rig.journal.reader().occurrences(None, u32::MAX).await.expect("readable") {
+        for occurrence in rig.journal.rows().occurrences(None, u32::MAX).await.expect("readable") {
             *figures.occurrences.entry(occurrence.decision.as_str().to_owned()).or_default() += 1;
         }
         for event in rig.told(&Kind::TargetFinished) {
@@ -487,7 +488,7 @@ impl<'a> Scene<'a> {
 
     /// No snapshot of an image that we removed is left, unless somebody was called for it or nothing tells of it.
     async fn orphans(&self, broken: &mut Broken) {
-        let called = self.rig.journal.reader().open_needs("retain").await.expect("readable");
+        let called = self.rig.journal.rows().open_needs("retain").await.expect("readable");
         if self.rig.watch.lied.get() || self.rig.watch.figures.borrow().losses > 0 {
             return;
         }
@@ -508,11 +509,11 @@ impl<'a> Scene<'a> {
         if !self.complete {
             return;
         }
-        let reader = self.rig.journal.reader();
+        let reader = self.rig.journal.rows();
         let until = self.rig.clock.now() - TimeDelta::minutes(2);
         for plan in &self.plot.plans {
             let timetable = Timetable::new(&plan.schedule).expect("a plan's");
-            let seen = reader.newest_of(&plan.name, Kind::PlanFirstSeen.as_str()).await.expect("readable");
+            let seen = reader.newest_in(&Scope::Plan(plan.name.clone()), &Kind::PlanFirstSeen).await.expect("readable");
             let Some(seen) = seen else {
                 broken.push(5, format!("the first sight of {} is not on record", plan.name));
                 continue;
@@ -545,7 +546,7 @@ impl<'a> Scene<'a> {
             return;
         }
         let now = self.rig.clock.now();
-        let reader = self.rig.journal.reader();
+        let reader = self.rig.journal.rows();
         for row in reader.occurrences(None, u32::MAX).await.expect("readable") {
             let run = row.decision == Decision::Run && row.trigger == Trigger::Schedule;
             let Some(text) = reader.revision(&row.plan_hash).await.expect("readable").filter(|_| run) else { continue };
@@ -603,7 +604,7 @@ impl<'a> Scene<'a> {
         if watch.misled.get() || watch.lied.get() || watch.figures.borrow().losses > 0 {
             return;
         }
-        let reader = self.rig.journal.reader();
+        let reader = self.rig.journal.rows();
         for row in reader.occurrences(None, u32::MAX).await.expect("readable") {
             let run = row.decision == Decision::Run && row.trigger == Trigger::Schedule;
             let Some(text) = reader.revision(&row.plan_hash).await.expect("readable").filter(|_| run) else { continue };
@@ -618,10 +619,10 @@ impl<'a> Scene<'a> {
 
     /// A failure that is on record was told, but where the process died of it.
     async fn told(&self, broken: &mut Broken) {
-        let reader = self.rig.journal.reader();
+        let reader = self.rig.journal.rows();
         let stored = reader.events_of_kind(Kind::TargetFinished.as_str()).await.expect("readable");
         let told = self.rig.told(&Kind::TargetFinished);
-        let heard = |e: &stillframe::domain::event::Event| {
+        let heard = |e: &crate::support::rows::Event| {
             told.iter().any(|t| t.draft.run == e.draft.run && t.draft.subject == e.draft.subject)
         };
         let failed = stored

@@ -1,6 +1,6 @@
 //! Occurrences and plans that meet.
 
-use stillframe::domain::event::Kind;
+use stillframe::domain::fact::Kind;
 
 use super::promises;
 use super::rig::{Rig, fleet, fleet_with, id, mins, plan};

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::support::rows::Event;
 use chrono::{DateTime, TimeDelta, Utc};
 use stillframe::cloud::sim::World;
 use stillframe::cloud::sim::image::SimImage;
-use stillframe::domain::event::{Decision, Event, Kind};
+use stillframe::domain::event::Decision;
+use stillframe::domain::fact::Kind;
 use stillframe::domain::naming::{image_name, parse_run_name};
-use stillframe::journal::Journal as _;
 
 use super::rig::{DAEMON, Rig};
 use super::truth::{copied_by_us, is_via, made_by_us, parse};
@@ -50,7 +51,7 @@ pub async fn broken(rig: &Rig) -> Vec<String> {
 
 /// When the intent of each image name was written first.
 async fn intents(rig: &Rig) -> BTreeMap<String, DateTime<Utc>> {
-    let events = rig.journal.reader().events_of_kind(Kind::StepIntent.as_str()).await.expect("readable");
+    let events = rig.journal.rows().events_of_kind(Kind::StepIntent.as_str()).await.expect("readable");
     let mut intents = BTreeMap::new();
     for event in events.iter().filter(|e| e.draft.step == "image") {
         if let (Some((plan, due)), Some(subject)) = (parse_run_name(&event.draft.run), &event.draft.subject) {
@@ -229,7 +230,7 @@ pub async fn recorded(rig: &Rig, broken: &mut Broken) {
     for conflict in rig.journal.conflicts() {
         broken.push(5, conflict);
     }
-    let reader = rig.journal.reader();
+    let reader = rig.journal.rows();
     for occurrence in reader.occurrences(None, u32::MAX).await.expect("readable") {
         let run = occurrence.run();
         let events = reader.events_of(&run).await.expect("readable");
@@ -266,7 +267,7 @@ pub async fn recorded(rig: &Rig, broken: &mut Broken) {
 
 /// A slot that is still taken belongs to an instance that is not healthy.
 pub async fn slots(rig: &Rig, now: DateTime<Utc>, broken: &mut Broken) {
-    let open = rig.journal.reader().open_slots().await.expect("readable");
+    let open = rig.journal.rows().open_slots().await.expect("readable");
     let world = rig.world();
     for event in open {
         let Some(subject) = &event.draft.subject else { continue };

@@ -1,8 +1,8 @@
 //! The journal is lost, the installation file is kept: it is rebuilt from the tags of the images.
 
-use stillframe::domain::event::{Decision, Kind, Trigger};
+use stillframe::domain::event::{Decision, Trigger};
+use stillframe::domain::fact::Kind;
 use stillframe::domain::plan::{Plan, Rollout};
-use stillframe::journal::Journal as _;
 
 use super::journal::Death;
 use super::promises;
@@ -26,7 +26,7 @@ async fn what_made_images_is_not_run_again_and_what_left_none_is_missed() {
     assert_eq!(rebuilt.len(), 1, "{}", rig.story());
     let data = &rebuilt[0].draft.data;
     assert_eq!((&data["occurrences"], &data["images"], &data["missed"]), (&2.into(), &4.into(), &1.into()), "{data}");
-    let rows = rig.journal.reader().occurrences(Some("web"), 9).await.expect("readable");
+    let rows = rig.journal.rows().occurrences(Some("web"), 9).await.expect("readable");
     let rows: Vec<_> = rows.iter().map(|o| (o.due, o.decision, o.trigger)).collect();
     let row = |time: &str, decision| (at(&format!("2026-03-02T{time}:00Z")), decision, Trigger::Schedule);
     assert_eq!(rows, [row("02:40", Decision::Miss), row("02:20", Decision::Run), row("02:00", Decision::Run)]);
@@ -284,7 +284,7 @@ async fn it_dies_at_every_record_of_a_rebuild() {
             let broken = promises::broken(&rig).await;
             let what = format!("{:?} ({})", death(k), whole.journal.words(k));
             assert!(broken.is_empty(), "{what}:\n{}\n\n{}", broken.join("\n"), rig.story());
-            let rebuilt = rig.journal.reader().events_of_kind("journal.rebuilt").await.expect("readable");
+            let rebuilt = rig.journal.rows().events_of_kind("journal.rebuilt").await.expect("readable");
             assert_eq!(rebuilt.len(), 1, "{what}\n{}", rig.story());
         }
     }

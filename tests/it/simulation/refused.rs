@@ -1,9 +1,9 @@
 //! CreateImage that AWS refuses, for good or for now; and what cannot be read meanwhile.
 
+use crate::support::rows::Event;
 use stillframe::cloud::sim::action::Action;
 use stillframe::cloud::sim::faults::{Fault, FaultKind};
-use stillframe::domain::event::{Event, Kind};
-use stillframe::journal::Journal as _;
+use stillframe::domain::fact::Kind;
 
 use super::journal::Death;
 use super::promises;
@@ -89,7 +89,7 @@ async fn a_final_refusal_survives_a_crash() {
             let broken = promises::broken(&rig).await;
             let what = format!("{death:?} ({})", whole.journal.words(k));
             assert!(broken.is_empty(), "{what}: broken promises:\n{}\n\n{}", broken.join("\n"), rig.story());
-            let ends = rig.journal.reader().events_of_kind("run.finished").await.expect("readable");
+            let ends = rig.journal.rows().events_of_kind("run.finished").await.expect("readable");
             assert_eq!(ends[0].text("outcome"), Some("failed"), "{what}\n{}", rig.story());
             assert_eq!([1, 2].map(|n| rig.reboots()[&id(n)]), [0, 1], "{what}\n{}", rig.story());
         }

@@ -1,6 +1,6 @@
 //! A new configuration comes into force whole, or not at all; what has begun goes on as it began.
 
-use stillframe::domain::event::Kind;
+use stillframe::domain::fact::Kind;
 use stillframe::domain::plan::Plan;
 
 use super::promises;

@@ -1,8 +1,10 @@
 //! What people ask for, beside the schedule.
 
+use crate::support::rows::{Draft, drafts};
 use chrono::{DateTime, Utc};
 use serde_json::json;
-use stillframe::domain::event::{Decision, Draft, Kind, Occurrence, Trigger};
+use stillframe::domain::event::{Decision, Occurrence, Trigger};
+use stillframe::domain::fact::Kind;
 use stillframe::domain::naming::run_name;
 use stillframe::journal::Journal as _;
 
@@ -14,7 +16,7 @@ fn ask(rig: &Rig) -> i64 {
 }
 
 async fn dues(rig: &Rig, trigger: Trigger) -> Vec<DateTime<Utc>> {
-    let list = rig.journal.reader().occurrences(None, 100).await.expect("readable");
+    let list = rig.journal.rows().occurrences(None, 100).await.expect("readable");
     list.iter().rev().filter(|o| o.trigger == trigger).map(|o| o.due).collect()
 }
 
@@ -41,7 +43,7 @@ async fn an_old_request_is_answered_and_not_run() {
         let expected: Vec<&str> = outcomes.iter().map(|o| &o[6..]).collect();
         assert_eq!(ends, expected, "{age:?}\n{}", rig.story());
         assert_eq!(rig.all_reboots(), reboots, "{age:?}\n{}", rig.story());
-        let answer = rig.journal.reader().request(request).await.expect("readable");
+        let answer = rig.journal.rows().request(request).await.expect("readable");
         assert_eq!(answer.and_then(|r| r.run).is_some(), !withdrawn);
     }
 }
@@ -84,7 +86,7 @@ async fn a_second_that_is_taken_runs_nothing_again() {
     let name = run_name("web", due);
     let decided = Draft::of_run(&name, Kind::OccurrenceDecided, json!({ "trigger": "manual" }));
     let finished = Draft::of_run(&name, Kind::RunFinished, json!({ "outcome": "done" }));
-    rig.journal.inner().append(rig.clock.now(), &[decided, finished]).await.expect("written");
+    rig.journal.inner().append(rig.clock.now(), &drafts(&[decided, finished])).await.expect("written");
     rig.run(mins(15)).await;
     rig.stop().await;
     promises::hold(&rig).await;

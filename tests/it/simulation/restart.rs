@@ -1,9 +1,10 @@
 //! Restarts at bad moments, clocks that are set, ticks that stop.
 
+use crate::support::rows::Event;
 use chrono::TimeDelta;
 use stillframe::clock::Clock;
 use stillframe::cloud::sim::faults::{Fault, FaultKind};
-use stillframe::domain::event::{Event, Kind};
+use stillframe::domain::fact::Kind;
 use stillframe::domain::zone::Zone;
 use stillframe::engine::daemon::{Engine, Mode};
 use tokio::sync::mpsc;

@@ -3,7 +3,7 @@
 use stillframe::cloud::sim::action::Action;
 use stillframe::cloud::sim::answer::Answer;
 use stillframe::cloud::sim::image::SimImage;
-use stillframe::domain::event::Kind;
+use stillframe::domain::fact::Kind;
 
 use super::promises;
 use super::rig::{REGION, Rig, fleet, id, mins, plan};

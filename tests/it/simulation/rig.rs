@@ -9,6 +9,7 @@ use std::sync::MutexGuard;
 use std::task::Poll;
 use std::time::Duration;
 
+use crate::support::rows::Event;
 use chrono::{DateTime, TimeDelta, Utc};
 use stillframe::clock::Clock;
 use stillframe::cloud::governed::Governed;
@@ -19,8 +20,8 @@ use stillframe::cloud::sim::error::ApiError;
 use stillframe::cloud::sim::faults::Fault;
 use stillframe::cloud::sim::world::Caller;
 use stillframe::cloud::sim::{Fleet, SimCloud, World};
-use stillframe::domain::event::{Event, Kind};
 use stillframe::domain::evidence::Lags;
+use stillframe::domain::fact::Kind;
 use stillframe::domain::machine::OwnMachine;
 use stillframe::domain::place::Place;
 use stillframe::domain::plan::Plan;
@@ -193,6 +194,7 @@ impl Rig {
             Rc::clone(&self.journal) as Rc<_>,
             self.own_machine.clone(),
             Box::new(move |event| {
+                let event = &Event::from(event);
                 if event.draft.kind == Kind::DaemonStarted {
                     newest.set(life);
                 } else if newest.get() > life {

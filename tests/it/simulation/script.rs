@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
+use crate::support::rows::Event;
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use stillframe::clock::Clock;
@@ -20,7 +21,6 @@ use stillframe::cloud::port::{
 use stillframe::cloud::sim::action::Action;
 use stillframe::cloud::sim::{SimCloud, World, world};
 use stillframe::domain::copying::Key;
-use stillframe::domain::event::Event;
 use stillframe::domain::observed::{Image, Instance, InstanceStatus, Snapshot, Tags, Volume};
 use stillframe::domain::place::Place;
 use stillframe::domain::sharing::Grantee;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use stillframe::domain::event::Kind;
+use stillframe::domain::fact::Kind;
 use stillframe::domain::machine::OwnMachine;
 use stillframe::domain::plan::{Mode, Plan};
 

@@ -8,9 +8,11 @@
 use std::fs;
 use std::path::Path;
 
+use crate::support::rows::{Draft, drafts};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
-use stillframe::domain::event::{Decision, Draft, Kind, Occurrence, Trigger};
+use stillframe::domain::event::{Decision, Occurrence, Trigger};
+use stillframe::domain::fact::{self, Kind};
 use stillframe::domain::place::Place;
 use stillframe::journal::sqlite::{FILE, SqliteJournal};
 use stillframe::journal::{Journal as _, Reader as _};
@@ -39,15 +41,15 @@ fn occurrence(n: u32) -> Occurrence {
 }
 
 /// An intent and its slot: one transaction.
-fn pair(n: u32) -> [Draft; 2] {
+fn pair(n: u32) -> Vec<fact::Draft> {
     let subject = Place::new(ACCOUNT, REGION).subject(&format!("i-{n:017x}"));
     let run = occurrence(n).run();
     // Some of them are larger than a page.
     let name = "x".repeat(if n.is_multiple_of(3) { 9000 } else { 100 });
-    [
+    drafts(&[
         Draft::of(&run, &subject, Kind::StepIntent, json!({ "name": name })).at_step("image", 1),
         Draft::of(&run, &subject, Kind::SlotTaken, json!({ "reason": "rebooted" })),
-    ]
+    ])
 }
 
 /// The journal's files after each transaction: the database and its log.

@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use crate::support::rows::{Draft, Event, drafts};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use serde_json::{Value, json};
 use stillframe::clock::Clock;
@@ -16,7 +17,8 @@ use stillframe::cloud::sim::action::Action;
 use stillframe::cloud::sim::faults::{Fault, FaultKind};
 use stillframe::cloud::sim::world::Caller;
 use stillframe::defect::{self, Defect};
-use stillframe::domain::event::{Decision, Draft, Event, Kind, Occurrence, Trigger};
+use stillframe::domain::event::{Decision, Occurrence, Trigger};
+use stillframe::domain::fact::{self, Fact, Kind, StepId};
 use stillframe::domain::machine::OwnMachine;
 use stillframe::domain::naming::parse_run_name;
 use stillframe::domain::place::{Place, Subject};
@@ -24,12 +26,16 @@ use stillframe::domain::rollout::Down;
 use stillframe::domain::saga::{RunState, Slot, StepState};
 use stillframe::engine::executor::{At, Step, drive};
 use stillframe::engine::shared::{ActiveRun, Shared};
+use stillframe::engine::steps::Target;
 use stillframe::engine::steps::retain::Remove;
-use stillframe::engine::steps::{IMAGE, RETAIN, RETURN, Target};
 use stillframe::journal::Journal as _;
 use stillframe::journal::sqlite::SqliteJournal;
 
 use super::rig::{ACCOUNT, BASE, DAEMON, REGION, at, fleet_with, id, plan};
+
+const IMAGE: &str = "image";
+const RETURN: &str = "return";
+const RETAIN: &str = "retain";
 
 /// The run of all rows.
 const RUN: &str = "web@20260302T015950Z";
@@ -151,7 +157,7 @@ impl Life {
         let journal = SqliteJournal::in_memory().expect("SQLite in memory");
         journal.acquire(clock.now()).await.expect("writable");
         for event in found {
-            journal.append(event.at, std::slice::from_ref(&event.draft)).await.expect("writable");
+            journal.append(event.at, &drafts(std::slice::from_ref(&event.draft))).await.expect("writable");
         }
         let journaled = Rc::new(RefCell::new(found.to_vec()));
         let told = Rc::clone(&journaled);
@@ -163,9 +169,14 @@ impl Life {
             None,
             Rc::new(journal),
             OwnMachine::NotEc2,
-            Box::new(move |event| told.borrow_mut().push(event.clone())),
+            Box::new(move |event| told.borrow_mut().push(Event::from(event))),
         ));
-        let active = Rc::new(ActiveRun::new("web", 600, RunState::fold(found), clock));
+        let active = Rc::new(ActiveRun::new(
+            "web",
+            600,
+            RunState::fold(&found.iter().map(fact::Event::from).collect::<Vec<_>>()),
+            clock,
+        ));
         shared.runs.borrow_mut().insert(RUN.into(), Rc::clone(&active));
         let life = Self { shared, active, journaled };
         if let Some(Slot::Taken(since)) = life.target().known(|target| target.slot) {
@@ -198,16 +209,23 @@ impl Life {
 
     /// The step that works on `subject`; `parameters` are those of a removal.
     fn step(&self, name: &str, subject: &Subject, parameters: &Value) -> Box<dyn Step> {
-        if name != RETAIN {
-            return self.target().step(name);
+        if let Some(step) = self.target().step(&name.parse().expect("a step")) {
+            return step;
         }
-        let (shared, active, parameters) = (Rc::clone(&self.shared), Rc::clone(&self.active), parameters.clone());
-        Box::new(Remove { shared, active, run: RUN.into(), subject: subject.clone(), parameters })
+        let (shared, active) = (Rc::clone(&self.shared), Rc::clone(&self.active));
+        let removing = serde_json::from_value(parameters.clone()).expect("those of a removal");
+        Box::new(Remove { shared, active, run: RUN.into(), subject: subject.clone(), removing })
+    }
+
+    /// The intent of a step is written.
+    async fn intend(&self, subject: &Subject, step: &dyn Step) {
+        let draft = fact::Draft::of(RUN, subject, Fact::StepIntent(step.intent())).at_step(step.id(), 1);
+        self.shared.record_result(&[draft]).await.expect("writable");
     }
 
     async fn write(&self, subject: &Subject, step: &str, kind: Kind, data: Value) {
         let draft = Draft::of(RUN, subject, kind, data).at_step(step, 1);
-        self.shared.record_result(&[draft]).await.expect("writable");
+        self.shared.record_result(&drafts(&[draft])).await.expect("writable");
     }
 
     /// Drives a step to its end, beside the pollers that it needs.
@@ -215,7 +233,7 @@ impl Life {
         let known = {
             let state = self.active.state.borrow();
             let steps = state.targets.get(subject).map(|t| &t.steps).or_else(|| state.others.get(subject));
-            steps.and_then(|steps| steps.get(name)).cloned()
+            steps.and_then(|steps| steps.get(&name.parse().expect("a step"))).cloned()
         };
         self.work(self.step(name, subject, parameters).as_ref(), subject, known.as_ref()).await;
     }
@@ -265,13 +283,13 @@ fn image(cloud: &SimCloud) -> Option<(Subject, Value)> {
 async fn prepare(row: &Row, cloud: &SimCloud) -> (Life, Subject, Value) {
     let life = Life::new(cloud, &[]).await;
     let stopped = row.traits.contains("stopped");
-    life.shared.record_result(&[Draft::of_run(RUN, Kind::RunStarted, json!({}))]).await.expect("writable");
+    life.shared.record_result(&drafts(&[Draft::of_run(RUN, Kind::RunStarted, json!({}))])).await.expect("writable");
     life.write(&instance(), "", Kind::TargetSelected, json!({ "reboots": !stopped })).await;
-    let make = life.target().step(IMAGE);
+    let make = life.step(IMAGE, &instance(), &Value::Null);
     if row.step == IMAGE {
         let begun = matches!(row.part, Part::Intent | Part::Made | Part::Untagged);
         if begun {
-            life.write(&instance(), IMAGE, Kind::StepIntent, make.intent()).await;
+            life.intend(&instance(), make.as_ref()).await;
             if !stopped {
                 life.write(&instance(), "", Kind::SlotTaken, json!({})).await;
             }
@@ -287,7 +305,7 @@ async fn prepare(row: &Row, cloud: &SimCloud) -> (Life, Subject, Value) {
         }
         return (life, instance(), Value::Null);
     }
-    life.write(&instance(), IMAGE, Kind::StepIntent, make.intent()).await;
+    life.intend(&instance(), make.as_ref()).await;
     life.write(&instance(), "", Kind::SlotTaken, json!({})).await;
     if (row.step, row.part) == (RETURN, Part::Intent) {
         life.write(&instance(), IMAGE, Kind::StepRefused, json!({ "reason": "denied" })).await;
@@ -393,7 +411,7 @@ async fn rows() {
         life.drive(row.step, &subject, &parameters).await;
         let (images, reboots, snapshots) = counts(&cloud);
         let journaled = life.journaled.borrow().clone();
-        let state = RunState::fold(&journaled);
+        let state = RunState::fold(&journaled.iter().map(fact::Event::from).collect::<Vec<_>>());
         let down = state.targets.values().filter(|t| matches!(t.slot, Slot::Taken(_))).count();
         let story: Vec<String> = journaled
             .iter()

@@ -1,6 +1,6 @@
 //! Instances that do not come back.
 
-use stillframe::domain::event::Kind;
+use stillframe::domain::fact::Kind;
 use stillframe::domain::plan::OnUnhealthy;
 
 use super::promises;

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::support::rows::Event;
 use stillframe::cloud::sim::calls::Call;
 use stillframe::cloud::sim::image::SimImage;
-use stillframe::domain::event::{Event, Kind};
+use stillframe::domain::fact::{self, Kind};
 use stillframe::domain::naming::parse_run_name;
 use stillframe::report::logs;
 
@@ -49,7 +50,12 @@ impl Rig {
 
     /// Events that call a person.
     pub fn errors(&self) -> Vec<Event> {
-        self.events.borrow().iter().filter(|e| logs::level(e) == tracing::Level::ERROR).cloned().collect()
+        self.events
+            .borrow()
+            .iter()
+            .filter(|e| logs::level(&fact::Event::from(*e)) == tracing::Level::ERROR)
+            .cloned()
+            .collect()
     }
 
     /// The outcomes of one plan's runs, in the order in which they ended: `02:00 done`.

@@ -8,19 +8,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
+use crate::support::rows::Event;
 use chrono::{DateTime, TimeDelta, Utc};
 use stillframe::clock::Clock;
 use stillframe::cloud::port::CreateImage;
 use stillframe::cloud::sim::World;
 use stillframe::cloud::sim::action::Action;
 use stillframe::cloud::sim::calls::Call;
-use stillframe::domain::event::{Decision, Event, Kind};
+use stillframe::domain::event::Decision;
+use stillframe::domain::fact::Kind;
 use stillframe::domain::keep::Keep;
 use stillframe::domain::machine::OwnMachine;
 use stillframe::domain::observed::InstanceState;
 use stillframe::domain::place::Place;
 use stillframe::domain::plan::{Mode, Plan};
-use stillframe::journal::Journal as _;
 use tokio::time::Instant;
 
 use super::duty::{self, Clocks, Duty, Of};
@@ -329,7 +330,7 @@ impl Watch {
             );
         }
         let run = truth::run_of(&plan, due);
-        let reader = journal.reader();
+        let reader = journal.rows();
         if self.duty.halts() {
             self.duty.open_slots(&reader.open_slots().await.expect("readable"));
         }
@@ -477,7 +478,7 @@ impl Watch {
 
     /// What the journal knows of a removal that is about to be made: the newest intent about this image.
     pub async fn known_removal(&self, journal: &Mortal, place: &Place, image: &str) -> Known {
-        let reader = journal.reader();
+        let reader = journal.rows();
         let events = reader.events_about(&place.subject(image)).await.expect("readable");
         let intent = events.iter().rfind(|e| e.draft.kind == Kind::StepIntent && e.draft.step == "retain");
         let Some(run) = intent.map(|e| e.draft.run.clone()) else {
@@ -619,7 +620,7 @@ impl Watch {
             world.images.values().filter(|i| of_it(i)).map(|i| i.id.clone()).collect()
         };
         for image in &images {
-            let events = journal.reader().events_about(&place.subject(image)).await.expect("readable");
+            let events = journal.rows().events_about(&place.subject(image)).await.expect("readable");
             if events.iter().any(|e| e.draft.kind == Kind::StepIntent && e.draft.step == "retain") {
                 return;
             }

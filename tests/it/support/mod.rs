@@ -5,6 +5,7 @@ pub mod child;
 pub mod manager;
 pub mod moto;
 pub mod python;
+pub mod rows;
 pub mod rude;
 pub mod sim;
 pub mod site;

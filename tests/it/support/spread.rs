@@ -11,7 +11,7 @@ use stillframe::cloud::governed::Governed;
 use stillframe::cloud::sim::fleet::Member;
 use stillframe::cloud::sim::world::World;
 use stillframe::cloud::sim::{Fleet, SimCloud};
-use stillframe::domain::event::{Event, Kind};
+use stillframe::domain::fact::{Event, Fact};
 use stillframe::domain::keep::Keep;
 use stillframe::domain::machine::OwnMachine;
 use stillframe::domain::observed::{ImageState, Tags};
@@ -86,9 +86,9 @@ async fn simulate(images: u32, regions: &[&str]) -> Spread {
     let outcome: Rc<RefCell<String>> = Rc::default();
     let told = Rc::clone(&outcome);
     let hear = move |event: &Event| {
-        if event.draft.kind == Kind::RunFinished {
-            let text = |key| event.text(key).unwrap_or_default();
-            *told.borrow_mut() = format!("{} {}", text("outcome"), text("reason")).trim().to_owned();
+        if let Fact::RunFinished(end) = event.fact() {
+            let reason = event.reason().unwrap_or_default();
+            *told.borrow_mut() = format!("{} {reason}", end.outcome.as_str()).trim().to_owned();
             let _ = over.send(()); // whoever waits has seen enough
         }
     };

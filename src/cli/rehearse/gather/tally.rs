@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
 
 use super::life::Life;
+use crate::domain::fact::Verdict;
 use crate::domain::keep::Keep;
-use crate::domain::naming::rfc3339;
+use crate::domain::naming::{Role, rfc3339};
 use crate::domain::place::Subject;
 use crate::domain::plan::Plan;
 use crate::report::rehearsal::{
@@ -73,7 +73,7 @@ pub struct Tally {
     longest_down: Option<LongestRun>,
     longest_run: Option<LongestRun>,
     /// What the newest verdicts on each series keep, by rule.
-    kept_by: BTreeMap<(Subject, String), BTreeMap<String, u64>>,
+    kept_by: BTreeMap<(Subject, Role), BTreeMap<String, u64>>,
 }
 
 /// What is told of a plan beside its own counters.
@@ -103,14 +103,10 @@ impl Tally {
     }
 
     /// The verdicts on one series, in the place of those before.
-    pub(super) fn verdicts(&mut self, instance: &Subject, role: &str, data: &Value) {
+    pub(super) fn verdicts(&mut self, instance: &Subject, role: Role, verdicts: &[Verdict]) {
         let mut kept: BTreeMap<String, u64> = BTreeMap::new();
-        for verdict in data.get("verdicts").and_then(Value::as_array).into_iter().flatten() {
-            if verdict.get("verdict").and_then(Value::as_str) != Some("keep") {
-                continue;
-            }
-            let reasons = verdict.get("reasons").and_then(Value::as_array);
-            for reason in reasons.into_iter().flatten().filter_map(Value::as_str) {
+        for verdict in verdicts.iter().filter(|verdict| !verdict.delete) {
+            for reason in &verdict.reasons {
                 let rule = rule(reason);
                 match kept.get_mut(&*rule) {
                     Some(n) => *n += 1,
@@ -118,7 +114,7 @@ impl Tally {
                 }
             }
         }
-        self.kept_by.insert((instance.clone(), role.to_owned()), kept);
+        self.kept_by.insert((instance.clone(), role), kept);
     }
 
     /// What they amount to.

@@ -1,9 +1,10 @@
 //! A story of two nights, told event by event, and what is counted of it.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
-use crate::domain::event::Draft;
+use crate::domain::fact::Kind;
+use crate::domain::fact::codec::{self, Row};
 use crate::domain::keep::Keep;
 use crate::domain::naming::run_name;
 use crate::domain::place::Place;
@@ -40,22 +41,22 @@ struct Teller<'a> {
 }
 
 impl Teller<'_> {
-    fn tell(&mut self, when: &str, draft: Draft) {
-        self.gather.hear(&Event { seq: 0, at: at(when), v: 1, draft });
+    fn tell(&mut self, when: &str, row: Row) {
+        self.gather.hear(&Event { seq: 0, at: at(when), draft: codec::decode(row) });
     }
 
     fn run(&mut self, when: &str, kind: Kind, data: Value) {
-        self.tell(when, Draft::of_run(&self.run.clone(), kind, data));
+        self.tell(when, Row::of_run(&self.run.clone(), kind, data));
     }
 
     fn of(&mut self, when: &str, id: &str, kind: Kind, step: &str, data: Value) {
         let subject = Place::new("111111111111", "eu-central-1").subject(id);
-        self.tell(when, Draft::of(&self.run.clone(), &subject, kind, data).at_step(step, 1));
+        self.tell(when, Row::of(&self.run.clone(), &subject, kind, data).at_step(step, 1));
     }
 
     /// One target from its reboot to its image.
     fn imaged(&mut self, id: &str, down: &str, back: &str, ready: &str) {
-        self.of(down, id, Kind::StepIntent, "image", json!({ "no_reboot": false }));
+        self.of(down, id, Kind::StepIntent, "image", json!({ "name": "n", "no_reboot": false }));
         self.of(down, id, Kind::SlotTaken, "", json!({}));
         self.of(down, id, Kind::StepDone, "image", json!({ "image": "ami-1" }));
         self.of(back, id, Kind::SlotFreed, "", json!({}));

@@ -1,8 +1,9 @@
 //! Who is called, and how often.
 
+use crate::support::rows::{Draft, Event};
 use serde_json::json;
 use stillframe::cloud::sim::faults::{Fault, FaultKind};
-use stillframe::domain::event::{Draft, Event, Kind, VERSION};
+use stillframe::domain::fact::{self, Kind};
 use stillframe::domain::naming::run_name;
 use stillframe::report::logs;
 use tracing::Level;
@@ -82,7 +83,7 @@ async fn an_alarm_of_one_step_silences_no_other() {
 fn what_is_put_off_or_was_missed_calls_nobody() {
     let level = |id: Option<&str>, kind, step, data| {
         let draft = Draft { subject: id.map(subject), ..Draft::of_run("web@20260302T020000Z", kind, data) };
-        logs::level(&Event { seq: 1, at: at(BASE), v: VERSION, draft: draft.at_step(step, 1) })
+        logs::level(&fact::Event::from(&Event { seq: 1, at: at(BASE), draft: draft.at_step(step, 1) }))
     };
     let again = json!({ "reason": "busy", "again": true });
     for (id, step) in [(Some("i-1"), "image"), (Some("ami-1"), "retain"), (None, "retain")] {

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use stillframe::domain::event::{Event, Kind};
+use crate::support::rows::Event;
+use stillframe::domain::fact::Kind;
 use stillframe::domain::plan::Mode;
-use stillframe::journal::Journal as _;
 
 use super::super::promises;
 use super::super::rig::{DAEMON, Rig, fleet, fleet_with, id, mins, plan, secs};
@@ -152,7 +152,7 @@ async fn many_are_skipped_in_few_transactions() {
 }
 
 async fn needs(rig: &Rig) -> usize {
-    rig.journal.reader().open_needs("retain").await.expect("readable").len()
+    rig.journal.rows().open_needs("retain").await.expect("readable").len()
 }
 
 /// Ninety snapshots that an earlier run left: a stop does not wait for all of them.

@@ -1,7 +1,7 @@
 //! What goes wrong with a copy, and what comes of it.
 
 use stillframe::cloud::sim::people::Deed;
-use stillframe::domain::event::Kind;
+use stillframe::domain::fact::Kind;
 use stillframe::domain::place::Place;
 
 use super::super::rig::{mins, secs};

@@ -1,12 +1,12 @@
 //! The moves of copies, shares and keys; and what must have come of them when all trouble is over.
 
+use crate::support::rows::Event;
 use serde_json::json;
 use stillframe::cloud::sim::people::Deed as KeyDeed;
-use stillframe::domain::event::{Decision, Event, Kind, Outcome};
+use stillframe::domain::event::{Decision, Outcome};
+use stillframe::domain::fact::Kind;
 use stillframe::domain::naming::parse_run_name;
 use stillframe::domain::plan::Plan;
-use stillframe::domain::saga::RunState;
-use stillframe::journal::Journal as _;
 
 use super::super::copies::DR;
 use super::super::promises::Broken;
@@ -84,7 +84,7 @@ impl Scene<'_> {
             return;
         }
         let now = self.rig.clock.now();
-        let reader = self.rig.journal.reader();
+        let reader = self.rig.journal.rows();
         for row in reader.occurrences(None, u32::MAX).await.expect("readable") {
             let Some(text) =
                 reader.revision(&row.plan_hash).await.expect("readable").filter(|_| row.decision == Decision::Run)
@@ -93,7 +93,7 @@ impl Scene<'_> {
             };
             let plan: Plan = serde_json::from_str(&text).expect("a plan");
             let events = reader.events_of(&row.run()).await.expect("readable");
-            let state = RunState::fold(&events);
+            let state = reader.run(&row.run()).await.expect("readable");
             // Of a run that was found again the revision is today's.
             if plan.copies.is_empty() || state.rebuilt || state.finished != Some(Outcome::Done) {
                 continue;

@@ -153,18 +153,20 @@ fn loan(cloud: &SimCloud) -> Loan {
 /// A step on `image`, as a process that has this journal makes it.
 fn step(life: &Life, cloud: &SimCloud, image: &Subject, name: &str) -> Box<dyn Step> {
     let (shared, active) = (Rc::clone(&life.shared), Rc::clone(&life.active));
+    let id: StepId = name.parse().expect("a step");
+    let journaled: Vec<_> = life.journaled.borrow().iter().map(fact::Event::from).collect();
     if matches!(name, VIA | COPY) {
         let (to, key) = if name == VIA {
             (place(), key(cloud, "alias/lend", REGION))
         } else {
             (Place::new(ACCOUNT, AWAY), key(cloud, "alias/own", AWAY))
         };
-        let attempt = next_attempt(&life.journaled.borrow(), name);
+        let attempt = next_attempt(&journaled, &id);
         return Box::new(MakeCopy {
             shared,
             active,
             run: RUN.into(),
-            name: name.into(),
+            id,
             subject: image.clone(),
             marks: marks(),
             tags: Default::default(),
@@ -186,7 +188,7 @@ fn step(life: &Life, cloud: &SimCloud, image: &Subject, name: &str) -> Box<dyn S
         active,
         run: RUN.into(),
         plan: "web".into(),
-        name: name.into(),
+        id,
         subject: image.clone(),
         image: image.clone(),
         share: (name == SHARE).then_some(friends),
@@ -198,14 +200,21 @@ fn step(life: &Life, cloud: &SimCloud, image: &Subject, name: &str) -> Box<dyn S
 
 /// Drives the step to its end.
 async fn go(life: &Life, cloud: &SimCloud, image: &Subject, name: &str) {
-    let known = life.active.state.borrow().others.get(image).and_then(|steps| steps.get(name)).cloned();
+    let known = life
+        .active
+        .state
+        .borrow()
+        .others
+        .get(image)
+        .and_then(|steps| steps.get(&name.parse().expect("a step")))
+        .cloned();
     life.work(step(life, cloud, image, name).as_ref(), image, known.as_ref()).await;
 }
 
 /// The life that makes what a row begins with.
 async fn prepare((name, _, part, _): &Row, cloud: &SimCloud, image: &Subject) -> Life {
     let life = Life::new(cloud, &[]).await;
-    life.shared.record_result(&[Draft::of_run(RUN, Kind::RunStarted, json!({}))]).await.expect("writable");
+    life.shared.record_result(&drafts(&[Draft::of_run(RUN, Kind::RunStarted, json!({}))])).await.expect("writable");
     if *name == RECLAIM {
         go(&life, cloud, image, LEND).await;
         // The copy has ended: nothing wants the loan any more.
@@ -213,7 +222,7 @@ async fn prepare((name, _, part, _): &Row, cloud: &SimCloud, image: &Subject) ->
     }
     let step = step(&life, cloud, image, name);
     if matches!(part, Part::Intent | Part::Made) {
-        life.write(image, name, Kind::StepIntent, step.intent()).await;
+        life.intend(image, step.as_ref()).await;
     }
     if matches!(part, Part::Made | Part::MadeUnjournaled) {
         step.act(&step.intent()).await;
