@@ -174,6 +174,24 @@ fn linked(error: io::Error) -> io::Error {
     }
 }
 
+/// The content of a file of ours that is JSON.
+///
+/// # Errors
+/// It is not what it should be, in words for people.
+pub fn parse<T: serde::de::DeserializeOwned>(text: &[u8]) -> Result<T, String> {
+    serde_json::from_slice(text).map_err(|e| e.to_string())
+}
+
+/// The same, as it is written.
+///
+/// # Errors
+/// It has no JSON form.
+pub fn text(content: &impl serde::Serialize) -> io::Result<Vec<u8>> {
+    let mut text = serde_json::to_vec_pretty(content)?;
+    text.push(b'\n');
+    Ok(text)
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::{lchown, symlink};

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-use serde_json::json;
 use tokio::sync::mpsc;
 
 use super::signals::Signals;
@@ -18,8 +17,8 @@ use crate::domain::fact::{Event, Kind, StepId};
 use crate::domain::naming;
 use crate::engine::daemon::{Engine, Mode};
 use crate::engine::shared::Shared;
-use crate::journal::Reader as _;
 use crate::journal::sqlite::SqliteJournal;
+use crate::journal::{Reader as _, Wish};
 use crate::report::document::RunDocument;
 use crate::report::{logs, out};
 
@@ -76,8 +75,8 @@ pub fn run(args: &BackupArgs) -> u8 {
 async fn backup(args: &BackupArgs, loaded: &Loaded) -> Result<RunDocument, String> {
     let dir = start::state_dir(&loaded.settings)?;
     let ask = |journal: &SqliteJournal| {
-        let data = json!({ "plan": args.plan, "instance": args.instance });
-        journal.put_request(Clock::Wall.now(), "backup", &data).map_err(|e| e.to_string())
+        let wish = Wish { plan: args.plan.clone(), instance: args.instance.clone() };
+        journal.put_request(Clock::Wall.now(), "backup", &wish).map_err(|e| e.to_string())
     };
     let mut asked = None;
     loop {

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::plan::Seconds;
+/// Whole seconds.
+pub type Seconds = u64;
 
 /// Which images of a series stay. At least one of the counts or `within` is set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

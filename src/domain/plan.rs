@@ -5,12 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::keep::Keep;
+pub use super::keep::Seconds;
 use super::place::Place;
 use super::sharing::Grantee;
 use super::zone::Zone;
-
-/// Whole seconds: the unit of every duration in a plan.
-pub type Seconds = u64;
 
 /// One TOML file: what to image, when, how, and what happens to the images afterwards.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -239,15 +239,14 @@ fn read(path: &Path) -> Result<Option<Installation>, String> {
             path.display()
         )
     };
-    let content: Installation = serde_json::from_slice(&text).map_err(|e| corrupt(e.to_string()))?;
+    let content: Installation = statedir::parse(&text).map_err(corrupt)?;
     uuid::Uuid::parse_str(&content.installation).map_err(|e| corrupt(format!("installation is no id: {e}")))?;
     Ok(Some(content))
 }
 
 fn write(path: &Path, content: &Installation) -> Result<(), String> {
     let attempt = || -> std::io::Result<()> {
-        let mut text = serde_json::to_vec_pretty(content)?;
-        text.push(b'\n');
+        let text = statedir::text(content)?;
         // `status` of a member of the group reads it; it holds no secret.
         statedir::replace(path, &text, statedir::GROUP_READS)
     };

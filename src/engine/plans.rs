@@ -14,6 +14,7 @@ use crate::domain::naming::DUE_TOLERANCE;
 use crate::domain::plan::{Plan, Seconds};
 use crate::domain::schedule::Timetable;
 use crate::journal::Answer;
+use crate::journal::format::revision_text;
 
 /// A plan in force.
 pub(super) struct Scheduled {
@@ -207,8 +208,7 @@ impl Prepared {
 
 /// The hash under which a value is journaled: the first 16 hex digits of SHA-256 over its JSON.
 pub(super) fn hash_of(value: &impl serde::Serialize) -> (String, String) {
-    // Plans and schedules are plain data: maps with text keys, which always have a JSON form.
-    let text = serde_json::to_string(value).unwrap_or_default();
+    let text = revision_text(value);
     let digest = Sha256::digest(text.as_bytes());
     let hash = digest.iter().take(8).map(|b| format!("{b:02x}")).collect();
     (hash, text)

@@ -18,6 +18,7 @@ use crate::domain::rollout::Down;
 use crate::domain::saga::{RunState, StepState};
 use crate::domain::zone::Zone;
 use crate::journal::Answer;
+use crate::journal::format::plan_of;
 
 /// So many of each plan's newest decisions are looked at, at start, for their events: only the last can lack it.
 const UNTOLD_MAX: u32 = 16;
@@ -119,7 +120,7 @@ async fn unfinished(shared: &Rc<Shared>, occurrence: Occurrence) -> Answer<Optio
         stopped("its plan revision is not in the journal");
         return Ok(None);
     };
-    let mut plan: Plan = match serde_json::from_str(&plan) {
+    let mut plan: Plan = match plan_of(&plan) {
         Ok(plan) => plan,
         Err(e) => {
             stopped(&format!("its plan revision cannot be read: {e}"));

@@ -3,7 +3,6 @@
 use std::rc::Rc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde_json::Value;
 
 use super::daemon::{Engine, Mode, decided};
 use super::recover;
@@ -20,7 +19,7 @@ const SECONDS_MAX: i64 = 240;
 impl Engine {
     /// Whether a request waits until the journal is rebuilt: for as long as who made it expects a reboot.
     pub(super) fn must_wait(&self, request: &Request) -> bool {
-        let plan = request.data.get("plan").and_then(Value::as_str).unwrap_or_default();
+        let plan = &request.wish.plan;
         let stale = self.mode == Mode::Daemon && self.shared.clock.now() - request.at > REQUEST_AGE;
         !stale && self.shared.unproven.borrow().holds(plan).is_some()
     }
@@ -28,9 +27,8 @@ impl Engine {
     /// Takes up a request of a person: `due` is now, moved on to the plan's next free second.
     pub(super) async fn take_up(&mut self, request: &Request) -> Answer<()> {
         let sh = Rc::clone(&self.shared);
-        let plan = request.data.get("plan").and_then(Value::as_str).unwrap_or_default().to_owned();
-        let only: Vec<String> =
-            request.data.get("instance").and_then(Value::as_str).map(str::to_owned).into_iter().collect();
+        let plan = request.wish.plan.clone();
+        let only: Vec<String> = request.wish.instance.clone().into_iter().collect();
         let now = sh.clock.now();
         let mut due = sh.clock.now_secs();
         let timetable = self.scheduled.get(&plan).map(|s| &s.timetable);

@@ -3,13 +3,14 @@
 //! Writes are compare-and-set (a repeated insert answers what is stored, the same key with other data is an
 //! error) and carry a fence number, so that a store shared by several daemons fits without change.
 
+pub mod format;
 pub mod memory;
 pub mod sqlite;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use serde_json::Value;
 
+pub use self::format::Wish;
 use crate::domain::event::Occurrence;
 use crate::domain::fact::{Draft, Event, Kind, Scope, StepId};
 use crate::domain::place::Subject;
@@ -102,8 +103,8 @@ pub struct Request {
     pub id: i64,
     /// The verb: `backup`.
     pub verb: String,
-    /// Its parameters.
-    pub data: Value,
+    /// What is asked for.
+    pub wish: Wish,
     /// When it was made.
     pub at: DateTime<Utc>,
     /// The run that it led to, once taken up.

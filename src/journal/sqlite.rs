@@ -200,11 +200,12 @@ impl SqliteJournal {
     ///
     /// # Errors
     /// The store failed.
-    pub fn put_request(&self, now: DateTime<Utc>, verb: &str, data: &serde_json::Value) -> Answer<i64> {
+    pub fn put_request(&self, now: DateTime<Utc>, verb: &str, wish: &impl serde::Serialize) -> Answer<i64> {
         let db = self.db.borrow();
+        let data = super::format::revision_text(wish);
         db.execute(
             "INSERT INTO request (verb, data, at) VALUES (?1, ?2, ?3)",
-            params![verb, data.to_string(), now.timestamp_millis()],
+            params![verb, data, now.timestamp_millis()],
         )
         .map_err(|e| self.oops("write to", &e))?;
         Ok(db.last_insert_rowid())

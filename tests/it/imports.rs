@@ -33,6 +33,19 @@ const CONFINED: &[(&str, &str)] = &[
     ("config::File", "config/settings"),
 ];
 
+/// Where JSON is known: the codec of facts, documents (AWS's policies are some), the journal, configurations, the back ends,
+/// and the files of the state directory.
+const JSON: &[&str] = &[
+    "domain/fact/codec",
+    "domain/copying/",
+    "report/",
+    "cli/doctor/policy.rs",
+    "journal/",
+    "config/",
+    "cloud/",
+    "statedir.rs",
+];
+
 /// What the pure core does without.
 const IMPURE: &[&str] = &[
     "tokio",
@@ -104,6 +117,12 @@ fn violations(name: &str, text: &str) -> Vec<String> {
         // A name may go on after `aws_sdk_`, but none may stand before it.
         for at in positions(&code, path).filter(|at| !joined_before(&code, *at)) {
             say(at, format!("{path} belongs in {home} only"));
+        }
+    }
+    let shipped = if name.ends_with("tests.rs") { 0 } else { code.find("#[cfg(test)]").unwrap_or(code.len()) };
+    if !JSON.iter().any(|home| name.starts_with(home)) {
+        for at in positions(&code[..shipped], "serde_json") {
+            say(at, "JSON is known in the codec, in documents and at the edges only".into());
         }
     }
     if module == "domain" {
@@ -194,6 +213,8 @@ fn the_checker_sees_what_is_wrong() {
         ("engine/daemon.rs", "use tokio_cron_scheduler::Job;", 1),
         ("config/check.rs", "let c = ::config::Config::builder();", 2),
         ("cli/check.rs", "let c = config::Config::builder();", 1),
+        ("engine/run.rs", "let data = serde_json::json!({});", 1),
+        ("domain/saga.rs", "use serde_json::Value;", 1),
         ("extra.rs", "", 1),
         // And what is right.
         ("domain/plan.rs", "use super::keep::Keep; // not crate::engine, no tokio", 0),
@@ -203,6 +224,8 @@ fn the_checker_sees_what_is_wrong() {
         ("journal/sqlite/schema.rs", "use rusqlite::Connection;", 0),
         ("config/settings.rs", "let c = config::Config::builder();", 0),
         ("cli/check.rs", "use crate::{config, engine, report}; let c = crate::config::load(\"http://tokio\");", 0),
+        ("domain/saga.rs", "#[cfg(test)]\nmod tests { use serde_json::json; }", 0),
+        ("domain/fact/codec/data.rs", "use serde_json::Value;", 0),
         ("lib.rs", "pub use crate::engine;", 0),
     ];
     for (name, code, expected) in table {

@@ -17,6 +17,7 @@ use crate::engine::retain::{self, Listing};
 use crate::engine::run::Run;
 use crate::engine::shared::Stop;
 use crate::journal::Reader;
+use crate::journal::format::plan_of;
 
 /// The images that an earlier life of the run had begun with, and those that earlier runs owe; each with where to.
 pub(super) async fn older(
@@ -216,7 +217,7 @@ async fn was_meant(journal: Option<&dyn Reader>, plan: &str, due: DateTime<Utc>,
     let Some(journal) = journal else { return true };
     let Ok(Some(occurrence)) = journal.occurrence(plan, due).await else { return true };
     let Ok(Some(revision)) = journal.revision(&occurrence.plan_hash).await else { return true };
-    match serde_json::from_str::<Plan>(&revision) {
+    match plan_of(&revision) {
         // An account may have got another name meanwhile.
         Ok(plan) if plan.copies.iter().any(|c| c.place("") == copy.place("")) => true,
         // Of a run that was found again the revision is today's, not the one that made the image.

@@ -61,7 +61,7 @@ impl SqliteJournal {
                     Ok(Request {
                         id: r.get(0)?,
                         verb: r.get(1)?,
-                        data: json(r, 2)?,
+                        wish: serde_json::from_value(json(r, 2)?).unwrap_or_default(),
                         at: instant(r.get(3)?),
                         run: r.get(4)?,
                     })

@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::domain::fact::StepId;
 use crate::domain::place::Place;
 
 const RUN: &str = "web@20261120T023000Z";
