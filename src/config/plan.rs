@@ -171,20 +171,14 @@ fn build(name: &str, sheet: &Sheet, zone: Option<Zone>, accounts: Accounts<'_>) 
             allow_auto_scaling: sheet.flag("select.allow_auto_scaling"),
         },
         consistency: Consistency {
-            mode: match sheet.text("consistency.mode")? {
-                "none" => Mode::None,
-                _ => Mode::Reboot,
-            },
+            mode: Mode::parse(sheet.text("consistency.mode")?)?,
             resend_unknown: sheet.flag("consistency.resend_unknown"),
         },
         rollout: Rollout {
             max_in_flight: sheet.count("rollout.max_in_flight"),
             settle: sheet.seconds("rollout.settle")?,
             healthy_within: sheet.seconds("rollout.healthy_within")?,
-            on_unhealthy: match sheet.text("rollout.on_unhealthy")? {
-                "continue" => OnUnhealthy::Continue,
-                _ => OnUnhealthy::HaltPlan,
-            },
+            on_unhealthy: OnUnhealthy::parse(sheet.text("rollout.on_unhealthy")?)?,
         },
         copies: distribution::copies(sheet, &kept, accounts)?,
         share: distribution::shared(sheet),

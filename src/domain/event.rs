@@ -4,98 +4,48 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::observed::InstanceState;
+use super::words::words;
 
-/// How a target, or a run, ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Outcome {
-    /// As intended.
-    Done,
-    /// Not as intended.
-    Failed,
-    /// Left out, for a reason.
-    Skipped,
-    /// Too late to run.
-    Missed,
-    /// Still going on, or cut off.
-    Unfinished,
-}
-
-impl Outcome {
-    /// The word of the contract.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Done => "done",
-            Self::Failed => "failed",
-            Self::Skipped => "skipped",
-            Self::Missed => "missed",
-            Self::Unfinished => "unfinished",
-        }
-    }
-
-    /// The outcome of a word.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Done, Self::Failed, Self::Skipped, Self::Missed, Self::Unfinished]
-            .into_iter()
-            .find(|o| o.as_str() == text)
+words! {
+    /// How a target, or a run, ended.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum Outcome {
+        /// As intended.
+        Done = "done",
+        /// Not as intended.
+        Failed = "failed",
+        /// Left out, for a reason.
+        Skipped = "skipped",
+        /// Too late to run.
+        Missed = "missed",
+        /// Still going on, or cut off.
+        Unfinished = "unfinished",
     }
 }
 
-/// What was decided of an occurrence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Decision {
-    /// It runs.
-    Run,
-    /// It does not, for a reason of ours.
-    Skip,
-    /// It was too late.
-    Miss,
-}
-
-impl Decision {
-    /// The word in the journal.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Run => "run",
-            Self::Skip => "skip",
-            Self::Miss => "miss",
-        }
-    }
-
-    /// The decision of a word.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Run, Self::Skip, Self::Miss].into_iter().find(|d| d.as_str() == text)
+words! {
+    /// What was decided of an occurrence.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Decision {
+        /// It runs.
+        Run = "run",
+        /// It does not, for a reason of ours.
+        Skip = "skip",
+        /// It was too late.
+        Miss = "miss",
     }
 }
 
-/// Why an occurrence exists.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Trigger {
-    /// Its schedule.
-    Schedule,
-    /// A person.
-    Manual,
-}
-
-impl Trigger {
-    /// The word in the journal.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Schedule => "schedule",
-            Self::Manual => "manual",
-        }
-    }
-
-    /// The trigger of a word.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Schedule, Self::Manual].into_iter().find(|t| t.as_str() == text)
+words! {
+    /// Why an occurrence exists.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum Trigger {
+        /// Its schedule.
+        Schedule = "schedule",
+        /// A person.
+        Manual = "manual",
     }
 }
 

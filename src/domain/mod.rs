@@ -20,4 +20,5 @@ pub mod schedule;
 pub mod select;
 pub mod sharing;
 pub mod text;
+pub(crate) mod words;
 pub mod zone;

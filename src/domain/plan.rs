@@ -8,6 +8,7 @@ use super::keep::Keep;
 pub use super::keep::Seconds;
 use super::place::Place;
 use super::sharing::Grantee;
+use super::words::words;
 use super::zone::Zone;
 
 /// One TOML file: what to image, when, how, and what happens to the images afterwards.
@@ -65,24 +66,15 @@ pub struct Select {
     pub allow_auto_scaling: bool,
 }
 
-/// How an image becomes consistent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Mode {
-    /// CreateImage with `NoReboot=false`: EC2 restarts the instance and images its volumes at rest.
-    Reboot,
-    /// CreateImage with `NoReboot=true`: crash-consistent only.
-    None,
-}
-
-impl Mode {
-    /// The word of the contract, as in the tag `stillframe:consistency`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Mode::Reboot => "reboot",
-            Mode::None => "none",
-        }
+words! {
+    /// How an image is made consistent.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    pub enum Mode {
+        /// CreateImage with `NoReboot=false`: EC2 restarts the instance and images its volumes at rest.
+        Reboot = "reboot",
+        /// CreateImage with `NoReboot=true`: crash-consistent only.
+        None = "none",
     }
 }
 
@@ -95,14 +87,16 @@ pub struct Consistency {
     pub resend_unknown: bool,
 }
 
-/// What happens to the rest of a plan when an instance does not come back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum OnUnhealthy {
-    /// Nothing else of the plan is rebooted until it is back.
-    HaltPlan,
-    /// The slot stays taken, the rest goes on.
-    Continue,
+words! {
+    /// What happens to the rest of a plan when an instance does not come back.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    pub enum OnUnhealthy {
+        /// Nothing else of the plan is rebooted until it is back.
+        HaltPlan = "halt-plan",
+        /// The slot stays taken, the rest goes on.
+        Continue = "continue",
+    }
 }
 
 /// `[rollout]`: the pace of reboots.
