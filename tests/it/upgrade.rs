@@ -16,6 +16,8 @@
 //!     --ignored --exact --nocapture upgrade::the_fixture_is_written
 //! ```
 //!
+//! With `STILLFRAME_UPGRADE_TRACE=NN` and `--nocapture` the test prints how the life of directory NN goes on.
+//!
 //! A version that writes something new records a directory of its own, beside this one.
 
 mod by_hand;
@@ -31,7 +33,7 @@ mod search;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -62,7 +64,9 @@ fn made_of(dir: &Path) -> Value {
         let fold = fold::fold(&journal, saved.state.path(), &saved.life.plans).await;
         (fold, documents::documents(&journal, &saved).await)
     });
-    let end = within(rest::end(saved));
+    let number = dir.file_name().and_then(|name| name.to_str()).and_then(|name| name.split('-').next());
+    let traced = std::env::var("STILLFRAME_UPGRADE_TRACE").is_ok_and(|wanted| Some(wanted.as_str()) == number);
+    let end = within(rest::end(saved, traced));
     json!({ "fold": fold, "documents": documents, "end": end })
 }
 
@@ -140,17 +144,19 @@ fn the_fixture_is_written() {
     life::directories().iter().for_each(|dir| fs::remove_dir_all(dir).expect("removed"));
     let mut covered = BTreeSet::new();
     let mut count = 0;
-    let made = within(async {
-        let mut names = Vec::new();
-        for (words, what, mut rig) in by_hand::all().await {
+    let made: Vec<PathBuf> = by_hand::all()
+        .into_iter()
+        .map(|make| {
             count += 1;
-            let dir = root.join(format!("{count:02}-{words}"));
-            let life = Life::of(&rig, what, 0, 30);
-            life::save(&dir, &mut rig, &life).await;
-            names.push(dir);
-        }
-        names
-    });
+            within(async {
+                let (words, what, mut rig) = make().await;
+                let dir = root.join(format!("{count:02}-{words}"));
+                let life = Life::of(&rig, what, 0, 30);
+                life::save(&dir, &mut rig, &life).await;
+                dir
+            })
+        })
+        .collect();
     let mut bad = Vec::new();
     for dir in made {
         bad.extend(expect(&dir).err().map(|why| format!("{}: {why}", dir.display())));

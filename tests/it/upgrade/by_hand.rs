@@ -3,6 +3,8 @@
 mod lent;
 mod rebuilt;
 
+use std::pin::Pin;
+
 use chrono::TimeDelta;
 use serde_json::json;
 use stillframe::cloud::sim::World;
@@ -15,18 +17,21 @@ use crate::simulation::rig::{Rig, fleet, fleet_with, id, mins, plan, secs};
 /// A directory's words, how it came about, and what is left.
 pub type Made = (&'static str, &'static str, Rig);
 
+/// How it is made, in a simulated time of its own.
+pub type Maker = fn() -> Pin<Box<dyn Future<Output = Made>>>;
+
 /// All of them.
-pub async fn all() -> Vec<Made> {
-    let mut all = vec![
-        slot_open_beyond_its_run().await,
-        overdue_then_freed().await,
-        snapshots_half_deleted().await,
-        request_answered_and_not_told().await,
-        run_under_a_removed_plan().await,
-        pruned_run().await,
+pub fn all() -> Vec<Maker> {
+    let mut all: Vec<Maker> = vec![
+        || Box::pin(slot_open_beyond_its_run()),
+        || Box::pin(overdue_then_freed()),
+        || Box::pin(snapshots_half_deleted()),
+        || Box::pin(request_answered_and_not_told()),
+        || Box::pin(run_under_a_removed_plan()),
+        || Box::pin(pruned_run()),
     ];
-    all.extend(lent::all().await);
-    all.extend(rebuilt::all().await);
+    all.extend(lent::all());
+    all.extend(rebuilt::all());
     all
 }
 

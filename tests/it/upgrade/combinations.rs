@@ -30,8 +30,9 @@ pub fn of_draft(draft: &Draft) -> String {
 }
 
 fn of(kind: &str, run: &str, id: &str, step: &str, data: &Value) -> String {
-    let keys: Vec<&str> = data.as_object().into_iter().flat_map(|data| data.keys().map(String::as_str)).collect();
-    format!("{kind} | {} | {} | {}", scope(kind, run, id), step_kind(kind, id, step), keys.join(","))
+    let key = |(key, value): (&String, &Value)| if value.is_null() { format!("{key}=null") } else { key.clone() };
+    let keys: Vec<String> = data.as_object().into_iter().flatten().map(key).collect();
+    format!("{kind} | {} | {} | {}", scope(kind, run, id), step_kind(kind, run, id, step), keys.join(","))
 }
 
 /// To what the row belongs, and about what it is.
@@ -41,7 +42,7 @@ fn scope(kind: &str, run: &str, id: &str) -> String {
         _ if parse_run_name(run).is_some() => "run",
         // A plan may bear these names: the kind decides.
         "keys" if kind.starts_with("key.") => "keys",
-        "foreign" if kind == "loan.foreign" => "foreign",
+        "foreign" if !id.is_empty() => "foreign",
         _ => "plan",
     };
     let about = ["i-", "ami-", "snap-", "arn:"].into_iter().find(|prefix| id.starts_with(prefix));
@@ -49,24 +50,26 @@ fn scope(kind: &str, run: &str, id: &str) -> String {
 }
 
 /// What the column `step` means here.
-fn step_kind(kind: &str, id: &str, step: &str) -> String {
-    if kind == "retain.decided" {
-        return format!("role {step}");
-    }
-    if kind.starts_with("key.") {
-        return if step.ends_with(":root") { "PLAN:root" } else { "PLAN:GRANTEE" }.into();
-    }
-    if id.is_empty() && !step.is_empty() && step.contains('-') && !step.contains(':') {
-        return "mishap REGION".into();
-    }
-    let mishap = if id.is_empty() && !step.is_empty() { "mishap " } else { "" };
-    match step.split_once(':') {
-        None => format!("{mishap}{step}"),
-        Some((what, rest)) => {
-            let end = if rest.ends_with(".pending") { ".pending" } else { "" };
-            format!("{mishap}{what}:*{end}")
+fn step_kind(kind: &str, run: &str, id: &str, step: &str) -> String {
+    match kind {
+        "retain.decided" => return format!("role {step}"),
+        "key.lent" | "key.returned" => {
+            return if step.ends_with(":root") { "PLAN:root" } else { "PLAN:GRANTEE" }.into();
         }
+        _ => {}
     }
+    let mishap = id.is_empty() && !step.is_empty() && parse_run_name(run).is_some();
+    let what = match step.split_once(':') {
+        // A region, or the number of a reload.
+        None if mishap && step.contains('-') => "REGION".into(),
+        None => step
+            .split(' ')
+            .map(|word| if word.bytes().all(|b| b.is_ascii_digit()) && !word.is_empty() { "N" } else { word })
+            .collect::<Vec<_>>()
+            .join(" "),
+        Some((what, rest)) => format!("{what}:*{}", if rest.ends_with(".pending") { ".pending" } else { "" }),
+    };
+    if mishap { format!("mishap {what}") } else { what }
 }
 
 /// Those of the journal in a directory.
@@ -84,28 +87,28 @@ pub fn wanted() -> BTreeSet<String> {
 fn the_same_word_is_read_by_its_kind_and_scope() {
     let data = serde_json::json!({ "b": 1, "a": null });
     for (kind, run, id, step, expected) in [
-        ("retain.decided", "web@20260302T020000Z", "i-1", "image", "retain.decided | run i- | role image | a,b"),
+        ("retain.decided", "web@20260302T020000Z", "i-1", "image", "retain.decided | run i- | role image | a=null,b"),
         (
             "key.lent",
             "keys",
             "arn:aws:kms:eu:1:key/1",
             "copy:arn:aws:iam::2:root",
-            "key.lent | keys arn: | PLAN:root | a,b",
+            "key.lent | keys arn: | PLAN:root | a=null,b",
         ),
-        ("plan.first_seen", "keys", "", "", "plan.first_seen | plan whole |  | a,b"),
+        ("plan.first_seen", "keys", "", "", "plan.first_seen | plan whole |  | a=null,b"),
         (
             "step.refused",
             "web@20260302T020000Z",
             "",
             "retain:eu-west-1",
-            "step.refused | run whole | mishap retain:* | a,b",
+            "step.refused | run whole | mishap retain:* | a=null,b",
         ),
         (
             "step.needs_person",
             "web@20260302T020000Z",
             "ami-1",
             "copy:dr/eu-west-1.pending",
-            "step.needs_person | run ami- | copy:*.pending | a,b",
+            "step.needs_person | run ami- | copy:*.pending | a=null,b",
         ),
     ] {
         assert_eq!(of(kind, run, id, step, &data), expected);

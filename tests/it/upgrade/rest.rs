@@ -15,11 +15,22 @@ use crate::simulation::promises::{self, Broken};
 use crate::simulation::record::effects;
 use crate::simulation::rig::Rig;
 
-/// The end of it, with the promises that were broken on the way.
-pub async fn end(saved: Saved) -> Value {
+/// The end of it, with the promises that were broken on the way; `traced`, its story is printed.
+pub async fn end(saved: Saved, traced: bool) -> Value {
     let Saved { life, world, state } = saved;
     let rig = life.rig(world, Mortal::open(state.path()));
+    if traced {
+        rig.watch.traces();
+    }
     let rig = rest_in(rig, &life.plot()).await;
+    if traced {
+        println!(
+            "{}
+{}",
+            life.what,
+            rig.watch.trace()
+        );
+    }
     let mut broken = Broken(rig.watch.broken());
     promises::recorded(&rig, &mut broken).await;
     for run in pruned(&rig).await {

@@ -4,17 +4,17 @@ use stillframe::domain::event::{Draft, Kind};
 use stillframe::domain::plan::Plan;
 use stillframe::journal::Journal as _;
 
-use super::{Made, after, before, begun, live};
+use super::{Made, Maker, after, before, begun, live};
 use crate::simulation::copies::{AWAY, FRIEND, across, copy_to, rig_of, share};
 use crate::simulation::rig::{Rig, mins, plan};
 
-pub async fn all() -> Vec<Made> {
+pub fn all() -> Vec<Maker> {
     vec![
-        lend_without_its_end().await,
-        token_given_up().await,
-        grant_lent_again().await,
-        plans_called_keys_and_copy().await,
-        copy_whose_answer_is_not_written().await,
+        || Box::pin(lend_without_its_end()),
+        || Box::pin(token_given_up()),
+        || Box::pin(grant_lent_again()),
+        || Box::pin(plans_called_keys_and_copy()),
+        || Box::pin(copy_whose_answer_is_not_written()),
     ]
 }
 

@@ -2,11 +2,11 @@
 
 use stillframe::domain::plan::{Plan, Rollout};
 
-use super::{Made, after, begun, live};
+use super::{Made, Maker, after, begun, live};
 use crate::simulation::rig::{Rig, fleet_with, mins, plan};
 
-pub async fn all() -> Vec<Made> {
-    vec![half_done().await, of_a_removed_plan().await, lost_before_any_start().await]
+pub fn all() -> Vec<Maker> {
+    vec![|| Box::pin(half_done()), || Box::pin(of_a_removed_plan()), || Box::pin(lost_before_any_start())]
 }
 
 fn three(plans: Vec<Plan>) -> Rig {
