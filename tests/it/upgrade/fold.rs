@@ -11,7 +11,7 @@ use stillframe::domain::event::{Decision, Event, Kind, Outcome};
 use stillframe::domain::naming::parse_run_name;
 use stillframe::domain::saga::{Next, Phase, RunState, Slot, StepState, TargetState, next};
 use stillframe::engine::steps::CHAIN;
-use stillframe::journal::Reader;
+use stillframe::journal::{Reader, Request};
 
 use super::dump;
 use super::lending;
@@ -54,8 +54,16 @@ pub async fn fold(reader: &dyn Reader, dir: &Path, plans: &[stillframe::domain::
         .map(|o| json!([o.run(), o.trigger.as_str(), decision(o.decision), o.reason, time(o.decided_at), o.plan_hash]))
         .collect();
     let unfinished = reader.unfinished().await.expect("readable");
-    let requests = reader.open_requests().await.expect("readable");
-    let requests = requests.iter().map(|r| json!([r.id, r.verb, r.data, time(r.at), r.run]));
+    let request = |r: &Request| json!([r.id, r.verb, r.data, time(r.at), r.run]);
+    let open = reader.open_requests().await.expect("readable");
+    let mut answered = Vec::new();
+    for id in 1.. {
+        let Some(known) = reader.request(id).await.expect("readable") else { break };
+        answered.extend(Some(&known).filter(|r| r.run.is_some()).map(request));
+    }
+    // What was said once, and is not said again.
+    let foreign = reader.events_of("foreign").await.expect("readable");
+    let foreign = foreign.iter().filter(|event| event.draft.subject.is_some());
     json!({
         "runs": runs,
         "open_slots": reader.open_slots().await.expect("readable").iter().map(brief).collect::<Value>(),
@@ -67,7 +75,8 @@ pub async fn fold(reader: &dyn Reader, dir: &Path, plans: &[stillframe::domain::
         "plans": last_decided,
         "occurrences": occurrences,
         "unfinished": unfinished.iter().map(|o| json!(o.run())).collect::<Value>(),
-        "requests": requests.collect::<Value>(),
+        "requests": { "open": open.iter().map(request).collect::<Value>(), "answered": answered },
+        "foreign": foreign.map(brief).collect::<Value>(),
     })
 }
 

@@ -45,7 +45,7 @@ pub struct Life {
     lags: SavedLags,
     roles: Vec<SavedRole>,
     /// When the journal was lost last: each start looks whether it has to be rebuilt.
-    lost: Option<DateTime<Utc>>,
+    pub lost: Option<DateTime<Utc>>,
     /// What the watch over the promises must know: journals that were lost, a disk that lied, a clock that was wrong,
     /// status checks that lag further than the daemon was told, and where it lives whatever it knows.
     losses: u64,
@@ -114,7 +114,8 @@ impl Life {
             misled: rig.watch.misled.get(),
             beyond: rig.watch.beyond.get(),
             leaves_snapshots: rig.script.leaves_snapshots.get(),
-            once_more: rig.plans.iter().any(|plan| !plan.copies.is_empty() || plan.share.is_some()),
+            // What plans copied and shared is taken back by their next run.
+            once_more: !rig.roles.is_empty(),
         }
     }
 
@@ -144,9 +145,6 @@ impl Life {
         rig.watch.misled.set(self.misled);
         rig.watch.beyond.set(self.beyond);
         rig.script.leaves_snapshots.set(self.leaves_snapshots);
-        if self.lost.is_some() {
-            rig.watch.lost(&rig.world(), &rig.plans);
-        }
         rig
     }
 

@@ -19,6 +19,10 @@ use crate::simulation::rig::Rig;
 pub async fn end(saved: Saved, traced: bool) -> Value {
     let Saved { life, world, state } = saved;
     let rig = life.rig(world, Mortal::open(state.path()));
+    let rebuilt = rig.journal.reader().events_of_kind(Kind::JournalRebuilt.as_str()).await.expect("readable");
+    if life.lost.is_some() && rebuilt.is_empty() {
+        rig.watch.lost(&rig.world(), &rig.plans);
+    }
     if traced {
         rig.watch.traces();
     }

@@ -1,12 +1,13 @@
 //! What was lent, and copies.
 
+use stillframe::cloud::sim::action::Action;
 use stillframe::domain::event::{Draft, Kind};
 use stillframe::domain::plan::Plan;
 use stillframe::journal::Journal as _;
 
 use super::{Made, Maker, after, before, begun, live};
 use crate::simulation::copies::{AWAY, FRIEND, across, copy_to, rig_of, share};
-use crate::simulation::rig::{Rig, mins, plan};
+use crate::simulation::rig::{Rig, id, mins, plan};
 
 pub fn all() -> Vec<Maker> {
     vec![
@@ -58,8 +59,12 @@ async fn grant_lent_again() -> Made {
     let returned = Draft { kind: Kind::KeyReturned, ..lent };
     journal.append(rig.clock.now(), &[again]).await.expect("there");
     journal.append(rig.clock.now(), &[returned]).await.expect("there");
-    drop(journal);
-    let what = "a key was lent, lent again, and then the first grant was returned: it is lent";
+    // From here on the ledger alone tells of the grant.
+    let image = rig.images_of(&id(1))[0].id.clone();
+    rig.act(&Action::DeregisterImage { image, delete_snapshots: Some(true) });
+    rig.plans[0].share = None;
+    let what =
+        "a key was lent, lent again, and then the first grant was returned; the image is gone, and nobody shares";
     ("grant-lent-again-before-it-was-returned", what, rig)
 }
 
