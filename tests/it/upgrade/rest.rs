@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 use stillframe::cloud::sim::World;
 use stillframe::cloud::sim::image::SimImage;
-use stillframe::domain::event::Kind;
+use stillframe::domain::event::{Event, Kind};
 use stillframe::journal::Journal as _;
 
 use super::life::Saved;
@@ -45,6 +45,8 @@ pub async fn end(saved: Saved, traced: bool) -> Value {
     json!({
         "broken": broken.0.iter().map(|breach| json!(breach.to_string())).collect::<Value>(),
         "runs": runs(&rig).await,
+        "slots": slots(&rig).await,
+        "alarms": alarms(&rig).await,
         "effects": effects(&rig),
         "images": images(&world),
         "snapshots": snapshots(&world),
@@ -81,6 +83,34 @@ async fn runs(rig: &Rig) -> Value {
         }
     }
     json!(runs)
+}
+
+/// Who was freed by which run, and why; and who is down still.
+async fn slots(rig: &Rig) -> Value {
+    let reader = rig.journal.reader();
+    let mut slots = Map::new();
+    for event in reader.events_of_kind(Kind::SlotFreed.as_str()).await.expect("readable") {
+        slots.insert(about(&event), json!(event.text("reason")));
+    }
+    for event in reader.open_slots().await.expect("readable") {
+        slots.insert(about(&event), json!("open"));
+    }
+    slots.into()
+}
+
+/// What a person is still called for, with how often.
+async fn alarms(rig: &Rig) -> Value {
+    let alarms = rig.journal.reader().alarms().await.expect("readable");
+    alarms
+        .iter()
+        .map(|event| (format!("{} {}", about(event), event.draft.step), json!(event.draft.attempt)))
+        .collect::<Map<_, _>>()
+        .into()
+}
+
+fn about(event: &Event) -> String {
+    let subject = event.draft.subject.as_ref().map(ToString::to_string).unwrap_or_default();
+    format!("{} {subject}", event.draft.run)
 }
 
 /// An image by its name.
