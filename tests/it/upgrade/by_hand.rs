@@ -1,5 +1,6 @@
 //! Moments that random lives meet seldom or never, each made on purpose.
 
+mod down;
 mod lent;
 mod rebuilt;
 
@@ -32,6 +33,7 @@ pub fn all() -> Vec<Maker> {
     ];
     all.extend(lent::all());
     all.extend(rebuilt::all());
+    all.extend(down::all());
     all
 }
 
