@@ -1,13 +1,18 @@
-//! Who is down, or may be.
+//! Who is down, or may be; and what nobody has answered.
 
+use serde_json::json;
 use stillframe::cloud::sim::faults::{Fault, FaultKind};
 use stillframe::domain::plan::OnUnhealthy;
 
-use super::{Made, Maker, after, begun, live, never_healthy};
-use crate::simulation::rig::{Rig, fleet, plan};
+use super::{Made, Maker, after, begun, live, never_healthy, nth};
+use crate::simulation::copies::rig_of;
+use crate::simulation::journal::Death;
+use crate::simulation::rig::{Rig, fleet, id, plan};
 
 pub fn all() -> Vec<Maker> {
-    vec![|| Box::pin(plan_halted()), || Box::pin(answer_lost())]
+    vec![|| Box::pin(plan_halted()), || Box::pin(answer_lost()), || Box::pin(request_open()), || {
+        Box::pin(removal_unanswered())
+    }]
 }
 
 async fn plan_halted() -> Made {
@@ -29,6 +34,25 @@ async fn answer_lost() -> Made {
     rig.fault(Fault::once("CreateImage", FaultKind::CutAfter));
     rig.fault(Fault::once("CreateImage", FaultKind::CutBefore));
     rig.start();
-    live(&mut rig, super::nth(2, &["step.unknown web@", " image#1"], crate::simulation::journal::Death::After)).await;
+    live(&mut rig, nth(2, &["step.unknown web@", " image#1"], Death::After)).await;
     ("answers-lost", "two answers of CreateImage were lost: one image is made, and one is not", rig)
+}
+
+async fn request_open() -> Made {
+    let mut rig = begun(Rig::new(&fleet(2), vec![plan("web", "0 2 * * *")]));
+    rig.start();
+    live(&mut rig, after(&["slot.taken web@"])).await;
+    let asked = json!({ "plan": "web", "instance": id(1) });
+    rig.journal.ask(rig.clock.now(), &asked).expect("written");
+    ("request-open", "a person asks for one more backup while the daemon is away, in the middle of a run", rig)
+}
+
+async fn removal_unanswered() -> Made {
+    let mut rig = begun(rig_of(1, "", Vec::new()));
+    rig.plans[0].schedule.cron = vec!["0,20 2 * * *".into()];
+    rig.plans[0].keep.last = 1;
+    rig.fault(Fault::once("DeregisterImage", FaultKind::CutAfter));
+    rig.start();
+    live(&mut rig, after(&["step.unknown web@", " retain#1"])).await;
+    ("removal-unanswered", "the answer to a DeregisterImage was lost: the image is gone, its snapshots may be", rig)
 }
