@@ -2,17 +2,22 @@
 
 use serde_json::json;
 use stillframe::cloud::sim::faults::{Fault, FaultKind};
+use stillframe::domain::keep::Keep;
 use stillframe::domain::plan::OnUnhealthy;
 
 use super::{Made, Maker, after, begun, live, never_healthy, nth};
 use crate::simulation::copies::rig_of;
 use crate::simulation::journal::Death;
-use crate::simulation::rig::{Rig, fleet, id, plan};
+use crate::simulation::rig::{Rig, fleet, id, mins, plan, secs};
 
 pub fn all() -> Vec<Maker> {
-    vec![|| Box::pin(plan_halted()), || Box::pin(answer_lost()), || Box::pin(request_open()), || {
-        Box::pin(removal_unanswered())
-    }]
+    vec![
+        || Box::pin(plan_halted()),
+        || Box::pin(answer_lost()),
+        || Box::pin(request_open()),
+        || Box::pin(removal_unanswered()),
+        || Box::pin(decided_twice()),
+    ]
 }
 
 async fn plan_halted() -> Made {
@@ -55,4 +60,21 @@ async fn removal_unanswered() -> Made {
     rig.start();
     live(&mut rig, after(&["step.unknown web@", " retain#1"])).await;
     ("removal-unanswered", "the answer to a DeregisterImage was lost: the image is gone, its snapshots may be", rig)
+}
+
+async fn decided_twice() -> Made {
+    let mut rig = begun(rig_of(1, "", Vec::new()));
+    rig.plans[0].schedule.cron = vec!["0,10,20,30 2 * * *".into()];
+    rig.plans[0].keep.last = 3;
+    rig.start();
+    rig.run(mins(28)).await;
+    rig.stop().await;
+    rig.plans[0].keep = Keep { last: 1, max_deletions: 3, ..Keep::default() };
+    rig.start();
+    rig.script.dies_at_removal.set(true);
+    while rig.run(secs(10)).await {}
+    rig.start();
+    live(&mut rig, after(&["retain.decided web@20260302T023000Z", "#2"])).await;
+    let what = "of three images that were to be deleted one is gone; after a crash it was decided anew";
+    ("retention-decided-twice", what, rig)
 }
