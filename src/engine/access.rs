@@ -164,7 +164,7 @@ pub(super) fn is_wanted(shared: &Shared, image: &Subject) -> bool {
 pub(super) fn told(step: &StepState) -> Option<&Permitting> {
     match &step.intent {
         Some(intent) => intent.permitting(),
-        None => step.result.as_ref()?.permitting(),
+        None => step.permitted(),
     }
 }
 

@@ -406,9 +406,10 @@ pub fn busy_in(name: &str, run: &RunState, place: &Place) -> Vec<(String, String
     let targets = open.filter_map(|(_, target)| target.image());
     // What is copied, and what copies there are on the way.
     let moving = |(subject, steps): (&Subject, &BTreeMap<StepId, StepState>)| {
-        let open = steps.iter().filter(|(id, state)| id.distributes() && !state.ended());
-        let made = open.clone().filter_map(|(_, state)| state.image().map(str::to_owned));
-        let own = open.clone().next().filter(|_| subject.place == *place).map(|_| subject.id.clone());
+        let steps = steps.iter().filter(|(id, _)| id.distributes()).map(|(_, state)| state);
+        let made = steps.clone().filter(|state| !state.ended()).filter_map(|state| state.image().map(str::to_owned));
+        let own = steps.clone().any(StepState::works) && subject.place == *place;
+        let own = own.then(|| subject.id.clone());
         made.chain(own).collect::<Vec<_>>()
     };
     let moving = run.others.iter().flat_map(moving);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::domain::event::Outcome;
-use crate::domain::fact::{Intent, Made, Permitting, StepId};
+use crate::domain::fact::{Intent, Permitting, StepId};
 use crate::domain::place::Subject;
 use crate::domain::saga::{Phase, RunState, StepState};
 
@@ -77,7 +77,7 @@ fn destinations(steps: &BTreeMap<StepId, StepState>) -> BTreeSet<&str> {
 
 /// Something of a step's answer, or of its parameters.
 fn told<T>(step: &StepState, what: impl Fn(&Permitting) -> Option<T>) -> Option<T> {
-    let made = step.result.as_ref().and_then(Made::permitting).and_then(&what);
+    let made = step.permitted().and_then(&what);
     made.or_else(|| step.intent.as_ref().and_then(Intent::permitting).and_then(what))
 }
 

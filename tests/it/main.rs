@@ -15,3 +15,4 @@ mod simulation;
 mod spread;
 mod support;
 mod systemd;
+mod upgrade;

@@ -261,14 +261,15 @@ fn give(told: &mut Told, life: &Life, i: usize, of: usize, called: &mut Option<u
     if told.reboots > 0 && !told.healthy {
         return Err(Some(told.wrong(&format!("{i} gives back before it is healthy"))));
     }
-    if told.taken.iter().any(|later| *later > of && *called != later_give(*later)) {
+    // What a person was called for holds up nothing else.
+    let (phase, ..) = fold(&told.log);
+    let waits = |later: &usize| later_give(*later).is_none_or(|give| phase[give] != Phase::Stuck);
+    if told.taken.iter().any(|later| *later > of && waits(later)) {
         return Err(Some(told.wrong(&format!("{of} is given back before what was taken after it"))));
     }
-    if *called == Some(i) {
-        told.write(life, &[Fact::Intent(i), Fact::Stuck(i)]).map_err(died)?;
+    if called.take_if(|called| *called == i).is_some() {
         // Others go on; it is tried again until it works.
-        *called = None;
-        return Ok(());
+        return told.write(life, &[Fact::Intent(i), Fact::Stuck(i)]).map_err(died);
     }
     told.write(life, &[Fact::Intent(i)]).map_err(died)?;
     told.taken.remove(&of);

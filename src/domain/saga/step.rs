@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 
 use crate::domain::event::Outcome;
-use crate::domain::fact::{Event, Fact, Intent, Made, StepId};
+use crate::domain::fact::{Done, Event, Fact, Intent, Permitting, StepId};
 
 /// How far a step has come.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,7 +40,7 @@ pub struct StepState {
     /// The parameters of the newest intent.
     pub intent: Option<Intent>,
     /// What the effect answered.
-    pub result: Option<Made>,
+    pub result: Option<Done>,
     /// Whether a person was called.
     pub alarmed: bool,
     /// Whether a person was called because what it made is pending for too long; it goes on.
@@ -74,7 +74,19 @@ impl StepState {
     /// The image that it made.
     #[must_use]
     pub fn image(&self) -> Option<&str> {
-        self.result.as_ref()?.image()
+        self.result.as_ref()?.made.image()
+    }
+
+    /// What came of changing who may use an image.
+    #[must_use]
+    pub fn permitted(&self) -> Option<&Permitting> {
+        self.result.as_ref()?.made.permitting()
+    }
+
+    /// Whether what it works on is still needed: it goes on, or a person was called to look at what it made.
+    #[must_use]
+    pub fn works(&self) -> bool {
+        !self.ended() || self.pending_alarmed
     }
 
     /// Whether nothing more will happen.
@@ -109,7 +121,7 @@ pub(super) fn apply_step(steps: &mut BTreeMap<StepId, StepState>, id: &StepId, e
         }
         Fact::StepDone(done) => {
             step.phase = Phase::Done;
-            step.result = Some(done.made.clone());
+            step.result = Some(done.clone());
         }
         Fact::StepObserved(observed) => {
             let reason = || observed.reason.clone().unwrap_or_default();

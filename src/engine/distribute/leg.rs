@@ -7,7 +7,7 @@ use std::rc::Rc;
 use super::{Traveller, bad, drive, ended, patiently, refuse, share, share_in_force, step_of};
 use crate::defect::{Defect, planted};
 use crate::domain::copying::{self, Verdict, Way};
-use crate::domain::fact::{Intent, Made, StepId};
+use crate::domain::fact::{Intent, StepId};
 use crate::domain::observed::ImageState;
 use crate::domain::place::{Place, Subject};
 use crate::domain::plan::CopyTo;
@@ -70,7 +70,7 @@ pub(super) async fn travel(run: &Run, facts: &Facts, traveller: &Traveller, leg:
         && let Some((image, loan)) = access::told(&lent).and_then(|told| access::read_loan(&subject.place, told))
     {
         // What was added is known from the journal too, should somebody have edited the tags.
-        if let Some(made) = lent.result.as_ref().and_then(Made::permitting) {
+        if let Some(made) = lent.permitted() {
             for id in made.added.iter().flatten() {
                 run.shared.note_lent_too(id, &loan.to.account);
             }
@@ -93,7 +93,7 @@ pub(super) async fn travel(run: &Run, facts: &Facts, traveller: &Traveller, leg:
 /// The snapshots that were lent: as they were intended, and as they were found.
 fn lent_snapshots(lent: &StepState) -> Vec<String> {
     let intended = lent.intent.as_ref().and_then(Intent::permitting).and_then(|told| told.snapshots.as_ref());
-    let made = lent.result.as_ref().and_then(Made::permitting);
+    let made = lent.permitted();
     let found = made.into_iter().flat_map(|made| [made.snapshots.as_ref(), made.added.as_ref()]);
     let all = found.chain([intended]).flatten().flatten().filter(|id| id.starts_with("snap-"));
     all.cloned().collect::<BTreeSet<_>>().into_iter().collect()

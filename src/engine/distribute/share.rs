@@ -322,7 +322,7 @@ fn under_way(run: &Run, image: &Subject) -> bool {
     let runs = run.shared.runs.borrow();
     let mut others = runs.iter().filter(|(name, _)| **name != *run.name);
     others.any(|(_, other)| {
-        other.state.borrow().others.get(image).is_some_and(|steps| steps.values().any(|step| !step.ended()))
+        other.state.borrow().others.get(image).is_some_and(|steps| steps.values().any(StepState::works))
     })
 }
 

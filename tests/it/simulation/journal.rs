@@ -28,9 +28,12 @@ pub enum Death {
     Before(u32),
 }
 
+/// Tells which write is the last one, by its number and its words.
+pub type Cut = Box<dyn Fn(u32, &str) -> Option<Death>>;
+
 /// One transaction, so that it can be written again.
 #[derive(Clone)]
-enum Op {
+pub enum Op {
     Acquire(DateTime<Utc>),
     Decide(Occurrence, Option<i64>),
     Revision(String, String),
@@ -53,8 +56,11 @@ struct Store {
     conflicts: RefCell<Vec<String>>,
     /// Processes that took it, so far.
     lease: Cell<i64>,
-    /// Every transaction, where it may have to forget some.
-    ops: RefCell<Option<Vec<Op>>>,
+    /// Every transaction with the number of its write, where it may have to forget some.
+    ops: RefCell<Option<Vec<(u32, Op)>>>,
+    /// Where the whole life ends, and whether it has.
+    cut: RefCell<Option<Cut>>,
+    is_cut: Cell<bool>,
 }
 
 /// One process's handle on it. Delegates to SQLite, in memory mostly.
@@ -87,6 +93,8 @@ impl Mortal {
             conflicts: RefCell::default(),
             lease: Cell::new(0),
             ops: RefCell::default(),
+            cut: RefCell::default(),
+            is_cut: Cell::new(false),
         }))
     }
 
@@ -111,10 +119,33 @@ impl Mortal {
         let kept = ops.len().checked_sub(lost)?;
         let earlier = Self::new();
         earlier.remembers();
-        for op in ops.into_iter().take(kept) {
+        for (_, op) in ops.into_iter().take(kept) {
             earlier.again(op).await.expect("it was written before");
         }
         Some(earlier)
+    }
+
+    /// The same journal, written once more into `dir`.
+    pub async fn write_again(&self, dir: &Path) {
+        let again = Self::open(dir);
+        for (_, op) in self.ops() {
+            again.again(op).await.expect("it was written before");
+        }
+    }
+
+    /// Every transaction that it remembers, with the number of its write.
+    pub fn ops(&self) -> Vec<(u32, Op)> {
+        self.store.ops.borrow().clone().unwrap_or_default()
+    }
+
+    /// The process dies at the first write that `cut` names, and so the life ends.
+    pub fn cuts(&self, cut: Cut) {
+        *self.store.cut.borrow_mut() = Some(cut);
+    }
+
+    /// Whether the life ended there.
+    pub fn is_cut(&self) -> bool {
+        self.store.is_cut.get()
     }
 
     async fn again(&self, op: Op) -> Answer<()> {
@@ -199,7 +230,7 @@ impl Mortal {
 
     fn done(&self, op: impl FnOnce() -> Op) {
         if let Some(ops) = self.store.ops.borrow_mut().as_mut() {
-            ops.push(op());
+            ops.push((self.store.written.get(), op()));
         }
     }
 
@@ -230,7 +261,12 @@ impl Mortal {
             return Err(JournalError::Store { what: "write to", path: "memory".into(), why });
         }
         store.written.set(number);
+        let cut = store.cut.borrow().as_ref().and_then(|cut| cut(number, &words));
         store.words.borrow_mut().push(words);
+        if let Some(cut) = cut {
+            store.is_cut.set(true);
+            self.death.set(Some(cut));
+        }
         if self.death.get() == Some(Death::Before(number)) {
             self.die().await
         }

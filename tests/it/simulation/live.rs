@@ -2,6 +2,7 @@
 
 mod afar;
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use crate::support::rows::Event;
@@ -16,12 +17,14 @@ use stillframe::domain::naming::{Marks, Role, image_name, parse_run_name};
 use stillframe::domain::observed::InstanceState;
 use stillframe::domain::plan::Plan;
 use stillframe::domain::schedule::{ON_TIME, Timetable};
+use tokio::sync::Notify;
 
 use super::copies;
 use super::figures::Figures;
 use super::journal::Death;
 use super::plot::{Home, Move, Oddity, Plot};
 use super::promises::{self, Broken};
+use super::record::Record;
 use super::rig::{BASE, DAEMON, Rig, at, secs};
 use super::truth;
 use super::watch::Breach;
@@ -37,6 +40,7 @@ pub struct Lived {
     pub broken: Vec<Breach>,
     pub figures: Figures,
     pub trace: String,
+    pub record: Record,
 }
 
 /// A life that goes on.
@@ -47,34 +51,45 @@ struct Scene<'a> {
     complete: bool,
     /// Every plan in force ran once more after all trouble.
     rested: bool,
+    /// Where it is cut off, if it is.
+    cut: Option<CutAt>,
+    is_cut: Rc<Notify>,
 }
+
+/// The so-manieth journal of a life, the number of a write of it, and on which side of that the life ends.
+pub type CutAt = (usize, u32, Death);
 
 /// Lives it; with its trace, if that is wanted.
 pub async fn live(plot: &Plot, traced: bool) -> Lived {
-    let mut scene = Scene::new(plot, traced);
-    scene.rig.start();
-    let begun = scene.rig.clock.instant();
-    for (second, what) in plot.moves.iter().map(|(at, what)| (*at, Some(what))).chain([(plot.end, None)]) {
-        let left = secs(second).saturating_sub(begun.elapsed());
-        scene.pass(left).await;
-        if scene.rig.watch.is_broken() {
-            break;
-        }
-        if let Some(what) = what {
-            scene.rig.watch.note(|| format!("MOVE {what}"));
-            if scene.carry_out(what).await {
-                *scene.rig.watch.figures.borrow_mut().moves.entry(what.name()).or_default() += 1;
-            }
-        }
-    }
-    if !scene.rig.watch.is_broken() {
-        scene.rest().await;
-    }
+    let mut scene = Scene::new(plot, traced, None);
+    scene.play().await;
     scene.end().await
 }
 
+/// Lives it until it is cut off there, or to its end; what is left of it.
+pub async fn live_until(plot: &Plot, cut: CutAt) -> Rig {
+    let mut scene = Scene::new(plot, false, Some(cut));
+    let is_cut = Rc::clone(&scene.is_cut);
+    tokio::select! {
+        biased;
+        () = is_cut.notified() => {}
+        () = scene.play() => {}
+    }
+    scene.rig.crash();
+    scene.rig
+}
+
+/// Goes on in a world without further trouble, until all is at rest.
+pub async fn rest_in(rig: Rig, plot: &Plot) -> Rig {
+    let mut scene = Scene { plot, rig, complete: false, rested: false, cut: None, is_cut: Rc::default() };
+    scene.rig.start();
+    scene.rest().await;
+    scene.rig.stop().await;
+    scene.rig
+}
+
 impl<'a> Scene<'a> {
-    fn new(plot: &'a Plot, traced: bool) -> Self {
+    fn new(plot: &'a Plot, traced: bool, cut: Option<CutAt>) -> Self {
         let mut rig = Rig::of(&plot.fleet, plot.plans.clone());
         fastrand::seed(plot.seed);
         rig.tick = secs(plot.tick);
@@ -86,15 +101,13 @@ impl<'a> Scene<'a> {
         rig.lags = plot.lags;
         rig.watch.beyond.set(plot.beyond);
         rig.visible_within = secs(180); // a plot lags by two minutes at most
-        if plot.moves.iter().any(|(_, what)| matches!(what, Move::DiskLied { .. })) {
-            rig.journal.remembers();
-        }
         // What DeregisterImage says of the snapshots is checked, not believed.
         rig.script.leaves_snapshots.set(plot.seed.is_multiple_of(3));
         if traced {
             rig.watch.traces();
         }
-        let mut scene = Self { plot, rig, complete: true, rested: false };
+        let mut scene = Self { plot, rig, complete: true, rested: false, cut, is_cut: Rc::default() };
+        scene.begins_journal();
         match plot.home {
             Home::Elsewhere => {}
             Home::Known(nth) => scene.rig.own_machine = OwnMachine::Instance(scene.instance(nth)),
@@ -130,6 +143,27 @@ impl<'a> Scene<'a> {
     fn crash(&mut self) {
         self.rig.crash();
         self.rig.watch.figures.borrow_mut().crashes += 1;
+    }
+
+    /// The moves, and what follows them.
+    async fn play(&mut self) {
+        self.rig.start();
+        let begun = self.rig.clock.instant();
+        let plot = self.plot;
+        for (second, what) in plot.moves.iter().map(|(at, what)| (*at, Some(what))).chain([(plot.end, None)]) {
+            let left = secs(second).saturating_sub(begun.elapsed());
+            self.pass(left).await;
+            if self.rig.watch.is_broken() {
+                return;
+            }
+            if let Some(what) = what {
+                self.rig.watch.note(|| format!("MOVE {what}"));
+                if self.carry_out(what).await {
+                    *self.rig.watch.figures.borrow_mut().moves.entry(what.name()).or_default() += 1;
+                }
+            }
+        }
+        self.rest().await;
     }
 
     /// Whether it happened.
@@ -177,7 +211,8 @@ impl<'a> Scene<'a> {
                 self.rig.watch.lied.set(true);
                 self.rig.watch.forgets();
                 self.complete = false;
-                self.rig.journal = earlier.into();
+                self.rig.replace_journal(earlier);
+                self.begins_journal();
                 self.start_after(down).await;
             }
             Move::Reloaded(plans) => return self.reload(plans).await,
@@ -223,9 +258,24 @@ impl<'a> Scene<'a> {
         } else {
             self.rig.lose_journal()
         }
-        if self.plot.moves.iter().any(|(_, what)| matches!(what, Move::DiskLied { .. })) {
+        self.begins_journal();
+    }
+
+    /// What is asked of each new journal.
+    fn begins_journal(&self) {
+        if self.cut.is_some() || self.plot.moves.iter().any(|(_, what)| matches!(what, Move::DiskLied { .. })) {
             self.rig.journal.remembers();
         }
+        let Some((_, number, death)) = self.cut.filter(|(nth, ..)| *nth == self.rig.journals_before.len()) else {
+            return;
+        };
+        let is_cut = Rc::clone(&self.is_cut);
+        self.rig.journal.cuts(Box::new(move |at, _| {
+            (at == number).then(|| {
+                is_cut.notify_one();
+                death
+            })
+        }));
     }
 
     fn own_clock(&self) -> stillframe::clock::Clock {
@@ -468,7 +518,7 @@ impl<'a> Scene<'a> {
         for event in rig.told(&Kind::TargetFinished) {
             *figures.targets.entry(event.text("outcome").unwrap_or("?").to_owned()).or_default() += 1;
         }
-        Lived { broken: rig.watch.broken(), figures, trace: rig.watch.trace() }
+        Lived { broken: rig.watch.broken(), figures, trace: rig.watch.trace(), record: Record::of(rig, self.plot.seed) }
     }
 
     /// Nobody stays stopped but by a person.

@@ -65,6 +65,8 @@ pub struct Rig {
     pub clock: Clock,
     pub cloud: SimCloud,
     pub journal: Rc<Mortal>,
+    /// Those that were lost, the oldest first.
+    pub journals_before: Vec<Rc<Mortal>>,
     pub plans: Vec<Plan>,
     /// Every new event that the engine told of, over all lives.
     pub events: Rc<RefCell<Vec<Event>>>,
@@ -113,12 +115,18 @@ impl Rig {
 
     pub fn of(fleet: &Fleet, plans: Vec<Plan>) -> Self {
         fastrand::seed(fleet.seed);
-        let clock = Clock::simulated(at(BASE)).movable();
-        let world = fleet.world(clock.now()).expect("a possible fleet");
+        let world = fleet.world(at(BASE)).expect("a possible fleet");
+        Self::in_world(world, at(BASE), Mortal::new(), plans)
+    }
+
+    /// A world as it is `now`, with what the last engine left in its journal.
+    pub fn in_world(world: World, now: DateTime<Utc>, journal: Mortal, plans: Vec<Plan>) -> Self {
+        let clock = Clock::simulated(now).movable();
         Self {
             clock,
             cloud: SimCloud::new(world, clock),
-            journal: Rc::new(Mortal::new()),
+            journal: Rc::new(journal),
+            journals_before: Vec::new(),
             plans,
             events: Rc::default(),
             installation: "11111111-1111-4111-8111-111111111111".into(),
@@ -150,6 +158,7 @@ impl Rig {
             clock: first.clock,
             cloud: first.cloud.clone(),
             journal: Rc::new(journal),
+            journals_before: Vec::new(),
             plans: first.plans.clone(),
             events: Rc::clone(&first.events),
             installation: first.installation.clone(),
@@ -374,9 +383,14 @@ impl Rig {
     /// The process ends at once, and its journal is gone; the installation file stays.
     pub fn lose_journal(&mut self) {
         self.crash();
-        self.journal = Rc::new(Mortal::new());
+        self.replace_journal(Mortal::new());
         self.lost = Some(self.clock.now());
         self.watch.lost(&self.world(), &self.plans);
+    }
+
+    /// Another journal is in force.
+    pub fn replace_journal(&mut self, journal: Mortal) {
+        self.journals_before.push(std::mem::replace(&mut self.journal, Rc::new(journal)));
     }
 
     /// The process ends at once, and its whole state directory is gone.

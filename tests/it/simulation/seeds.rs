@@ -14,6 +14,7 @@ use super::figures::Figures;
 use super::live::{Lived, live};
 use super::people::{ACTS, ACTS_AFAR};
 use super::plot::{Move, Plot};
+use super::record::{self, Record, Records};
 use super::shrink::shrink;
 use super::watch::Breach;
 
@@ -68,7 +69,8 @@ pub fn lived(plot: &Plot, traced: bool) -> Lived {
         Err(panic) => {
             let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
             let what = format!("panicked: {}", text.unwrap_or("?"));
-            Lived { broken: vec![Breach { promise: 0, what }], figures: Figures::default(), trace: String::new() }
+            let broken = vec![Breach { promise: 0, what }];
+            Lived { broken, figures: Figures::default(), trace: String::new(), record: Record::default() }
         }
     }
 }
@@ -76,14 +78,15 @@ pub fn lived(plot: &Plot, traced: bool) -> Lived {
 /// The first of `seeds` that breaks a promise, and how: what a deliberate fault of the engine is caught by.
 #[allow(dead_code)]
 pub fn first_breach(seeds: Range<u64>) -> Option<(u64, Breach)> {
-    let (_, failures) = many(seeds, 1);
+    let (_, failures, _) = many(seeds, 1);
     failures.into_iter().next().and_then(|(seed, broken)| Some((seed, broken.into_iter().next()?)))
 }
 
-/// Lives all of `seeds`, on all processors; the figures, and the seeds that broke promises, the lowest first.
-fn many(seeds: Range<u64>, failures_max: usize) -> (Figures, Vec<(u64, Vec<Breach>)>) {
+/// Lives all of `seeds`, on all processors; the figures, the seeds that broke promises, the lowest first, and what came of
+/// each.
+pub fn many(seeds: Range<u64>, failures_max: usize) -> (Figures, Vec<(u64, Vec<Breach>)>, Records) {
     let next = AtomicU64::new(seeds.start);
-    let found = Mutex::new((Figures::default(), Vec::new()));
+    let found = Mutex::new((Figures::default(), Vec::new(), Records::new()));
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
             scope.spawn(|| {
@@ -95,6 +98,7 @@ fn many(seeds: Range<u64>, failures_max: usize) -> (Figures, Vec<(u64, Vec<Breac
                     let lived = lived(&draw::plot(seed), false);
                     let mut found = found.lock().expect("whole");
                     found.0.add(&lived.figures);
+                    found.2.insert(seed, lived.record);
                     if !lived.broken.is_empty() {
                         found.1.push((seed, lived.broken));
                     }
@@ -102,9 +106,9 @@ fn many(seeds: Range<u64>, failures_max: usize) -> (Figures, Vec<(u64, Vec<Breac
             });
         }
     });
-    let (figures, mut failures) = found.into_inner().expect("whole");
+    let (figures, mut failures, records) = found.into_inner().expect("whole");
     failures.sort_by_key(|(seed, _)| *seed);
-    (figures, failures)
+    (figures, failures, records)
 }
 
 /// The smallest plot that breaks the same promise.
@@ -156,7 +160,8 @@ fn promises_hold_for_every_seed() {
         return;
     }
     let count = number("STILLFRAME_SIM_SEEDS").unwrap_or(SEEDS);
-    let (figures, failures) = many(0..count, FAILURES_MAX);
+    let (figures, failures, records) = many(0..count, FAILURES_MAX);
+    record::keep(&records);
     show(&figures.to_string());
     if let Some((seed, broken)) = failures.first() {
         let all: Vec<String> = failures.iter().map(|(seed, b)| format!("  {seed}: {}", b[0])).collect();
@@ -166,6 +171,7 @@ fn promises_hold_for_every_seed() {
         let never = never(&figures);
         assert!(never.is_empty(), "in {count} seeds these never happened: {never:?}\n{figures}");
     }
+    record::compare(&records);
 }
 
 /// What must happen in many lives, and did not.
