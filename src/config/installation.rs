@@ -15,6 +15,7 @@ use super::sheet::Sheet;
 use super::source::Source;
 use crate::domain::evidence::Lags;
 use crate::domain::plan::Seconds;
+use crate::domain::words::words;
 
 /// stillframe.toml, checked, with the environment over it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -83,14 +84,16 @@ impl Cloud {
     }
 }
 
-/// `cloud.backend`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Backend {
-    /// AWS, through the SDK's own chain.
-    Aws,
-    /// The simulated world, saved in the state directory.
-    Sim,
+words! {
+    /// `cloud.backend`.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum Backend {
+        /// AWS, through the SDK's own chain.
+        Aws = "aws",
+        /// The simulated world, saved in the state directory.
+        Sim = "sim",
+    }
 }
 
 /// `[log]`.
@@ -102,39 +105,29 @@ pub struct Log {
     pub level: LogLevel,
 }
 
-/// `log.format`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// One JSON document per line.
-    Json,
-    /// For people.
-    Text,
+words! {
+    /// `log.format`.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum LogFormat {
+        /// One JSON document per line.
+        Json = "json",
+        /// For people.
+        Text = "text",
+    }
 }
 
-/// `log.level`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-#[allow(missing_docs)] // the words of `tracing`
-pub enum LogLevel {
-    Error,
-    Warn,
-    Info,
-    Debug,
-    Trace,
-}
-
-impl LogLevel {
-    /// The word of the contract.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Warn => "warn",
-            Self::Info => "info",
-            Self::Debug => "debug",
-            Self::Trace => "trace",
-        }
+words! {
+    /// `log.level`.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+    #[serde(rename_all = "lowercase")]
+    #[allow(missing_docs)] // the words of `tracing`
+    pub enum LogLevel {
+        Error = "error",
+        Warn = "warn",
+        Info = "info",
+        Debug = "debug",
+        Trace = "trace",
     }
 }
 
@@ -198,10 +191,7 @@ pub(super) fn build(dir: &Path, sheet: &Sheet) -> Option<Settings> {
             }),
         },
         cloud: Cloud {
-            backend: match sheet.text("cloud.backend")? {
-                "sim" => Backend::Sim,
-                _ => Backend::Aws,
-            },
+            backend: Backend::parse(sheet.text("cloud.backend")?)?,
             api_share: sheet.share("cloud.api_share"),
             visible_within: sheet.seconds("cloud.visible_within")?,
             status_lag: sheet.seconds("cloud.status_lag")?,
@@ -209,17 +199,8 @@ pub(super) fn build(dir: &Path, sheet: &Sheet) -> Option<Settings> {
             trust_snapshot_time: sheet.flag("cloud.trust_snapshot_time"),
         },
         log: Log {
-            format: sheet.text("log.format").map(|word| match word {
-                "text" => LogFormat::Text,
-                _ => LogFormat::Json,
-            }),
-            level: match sheet.text("log.level")? {
-                "error" => LogLevel::Error,
-                "warn" => LogLevel::Warn,
-                "debug" => LogLevel::Debug,
-                "trace" => LogLevel::Trace,
-                _ => LogLevel::Info,
-            },
+            format: sheet.text("log.format").and_then(LogFormat::parse),
+            level: LogLevel::parse(sheet.text("log.level")?)?,
         },
         http: Http { listen: sheet.text("http.listen")?.parse().ok()? },
         accounts: sheet.names("accounts").into_iter().map(account).collect::<Option<_>>()?,

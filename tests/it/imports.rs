@@ -39,6 +39,7 @@ const JSON: &[&str] = &[
     "domain/fact/codec",
     "domain/copying/",
     "report/",
+    "cli/check.rs",
     "cli/doctor/policy.rs",
     "journal/",
     "config/",
