@@ -3,9 +3,11 @@
 //!
 //! It belongs to the engine, not to a run: it may outlive its run, and the process.
 
+mod target;
 mod verdict;
 
-pub use self::verdict::{Asked, Verdict, Why, may_go_down};
+pub use self::target::{CHAIN, end_of, next_of};
+pub use self::verdict::{Asked, Gates, Verdict, Why, may_go_down};
 
 /// What a link of the chain is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

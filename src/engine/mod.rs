@@ -2,6 +2,7 @@
 
 mod access;
 mod active;
+mod bracket;
 pub mod choose;
 pub mod daemon;
 pub mod distribute;

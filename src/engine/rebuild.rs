@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::bracket;
 use super::daemon::decided;
 use super::observe::{FIRST, longer};
 use super::plans::{Scheduled, hash_of};
@@ -309,7 +310,7 @@ impl Rebuild {
                 self.shared.record_result(&[taken]).await?;
                 self.take(&run, plan, target);
                 let call_after = Some(back::patience(&self.shared));
-                back::watch_slot(&self.shared, &run, &target.subject, Duration::ZERO, call_after);
+                bracket::watch(&self.shared, &run, &target.subject, Duration::ZERO, call_after);
             }
         }
         Ok(())

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::bracket;
 use super::daemon::decided;
 use super::late;
 use super::run::Run;
@@ -15,7 +16,7 @@ use crate::domain::fact::{Draft, Event, Fact, Kind, Overdue, RunEnd, StepId};
 use crate::domain::naming::parse_run_name;
 use crate::domain::plan::Plan;
 use crate::domain::rollout::Down;
-use crate::domain::saga::{RunState, StepState};
+use crate::domain::saga::RunState;
 use crate::domain::zone::Zone;
 use crate::journal::Answer;
 use crate::journal::format::plan_of;
@@ -175,13 +176,11 @@ async fn retake_slots(shared: &Rc<Shared>, goes_on: &BTreeMap<String, RunState>)
         let plan = parse_run_name(&run).map_or_else(String::new, |(plan, _)| plan.to_owned());
         let down = Down { run: run.clone(), plan, since: event.at, overdue: alarm.is_some(), halts };
         shared.slots.borrow_mut().take(subject.clone(), down);
-        // A target that goes on waits for its own return, unless that has ended with an alarm.
+        // A target that goes on waits for its own return.
         let target = goes_on.get(&run).and_then(|state| state.targets.get(&subject));
-        let waits =
-            target.is_some_and(|t| t.finished.is_none() && !t.steps.get(&StepId::Return).is_some_and(StepState::ended));
-        if !waits {
+        if target.is_none_or(|t| t.finished.is_some()) {
             let call_after = alarm.is_none().then(|| back::patience(shared));
-            back::watch_slot(shared, &run, &subject, Duration::from_secs(settle), call_after);
+            bracket::watch(shared, &run, &subject, Duration::from_secs(settle), call_after);
         }
     }
     Ok(())

@@ -18,15 +18,11 @@ pub enum Verdict {
     No(Why),
 }
 
-/// Why not, in words for people.
+/// Why not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Why {
-    /// Another installation works under our name.
+    /// Nothing may be begun at all.
     Barred(String),
-    /// The clock is off.
-    Clock(String),
-    /// It is the daemon's own machine, or may be.
-    Machine(String),
     /// The plan halts for an instance that is not back.
     Halted(String),
     /// The window is over.
@@ -37,34 +33,26 @@ pub enum Why {
     Stuck(String),
     /// As many are down as may be.
     Slot,
-    /// It is down already.
+    /// It is down already, because of another run.
     Down,
 }
 
+/// In words for people.
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Barred(why)
-            | Self::Clock(why)
-            | Self::Machine(why)
-            | Self::Halted(why)
-            | Self::Overslept(why)
-            | Self::Stuck(why) => f.write_str(why),
+            Self::Barred(why) | Self::Halted(why) | Self::Overslept(why) | Self::Stuck(why) => f.write_str(why),
             Self::Window(window) => write!(f, "the window of {window} s after due is over"),
             Self::Slot => f.write_str("as many are down as may be at once"),
-            Self::Down => f.write_str("it is not back since another run"),
+            Self::Down => f.write_str("it is not back in service since another run"),
         }
     }
 }
 
-/// Everything that the verdict is made of. Nothing here is asked for.
+/// What is asked of a run, whoever goes down. Nothing here is looked up.
 #[derive(Debug, Clone)]
-pub struct Asked<'a> {
-    /// Who.
-    pub subject: &'a Subject,
-    /// In which run: its own slot does not count against it.
-    pub run: &'a str,
-    /// Of which plan.
+pub struct Gates<'a> {
+    /// The plan.
     pub plan: &'a str,
     /// So many may be down at once.
     pub max_in_flight: u32,
@@ -72,56 +60,133 @@ pub struct Asked<'a> {
     pub halts: bool,
     /// The window, if it is over.
     pub window_over: Option<Seconds>,
-    /// Who is down.
-    pub slots: &'a Slots,
     /// Why nothing may be begun.
     pub barred: Option<String>,
-    /// Why the clock cannot be trusted.
-    pub clock_off: Option<String>,
-    /// Why this machine must not go down.
-    pub machine: Option<String>,
     /// Why nothing more may be rebooted in the run.
     pub overslept: Option<String>,
+}
+
+impl Gates<'_> {
+    /// Why nobody of the run may go down any more.
+    #[must_use]
+    pub fn closed(&self, slots: &Slots) -> Option<Why> {
+        let barred = self.barred.clone().map(Why::Barred);
+        let window = || self.window_over.map(Why::Window);
+        let overslept = || self.overslept.clone().map(Why::Overslept);
+        barred.or_else(|| self.halted(slots)).or_else(window).or_else(overslept)
+    }
+
+    fn halted(&self, slots: &Slots) -> Option<Why> {
+        let (subject, down) = slots.halted_by(self.plan).filter(|_| self.halts)?;
+        let since = rfc3339(down.since);
+        Some(Why::Halted(format!("the plan halts: {} is not back in service since {since}", subject.id)))
+    }
+
+    /// Why no slot can be waited for: instances that are overdue hold as many as the plan allows.
+    #[must_use]
+    pub fn stuck(&self, slots: &Slots) -> Option<Why> {
+        let (subject, down) = slots.late().next()?;
+        let since = rfc3339(down.since);
+        (slots.late().count() >= self.max_in_flight as usize).then(|| {
+            let (id, run) = (&subject.id, &down.run);
+            Why::Stuck(format!("no slot will be free: {id} ({run}) is not back in service since {since}"))
+        })
+    }
+}
+
+/// Who asks.
+#[derive(Debug, Clone)]
+pub struct Asked<'a> {
+    /// The instance.
+    pub subject: &'a Subject,
+    /// Its run: its own slot does not count against it.
+    pub run: &'a str,
+    /// Who is down.
+    pub slots: &'a Slots,
+    /// What is asked of the run.
+    pub gates: Gates<'a>,
 }
 
 /// Whether it may go down now.
 #[must_use]
 pub fn may_go_down(asked: &Asked<'_>) -> Verdict {
-    let no = |why: Option<Why>| why.map(Verdict::No);
-    let barred = || asked.barred.clone().map(Why::Barred);
-    let clock = || asked.clock_off.clone().map(Why::Clock);
-    let machine = || asked.machine.clone().map(Why::Machine);
-    let overslept = || asked.overslept.clone().map(Why::Overslept);
-    let window = || asked.window_over.map(Why::Window);
-    let why = barred().or_else(clock).or_else(machine).or_else(|| halted(asked)).or_else(window).or_else(overslept);
-    if let Some(verdict) = no(why) {
-        return verdict;
-    }
-    match asked.slots.get(asked.subject) {
-        Some(down) if down.run == asked.run => return Verdict::Go,
-        _ => {}
-    }
-    if let Some(why) = stuck(asked) {
+    let Asked { subject, run, slots, gates } = asked;
+    if let Some(why) = gates.closed(slots) {
         return Verdict::No(why);
     }
-    if asked.slots.is_down(asked.subject) {
-        return Verdict::Wait(Why::Down);
+    match slots.get(subject) {
+        Some(down) if down.run == *run => Verdict::Go,
+        _ if gates.stuck(slots).is_some() => gates.stuck(slots).map_or(Verdict::Go, Verdict::No),
+        _ if !slots.room(gates.max_in_flight) => Verdict::Wait(Why::Slot),
+        Some(_) => Verdict::Wait(Why::Down),
+        None => Verdict::Go,
     }
-    if asked.slots.room(asked.max_in_flight) { Verdict::Go } else { Verdict::Wait(Why::Slot) }
 }
 
-fn halted(asked: &Asked<'_>) -> Option<Why> {
-    let (subject, down) = asked.slots.halted_by(asked.plan).filter(|_| asked.halts)?;
-    let since = rfc3339(down.since);
-    Some(Why::Halted(format!("the plan halts: {} is not back in service since {since}", subject.id)))
-}
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
 
-/// Whether no slot can be waited for: instances that are overdue hold as many as the plan allows.
-fn stuck(asked: &Asked<'_>) -> Option<Why> {
-    let (subject, down) = asked.slots.late().next()?;
-    let since = rfc3339(down.since);
-    (asked.slots.late().count() >= asked.max_in_flight as usize).then(|| {
-        let (id, run) = (&subject.id, &down.run);
-        Why::Stuck(format!("no slot will be free: {id} ({run}) is not back in service since {since}"))
-    })
+    use super::*;
+    use crate::domain::place::Place;
+    use crate::domain::rollout::Down;
+
+    fn subject(n: u32) -> Subject {
+        Place::new("111111111111", "eu-central-1").subject(&format!("i-{n}"))
+    }
+
+    /// Who is down: instance, plan, overdue, halts.
+    type Downs = [(u32, &'static str, bool, bool)];
+
+    fn slots(down: &Downs) -> Slots {
+        let mut slots = Slots::default();
+        for (n, plan, overdue, halts) in down {
+            let (run, since) = (format!("{plan}@x"), DateTime::UNIX_EPOCH);
+            let down = Down { run, plan: (*plan).to_owned(), since, overdue: *overdue, halts: *halts };
+            slots.take(subject(*n), down);
+        }
+        slots
+    }
+
+    fn gates(max_in_flight: u32) -> Gates<'static> {
+        Gates { plan: "web", max_in_flight, halts: true, window_over: None, barred: None, overslept: None }
+    }
+
+    #[test]
+    fn who_may_go_down() {
+        let own = [(1, "web", false, false)];
+        let other = [(2, "db", false, false)];
+        let late = [(2, "db", true, false)];
+        let halting = [(2, "web", true, true)];
+        let barred = Gates { barred: Some("twin".into()), ..gates(9) };
+        let over = Gates { window_over: Some(60), ..gates(9) };
+        let slept = Gates { overslept: Some("slept".into()), ..gates(9) };
+        let goes_on = Gates { halts: false, ..gates(9) };
+        let table: [(&str, &Downs, Gates<'_>, &str); 14] = [
+            ("nobody is down", &[], gates(1), "go"),
+            ("another one is", &other, gates(1), "wait as many"),
+            ("there is room beside it", &other, gates(2), "go"),
+            ("its own slot is its own", &own, gates(1), "go"),
+            ("down for another run", &[(1, "db", false, false)], gates(2), "wait it is not back"),
+            ("no slot will be free", &late, gates(1), "no no slot"),
+            ("its own slot waits for none", &[(1, "web", false, false), (2, "db", true, false)], gates(1), "go"),
+            ("one is late, and there is room", &late, gates(2), "go"),
+            ("the plan halts", &halting, gates(9), "no the plan halts: i-2"),
+            ("another plan halts", &[(2, "db", true, true)], gates(9), "go"),
+            ("it goes on all the same", &halting, goes_on, "go"),
+            ("barred", &[], barred, "no twin"),
+            ("over, with its own slot", &own, over, "no the window of 60 s"),
+            ("overslept", &[], slept, "no slept"),
+        ];
+        for (what, down, gates, expected) in table {
+            let slots = slots(down);
+            let verdict = may_go_down(&Asked { subject: &subject(1), run: "web@x", slots: &slots, gates });
+            let word = match verdict {
+                Verdict::Go => "go".to_owned(),
+                Verdict::Wait(why) => format!("wait {why}"),
+                Verdict::No(why) => format!("no {why}"),
+            };
+            assert!(word.starts_with(expected), "{what}: {word}");
+        }
+    }
 }

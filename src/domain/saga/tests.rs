@@ -7,10 +7,6 @@ use crate::domain::fact::codec::{self, Row};
 use crate::domain::fact::{Imaging, Intent, Kind, VERSION};
 use crate::domain::place::Place;
 
-const CHAIN: &[Link] = &[
-    Link { step: StepId::Image, after: After::Start, only_when_down: false },
-    Link { step: StepId::Return, after: After::Begun(StepId::Image), only_when_down: true },
-];
 const RUN: &str = "web@20261120T023000Z";
 
 fn subject(id: &str) -> Subject {
@@ -64,54 +60,8 @@ fn run(text: &str) -> RunState {
     RunState::fold(&events)
 }
 
-fn target(text: &str) -> TargetState {
+pub fn target(text: &str) -> TargetState {
     run(text).targets[&subject("i-1")].clone()
-}
-
-fn word(next: &Next) -> String {
-    match next {
-        Next::Start(steps) => format!("start {}", steps.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")),
-        Next::Wait => "wait".into(),
-        Next::Finished(outcome, why) => format!("{} {why}", outcome.as_str()).trim_end().to_owned(),
-    }
-}
-
-#[test]
-fn what_comes_next() {
-    // Events, the steps under way, what comes next.
-    let table = [
-        ("sel", "", "start image"),
-        ("sel", "image", "wait"),
-        ("sel i+ down", "", "start image return"),
-        ("sel i+ down", "image", "start return"),
-        ("sel i+ down", "image return", "wait"),
-        ("sel i+ down i?", "image return", "wait"),
-        ("sel i+ down i? i+2", "image return", "wait"),
-        ("sel i+ down i=", "image return", "wait"),
-        ("sel i+ down i= r+ r= rg back", "image", "wait"),
-        ("sel i+ down i= r+ r= rg back", "", "start image"),
-        ("sel i+ down i= ig", "return", "wait"),
-        ("sel i+ down i= ig r+ r= rg back", "", "done"),
-        ("sel i+ down i= r+ r= rg back ig", "", "done"),
-        ("sel i+ down i= r+ r= rg back ib", "", "failed image: failed"),
-        ("sel i+ down i= r+ r= rf ig", "", "failed return: unwell"),
-        ("sel i+ down i= r+ r= rf ib", "", "failed image: failed; return: unwell"),
-        ("sel i+ down i= r+ r= rf", "", "start image"),
-        ("sel i- ", "", "failed image: no"),
-        ("sel i+ down i- back", "return", "failed image: no"),
-        ("sel is", "", "skipped image: late"),
-        ("sel i+ down is back", "", "skipped image: late"),
-        ("sel i+ down ia", "", "start image return"),
-        ("sel i+ down i? ix", "", "start return"),
-        ("sel i+ down i? ix r+ r= rg back", "", "failed image: lost"),
-        ("sel i+ down i= i! r+ r= rg back ig", "", "done"),
-        ("still i+", "image", "wait"),
-        ("still i+ i= ig", "", "done"),
-    ];
-    for (events, running, expected) in table {
-        let running = [StepId::Image, StepId::Return].into_iter().filter(|s| running.contains(s.word())).collect();
-        assert_eq!(word(&next(&target(events), CHAIN, &running)), expected, "{events}");
-    }
 }
 
 #[test]

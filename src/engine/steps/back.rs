@@ -34,59 +34,59 @@ async fn free(shared: &Shared, run: &str, subject: &Subject, back: Back, mut als
     shared.record_result(&also).await.map(|_| ())
 }
 
-/// Watches an instance that was not back in time, until its slot can be freed; beyond its target and its run. Where
-/// nobody was called for it yet (`call_after`), somebody is called then. `proof` is what was seen of it so far.
-pub fn watch_slot(shared: &Rc<Shared>, run: &str, subject: &Subject, settle: Duration, call_after: Option<Duration>) {
-    watch_on(shared, run, subject, settle, call_after, None);
+/// Waits until an instance is back whose target is over, or not known, and frees its slot. Where nobody was called for it yet
+/// (`call_after`), somebody is called then.
+///
+/// # Errors
+/// [`Stop::Drained`]: the slot stays taken in the journal, and is watched again after a restart.
+pub async fn until_back(
+    shared: &Rc<Shared>,
+    run: &str,
+    subject: &Subject,
+    settle: Duration,
+    call_after: Option<Duration>,
+) -> Result<(), Stop> {
+    wait_on(shared, run, subject, settle, call_after, None).await
 }
 
-fn watch_on(
+/// The same. `proof` is what was seen of it so far.
+async fn wait_on(
     shared: &Rc<Shared>,
     run: &str,
     subject: &Subject,
     settle: Duration,
     call_after: Option<Duration>,
     proof: Option<Proof>,
-) {
-    let (sh, run, subject) = (Rc::clone(shared), run.to_owned(), subject.clone());
-    shared.spawn(async move {
-        let watch = sh.observer.status(&sh, &subject.place, &subject.id, Duration::ZERO);
-        // Of a run that is not there any more, the call is unknown: it counts as made when the watch begins.
-        let begun = sh.clock.now();
-        let newest = || Call::of(&sh, &run, &subject).unwrap_or_else(|| Call::unknown(begun));
-        let mut proof = proof.unwrap_or_else(|| Proof::new(&sh, &newest()));
-        let mut call_at = call_after.map(|after| sh.clock.instant() + after);
-        loop {
-            let seen = async {
-                let due = call_at.map(|at| at.saturating_duration_since(sh.clock.instant()));
-                tokio::select! {
-                    biased;
-                    seen = watch.recv() => Some(seen),
-                    () = sh.clock.sleep(due.unwrap_or_default()), if due.is_some() => None,
-                }
-            };
-            let Ok(seen) = sh.unless_drained(seen).await else { return };
-            let Some(seen) = seen else {
-                call_at = None;
-                if call_person(&sh, &run, &subject).await.is_err() {
-                    return;
-                }
-                continue;
-            };
-            let call = newest();
-            proof.follow(&sh, &call);
-            let Ok(is_gone) = sh.unless_drained(proof.is_gone(&sh, &subject, &seen)).await else { return };
-            if let Some(back) = is_gone.or_else(|| proof.judge(&sh, &call, &seen, settle)) {
-                // Cut off by draining, the slot stays taken in the journal and is watched again after a restart.
-                let _ = free(&sh, &run, &subject, back, Vec::new()).await;
-                return;
+) -> Result<(), Stop> {
+    let watch = shared.observer.status(shared, &subject.place, &subject.id, Duration::ZERO);
+    // Of a run that is not there any more, the call is unknown: it counts as made when the watch begins.
+    let begun = shared.clock.now();
+    let newest = || Call::of(shared, run, subject).unwrap_or_else(|| Call::unknown(begun));
+    let mut proof = proof.unwrap_or_else(|| Proof::new(shared, &newest()));
+    let mut call_at = call_after.map(|after| shared.clock.instant() + after);
+    loop {
+        let seen = async {
+            let due = call_at.map(|at| at.saturating_duration_since(shared.clock.instant()));
+            tokio::select! {
+                biased;
+                seen = watch.recv() => Some(seen),
+                () = shared.clock.sleep(due.unwrap_or_default()), if due.is_some() => None,
             }
-            watch.look_at(proof.by_time(&sh.lags.get(), settle, sh.clock.instant()));
-            if sh.unless_drained(proof.ask_snapshots(&sh, &call, &subject)).await.is_err() {
-                return;
-            }
+        };
+        let Some(seen) = shared.unless_drained(seen).await? else {
+            call_at = None;
+            call_person(shared, run, subject).await?;
+            continue;
+        };
+        let call = newest();
+        proof.follow(shared, &call);
+        let is_gone = shared.unless_drained(proof.is_gone(shared, subject, &seen)).await?;
+        if let Some(back) = is_gone.or_else(|| proof.judge(shared, &call, &seen, settle)) {
+            return free(shared, run, subject, back, Vec::new()).await;
         }
-    });
+        watch.look_at(proof.by_time(&shared.lags.get(), settle, shared.clock.instant()));
+        shared.unless_drained(proof.ask_snapshots(shared, &call, subject)).await?;
+    }
 }
 
 /// Calls somebody for an instance whose run is not there to do it.
@@ -154,7 +154,7 @@ impl Return {
         proof.elapsed(self.0.shared.clock.instant()) >= within && (late || unseen) && !proof.well
     }
 
-    /// The instance was not back in time: alarm, halt, and go on watching beside the run.
+    /// The instance was not back in time: alarm, halt, and wait on, beyond the run.
     async fn overdue(&self, proof: Proof) -> Result<(), Stop> {
         let Target { shared, subject, plan, run, .. } = &self.0;
         let halts = plan.rollout.on_unhealthy == OnUnhealthy::HaltPlan;
@@ -177,8 +177,9 @@ impl Return {
         shared.slots_changed.notify_waiters();
         let draft = Draft::of(run, subject, Fact::StepNeedsPerson(need)).at_step(&StepId::Return, 1);
         shared.record_result(&[draft]).await?;
-        watch_on(shared, run, subject, Duration::from_secs(settle), None, Some(proof));
-        Ok(())
+        // Who hears of it goes first: the target ends now.
+        tokio::task::yield_now().await;
+        wait_on(shared, run, subject, Duration::from_secs(settle), None, Some(proof)).await
     }
 }
 
@@ -231,6 +232,7 @@ impl Step for Return {
                 looked = None; // what was seen before tells nothing of it
             }
             if self.is_overdue(&proof, begun, looked) {
+                drop(watch); // the wait beyond the target has one of its own
                 return self.overdue(proof).await;
             }
             let patience = self.patience(&proof, begun);

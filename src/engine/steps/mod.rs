@@ -16,13 +16,7 @@ use crate::domain::event::Occurrence;
 use crate::domain::fact::StepId;
 use crate::domain::place::Subject;
 use crate::domain::plan::Plan;
-use crate::domain::saga::{After, Link, TargetState};
-
-/// What every target goes through.
-pub const CHAIN: &[Link] = &[
-    Link { step: StepId::Image, after: After::Start, only_when_down: false },
-    Link { step: StepId::Return, after: After::Begun(StepId::Image), only_when_down: true },
-];
+use crate::domain::saga::TargetState;
 
 /// One target of one run, as its steps see it.
 #[derive(Clone)]

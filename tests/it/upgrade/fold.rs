@@ -7,11 +7,11 @@ use std::path::Path;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
+use stillframe::domain::downtime::{CHAIN, end_of, next_of};
 use stillframe::domain::event::{Decision, Outcome};
 use stillframe::domain::fact::{self, Fact, Kind, Scope, StepId, codec};
 use stillframe::domain::naming::parse_run_name;
-use stillframe::domain::saga::{Next, Phase, RunState, Slot, StepState, TargetState, next};
-use stillframe::engine::steps::CHAIN;
+use stillframe::domain::saga::{Phase, RunState, Slot, StepState, TargetState};
 use stillframe::journal::{Reader, Request};
 
 use super::dump;
@@ -192,10 +192,16 @@ fn target(target: &TargetState) -> Value {
         Slot::Taken(at) => json!({ "taken": time(at) }),
         Slot::Freed => json!("freed"),
     };
-    let next = match next(target, CHAIN, &std::collections::BTreeSet::new()) {
-        Next::Start(steps) => json!({ "start": steps.iter().map(ToString::to_string).collect::<Vec<_>>() }),
-        Next::Wait => json!("wait"),
-        Next::Finished(outcome, reason) => json!({ "finished": [outcome.as_str(), &reason] }),
+    let next = next_of(target);
+    // What a person was called for goes on, and was never told as a step to start.
+    let called = |i: &usize| target.steps.get(&CHAIN[*i].0).is_some_and(StepState::ended);
+    let start: Vec<String> = next.start.iter().filter(|i| !called(i)).map(|i| CHAIN[*i].0.to_string()).collect();
+    let next = match next.target {
+        Some(_) => {
+            let (outcome, reason) = end_of(target);
+            json!({ "finished": [outcome.as_str(), &reason] })
+        }
+        None => json!({ "start": start }),
     };
     json!({
         "reboots": target.reboots,
