@@ -7,7 +7,7 @@
 //!        |                   |                          |
 //!     config  ------->    engine  <--- Governed ---   cloud
 //!        |          due, choose, rollout,               |
-//!        |          executor + steps, retain            |
+//!        |          executor + steps, images           |
 //!        v                   |                          v
 //!     domain  <--------------+------------------>    domain
 //!   (pure decisions)         v                   (observed facts)
@@ -16,7 +16,8 @@
 //!
 //! - [`domain`]: pure decisions, each a value with its reasons.
 //! - [`config`]: settings and plans from TOML, all mistakes at once.
-//! - [`cloud`]: the ports, the governor, the AWS adapter, the simulated world.
+//! - [`cloud`]: the ports, the governor, the AWS adapter.
+//! - [`sim`]: the simulated world, and the door through which it speaks as AWS does.
 //! - [`journal`]: the durable record of decisions and steps.
 //! - [`engine`]: the loop, runs, and the executor of steps.
 //! - [`report`]: log lines and documents, derived from the journal's events.
@@ -34,4 +35,5 @@ pub mod domain;
 pub mod engine;
 pub mod journal;
 pub mod report;
+pub mod sim;
 pub mod statedir;

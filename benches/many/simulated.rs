@@ -9,11 +9,6 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use stillframe::clock::Clock;
 use stillframe::cloud::governed::Governed;
-use stillframe::cloud::sim::action::{Action, TagSpec};
-use stillframe::cloud::sim::calls::Tally;
-use stillframe::cloud::sim::fleet::{ACCOUNT, Member};
-use stillframe::cloud::sim::world::Caller;
-use stillframe::cloud::sim::{Fleet, SimCloud};
 use stillframe::domain::event::Outcome;
 use stillframe::domain::fact::{Event, Fact, Intent};
 use stillframe::domain::keep::Keep;
@@ -22,9 +17,14 @@ use stillframe::domain::naming::{Marks, Role, image_name};
 use stillframe::domain::observed::Tags;
 use stillframe::domain::place::{Place, Subject};
 use stillframe::domain::plan::{Consistency, Mode as Way, OnUnhealthy, Plan, Rollout, Schedule, Select};
-use stillframe::engine::daemon::{Engine, Mode};
-use stillframe::engine::shared::Shared;
+use stillframe::engine::context::Context;
+use stillframe::engine::lifecycle::daemon::{Engine, Mode};
 use stillframe::journal::memory::MemoryJournal;
+use stillframe::sim::action::{Action, TagSpec};
+use stillframe::sim::calls::Tally;
+use stillframe::sim::fleet::{ACCOUNT, Member};
+use stillframe::sim::world::Caller;
+use stillframe::sim::{Fleet, SimCloud};
 
 use super::process;
 
@@ -183,7 +183,7 @@ async fn engine(targets: u32) -> Value {
     };
     let mut all = plan(PLAN, "0 2 * * *", "yes");
     all.rollout.max_in_flight = targets;
-    let shared = Rc::new(Shared::new(
+    let shared = Rc::new(Context::new(
         clock,
         Governed::new(Rc::new(cloud.clone()), clock, 1.0),
         DAEMON.into(),

@@ -7,14 +7,14 @@ use std::time::Instant;
 
 use stillframe::clock::Clock;
 use stillframe::cloud::governed::Governed;
-use stillframe::cloud::sim::SimCloud;
 use stillframe::domain::fact::{Kind, StepId};
 use stillframe::domain::keep::Keep;
 use stillframe::domain::machine::OwnMachine;
 use stillframe::domain::plan::{Mode as Way, Plan};
-use stillframe::engine::daemon::{Engine, Mode};
-use stillframe::engine::shared::Shared;
+use stillframe::engine::context::Context;
+use stillframe::engine::lifecycle::daemon::{Engine, Mode};
 use stillframe::journal::memory::MemoryJournal;
+use stillframe::sim::SimCloud;
 
 use super::process;
 use super::simulated::{self, fleet, plan};
@@ -41,7 +41,7 @@ pub fn run(instances: u32, days: u32) {
         let events: Rc<Cell<u64>> = Rc::default();
         let deletions: Rc<Cell<u64>> = Rc::default();
         let (counted, deleted) = (Rc::clone(&events), Rc::clone(&deletions));
-        let shared = Rc::new(Shared::new(
+        let shared = Rc::new(Context::new(
             clock,
             Governed::new(Rc::new(cloud.clone()), clock, 0.5),
             "bench".into(),

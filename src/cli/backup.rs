@@ -9,14 +9,14 @@ use tokio::sync::mpsc;
 
 use super::signals::Signals;
 use super::start::{self, Opened, Refused};
-use super::{DONE, FAILED, complain, peek};
+use super::{DONE, FAILED, complain, open_read_only};
 use crate::clock::Clock;
 use crate::config::Loaded;
 use crate::domain::event::Decision;
 use crate::domain::fact::{Event, Kind, StepId};
 use crate::domain::naming;
-use crate::engine::daemon::{Engine, Mode};
-use crate::engine::shared::Shared;
+use crate::engine::context::Context;
+use crate::engine::lifecycle::daemon::{Engine, Mode};
 use crate::journal::sqlite::SqliteJournal;
 use crate::journal::{Reader as _, Wish};
 use crate::report::document::RunDocument;
@@ -46,11 +46,11 @@ pub struct BackupArgs {
 /// Runs the plan and waits for it.
 #[must_use]
 pub fn run(args: &BackupArgs) -> u8 {
-    let loaded = match peek::load(&args.config) {
+    let loaded = match open_read_only::load(&args.config) {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
-    if let Err(code) = peek::known_plan(&loaded, &args.config, Some(&args.plan)) {
+    if let Err(code) = open_read_only::known_plan(&loaded, &args.config, Some(&args.plan)) {
         return code;
     }
     start::logs(&loaded.settings);
@@ -118,7 +118,7 @@ async fn backup(args: &BackupArgs, loaded: &Loaded) -> Result<RunDocument, Strin
 
 /// Runs the engine in this process: unfinished runs first, then the request.
 async fn here(
-    shared: &Rc<Shared>,
+    shared: &Rc<Context>,
     journal: &SqliteJournal,
     loaded: &Loaded,
     request: i64,
@@ -178,7 +178,7 @@ async fn here(
 }
 
 /// The follower's answer, or nothing if the engine drains first.
-async fn first_of<T>(following: impl Future<Output = T>, shared: &Shared) -> Option<T> {
+async fn first_of<T>(following: impl Future<Output = T>, shared: &Context) -> Option<T> {
     tokio::select! {
         biased;
         document = following => Some(document),

@@ -8,7 +8,7 @@ mod policy;
 use std::path::PathBuf;
 
 pub use self::ask::examine;
-use super::{FAILED, complain, paint, peek, start};
+use super::{FAILED, complain, open_read_only, paint, start};
 use crate::clock::Clock;
 use crate::report::doctor::DoctorDocument;
 
@@ -35,7 +35,7 @@ pub struct DoctorArgs {
 /// Examines, and prints what it found.
 #[must_use]
 pub fn run(args: &DoctorArgs) -> u8 {
-    let loaded = match peek::load(&args.config) {
+    let loaded = match open_read_only::load(&args.config) {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
@@ -44,7 +44,7 @@ pub fn run(args: &DoctorArgs) -> u8 {
         Err(why) => return complain(&why),
     };
     let document = runtime.block_on(async {
-        let cloud = peek::cloud(&args.config, &loaded.settings).await?;
+        let cloud = open_read_only::cloud(&args.config, &loaded.settings).await?;
         let document = examine(&cloud, &loaded.settings, &loaded.plans, Clock::Wall.now_secs()).await;
         Ok::<_, String>(DoctorDocument { zones: Some(loaded.zones.clone()), ..document })
     });

@@ -7,11 +7,11 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 pub use self::tell::{Ask, tell};
-use super::{FAILED, WRONG, complain, paint, peek, start};
+use super::{FAILED, WRONG, complain, open_read_only, paint, start};
 use crate::clock::Clock;
 use crate::config::Loaded;
 use crate::domain::machine::OwnMachine;
-use crate::engine::choose::Us;
+use crate::engine::context::us::Us;
 use crate::journal::Reader;
 use crate::report::explain::ExplainDocument;
 use crate::report::out;
@@ -42,7 +42,7 @@ pub struct ExplainArgs {
 /// Explains, and prints it.
 #[must_use]
 pub fn run(args: &ExplainArgs) -> u8 {
-    let loaded = match peek::load_what_is_good(&args.config) {
+    let loaded = match open_read_only::load_what_is_good(&args.config) {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
@@ -71,11 +71,11 @@ pub fn run(args: &ExplainArgs) -> u8 {
 async fn explain(args: &ExplainArgs, loaded: &Loaded) -> Result<ExplainDocument, String> {
     let settings = &loaded.settings;
     // What AWS says can be told without the journal.
-    let (mut journal, mut broken) = match peek::journal(settings) {
+    let (mut journal, mut broken) = match open_read_only::journal(settings) {
         Ok(journal) => (journal, None),
         Err(why) => (None, Some(why)),
     };
-    let cloud = peek::cloud(&args.config, settings).await?;
+    let cloud = open_read_only::cloud(&args.config, settings).await?;
     let regions: BTreeSet<String> = match &args.region {
         Some(region) => BTreeSet::from([region.clone()]),
         None => {
@@ -84,7 +84,7 @@ async fn explain(args: &ExplainArgs, loaded: &Loaded) -> Result<ExplainDocument,
         }
     };
     // Whose host it is does not matter to who only asks.
-    let (installation, _) = peek::installation(settings, &OwnMachine::NotEc2).unwrap_or_default();
+    let (installation, _) = open_read_only::installation(settings, &OwnMachine::NotEc2).unwrap_or_default();
     let ask = Ask {
         image: &args.image,
         us: Us {

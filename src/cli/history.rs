@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
 
-use super::{WRONG, complain, instant, paint, peek, start};
+use super::{WRONG, complain, instant, open_read_only, paint, start};
 use crate::clock::Clock;
 use crate::domain::event::Outcome;
 use crate::domain::fact::{Event, StepId};
@@ -119,7 +119,7 @@ impl Filter {
 /// Prints the runs that fit, oldest first.
 #[must_use]
 pub fn run(args: &HistoryArgs) -> u8 {
-    let loaded = match peek::load_what_is_good(&args.config) {
+    let loaded = match open_read_only::load_what_is_good(&args.config) {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
@@ -130,7 +130,7 @@ pub fn run(args: &HistoryArgs) -> u8 {
             return WRONG;
         }
     };
-    let journal = match peek::journal(&loaded.settings) {
+    let journal = match open_read_only::journal(&loaded.settings) {
         Ok(Some(journal)) => journal,
         Ok(None) => {
             let dir = loaded.settings.daemon.state_dir.display();

@@ -3,15 +3,15 @@
 //! Exit codes: 0 done; 1 something failed, nothing was selected, or it is unfinished; 2 wrong usage or
 //! configuration.
 
+mod active_runs;
 pub mod backup;
 pub mod check;
 pub mod doctor;
 pub mod explain;
-mod going_on;
 pub mod history;
 mod instant;
 pub mod notify;
-mod peek;
+mod open_read_only;
 pub mod preview;
 pub mod rehearse;
 pub mod reload;

@@ -10,10 +10,10 @@ use std::path::PathBuf;
 use chrono::TimeDelta;
 
 pub use self::foresee::{Ask, foresee};
-use super::{FAILED, WRONG, complain, instant, paint, peek, start};
+use super::{FAILED, WRONG, complain, instant, open_read_only, paint, start};
 use crate::clock::Clock;
 use crate::config::Loaded;
-use crate::engine::choose::Us;
+use crate::engine::context::us::Us;
 use crate::journal::Reader;
 use crate::report::preview::PreviewDocument;
 
@@ -46,11 +46,11 @@ pub struct PreviewArgs {
 /// Foresees, and prints it.
 #[must_use]
 pub fn run(args: &PreviewArgs) -> u8 {
-    let loaded = match peek::load(&args.config) {
+    let loaded = match open_read_only::load(&args.config) {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
-    if let Err(code) = peek::known_plan(&loaded, &args.config, args.plan.as_deref()) {
+    if let Err(code) = open_read_only::known_plan(&loaded, &args.config, args.plan.as_deref()) {
         return code;
     }
     let runtime = match start::runtime() {
@@ -85,12 +85,13 @@ pub fn run(args: &PreviewArgs) -> u8 {
 
 async fn preview(args: &PreviewArgs, loaded: &Loaded, ask: Ask) -> Result<PreviewDocument, String> {
     let settings = &loaded.settings;
-    let cloud = peek::cloud(&args.config, settings).await?;
-    let (at_first_hand, own) = peek::machine(settings, &cloud).await;
+    let cloud = open_read_only::cloud(&args.config, settings).await?;
+    let (at_first_hand, own) = open_read_only::machine(settings, &cloud).await;
     let mut unknown = Vec::new();
-    let (installation, differs) = peek::installation(settings, &at_first_hand).unwrap_or_else(|why| (None, Some(why)));
+    let (installation, differs) =
+        open_read_only::installation(settings, &at_first_hand).unwrap_or_else(|why| (None, Some(why)));
     // Without a journal, or with one that cannot be read, the rest can still be told.
-    let journal = peek::journal(settings).unwrap_or_else(|why| {
+    let journal = open_read_only::journal(settings).unwrap_or_else(|why| {
         unknown.push(format!("which instances are still being imaged: {why}"));
         None
     });

@@ -17,13 +17,13 @@ use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 
 use self::drive::Rehearsal;
 use self::page::Page;
-use super::{WRONG, complain, paint, peek, start};
+use super::{WRONG, complain, open_read_only, paint, start};
 use crate::clock::Clock;
-use crate::cloud::sim::Fleet;
-use crate::cloud::sim::trouble::Profile;
 use crate::config::{DaemonInstance, Loaded};
 use crate::domain::machine::OwnMachine;
 use crate::report::out;
+use crate::sim::Fleet;
+use crate::sim::trouble::Profile;
 
 /// Where a plan names no region and the environment neither.
 const HOME: &str = "eu-central-1";
@@ -102,7 +102,7 @@ pub fn run(args: &RehearseArgs) -> u8 {
             return WRONG;
         }
     };
-    let mut loaded = match peek::load(&args.config) {
+    let mut loaded = match open_read_only::load(&args.config) {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };

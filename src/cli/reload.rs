@@ -12,9 +12,9 @@ use super::signals::Signals;
 use crate::config::{self, Loaded, Problems, Settings, Severity};
 use crate::domain::plan::Plan;
 use crate::domain::zone::ZoneSource;
+use crate::engine::context::Context;
 use crate::engine::host::Host as _;
-use crate::engine::plans::Change;
-use crate::engine::shared::Shared;
+use crate::engine::lifecycle::plans::Change;
 use crate::report::format;
 
 /// So many problems are written out; `check` shows them all.
@@ -35,7 +35,7 @@ pub struct Reloads {
     /// Who is told.
     pub manager: Rc<Manager>,
     /// Whose credentials are read anew.
-    pub shared: Rc<Shared>,
+    pub shared: Rc<Context>,
 }
 
 impl Reloads {

@@ -14,9 +14,9 @@ use super::start::{self, Opened, Refused};
 use super::{DONE, FAILED, WRONG, complain};
 use crate::clock::Clock;
 use crate::config::{self, Loaded};
-use crate::engine::daemon::{Engine, Mode};
-use crate::engine::heartbeat;
 use crate::engine::host::Host as _;
+use crate::engine::host::heartbeat;
+use crate::engine::lifecycle::daemon::{Engine, Mode};
 use crate::report::logs;
 
 /// A daemon that must not do anything says so this often.
@@ -44,7 +44,7 @@ pub fn run(args: &RunArgs) -> u8 {
     let loaded = match config::load(&args.config, config::environment()) {
         Ok(loaded) => loaded,
         Err(problems) => {
-            super::peek::wrong(&problems);
+            super::open_read_only::wrong(&problems);
             return WRONG;
         }
     };

@@ -9,9 +9,9 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use tokio::io::AsyncReadExt as _;
 
 use crate::clock::Clock;
-use crate::cloud::sim::trouble::Profile;
-use crate::cloud::sim::{Fleet, door};
 use crate::report::out;
+use crate::sim::trouble::Profile;
+use crate::sim::{Fleet, door};
 
 /// Serves a simulated EC2 on loopback, for trying plans, for boto3 and for the AWS CLI. Nothing is saved.
 #[derive(Debug, Clone, clap::Args)]

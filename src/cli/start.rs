@@ -13,14 +13,14 @@ use crate::clock::Clock;
 use crate::cloud::aws::AwsCloud;
 use crate::cloud::governed::{Backend as CloudBackend, Governed};
 use crate::cloud::port::{Caller, Read, Role};
-use crate::cloud::sim::{Fleet, SimCloud};
 use crate::config::{Account, Backend, DaemonInstance, Loaded, LogFormat, Settings};
 use crate::domain::machine::{ADVICE, OwnMachine, Sighting, instance_of_caller};
-use crate::engine::installation::{self, InstallationFile, Verdict};
-use crate::engine::machine::MachineProbe;
-use crate::engine::shared::{Listener, Shared};
+use crate::engine::context::{Context, Listener};
+use crate::engine::host::installation::{self, InstallationFile, Verdict};
+use crate::engine::host::machine::MachineProbe;
 use crate::journal::sqlite::{FILE as JOURNAL, Replaced, SqliteJournal};
 use crate::report::format::{self, Format};
+use crate::sim::{Fleet, SimCloud};
 use crate::statedir;
 
 /// The lock's file in the state directory: whoever holds it runs the engine.
@@ -98,7 +98,7 @@ pub fn lock(state_dir: &Path) -> Result<Option<File>, String> {
 /// Everything opened.
 pub struct Opened {
     /// What the engine's tasks share.
-    pub shared: Rc<Shared>,
+    pub shared: Rc<Context>,
     /// The journal, for those who follow it.
     pub journal: Rc<SqliteJournal>,
     /// The lock, held until this is dropped.
@@ -166,7 +166,7 @@ pub async fn open(
     }
     let journal = Rc::new(journal);
     let cloud = cloud(config_dir, settings, clock, SimCloud::open).await?;
-    let shared = Rc::new(Shared::new(
+    let shared = Rc::new(Context::new(
         clock,
         cloud,
         settings.daemon.name.clone(),
@@ -314,7 +314,7 @@ fn unknown(why: &dyn std::fmt::Display) {
     );
 }
 
-async fn ask(shared: Rc<Shared>, probe: MachineProbe, mut file: InstallationFile, tell: oneshot::Sender<Refused>) {
+async fn ask(shared: Rc<Context>, probe: MachineProbe, mut file: InstallationFile, tell: oneshot::Sender<Refused>) {
     let mut first = Some(tell);
     let mut caller = None;
     let mut doubted = false;

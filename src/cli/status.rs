@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
 
-use super::{FAILED, complain, paint, peek, start};
+use super::{FAILED, complain, open_read_only, paint, start};
 use crate::clock::Clock;
 use crate::config::{Loaded, Settings};
 use crate::domain::event::{Decision, Occurrence, Outcome, Trigger};
@@ -48,7 +48,7 @@ pub struct StatusArgs {
 /// Prints the status.
 #[must_use]
 pub fn run(args: &StatusArgs) -> u8 {
-    let loaded = match peek::load_what_is_good(&args.config) {
+    let loaded = match open_read_only::load_what_is_good(&args.config) {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
@@ -69,8 +69,8 @@ pub fn run(args: &StatusArgs) -> u8 {
 async fn status(loaded: &Loaded) -> Result<StatusDocument, String> {
     let settings = &loaded.settings;
     // Before the journal is read: a daemon that starts meanwhile is not taken for one that crashed.
-    let running = peek::locked(settings).ok();
-    let journal = peek::journal(settings)?;
+    let running = open_read_only::locked(settings).ok();
+    let journal = open_read_only::journal(settings)?;
     let now = Clock::Wall.now();
     let path = settings.daemon.state_dir.join(FILE).display().to_string();
     let reader = journal.as_ref().map(|journal| (journal as &dyn Reader, path.as_str()));
@@ -99,7 +99,7 @@ fn not_ours(settings: &Settings) -> Option<String> {
         Some(probe) => probe.configured.unwrap_or_else(|| OwnMachine::Unknown("not asked".into())),
         None => OwnMachine::NotEc2,
     };
-    peek::installation(settings, &own).unwrap_or_else(|why| (None, Some(why))).1
+    open_read_only::installation(settings, &own).unwrap_or_else(|why| (None, Some(why))).1
 }
 
 /// The document, from a journal, which lies there, if there is one.

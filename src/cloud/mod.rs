@@ -7,4 +7,3 @@ pub mod aws;
 pub mod classify;
 pub mod governed;
 pub mod port;
-pub mod sim;

@@ -44,7 +44,7 @@ pub struct Fault {
 ///
 /// # Errors
 /// It is none: then it is not known whether one was made.
-pub(super) fn made_image(api: &str, id: Option<String>) -> Read<String> {
+pub(crate) fn made_image(api: &str, id: Option<String>) -> Read<String> {
     let plain = |id: &String| {
         let rest = id.strip_prefix("ami-");
         rest.is_some_and(|rest| rest.len() >= ID_MIN && rest.bytes().all(|b| b.is_ascii_alphanumeric()))

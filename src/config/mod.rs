@@ -1,7 +1,7 @@
 //! Settings and plans from TOML: shape, merged, checked; all problems at once.
 //!
 //! `fields` lists every key; `shape` walks a file by that list and fills a `sheet`; `settings` merges the layers;
-//! `plan` and `installation` check what no single key can tell and build the types that cannot hold nonsense; `odd`
+//! `plan` and `installation` check what no single key can tell and build the types that cannot hold nonsense; `lint`
 //! warns of what is legal but will surprise.
 
 mod arns;
@@ -14,8 +14,8 @@ pub mod fields;
 mod file;
 mod installation;
 pub mod kind;
+mod lint;
 mod lists;
-mod odd;
 pub mod pace;
 mod plan;
 mod problem;
@@ -98,7 +98,7 @@ pub fn load_what_is_good(dir: &Path, env: impl Iterator<Item = (String, String)>
     let accounts = settings.as_ref().map(|settings| &settings.accounts);
     let checked = load_plans(&dir.join("plans.d"), accounts, &zones, &mut problems);
     variables::warn(&env, &mut problems);
-    odd::warn(&checked, settings.as_ref(), &env, &mut problems);
+    lint::warn(&checked, settings.as_ref(), &env, &mut problems);
     let plans: Vec<Plan> = checked.into_iter().map(|checked| checked.plan).collect();
     zones.warn(plans.iter(), &mut problems);
     let problems = Problems::new(problems);

@@ -124,6 +124,12 @@ pub struct RunState {
 }
 
 impl RunState {
+    /// The copies under another key that it has made or found.
+    pub fn vias(&self) -> impl Iterator<Item = &str> {
+        let steps = self.others.values().flatten().filter(|(id, _)| matches!(id, StepId::Via(_)));
+        steps.filter_map(|(_, step)| step.image())
+    }
+
     /// The state after `events`, which are all of one run, by `seq`.
     pub fn fold<'a>(events: impl IntoIterator<Item = &'a Event>) -> Self {
         let mut state = Self::default();

@@ -1,5 +1,10 @@
 //! Whom the engine tells how it is: the service manager, through the command line.
 
+pub mod heartbeat;
+pub mod installation;
+pub mod machine;
+pub mod metadata;
+
 /// The service manager, as the engine sees it.
 pub trait Host {
     /// The plans are in force, and what is unfinished goes on.

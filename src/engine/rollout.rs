@@ -1,15 +1,18 @@
 //! Starts the targets of a run at the pace that slots allow, and waits until each has ended.
 
+pub(crate) mod bracket;
+pub mod choose;
+mod image;
+mod proof;
+pub(crate) mod return_to_service;
+pub mod target;
+
 use std::collections::VecDeque;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 
-use super::bracket;
-use super::late;
-use super::run::Run;
-use super::shared::{ActiveRun, Shared, Stop};
 use crate::defect::{Defect, planted};
 use crate::domain::downtime::{self, Asked, Gates, Verdict, Why};
 use crate::domain::event::{Occurrence, Outcome};
@@ -19,6 +22,9 @@ use crate::domain::place::Subject;
 use crate::domain::plan::{OnUnhealthy, Plan};
 use crate::domain::rollout::Down;
 use crate::domain::saga::Phase;
+use crate::engine::context::run::Run;
+use crate::engine::context::stale;
+use crate::engine::context::{ActiveRun, Context, Stop};
 
 /// Runs all targets that have not ended.
 pub async fn rollout(run: &Run) -> Result<(), Stop> {
@@ -138,7 +144,7 @@ fn may_go_down(run: &Run, subject: &Subject) -> Verdict {
 }
 
 /// What is asked of a run as a whole, whoever goes down.
-fn gates<'a>(shared: &Shared, active: &ActiveRun, plan: &'a Plan, occurrence: &Occurrence) -> Gates<'a> {
+fn gates<'a>(shared: &Context, active: &ActiveRun, plan: &'a Plan, occurrence: &Occurrence) -> Gates<'a> {
     let over = || window_over(plan, occurrence).is_some_and(|over| over <= shared.clock.now());
     Gates {
         plan: &plan.name,
@@ -146,12 +152,12 @@ fn gates<'a>(shared: &Shared, active: &ActiveRun, plan: &'a Plan, occurrence: &O
         halts: plan.rollout.on_unhealthy == OnUnhealthy::HaltPlan && !planted(Defect::HaltIgnored),
         window_over: plan.schedule.window.filter(|_| over() && !planted(Defect::WindowIgnored)),
         barred: shared.barred.borrow().clone(),
-        overslept: late::late(shared, active),
+        overslept: stale::late(shared, active),
     }
 }
 
 /// Why no further target of a run may be rebooted: asked before one starts, and again right before the call.
-pub(super) fn closed(shared: &Shared, active: &ActiveRun, plan: &Plan, occurrence: &Occurrence) -> Option<String> {
+pub(crate) fn closed(shared: &Context, active: &ActiveRun, plan: &Plan, occurrence: &Occurrence) -> Option<String> {
     gates(shared, active, plan, occurrence).closed(&shared.slots.borrow()).map(|why| why.to_string())
 }
 
@@ -167,7 +173,7 @@ async fn finish(run: &Run, subject: &Subject, outcome: Outcome, reason: &str) ->
 }
 
 /// The event of the end of a target.
-pub(super) fn finished(active: &ActiveRun, run: &str, subject: &Subject, outcome: Outcome, reason: &str) -> Draft {
+pub(crate) fn finished(active: &ActiveRun, run: &str, subject: &Subject, outcome: Outcome, reason: &str) -> Draft {
     let state = active.state.borrow();
     let target = state.targets.get(subject);
     let image = target.and_then(|t| t.image());

@@ -9,7 +9,7 @@ use aws_sdk_ec2::error::SdkError;
 use aws_sdk_ec2::operation::create_image::{CreateImageError, CreateImageOutput};
 use aws_sdk_ec2::types::Filter;
 use stillframe::clock::Clock;
-use stillframe::cloud::sim::{Fleet, World, door};
+use stillframe::sim::{Fleet, World, door};
 
 /// A client, and the world that it talks to.
 struct Rig {

@@ -9,8 +9,9 @@ use crate::domain::fact::{Event, Kind, Scope, StepId};
 use crate::domain::place::Place;
 use crate::domain::plan::Plan;
 use crate::domain::saga::RunState;
-use crate::engine::distribute::{self, Books};
-use crate::engine::retain::{self, Listing};
+use crate::engine::distribution::{self, Books};
+use crate::engine::images::listing;
+use crate::engine::images::listing::Listing;
 use crate::journal::Reader;
 use crate::report::copies::Distributed;
 use crate::report::explain::{ExplainDocument, Hold, RetentionDocument, SourceDocument};
@@ -44,12 +45,12 @@ pub(super) async fn owed(
         if listings.iter().any(|(known, _)| *known == to) {
             continue;
         }
-        if let Ok(listing) = retain::list(cloud, ask.us, &plan.name, &to).await {
+        if let Ok(listing) = listing::list(cloud, ask.us, &plan.name, &to).await {
             listings.push((to, listing));
         }
     }
     let books = Books { journal, now: ask.now };
-    distribute::owed_in(books, plan, &place.account, std::slice::from_ref(place), &listings).await
+    distribution::owed_in(books, plan, &place.account, std::slice::from_ref(place), &listings).await
 }
 
 /// Whether any run shared the image itself, and not by way of another key.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::copies;
-use crate::cli::going_on::GoingOn;
+use crate::cli::active_runs::ActiveRuns;
 use crate::cloud::governed::Governed;
 use crate::cloud::port::{ImageQuery, Read};
 use crate::domain::fact::{Event, Fact, Kind, StepId, codec};
@@ -17,8 +17,12 @@ use crate::domain::retention::{LEAVES_MAX, Situation, leaves_at, standing_of};
 use crate::domain::saga::RunState;
 use crate::domain::schedule::Timetable;
 use crate::domain::sharing;
-use crate::engine::choose::Us;
-use crate::engine::retain::{self, NO_COPY, NO_PLAN, Rules};
+use crate::engine::context::us::Us;
+use crate::engine::images::listing;
+use crate::engine::retention::rules;
+use crate::engine::retention::rules::NO_COPY;
+use crate::engine::retention::rules::NO_PLAN;
+use crate::engine::retention::rules::Rules;
 use crate::journal::{Answer, Reader};
 use crate::report::explain::{
     CheckDocument, DeletedDocument, ExplainDocument, Hold, Origin, OwnershipDocument, RetentionDocument,
@@ -197,7 +201,7 @@ async fn judge(
     marks: Option<&Marks>,
     document: &mut ExplainDocument,
 ) -> Read<()> {
-    let in_use = retain::in_use(cloud, place, std::slice::from_ref(&image.id)).await?;
+    let in_use = listing::in_use(cloud, place, std::slice::from_ref(&image.id)).await?;
     document.in_use_by = in_use.get(&image.id).cloned();
     let Some(marks) = marks else { return Ok(()) };
     let Some(plan) = ask.plans.iter().find(|plan| plan.name == marks.plan) else {
@@ -211,9 +215,9 @@ async fn judge(
         document.retention = Some(own);
         return Ok(());
     }
-    let listing = retain::list(cloud, ask.us, &marks.plan, place).await?;
+    let listing = listing::list(cloud, ask.us, &marks.plan, place).await?;
     let mut busy = match journal {
-        Some(journal) => GoingOn::of(journal).await.map(|runs| runs.busy(place)).unwrap_or_default(),
+        Some(journal) => ActiveRuns::of(journal).await.map(|runs| runs.busy(place)).unwrap_or_default(),
         None => BTreeMap::new(),
     };
     if marks.role == Role::Image && !plan.copies.is_empty() {
@@ -221,10 +225,10 @@ async fn judge(
     }
     let own = cloud.whoami().await?.account;
     let rules = Rules { own: &own, plan, today: Some(plan) };
-    let first = retain::verdicts(rules, ask.now, &listing, &busy, &in_use);
-    let ids = retain::asked_for(&listing, &first);
-    let in_use = if ids.is_empty() { in_use } else { retain::in_use(cloud, place, &ids).await? };
-    let all = retain::verdicts(rules, ask.now, &listing, &busy, &in_use);
+    let first = rules::verdicts(rules, ask.now, &listing, &busy, &in_use);
+    let ids = rules::asked_for(&listing, &first);
+    let in_use = if ids.is_empty() { in_use } else { listing::in_use(cloud, place, &ids).await? };
+    let all = rules::verdicts(rules, ask.now, &listing, &busy, &in_use);
     let Some((series, verdict)) =
         all.iter().find_map(|(series, list)| Some((*series, list.iter().find(|v| v.image == image.id)?)))
     else {
@@ -232,7 +236,7 @@ async fn judge(
     };
     let candidates = &listing.series[series];
     let s = Situation { now: ask.now, zone: &plan.schedule.timezone, in_use: &in_use, busy: &busy, grace: None };
-    let keep = retain::keep_of(plan, &own, &listing, series);
+    let keep = rules::keep_of(plan, &own, &listing, series);
     // No rule is asked where nothing is removed at all.
     let left = verdict.reasons == [NO_COPY];
     let held = if left { Vec::new() } else { standing_of(keep, candidates, &s, &image.id) };

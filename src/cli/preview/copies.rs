@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::cli::going_on::GoingOn;
+use crate::cli::active_runs::ActiveRuns;
 use crate::cloud::governed::Governed;
 use crate::cloud::port::Read;
 use crate::domain::copying::{self, ShareVerdict, Verdict, Way};
@@ -11,10 +11,10 @@ use crate::domain::naming::{Marks, Role, parse_rfc3339, rfc3339};
 use crate::domain::place::Place;
 use crate::domain::plan::{CopyTo, Plan};
 use crate::domain::retention::{Candidate, Series, to_come};
-use crate::engine::distribute::{self, Books, Owing};
-use crate::engine::facts::Facts;
-use crate::engine::preflight::Foreseen;
-use crate::engine::retain::Listing;
+use crate::engine::distribution::lookup::Facts;
+use crate::engine::distribution::preflight::Foreseen;
+use crate::engine::distribution::{self, Books, Owing};
+use crate::engine::images::listing::Listing;
 use crate::report::preview::{DestinationPreview, DistributionPreview, OwedPreview, PlanPreview};
 
 /// A destination of the plan.
@@ -57,14 +57,14 @@ impl Outlook<'_> {
     pub async fn older(
         &self,
         books: Books<'_>,
-        going_on: &GoingOn,
+        going_on: &ActiveRuns,
         listings: &[(Place, Listing)],
     ) -> Read<Vec<OwedPreview>> {
         let facts = Facts::default();
         let mut all = Vec::new();
         let listed = |place: &Place| listings.iter().any(|(known, _)| known == place);
         for leg in self.legs.iter().filter(|leg| leg.barred.is_none() && listed(&leg.to)) {
-            let owing = distribute::owed_to(books, self.plan, leg.copy, self.own, self.sources, listings).await;
+            let owing = distribution::owed_to(books, self.plan, leg.copy, self.own, self.sources, listings).await;
             for Owing { place, candidate } in owing {
                 if going_on.sees_to(&place.subject(&candidate.image.id)) {
                     continue;

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::coming::coming;
 use super::copies::{self, Leg, Outlook};
-use crate::cli::going_on::GoingOn;
+use crate::cli::active_runs::ActiveRuns;
 use crate::cloud::governed::Governed;
 use crate::cloud::port::Read;
 use crate::config::pace::{per_reboot, reboots_needed};
@@ -20,11 +20,16 @@ use crate::domain::place::Place;
 use crate::domain::plan::Plan;
 use crate::domain::retention::{Candidate, Series, is_to_come, to_come};
 use crate::domain::select::{self, Choice, Skip};
-use crate::engine::choose::{self, Us};
-use crate::engine::distribute::{self, Books};
-use crate::engine::facts::Facts;
-use crate::engine::preflight::{Foreseen, preflight};
-use crate::engine::retain::{self, Listing, Rules};
+use crate::engine::context::run;
+use crate::engine::context::us::Us;
+use crate::engine::distribution::lookup::Facts;
+use crate::engine::distribution::preflight::{Foreseen, preflight};
+use crate::engine::distribution::{self, Books};
+use crate::engine::images::listing;
+use crate::engine::images::listing::Listing;
+use crate::engine::retention::rules;
+use crate::engine::retention::rules::Rules;
+use crate::engine::rollout::choose;
 use crate::journal::Reader;
 use crate::report::preview::{FaultPreview, ImagePreview, PlanPreview, PreviewDocument, TargetPreview};
 
@@ -64,10 +69,10 @@ pub async fn foresee(
         plans: Vec::new(),
     };
     let going_on = match journal {
-        None => GoingOn::default(),
-        Some(journal) => GoingOn::of(journal).await.unwrap_or_else(|e| {
+        None => ActiveRuns::default(),
+        Some(journal) => ActiveRuns::of(journal).await.unwrap_or_else(|e| {
             document.unknown.push(format!("which instances are still being imaged: {e}"));
-            GoingOn::default()
+            ActiveRuns::default()
         }),
     };
     let caller = cloud.whoami().await;
@@ -85,7 +90,7 @@ pub async fn foresee(
         view.preview.notes = going_on.notes(&plan.name);
         match &caller {
             Ok(caller) => document.barred = view.places(&caller.account).await.or(document.barred),
-            Err(fault) => view.fault(None, format!("targets and retention: {}", choose::no_account(fault))),
+            Err(fault) => view.fault(None, format!("targets and retention: {}", run::no_account(fault))),
         }
         view.preview.notes.extend(pace(plan, &view.preview, &ask.lags));
         document.plans.push(view.preview);
@@ -122,7 +127,7 @@ struct View<'a> {
     us: Us<'a>,
     own: &'a OwnMachine,
     plan: &'a Plan,
-    going_on: &'a GoingOn,
+    going_on: &'a ActiveRuns,
     /// Targets whose images are shared as copies under another key.
     by_way: BTreeSet<String>,
     preview: PlanPreview,
@@ -243,7 +248,7 @@ impl View<'_> {
             if listings.iter().any(|(known, _)| known == place) {
                 continue;
             }
-            match retain::list(self.cloud, self.us, &self.plan.name, place).await {
+            match listing::list(self.cloud, self.us, &self.plan.name, place).await {
                 Ok(listing) => listings.push((place.clone(), listing)),
                 Err(fault) => {
                     let why = format!(
@@ -273,7 +278,7 @@ impl View<'_> {
             }
         }
         outlook.add_copies(&mut listings, &self.preview, due);
-        let owed = distribute::owed_in(books, self.plan, account, &sources, &listings).await;
+        let owed = distribution::owed_in(books, self.plan, account, &sources, &listings).await;
         for (place, listing) in &listings {
             let mut busy = self.going_on.busy(place);
             busy.extend(owed.clone());
@@ -293,10 +298,10 @@ impl View<'_> {
         due: DateTime<Utc>,
     ) -> Read<()> {
         let rules = Rules { own, plan: self.plan, today: Some(self.plan) };
-        let first = retain::verdicts(rules, due, listing, busy, &BTreeMap::new());
-        let ids: Vec<_> = retain::asked_for(listing, &first).into_iter().filter(|id| !is_to_come(id)).collect();
-        let in_use = if ids.is_empty() { BTreeMap::new() } else { retain::in_use(self.cloud, place, &ids).await? };
-        for (series, verdicts) in retain::verdicts(rules, due, listing, busy, &in_use) {
+        let first = rules::verdicts(rules, due, listing, busy, &BTreeMap::new());
+        let ids: Vec<_> = rules::asked_for(listing, &first).into_iter().filter(|id| !is_to_come(id)).collect();
+        let in_use = if ids.is_empty() { BTreeMap::new() } else { listing::in_use(self.cloud, place, &ids).await? };
+        for (series, verdicts) in rules::verdicts(rules, due, listing, busy, &in_use) {
             let candidates = &listing.series[series];
             for verdict in verdicts {
                 let made = candidates.iter().find(|c| c.image.id == verdict.image).map(|c| c.marks.due);

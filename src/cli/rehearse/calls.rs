@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 
 use crate::cloud::governed::Api;
-use crate::cloud::sim::calls::Calls;
 use crate::domain::naming::rfc3339;
 use crate::domain::place::Place;
 use crate::report::rehearsal::{CallsDocument, Most};
+use crate::sim::calls::Calls;
 
 /// All that the daemon may call.
 const APIS: [Api; 25] = [

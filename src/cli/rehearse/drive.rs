@@ -15,15 +15,15 @@ use super::storage::Storage;
 use crate::clock::Clock;
 use crate::cloud::governed::Governed;
 use crate::cloud::port::Role;
-use crate::cloud::sim::{Fleet, SimCloud};
 use crate::domain::evidence::Lags;
 use crate::domain::machine::OwnMachine;
 use crate::domain::plan::Plan;
-use crate::engine::daemon::{Engine, Mode};
-use crate::engine::shared::Shared;
+use crate::engine::context::Context;
+use crate::engine::lifecycle::daemon::{Engine, Mode};
 use crate::journal::Journal;
 use crate::journal::memory::MemoryJournal;
 use crate::report::rehearsal::{Counted, FleetDocument, RehearsalDocument, Totals};
+use crate::sim::{Fleet, SimCloud};
 
 /// The rehearsed daemon starts this long before the first day, so that what is due at its first second runs.
 const HEAD_START: TimeDelta = TimeDelta::minutes(1);
@@ -93,7 +93,7 @@ impl Rehearsal<'_> {
         let gather = Rc::new(RefCell::new(Gather::new(self.plans, self.begin, self.days as usize)));
         let journal: Rc<dyn Journal> = Rc::new(MemoryJournal::default());
         let hears = Rc::clone(&gather);
-        let shared = Rc::new(Shared::new(
+        let shared = Rc::new(Context::new(
             clock,
             Governed::new(Rc::new(cloud.clone()), clock, self.api_share),
             self.daemon.to_owned(),

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::others;
-use crate::cloud::sim::fleet::{ACCOUNT, Member};
-use crate::cloud::sim::keyring::MANAGED;
-use crate::cloud::sim::{Fleet, World};
 use crate::domain::machine::OwnMachine;
 use crate::domain::observed::{Instance, InstanceState, Tags};
 use crate::domain::plan::{Plan, Select};
 use crate::domain::select::{Choice, Facts, choose, matches};
+use crate::sim::fleet::{ACCOUNT, Member};
+use crate::sim::keyring::MANAGED;
+use crate::sim::{Fleet, World};
 
 /// What a made-up reboot takes, in seconds.
 pub const REBOOT_SECONDS: [f64; 2] = [60.0, 120.0];

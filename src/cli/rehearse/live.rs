@@ -7,12 +7,13 @@ use super::fleet;
 use crate::clock::Clock;
 use crate::cloud::aws::AwsCloud;
 use crate::cloud::governed::Governed;
-use crate::cloud::sim::Fleet;
-use crate::cloud::sim::fleet::Member;
 use crate::domain::observed::{Instance, InstanceState};
 use crate::domain::place::Place;
 use crate::domain::plan::Plan;
-use crate::engine::choose;
+use crate::engine::context::run;
+use crate::engine::rollout::choose;
+use crate::sim::Fleet;
+use crate::sim::fleet::Member;
 
 /// The most volumes that an instance of the simulated world has.
 const VOLUMES_MAX: usize = 12;
@@ -23,7 +24,7 @@ const VOLUMES_MAX: usize = 12;
 /// What could not be read, and where: a part of a fleet is none.
 pub async fn read(plans: &[Plan], api_share: f64) -> Result<(Fleet, usize), String> {
     let cloud = Governed::new(Rc::new(AwsCloud::connect(Vec::new()).await?), Clock::Wall, api_share);
-    let caller = cloud.whoami().await.map_err(|fault| choose::no_account(&fault))?;
+    let caller = cloud.whoami().await.map_err(|fault| run::no_account(&fault))?;
     let mut members: BTreeMap<String, Member> = BTreeMap::new();
     let mut regions: Vec<String> = cloud.home_region().into_iter().collect();
     let mut left_out = BTreeSet::new();

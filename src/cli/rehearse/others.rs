@@ -2,11 +2,11 @@
 //! the plans name is there by itself, as long as the fleet's own file does not say otherwise.
 
 use crate::cloud::port::Role;
-use crate::cloud::sim::Fleet;
-use crate::cloud::sim::account::{SimAccount, SimRole};
-use crate::cloud::sim::fleet::{ACCOUNT, FleetKey};
 use crate::domain::place::Place;
 use crate::domain::plan::Plan;
+use crate::sim::Fleet;
+use crate::sim::account::{SimAccount, SimRole};
+use crate::sim::fleet::{ACCOUNT, FleetKey};
 
 use super::fleet::regions;
 

@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
-use crate::cloud::sim::World;
-use crate::cloud::sim::snapshot::{COPIED_VOLUME, SimSnapshot};
 use crate::domain::naming::TAG_PREFIX;
 use crate::domain::place::Place;
 use crate::report::rehearsal::{Kept, Stored};
+use crate::sim::World;
+use crate::sim::snapshot::{COPIED_VOLUME, SimSnapshot};
 
 /// The days of a month on average: what a GB-month is reckoned with.
 pub const MONTH_DAYS: f64 = 365.25 / 12.0;

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use stillframe::cloud::classify::Class;
 use stillframe::cloud::port::{Ask, Change, CopyImage, Effect, ImageQuery};
-use stillframe::cloud::sim::faults::FaultKind;
 use stillframe::domain::observed::{Image, ImageState, Snapshot};
 use stillframe::domain::place::Place;
 use stillframe::domain::sharing::Grantee;
+use stillframe::sim::faults::FaultKind;
 
 use super::case::{Case, case, done, of, refused};
 use super::stage::{NO_IMAGE, Stage};

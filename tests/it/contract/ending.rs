@@ -2,7 +2,7 @@
 
 use stillframe::cloud::classify::Class;
 use stillframe::cloud::port::ImageQuery;
-use stillframe::cloud::sim::people::Deed;
+use stillframe::sim::people::Deed;
 
 use super::case::{Case, case, done, of, refused};
 use super::stage::{NO_IMAGE, NO_SNAPSHOT, Stage};

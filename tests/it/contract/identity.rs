@@ -1,7 +1,7 @@
 //! Who we are.
 
 use stillframe::cloud::classify::Class;
-use stillframe::cloud::sim::faults::FaultKind;
+use stillframe::sim::faults::FaultKind;
 
 use super::case::{Case, case, faulty};
 use super::stage::Stage;

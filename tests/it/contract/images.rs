@@ -2,8 +2,8 @@
 
 use chrono::TimeDelta;
 use stillframe::cloud::port::{Ask, ImageQuery};
-use stillframe::cloud::sim::people::Deed;
 use stillframe::domain::observed::ImageState;
+use stillframe::sim::people::Deed;
 
 use super::case::{Case, case, done};
 use super::stage::{NO_IMAGE, NO_INSTANCE, NO_SNAPSHOT, Stage};

@@ -125,7 +125,7 @@ async fn a_long_list_comes_in_pages(stage: &Stage) {
         let one = world.volumes[&stage.multi_attach].clone();
         for n in 0..2_000 {
             let id = format!("vol-{n:017x}");
-            world.volumes.insert(id.clone(), stillframe::cloud::sim::volume::SimVolume { id, ..one.clone() });
+            world.volumes.insert(id.clone(), stillframe::sim::volume::SimVolume { id, ..one.clone() });
         }
         world.volumes.values().filter(|volume| volume.multi_attach).count()
     };
@@ -208,7 +208,7 @@ async fn moto_takes_any_ids(stage: &Stage) {
 async fn status_checks_begin_anew_after_a_reboot(stage: &Stage) {
     let id = &stage.tagged[0];
     stage.world().reboot_seconds = 60.0;
-    stage.person(stillframe::cloud::sim::people::Deed::Reboot(id.clone())).await;
+    stage.person(stillframe::sim::people::Deed::Reboot(id.clone())).await;
     let after = statuses(stage, &[id]).await.remove(0);
     assert_eq!((after.state, after.healthy()), (InstanceState::Running, false), "the state says nothing of a reboot");
     assert_eq!((after.system.as_str(), after.reachability.as_str()), ("initializing", "initializing"));

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use stillframe::cloud::classify::Class;
 use stillframe::cloud::port::{Ask, CreateGrant, Effect};
-use stillframe::cloud::sim::faults::FaultKind;
-use stillframe::cloud::sim::people::Deed;
+use stillframe::sim::faults::FaultKind;
+use stillframe::sim::people::Deed;
 
 use super::case::{Case, case, done, faulty, of, refused};
 use super::stage::Stage;

@@ -83,7 +83,7 @@ async fn a_terminated_instance_is_not_imaged(stage: &Stage) {
 
 async fn a_stopping_instance_is_not_imaged_for_now(stage: &Stage) {
     stage.world().reboot_seconds = 60.0;
-    stage.person(stillframe::cloud::sim::people::Deed::Stop(stage.tagged[0].clone())).await;
+    stage.person(stillframe::sim::people::Deed::Stop(stage.tagged[0].clone())).await;
     let end = refused(create(stage, &stage.request(0, "stopping")).await);
     assert_eq!(end, of(Class::WrongState, "InvalidParameterValue"));
     stage.pass(61.0).await;

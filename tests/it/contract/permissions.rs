@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use chrono::{TimeDelta, Timelike as _};
 use stillframe::cloud::classify::Class;
 use stillframe::cloud::port::{AllowedImages, Ask, Change, DryRun, Effect, ImageQuery};
-use stillframe::cloud::sim::account::Allowed;
 use stillframe::domain::observed::Tags;
 use stillframe::domain::sharing::Grantee;
+use stillframe::sim::account::Allowed;
 
 use super::case::{Case, case, done, faulty, of, refused};
 use super::stage::{NO_IMAGE, NO_SNAPSHOT, Stage};

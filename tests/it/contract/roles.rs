@@ -2,8 +2,8 @@
 
 use stillframe::cloud::classify::Class;
 use stillframe::cloud::port::{Ask, Effect, ImageQuery};
-use stillframe::cloud::sim::faults::FaultKind;
 use stillframe::domain::place::Place;
+use stillframe::sim::faults::FaultKind;
 
 use super::case::{Case, case, faulty, of};
 use super::stage::{EXTERNAL_ID, NO_SNAPSHOT, Stage};

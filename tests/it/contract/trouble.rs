@@ -2,9 +2,9 @@
 
 use stillframe::cloud::classify::Class;
 use stillframe::cloud::port::{Ask, Effect, Fault, ImageQuery, InstanceQuery};
-use stillframe::cloud::sim::faults::FaultKind;
-use stillframe::cloud::sim::image::Odd;
 use stillframe::domain::observed::Image;
+use stillframe::sim::faults::FaultKind;
+use stillframe::sim::image::Odd;
 
 use super::case::{Case, case, done, faulty, of, refused};
 use super::stage::Stage;
@@ -152,7 +152,7 @@ async fn an_answer_lost_after_a_deletion_is_unknown_and_it_is_done(stage: &Stage
         assert_eq!(refused(stage.port.deregister_image(&stage.place, &image.id).await).0, Class::NotFound);
 
         let other = stage.image(2, &format!("other {n}")).await;
-        stage.person(stillframe::cloud::sim::people::Deed::Deregister(other.id.clone())).await;
+        stage.person(stillframe::sim::people::Deed::Deregister(other.id.clone())).await;
         stage.fault("DeleteSnapshot", kind);
         let end = stage.port.delete_snapshot(&stage.place, &other.snapshots[0]).await;
         assert!(matches!(&end, Effect::Unknown(fault) if fault.class == Class::Transient), "{end:?}");

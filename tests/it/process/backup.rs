@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use aws_sdk_ec2::types::Tag;
 use serde_json::Value;
-use stillframe::cloud::sim::action::Action;
 use stillframe::domain::observed::Tags;
+use stillframe::sim::action::Action;
 
 use super::plan;
 use crate::support::moto::Moto;
@@ -55,7 +55,7 @@ impl Account for Door {
     }
 
     fn no_reboot(&self) -> Vec<String> {
-        let sent = |call: stillframe::cloud::sim::calls::Call| call.parameters.get("NoReboot").cloned();
+        let sent = |call: stillframe::sim::calls::Call| call.parameters.get("NoReboot").cloned();
         self.calls("CreateImage").into_iter().map(|call| sent(call).unwrap_or_default()).collect()
     }
 

@@ -1,6 +1,6 @@
 //! SIGKILL at each request of a run in turn: the next start completes it, and nothing is made twice or left over.
 
-use stillframe::cloud::sim::faults::{Fault, FaultKind};
+use stillframe::sim::faults::{Fault, FaultKind};
 
 use super::plan;
 use crate::support::child::until;

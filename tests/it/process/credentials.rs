@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 
 use stillframe::clock::Clock;
-use stillframe::cloud::sim::fleet::ACCOUNT;
+use stillframe::sim::fleet::ACCOUNT;
 
 use super::plan;
 use crate::support::child::{of_level, until};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use stillframe::cloud::sim::faults::FaultKind;
+use stillframe::sim::faults::FaultKind;
 
 use super::{plan, plan_at};
 use crate::support::child::{of_event, until};

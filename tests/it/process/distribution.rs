@@ -6,15 +6,15 @@ mod kills;
 mod policies;
 
 use serde_json::Value;
-use stillframe::cloud::sim::Fleet;
-use stillframe::cloud::sim::account::{Settings, SimAccount, SimRole};
-use stillframe::cloud::sim::fleet::{ACCOUNT, FleetKey};
-use stillframe::cloud::sim::policy::default_policy;
-use stillframe::cloud::sim::world::World;
 use stillframe::domain::copying::statement::of_members;
 use stillframe::domain::observed::ImageState;
 use stillframe::domain::place::Place;
 use stillframe::domain::sharing::Grantee;
+use stillframe::sim::Fleet;
+use stillframe::sim::account::{Settings, SimAccount, SimRole};
+use stillframe::sim::fleet::{ACCOUNT, FleetKey};
+use stillframe::sim::policy::default_policy;
+use stillframe::sim::world::World;
 
 use super::plan;
 use crate::support::manager::Manager;

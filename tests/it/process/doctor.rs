@@ -2,7 +2,7 @@
 //! changes nothing.
 
 use serde_json::{Value, json};
-use stillframe::cloud::sim::Fleet;
+use stillframe::sim::Fleet;
 
 use crate::support::rude::dead_endpoint;
 use crate::support::site::{REGION, Site};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use stillframe::cloud::sim::faults::{Fault, FaultKind};
+use stillframe::sim::faults::{Fault, FaultKind};
 
 use super::{plan, plan_at};
 use crate::support::child::until;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use stillframe::cloud::sim::fleet::Fleet;
+use stillframe::sim::fleet::Fleet;
 
 use super::plan;
 use crate::support::rude::dead_endpoint;

@@ -1,8 +1,8 @@
 //! What AWS refuses is said in words that an administrator of the account can act on.
 
 use chrono::TimeDelta;
-use stillframe::cloud::sim::action::Action;
-use stillframe::cloud::sim::faults::FaultKind;
+use stillframe::sim::action::Action;
+use stillframe::sim::faults::FaultKind;
 
 use super::{plan, plan_at};
 use crate::support::child::{Ended, of_event, of_level};
@@ -119,7 +119,7 @@ fn an_instance_that_is_terminated_in_the_middle_of_a_run_ends_its_target() {
     backup.logged("step.done");
     // The second one waits for its turn.
     let now = stillframe::clock::Clock::Wall.now();
-    let caller = stillframe::cloud::sim::world::Caller::new(stillframe::cloud::sim::fleet::ACCOUNT);
+    let caller = stillframe::sim::world::Caller::new(stillframe::sim::fleet::ACCOUNT);
     let terminate = Action::TerminateInstances { instances: vec![instance(1)] };
     door.world().call(now, &caller, "eu-central-1", &terminate).expect("allowed");
     door.images_are_quick();

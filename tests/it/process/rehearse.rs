@@ -3,7 +3,7 @@
 use std::fs;
 
 use serde_json::{Value, json};
-use stillframe::cloud::sim::fleet::Fleet;
+use stillframe::sim::fleet::Fleet;
 
 use crate::support::rude::dead_endpoint;
 use crate::support::site::{REGION, Site};

@@ -146,7 +146,7 @@ fn settings_that_take_a_restart_are_refused_whole() {
     fs::remove_file(site.config().join("plans.d/often.toml")).expect("removed");
     daemon.hang_up();
     daemon.logged_times("config.applied", 2);
-    door.fault("CreateImage", stillframe::cloud::sim::faults::FaultKind::HangAfter { seconds: 3600.0 });
+    door.fault("CreateImage", stillframe::sim::faults::FaultKind::HangAfter { seconds: 3600.0 });
     let backup = site.spawn(&["backup", "nightly"]);
     until("CreateImage", || door.calls("CreateImage").pop());
     daemon.terminate();

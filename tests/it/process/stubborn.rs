@@ -1,7 +1,7 @@
 //! `backup` that cannot begin, or whose end does not come: it ends by itself with the reason, or at a second signal.
 
 use rusqlite::Connection;
-use stillframe::cloud::sim::faults::FaultKind;
+use stillframe::sim::faults::FaultKind;
 
 use super::plan;
 use crate::support::child::{Proc, until};

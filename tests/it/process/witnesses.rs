@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use serde_json::Value;
 use stillframe::clock::Clock;
 use stillframe::domain::machine::{Metadata, OwnMachine};
-use stillframe::engine::machine::MachineProbe;
+use stillframe::engine::host::machine::MachineProbe;
 
 use super::plan;
 use crate::support::child::{Ended, of_event};

@@ -6,15 +6,15 @@ mod many;
 
 use crate::support::rows::{Draft, Event, drafts};
 use serde_json::json;
-use stillframe::cloud::sim::action::Action;
-use stillframe::cloud::sim::faults::{Fault, FaultKind};
-use stillframe::cloud::sim::world::Caller;
 use stillframe::domain::event::Trigger;
 use stillframe::domain::fact::Kind;
 use stillframe::domain::naming::run_name;
 use stillframe::domain::place::{Place, Subject};
 use stillframe::domain::plan::OnUnhealthy;
 use stillframe::journal::Journal as _;
+use stillframe::sim::action::Action;
+use stillframe::sim::faults::{Fault, FaultKind};
+use stillframe::sim::world::Caller;
 
 use super::promises;
 use super::rig::{ACCOUNT, REGION, Rig, at, fleet, fleet_with, id, mins, plan, secs};

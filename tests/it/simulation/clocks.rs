@@ -1,7 +1,7 @@
 //! Clocks that are set, and machines that sleep: idle, and in the middle of a run.
 
 use chrono::TimeDelta;
-use stillframe::cloud::sim::{Fleet, SimCloud};
+use stillframe::sim::{Fleet, SimCloud};
 
 use super::promises;
 use super::rig::{Rig, fleet, fleet_with, id, mins, plan, secs};

@@ -10,7 +10,6 @@ use std::collections::BTreeSet;
 
 use crate::support::rows::Event;
 use stillframe::cloud::port::Role;
-use stillframe::cloud::sim::action::Action;
 use stillframe::defect::{self, Defect};
 use stillframe::domain::fact::Kind;
 use stillframe::domain::keep::Keep;
@@ -18,6 +17,7 @@ use stillframe::domain::observed::ImageState;
 use stillframe::domain::place::Place;
 use stillframe::domain::plan::{Account, CopyTo, Plan, Share};
 use stillframe::domain::sharing::Grantee;
+use stillframe::sim::action::Action;
 
 use super::journal::Death;
 use super::promises;

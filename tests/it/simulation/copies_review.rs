@@ -2,10 +2,10 @@
 //! is passed over in silence.
 
 use crate::support::rows::Event;
-use stillframe::cloud::sim::action::Action;
 use stillframe::domain::fact::Kind;
 use stillframe::domain::keep::Keep;
 use stillframe::domain::plan::Share;
+use stillframe::sim::action::Action;
 
 use super::copies::{AWAY, DR, FRIEND, across, copy_to, ended, images_in, lent, rig_of, share};
 use super::journal::Death;
@@ -40,7 +40,7 @@ fn deregister(image: &str) -> Action {
 
 fn key_state(rig: &Rig, account: &str, region: &str, alias: &str, state: &str) {
     let mut world = rig.world();
-    let ours = |k: &&mut stillframe::cloud::sim::key::SimKey| {
+    let ours = |k: &&mut stillframe::sim::key::SimKey| {
         k.place.account == account && k.place.region == region && k.alias.as_deref() == Some(alias)
     };
     world.keys.values_mut().find(ours).expect("a key of the fleet").state = state.into();
@@ -152,7 +152,7 @@ async fn an_image_that_vanishes_before_its_copy_is_said() {
         move || {
             let mut world = cloud.world();
             let image = world.images.keys().next().expect("made").clone();
-            let caller = stillframe::cloud::sim::world::Caller::new(ACCOUNT);
+            let caller = stillframe::sim::world::Caller::new(ACCOUNT);
             world.call(clock.now(), &caller, REGION, &deregister(&image)).expect("allowed");
             world.images.get_mut(&image).expect("there").forgotten = Some(clock.now());
         },
@@ -201,7 +201,7 @@ async fn a_copy_that_somebody_disabled_fails_no_run() {
     assert_eq!(rig.calls("CopyImage").len(), 2, "{}", rig.story());
 }
 
-/// Shared under a key of its own, and that key cannot be looked at after a restart: what is shared already stays.
+/// Context under a key of its own, and that key cannot be looked at after a restart: what is shared already stays.
 #[tokio::test(start_paused = true)]
 async fn what_is_shared_stays_when_its_key_cannot_be_looked_at() {
     let mut rig = rig_of(1, "alias/aws/ebs", vec![copy_to(AWAY, None)]);

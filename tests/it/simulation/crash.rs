@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use serde_json::json;
-use stillframe::cloud::sim::faults::{Fault, FaultKind};
 use stillframe::domain::plan::{OnUnhealthy, Rollout};
+use stillframe::sim::faults::{Fault, FaultKind};
 
 use super::journal::{Death, Mortal};
 use super::promises;

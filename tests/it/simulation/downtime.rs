@@ -104,7 +104,7 @@ async fn a_window_counts_from_due() {
 /// A search for a lost CreateImage that lasts beyond the window does not send it again.
 #[tokio::test(start_paused = true)]
 async fn a_window_forbids_the_second_call_too() {
-    use stillframe::cloud::sim::faults::{Fault, FaultKind};
+    use stillframe::sim::faults::{Fault, FaultKind};
     let mut web = plan("web", "0 2 * * *");
     web.schedule.window = Some(300);
     let mut rig = Rig::new(&fleet(1), vec![web]);

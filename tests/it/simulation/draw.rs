@@ -8,13 +8,13 @@ mod removal;
 use std::collections::BTreeSet;
 
 use fastrand::Rng;
-use stillframe::cloud::sim::Fleet;
-use stillframe::cloud::sim::fleet::Member;
-use stillframe::cloud::sim::trouble::Profile;
 use stillframe::domain::evidence::Lags;
 use stillframe::domain::keep::Keep;
 use stillframe::domain::observed::{InstanceState, Tags};
 use stillframe::domain::plan::{Mode, OnUnhealthy, Plan};
+use stillframe::sim::Fleet;
+use stillframe::sim::fleet::Member;
+use stillframe::sim::trouble::Profile;
 
 use super::people::{ACTS, Act, Deed};
 use super::plot::{Home, Move, Plot};

@@ -8,13 +8,13 @@ use std::time::Duration;
 use crate::support::rows::Event;
 use chrono::{DateTime, TimeDelta, Utc};
 use stillframe::cloud::port::CreateImage;
-use stillframe::cloud::sim::World;
-use stillframe::cloud::sim::instance::SimInstance;
 use stillframe::domain::fact::Kind;
 use stillframe::domain::naming::parse_run_name;
 use stillframe::domain::observed::InstanceState;
 use stillframe::domain::place::{Place, Subject};
 use stillframe::domain::plan::{Mode, OnUnhealthy, Plan};
+use stillframe::sim::World;
+use stillframe::sim::instance::SimInstance;
 use tokio::time::Instant;
 
 use super::truth;

@@ -1,9 +1,9 @@
 //! An instance is back when its status checks read ok after a restart that was shown, and not before.
 
 use serde_json::json;
-use stillframe::cloud::sim::faults::{Fault, FaultKind};
 use stillframe::domain::evidence::Lags;
 use stillframe::domain::fact::Kind;
+use stillframe::sim::faults::{Fault, FaultKind};
 
 use super::rig::*;
 

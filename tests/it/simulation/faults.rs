@@ -1,8 +1,8 @@
 //! Lost answers, refusals and throttles on the way of single calls.
 
 use chrono::TimeDelta;
-use stillframe::cloud::sim::action::Action;
-use stillframe::cloud::sim::faults::{Fault, FaultKind};
+use stillframe::sim::action::Action;
+use stillframe::sim::faults::{Fault, FaultKind};
 
 use super::promises;
 use super::rig::{Rig, fleet, fleet_with, id, mins, plan, secs};

@@ -10,16 +10,16 @@ use stillframe::cli::history::{self, Filter};
 use stillframe::cli::preview::{self, foresee};
 use stillframe::cli::{explain, status};
 use stillframe::cloud::governed::Governed;
-use stillframe::cloud::sim::action::Action;
-use stillframe::cloud::sim::answer::Answer;
 use stillframe::domain::event::Outcome;
 use stillframe::domain::fact::Kind;
-use stillframe::engine::choose::Us;
+use stillframe::engine::context::us::Us;
 use stillframe::journal::Journal as _;
 use stillframe::report::explain::ExplainDocument;
 use stillframe::report::preview::PreviewDocument;
 use stillframe::report::status::StatusDocument;
 use stillframe::report::table::Paint;
+use stillframe::sim::action::Action;
+use stillframe::sim::answer::Answer;
 
 use super::rig::{DAEMON, REGION, Rig, at, fleet, id, mins, plan, secs};
 

@@ -1,13 +1,13 @@
 //! What was just made or lent and is not known everywhere yet, answers that name something else, and refusals that want
 //! their own patience.
 
-use stillframe::cloud::sim::action::Action;
-use stillframe::cloud::sim::faults::{Fault, FaultKind};
-use stillframe::cloud::sim::key::SimKey;
 use stillframe::domain::copying::names::grant_name;
 use stillframe::domain::copying::policy::COPYING;
 use stillframe::domain::fact::Kind;
 use stillframe::domain::plan::Plan;
+use stillframe::sim::action::Action;
+use stillframe::sim::faults::{Fault, FaultKind};
+use stillframe::sim::key::SimKey;
 
 use super::copies::{AWAY, DR, FRIEND, across, copy_to, ended, images_in, lent, rig_of, role, share};
 use super::promises;

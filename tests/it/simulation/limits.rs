@@ -1,9 +1,9 @@
 //! What EC2 holds an account to, and regions that answer nothing: quotas, the pace of snapshots, silence.
 
 use chrono::TimeDelta;
-use stillframe::cloud::sim::faults::Fault;
 use stillframe::domain::fact::Kind;
 use stillframe::domain::plan::Plan;
+use stillframe::sim::faults::Fault;
 
 use super::promises;
 use super::rig::{REGION, Rig, at, fleet, fleet_with, id, mins, plan, secs};
@@ -56,7 +56,7 @@ async fn a_silent_region_holds_itself_alone() {
             let regions = vec!["eu-west-1".into()];
             Plan { select: stillframe::domain::plan::Select { regions, ..plan.select.clone() }, ..plan }
         };
-        let mut fleet = stillframe::cloud::sim::Fleet::from_json(&fleet(4)).expect("a fleet");
+        let mut fleet = stillframe::sim::Fleet::from_json(&fleet(4)).expect("a fleet");
         fleet.instances[2].region = Some("eu-west-1".into());
         fleet.instances[3].region = Some("eu-west-1".into());
         let mut plans = vec![plan("near", "0,40 2 * * *"), far(plan("far", "0,40 2 * * *"))];

@@ -8,8 +8,6 @@ use std::time::Duration;
 use crate::support::rows::Event;
 use chrono::TimeDelta;
 use serde_json::json;
-use stillframe::cloud::sim::action::{Action, TagSpec};
-use stillframe::cloud::sim::image::{Odd, SimImage};
 use stillframe::domain::event::{Decision, Trigger, gone};
 use stillframe::domain::fact::{Kind, Scope};
 use stillframe::domain::machine::OwnMachine;
@@ -17,6 +15,8 @@ use stillframe::domain::naming::{Marks, Role, image_name, parse_run_name};
 use stillframe::domain::observed::InstanceState;
 use stillframe::domain::plan::Plan;
 use stillframe::domain::schedule::{ON_TIME, Timetable};
+use stillframe::sim::action::{Action, TagSpec};
+use stillframe::sim::image::{Odd, SimImage};
 use tokio::sync::Notify;
 
 use super::copies;

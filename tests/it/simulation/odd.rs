@@ -1,7 +1,7 @@
 //! What AWS tells of one thing that this version cannot read concerns that thing alone.
 
-use stillframe::cloud::sim::image::Odd;
 use stillframe::domain::fact::Kind;
+use stillframe::sim::image::Odd;
 
 use super::promises;
 use super::rig::*;

@@ -4,9 +4,9 @@ mod afar;
 
 use std::fmt;
 
-use stillframe::cloud::sim::action::{Action, TagSpec};
-use stillframe::cloud::sim::image::SimImage;
 use stillframe::domain::event::gone;
+use stillframe::sim::action::{Action, TagSpec};
+use stillframe::sim::image::SimImage;
 
 use super::rig::Rig;
 use super::truth;

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use stillframe::cloud::sim::Fleet;
 use stillframe::domain::evidence::Lags;
 use stillframe::domain::plan::Plan;
+use stillframe::sim::Fleet;
 
 use super::people::Deed;
 use super::weather::Weather;

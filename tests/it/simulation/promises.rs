@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::support::rows::Event;
 use chrono::{DateTime, TimeDelta, Utc};
-use stillframe::cloud::sim::World;
-use stillframe::cloud::sim::image::SimImage;
 use stillframe::domain::event::Decision;
 use stillframe::domain::fact::Kind;
 use stillframe::domain::naming::{image_name, parse_run_name};
+use stillframe::sim::World;
+use stillframe::sim::image::SimImage;
 
 use super::rig::{DAEMON, Rig};
 use super::truth::{copied_by_us, is_via, made_by_us, parse};

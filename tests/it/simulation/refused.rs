@@ -1,9 +1,9 @@
 //! CreateImage that AWS refuses, for good or for now; and what cannot be read meanwhile.
 
 use crate::support::rows::Event;
-use stillframe::cloud::sim::action::Action;
-use stillframe::cloud::sim::faults::{Fault, FaultKind};
 use stillframe::domain::fact::Kind;
+use stillframe::sim::action::Action;
+use stillframe::sim::faults::{Fault, FaultKind};
 
 use super::journal::Death;
 use super::promises;
@@ -278,7 +278,7 @@ async fn a_stopped_target_that_is_started_is_never_rebooted() {
     let mut rig = Rig::new(&stopped(), vec![plan("web", "0 2 * * *")]);
     let (cloud, clock) = (rig.cloud.clone(), rig.clock);
     rig.script.once(of(Kind::StepIntent, &id(1)), move || {
-        let caller = stillframe::cloud::sim::world::Caller::new(super::rig::ACCOUNT);
+        let caller = stillframe::sim::world::Caller::new(super::rig::ACCOUNT);
         let start = Action::StartInstances { instances: vec![id(1)] };
         cloud.world().call(clock.now(), &caller, super::rig::REGION, &start).expect("started");
     });

@@ -1,6 +1,6 @@
 //! What the settings of a destination forbid is known before anything is lost on the way there.
 
-use stillframe::cloud::sim::account::{Allowed, Settings};
+use stillframe::sim::account::{Allowed, Settings};
 
 use super::copies::{AWAY, DR, FRIEND, across, copy_to, ended, images_in, lent, rig_of, share};
 use super::promises;

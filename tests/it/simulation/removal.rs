@@ -1,10 +1,10 @@
 //! Removals that are cut off, refused, or that a person or a new configuration stops.
 
 use crate::support::rows::Event;
-use stillframe::cloud::sim::action::Action;
-use stillframe::cloud::sim::faults::{Fault, FaultKind};
-use stillframe::cloud::sim::world::Caller;
 use stillframe::domain::fact::Kind;
+use stillframe::sim::action::Action;
+use stillframe::sim::faults::{Fault, FaultKind};
+use stillframe::sim::world::Caller;
 
 use super::journal::Death;
 use super::promises;

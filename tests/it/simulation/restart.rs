@@ -3,10 +3,10 @@
 use crate::support::rows::Event;
 use chrono::TimeDelta;
 use stillframe::clock::Clock;
-use stillframe::cloud::sim::faults::{Fault, FaultKind};
 use stillframe::domain::fact::Kind;
 use stillframe::domain::zone::Zone;
-use stillframe::engine::daemon::{Engine, Mode};
+use stillframe::engine::lifecycle::daemon::{Engine, Mode};
+use stillframe::sim::faults::{Fault, FaultKind};
 use tokio::sync::mpsc;
 use tokio::time::Duration;
 

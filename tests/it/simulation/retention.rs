@@ -1,9 +1,9 @@
 //! What retention never touches.
 
-use stillframe::cloud::sim::action::Action;
-use stillframe::cloud::sim::answer::Answer;
-use stillframe::cloud::sim::image::SimImage;
 use stillframe::domain::fact::Kind;
+use stillframe::sim::action::Action;
+use stillframe::sim::answer::Answer;
+use stillframe::sim::image::SimImage;
 
 use super::promises;
 use super::rig::{REGION, Rig, fleet, id, mins, plan};

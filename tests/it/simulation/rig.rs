@@ -14,21 +14,21 @@ use chrono::{DateTime, TimeDelta, Utc};
 use stillframe::clock::Clock;
 use stillframe::cloud::governed::Governed;
 use stillframe::cloud::port::Role;
-use stillframe::cloud::sim::action::Action;
-use stillframe::cloud::sim::answer::Answer as WorldAnswer;
-use stillframe::cloud::sim::error::ApiError;
-use stillframe::cloud::sim::faults::Fault;
-use stillframe::cloud::sim::world::Caller;
-use stillframe::cloud::sim::{Fleet, SimCloud, World};
 use stillframe::domain::evidence::Lags;
 use stillframe::domain::fact::Kind;
 use stillframe::domain::machine::OwnMachine;
 use stillframe::domain::place::Place;
 use stillframe::domain::plan::Plan;
-use stillframe::engine::daemon::{Engine, Mode};
-use stillframe::engine::plans::Change;
-use stillframe::engine::shared::Shared;
+use stillframe::engine::context::Context;
+use stillframe::engine::lifecycle::daemon::{Engine, Mode};
+use stillframe::engine::lifecycle::plans::Change;
 use stillframe::journal::Answer;
+use stillframe::sim::action::Action;
+use stillframe::sim::answer::Answer as WorldAnswer;
+use stillframe::sim::error::ApiError;
+use stillframe::sim::faults::Fault;
+use stillframe::sim::world::Caller;
+use stillframe::sim::{Fleet, SimCloud, World};
 use tokio::sync::{mpsc, oneshot};
 
 pub use super::fleet::{ACCOUNT, BASE, DAEMON, REGION, at, fleet, fleet_with, id, mins, plan, secs};
@@ -48,7 +48,7 @@ struct Life {
     engine: Pin<Box<dyn Future<Output = Answer<()>>>>,
     stop: Option<oneshot::Sender<()>>,
     changes: mpsc::Sender<Change>,
-    shared: Rc<Shared>,
+    shared: Rc<Context>,
 }
 
 impl Life {
@@ -194,7 +194,7 @@ impl Rig {
         let cloud = self.scripted();
         self.lives += 1;
         let (life, newest) = (self.lives, Rc::clone(&self.newest));
-        let shared = Rc::new(Shared::new(
+        let shared = Rc::new(Context::new(
             clock,
             Governed::new(Rc::new(cloud), clock, 0.5),
             DAEMON.into(),
@@ -403,7 +403,7 @@ impl Rig {
     }
 
     /// What the tasks of the running process share.
-    pub fn shared(&self) -> Rc<Shared> {
+    pub fn shared(&self) -> Rc<Context> {
         Rc::clone(&self.life.as_ref().expect("it runs").shared)
     }
 
@@ -481,7 +481,7 @@ impl Rig {
 }
 
 /// As the daemon does it: AWS's first answer is waited for before anything is decided, and then it asks now and then.
-fn watch_clock(shared: &Rc<Shared>) {
+fn watch_clock(shared: &Rc<Context>) {
     let sh = Rc::clone(shared);
     sh.ask_clock();
     shared.spawn(async move {

@@ -18,12 +18,12 @@ use stillframe::cloud::port::{
     AllowedImages, Ask, Caller, Change, CopyImage, CreateGrant, CreateImage, Distribution, DryRun, Ec2, Effect, Fault,
     Grant, Identity, ImageQuery, InstanceQuery, Keys, Page, Read, SnapshotEnd,
 };
-use stillframe::cloud::sim::action::Action;
-use stillframe::cloud::sim::{SimCloud, World, world};
 use stillframe::domain::copying::Key;
 use stillframe::domain::observed::{Image, Instance, InstanceStatus, Snapshot, Tags, Volume};
 use stillframe::domain::place::Place;
 use stillframe::domain::sharing::Grantee;
+use stillframe::sim::action::Action;
+use stillframe::sim::{SimCloud, World, world};
 
 use super::journal::{Death, Mortal};
 use super::rig::ACCOUNT;

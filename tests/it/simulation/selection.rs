@@ -47,7 +47,7 @@ fn web() -> Plan {
 async fn run(own: OwnMachine, plan: Plan) -> Rig {
     let mut rig = Rig::new(&fleet(), vec![plan]);
     rig.own_machine = own;
-    rig.act(&stillframe::cloud::sim::action::Action::TerminateInstances { instances: vec![id(TERMINATED)] });
+    rig.act(&stillframe::sim::action::Action::TerminateInstances { instances: vec![id(TERMINATED)] });
     rig.start();
     rig.run(mins(15)).await;
     rig.stop().await;
@@ -102,13 +102,13 @@ async fn without_reboot_nothing_goes_down() {
 /// An instance that is started after the selection saw it stopped is never rebooted without a slot.
 #[tokio::test(start_paused = true)]
 async fn a_stopped_instance_that_is_started_meanwhile_takes_no_one_by_surprise() {
-    use stillframe::cloud::sim::faults::{Fault, FaultKind};
+    use stillframe::sim::faults::{Fault, FaultKind};
     let mut rig = Rig::new(&fleet(), vec![web()]);
     // The look before CreateImage fails for some minutes.
     rig.fault(Fault::once("DescribeImages", FaultKind::Throttle).after(1).times(40));
     rig.start();
     rig.run(super::rig::secs(30)).await;
-    rig.act(&stillframe::cloud::sim::action::Action::StartInstances { instances: vec![id(STOPPED)] });
+    rig.act(&stillframe::sim::action::Action::StartInstances { instances: vec![id(STOPPED)] });
     rig.run(mins(40)).await;
     rig.stop().await;
     promises::hold(&rig).await;

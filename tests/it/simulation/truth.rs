@@ -2,8 +2,8 @@
 //! does not excuse itself.
 
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
-use stillframe::cloud::sim::World;
-use stillframe::cloud::sim::image::SimImage;
+use stillframe::sim::World;
+use stillframe::sim::image::SimImage;
 
 use super::rig::DAEMON;
 

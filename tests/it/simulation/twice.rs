@@ -12,10 +12,6 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use serde_json::{Value, json};
 use stillframe::clock::Clock;
 use stillframe::cloud::governed::Governed;
-use stillframe::cloud::sim::SimCloud;
-use stillframe::cloud::sim::action::Action;
-use stillframe::cloud::sim::faults::{Fault, FaultKind};
-use stillframe::cloud::sim::world::Caller;
 use stillframe::defect::{self, Defect};
 use stillframe::domain::event::{Decision, Occurrence, Trigger};
 use stillframe::domain::fact::{self, Fact, Kind, StepId};
@@ -24,12 +20,16 @@ use stillframe::domain::naming::parse_run_name;
 use stillframe::domain::place::{Place, Subject};
 use stillframe::domain::rollout::Down;
 use stillframe::domain::saga::{RunState, Slot, StepState};
-use stillframe::engine::executor::{At, Step, drive};
-use stillframe::engine::shared::{ActiveRun, Shared};
-use stillframe::engine::steps::Target;
-use stillframe::engine::steps::retain::Remove;
+use stillframe::engine::context::{ActiveRun, Context};
+use stillframe::engine::drive::executor::{At, Step, drive};
+use stillframe::engine::images::removal::Remove;
+use stillframe::engine::rollout::target::Target;
 use stillframe::journal::Journal as _;
 use stillframe::journal::sqlite::SqliteJournal;
+use stillframe::sim::SimCloud;
+use stillframe::sim::action::Action;
+use stillframe::sim::faults::{Fault, FaultKind};
+use stillframe::sim::world::Caller;
 
 use super::rig::{ACCOUNT, BASE, DAEMON, REGION, at, fleet_with, id, plan};
 
@@ -144,7 +144,7 @@ fn instance() -> Subject {
 
 /// One process and one run of it, which holds one target or one removal.
 struct Life {
-    shared: Rc<Shared>,
+    shared: Rc<Context>,
     active: Rc<ActiveRun>,
     /// What was journaled before it, and by it.
     journaled: Rc<RefCell<Vec<Event>>>,
@@ -161,7 +161,7 @@ impl Life {
         }
         let journaled = Rc::new(RefCell::new(found.to_vec()));
         let told = Rc::clone(&journaled);
-        let shared = Rc::new(Shared::new(
+        let shared = Rc::new(Context::new(
             clock,
             Governed::new(Rc::new(cloud.clone()), clock, 0.5),
             DAEMON.into(),
@@ -377,7 +377,7 @@ fn new_world(traits: &str) -> SimCloud {
     let clock = Clock::simulated(at(BASE));
     let (own, whole) = if traits == LAGGING { ("", traits) } else { (traits, "") };
     let fleet = fleet_with(1, &format!(r#"{own} "volumes": 2,"#), whole);
-    let fleet = stillframe::cloud::sim::Fleet::from_json(&fleet).expect("a fleet");
+    let fleet = stillframe::sim::Fleet::from_json(&fleet).expect("a fleet");
     SimCloud::new(fleet.world(clock.now()).expect("possible"), clock)
 }
 

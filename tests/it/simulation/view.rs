@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::support::rows::Event;
-use stillframe::cloud::sim::calls::Call;
-use stillframe::cloud::sim::image::SimImage;
 use stillframe::domain::fact::{self, Kind};
 use stillframe::domain::naming::parse_run_name;
 use stillframe::report::logs;
+use stillframe::sim::calls::Call;
+use stillframe::sim::image::SimImage;
 
 use super::rig::Rig;
 
@@ -39,7 +39,7 @@ impl Rig {
     /// The ids of the fleet with this tag, in order.
     pub fn tagged(&self, key: &str, value: &str) -> BTreeSet<String> {
         let world = self.world();
-        let bears = |i: &&stillframe::cloud::sim::instance::SimInstance| i.tags.get(key).is_some_and(|v| v == value);
+        let bears = |i: &&stillframe::sim::instance::SimInstance| i.tags.get(key).is_some_and(|v| v == value);
         world.instances.values().filter(bears).map(|i| i.id.clone()).collect()
     }
 

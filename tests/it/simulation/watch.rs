@@ -12,9 +12,6 @@ use crate::support::rows::Event;
 use chrono::{DateTime, TimeDelta, Utc};
 use stillframe::clock::Clock;
 use stillframe::cloud::port::CreateImage;
-use stillframe::cloud::sim::World;
-use stillframe::cloud::sim::action::Action;
-use stillframe::cloud::sim::calls::Call;
 use stillframe::domain::event::Decision;
 use stillframe::domain::fact::Kind;
 use stillframe::domain::keep::Keep;
@@ -22,6 +19,9 @@ use stillframe::domain::machine::OwnMachine;
 use stillframe::domain::observed::InstanceState;
 use stillframe::domain::place::Place;
 use stillframe::domain::plan::{Mode, Plan};
+use stillframe::sim::World;
+use stillframe::sim::action::Action;
+use stillframe::sim::calls::Call;
 use tokio::time::Instant;
 
 use super::duty::{self, Clocks, Duty, Of};
@@ -391,7 +391,7 @@ impl Watch {
     /// CreateImage is sent: no image of that name could be seen for long.
     pub fn looked(&self, world: &World, place: &Place, request: &CreateImage) {
         let seen = self.clock.now() - TimeDelta::seconds(30);
-        let there = |i: &stillframe::cloud::sim::image::SimImage| {
+        let there = |i: &stillframe::sim::image::SimImage| {
             i.name == request.name && i.place == *place && i.registered() && i.visible < seen
         };
         if let Some(image) = world.images.values().find(|i| there(i)) {
@@ -428,7 +428,7 @@ impl Watch {
             }
         }
         let rebooted =
-            |i: &&stillframe::cloud::sim::instance::SimInstance| !request.no_reboot && i.reboots.last() == Some(&now);
+            |i: &&stillframe::sim::instance::SimInstance| !request.no_reboot && i.reboots.last() == Some(&now);
         let Some(instance) = world.instances.get(&request.instance).filter(rebooted) else { return };
         if let Some(wrong) = known.of().and_then(|of| self.duty.halted(world, &of, now, self.clock.instant())) {
             self.breach(6, wrong);
@@ -511,7 +511,7 @@ impl Watch {
         if image.tags.contains_key("stillframe:hold") && !recently {
             self.breach(3, format!("{id} is deregistered, and it is on hold"));
         }
-        let runs = |i: &&stillframe::cloud::sim::instance::SimInstance| {
+        let runs = |i: &&stillframe::sim::instance::SimInstance| {
             i.image.as_deref() == Some(id)
                 && !matches!(i.state(now), InstanceState::ShuttingDown | InstanceState::Terminated)
         };
@@ -613,7 +613,7 @@ impl Watch {
     pub async fn deletes(&self, world: &std::sync::Mutex<World>, journal: &Mortal, place: &Place, id: &str) {
         let images: Vec<_> = {
             let world = world.lock().expect("whole");
-            let of_it = |i: &stillframe::cloud::sim::image::SimImage| {
+            let of_it = |i: &stillframe::sim::image::SimImage| {
                 let made = truth::made_by_us(i).is_some() || truth::copied_by_us(i).is_some();
                 made && !i.registered() && i.snapshots().any(|s| s == id)
             };

@@ -8,17 +8,17 @@ use std::rc::Rc;
 use chrono::{DateTime, TimeDelta, Utc};
 use stillframe::clock::Clock;
 use stillframe::cloud::governed::Governed;
-use stillframe::cloud::sim::fleet::Member;
-use stillframe::cloud::sim::world::World;
-use stillframe::cloud::sim::{Fleet, SimCloud};
 use stillframe::domain::fact::{Event, Fact};
 use stillframe::domain::keep::Keep;
 use stillframe::domain::machine::OwnMachine;
 use stillframe::domain::observed::{ImageState, Tags};
 use stillframe::domain::plan::{Consistency, CopyTo, Mode as Way, OnUnhealthy, Plan, Rollout, Schedule, Select};
-use stillframe::engine::daemon::{Engine, Mode};
-use stillframe::engine::shared::Shared;
+use stillframe::engine::context::Context;
+use stillframe::engine::lifecycle::daemon::{Engine, Mode};
 use stillframe::journal::memory::MemoryJournal;
+use stillframe::sim::fleet::Member;
+use stillframe::sim::world::World;
+use stillframe::sim::{Fleet, SimCloud};
 
 const BASE: &str = "2026-03-02T00:00:00Z";
 const HOME: &str = "eu-central-1";
@@ -92,7 +92,7 @@ async fn simulate(images: u32, regions: &[&str]) -> Spread {
             let _ = over.send(()); // whoever waits has seen enough
         }
     };
-    let shared = Rc::new(Shared::new(
+    let shared = Rc::new(Context::new(
         clock,
         Governed::new(Rc::new(cloud.clone()), clock, SHARE),
         "bench".into(),

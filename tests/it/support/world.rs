@@ -6,14 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
 use stillframe::clock::Clock;
-use stillframe::cloud::sim::action::Action;
-use stillframe::cloud::sim::calls::Call;
-use stillframe::cloud::sim::faults::{Fault, FaultKind};
-use stillframe::cloud::sim::fleet::{ACCOUNT, Member};
-use stillframe::cloud::sim::world::Caller;
-use stillframe::cloud::sim::{Fleet, World, door};
 use stillframe::domain::observed::Tags;
 use stillframe::domain::sharing::{Grantee, LENT_TAG};
+use stillframe::sim::action::Action;
+use stillframe::sim::calls::Call;
+use stillframe::sim::faults::{Fault, FaultKind};
+use stillframe::sim::fleet::{ACCOUNT, Member};
+use stillframe::sim::world::Caller;
+use stillframe::sim::{Fleet, World, door};
 use tokio::sync::oneshot;
 
 use super::site::REGION;
@@ -84,7 +84,7 @@ impl Door {
     pub fn by_hand(&self, action: &Action) -> String {
         let now = Clock::Wall.now();
         match self.world().call(now, &Caller::new(ACCOUNT), REGION, action) {
-            Ok(stillframe::cloud::sim::answer::Answer::Image(id)) => id,
+            Ok(stillframe::sim::answer::Answer::Image(id)) => id,
             other => panic!("{action:?}: {other:?}"),
         }
     }

@@ -8,8 +8,8 @@ use std::pin::Pin;
 
 use chrono::TimeDelta;
 use serde_json::json;
-use stillframe::cloud::sim::World;
 use stillframe::domain::plan::{OnUnhealthy, Plan};
+use stillframe::sim::World;
 
 use crate::simulation::copies::{rig_of, rig_with};
 use crate::simulation::journal::{Cut, Death};

@@ -9,11 +9,11 @@ use stillframe::cli::history::{self, Filter};
 use stillframe::cli::status;
 use stillframe::clock::Clock;
 use stillframe::cloud::governed::Governed;
-use stillframe::cloud::sim::SimCloud;
-use stillframe::engine::choose::Us;
+use stillframe::engine::context::us::Us;
 use stillframe::journal::Reader;
 use stillframe::report::document;
 use stillframe::report::table::Paint;
+use stillframe::sim::SimCloud;
 
 use super::life::Saved;
 use crate::simulation::rig::DAEMON;

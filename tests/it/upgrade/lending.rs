@@ -8,7 +8,7 @@ use stillframe::domain::fact::{self, Kind};
 use stillframe::domain::naming::{image_name, parse_run_name};
 use stillframe::domain::place::Subject;
 use stillframe::domain::plan::Plan;
-use stillframe::engine::steps::copy::next_attempt;
+use stillframe::engine::distribution::copy::next_attempt;
 
 use super::dump::Row;
 use crate::simulation::rig::DAEMON;

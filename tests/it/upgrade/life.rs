@@ -7,10 +7,10 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use stillframe::cloud::port::Role;
-use stillframe::cloud::sim::{Fleet, World};
 use stillframe::domain::evidence::Lags;
 use stillframe::domain::machine::OwnMachine;
 use stillframe::domain::plan::Plan;
+use stillframe::sim::{Fleet, World};
 use tempfile::TempDir;
 
 use super::dump;

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
-use stillframe::cloud::sim::World;
-use stillframe::cloud::sim::image::SimImage;
 use stillframe::domain::fact::Kind;
+use stillframe::sim::World;
+use stillframe::sim::image::SimImage;
 
 use super::life::Saved;
 use crate::simulation::journal::Mortal;

@@ -6,10 +6,10 @@ use std::process::Command;
 
 use aws_sdk_ec2::types::ImageAttributeName;
 use stillframe::clock::Clock;
-use stillframe::cloud::sim::action::Action;
-use stillframe::cloud::sim::fleet::ACCOUNT;
-use stillframe::cloud::sim::world::Caller;
 use stillframe::domain::sharing::Grantee;
+use stillframe::sim::action::Action;
+use stillframe::sim::fleet::ACCOUNT;
+use stillframe::sim::world::Caller;
 
 use super::{AWAY, FAR, FRIEND, MEMBER, ORGANIZATION, PARTNER, good, lands, site};
 use crate::process::plan;

@@ -2,7 +2,7 @@
 //! up for when it is mended.
 
 use serde_json::Value;
-use stillframe::cloud::sim::fleet::ACCOUNT;
+use stillframe::sim::fleet::ACCOUNT;
 
 use super::{AWAY, DR, FAR, account, good, key, lands, section, site};
 use crate::process::plan;

@@ -7,9 +7,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 
 use chrono::{DateTime, Utc};
-use stillframe::cloud::sim::Fleet;
-use stillframe::cloud::sim::faults::{Fault, FaultKind};
-use stillframe::cloud::sim::fleet::ACCOUNT;
+use stillframe::sim::Fleet;
+use stillframe::sim::faults::{Fault, FaultKind};
+use stillframe::sim::fleet::ACCOUNT;
 
 use super::{AWAY, DR, good, lands, site};
 use crate::process::plan;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use stillframe::cloud::sim::fleet::ACCOUNT;
+use stillframe::sim::fleet::ACCOUNT;
 
 use super::{AWAY, DR, FAR, FRIEND, ORGANIZATION, lands, site};
 use crate::process::plan;

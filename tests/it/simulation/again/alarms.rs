@@ -2,10 +2,10 @@
 
 use crate::support::rows::{Draft, Event};
 use serde_json::json;
-use stillframe::cloud::sim::faults::{Fault, FaultKind};
 use stillframe::domain::fact::{self, Kind};
 use stillframe::domain::naming::run_name;
 use stillframe::report::logs;
+use stillframe::sim::faults::{Fault, FaultKind};
 use tracing::Level;
 
 use super::super::promises;

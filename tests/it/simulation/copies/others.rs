@@ -1,7 +1,7 @@
 //! What others do beside us: another installation of our name in the same backup account, people who share, plans whose
 //! destinations move, keys that several images need.
 
-use stillframe::cloud::sim::faults::{Fault, FaultKind};
+use stillframe::sim::faults::{Fault, FaultKind};
 
 use super::super::rig::mins;
 use super::shares::of;
@@ -230,7 +230,7 @@ async fn a_key_that_no_image_is_under_any_more_is_granted_no_more() {
     let (old, new) = {
         let mut world = rig.world();
         let key = |alias: &str| {
-            let here = |k: &&stillframe::cloud::sim::key::SimKey| {
+            let here = |k: &&stillframe::sim::key::SimKey| {
                 k.place == Place::new(ACCOUNT, REGION) && k.alias.as_deref() == Some(alias)
             };
             world.keys.values().find(here).expect("of the fleet").arn.clone()

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use stillframe::cloud::sim::faults::Fault;
+use stillframe::sim::faults::Fault;
 
 use super::super::rig::mins;
 use super::*;

@@ -1,6 +1,6 @@
 //! Shares: what the plan names no more, what people change, and the grace of a shared image.
 
-use stillframe::cloud::sim::faults::{Fault, FaultKind};
+use stillframe::sim::faults::{Fault, FaultKind};
 
 use super::super::rig::mins;
 use super::*;

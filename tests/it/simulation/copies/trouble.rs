@@ -1,8 +1,8 @@
 //! What goes wrong with a copy, and what comes of it.
 
-use stillframe::cloud::sim::people::Deed;
 use stillframe::domain::fact::Kind;
 use stillframe::domain::place::Place;
+use stillframe::sim::people::Deed;
 
 use super::super::rig::{mins, secs};
 use super::*;

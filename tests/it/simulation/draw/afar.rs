@@ -1,10 +1,10 @@
 //! Draws what a life has of copies, shares and keys, from a generator of its own: what else the seed means stays.
 
 use fastrand::Rng;
-use stillframe::cloud::sim::account::{SimAccount, SimRole};
-use stillframe::cloud::sim::fleet::FleetKey;
 use stillframe::domain::keep::Keep;
 use stillframe::domain::plan::{CopyTo, Plan};
+use stillframe::sim::account::{SimAccount, SimRole};
+use stillframe::sim::fleet::FleetKey;
 
 use super::super::copies::{DR, FRIEND, copy_to, share};
 use super::super::people::{ACTS_AFAR, Deed};

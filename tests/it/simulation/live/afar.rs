@@ -2,11 +2,11 @@
 
 use crate::support::rows::Event;
 use serde_json::json;
-use stillframe::cloud::sim::people::Deed as KeyDeed;
 use stillframe::domain::event::{Decision, Outcome};
 use stillframe::domain::fact::Kind;
 use stillframe::domain::naming::parse_run_name;
 use stillframe::domain::plan::Plan;
+use stillframe::sim::people::Deed as KeyDeed;
 
 use super::super::copies::DR;
 use super::super::promises::Broken;
@@ -108,7 +108,7 @@ impl Scene<'_> {
                 let Some(source) = world.images.get(image).filter(|i| truth::good(i, now)) else { continue };
                 let Some(key) = truth::ours(source) else { continue };
                 for to in plan.copies.iter().map(|copy| copy.place(ACCOUNT)).filter(|to| *to != subject.place) {
-                    let made = |i: &stillframe::cloud::sim::image::SimImage| {
+                    let made = |i: &stillframe::sim::image::SimImage| {
                         let since = ended.is_none_or(|at| i.created <= at);
                         i.place == to && truth::copied_by_us(i).as_ref() == Some(&key) && !i.fails && since
                     };

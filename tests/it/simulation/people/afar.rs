@@ -1,8 +1,8 @@
 //! What people do to copies, and to who may use images and snapshots.
 
-use stillframe::cloud::sim::action::Action;
-use stillframe::cloud::sim::image::SimImage;
 use stillframe::domain::sharing::{Grantee, LENT_TAG};
+use stillframe::sim::action::Action;
+use stillframe::sim::image::SimImage;
 
 use super::super::copies::{DR, FRIEND};
 use super::super::rig::Rig;

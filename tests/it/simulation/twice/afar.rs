@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use stillframe::cloud::sim::Fleet;
-use stillframe::cloud::sim::action::TagSpec;
-use stillframe::cloud::sim::answer::Answer;
 use stillframe::domain::naming::{Marks, Role, image_name};
 use stillframe::domain::plan::Share;
-use stillframe::engine::steps::copy::{MakeCopy, next_attempt};
-use stillframe::engine::steps::permit::{For, Loan, Permit};
+use stillframe::engine::distribution::copy::{MakeCopy, next_attempt};
+use stillframe::engine::distribution::permit::{For, Loan, Permit};
+use stillframe::sim::Fleet;
+use stillframe::sim::action::TagSpec;
+use stillframe::sim::answer::Answer;
 
 use super::super::copies::{self, AWAY, DR, FRIEND, role, share};
 use super::*;
@@ -139,9 +139,8 @@ fn world(lag: f64) -> (SimCloud, Subject) {
 
 fn key(cloud: &SimCloud, alias: &str, region: &str) -> String {
     let world = cloud.world();
-    let of_it = |k: &&stillframe::cloud::sim::key::SimKey| {
-        k.alias.as_deref() == Some(alias) && k.place == Place::new(ACCOUNT, region)
-    };
+    let of_it =
+        |k: &&stillframe::sim::key::SimKey| k.alias.as_deref() == Some(alias) && k.place == Place::new(ACCOUNT, region);
     world.keys.values().find(of_it).expect("a key of the fleet").arn.clone()
 }
 

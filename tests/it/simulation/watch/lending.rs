@@ -4,13 +4,13 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use stillframe::cloud::port::{Change, CopyImage, CreateGrant, CreateImage};
-use stillframe::cloud::sim::World;
-use stillframe::cloud::sim::calls::Call;
-use stillframe::cloud::sim::image::SimImage;
 use stillframe::domain::keep::Keep;
 use stillframe::domain::place::Place;
 use stillframe::domain::plan::{CopyTo, Plan, Share};
 use stillframe::domain::sharing::{self, Grantee};
+use stillframe::sim::World;
+use stillframe::sim::calls::Call;
+use stillframe::sim::image::SimImage;
 
 use super::super::rig::{ACCOUNT, DAEMON};
 use super::super::truth::{self, Key};

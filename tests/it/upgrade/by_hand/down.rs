@@ -1,9 +1,9 @@
 //! Who is down, or may be; and what nobody has answered.
 
 use serde_json::json;
-use stillframe::cloud::sim::faults::{Fault, FaultKind};
 use stillframe::domain::keep::Keep;
 use stillframe::domain::plan::OnUnhealthy;
+use stillframe::sim::faults::{Fault, FaultKind};
 
 use super::{Made, Maker, after, begun, live, never_healthy, nth};
 use crate::simulation::copies::rig_of;

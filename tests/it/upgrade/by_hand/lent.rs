@@ -1,9 +1,9 @@
 //! What was lent, and copies.
 
-use stillframe::cloud::sim::action::Action;
 use stillframe::domain::fact::Kind;
 use stillframe::domain::plan::Plan;
 use stillframe::journal::Journal as _;
+use stillframe::sim::action::Action;
 
 use super::{Made, Maker, after, before, begun, live};
 use crate::simulation::copies::{AWAY, FRIEND, across, copy_to, rig_of, share};
