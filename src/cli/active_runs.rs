@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::domain::debt::{Debt, Owed};
 use crate::domain::fact::{Fact, StepId};
 use crate::domain::naming::parse_run_name;
 use crate::domain::place::{Place, Subject};
@@ -31,14 +32,15 @@ impl ActiveRuns {
             let state = RunState::fold(&journal.events_of(&name).await?);
             going_on.runs.push((name, state));
         }
-        let down: BTreeSet<_> =
-            journal.open_slots().await?.into_iter().map(|e| (e.draft.scope, e.draft.subject)).collect();
+        let debts = journal.open_debts().await?;
+        let slots = debts.iter().filter_map(Debt::of).filter(|debt| debt.owed == Owed::Slot);
+        let down: BTreeSet<_> = slots.map(|debt| (debt.scope, debt.subject)).collect();
         for alarm in journal.open_needs(&StepId::Return).await? {
             let Fact::StepNeedsPerson(need) = alarm.fact() else { continue };
             let halts = need.overdue.as_ref().is_some_and(|overdue| overdue.halts);
             if let (true, Some((plan, _)), Some(subject)) =
                 (halts, alarm.draft.scope.run().and_then(parse_run_name), alarm.draft.subject.clone())
-                && down.contains(&(alarm.draft.scope.clone(), Some(subject.clone())))
+                && down.contains(&(alarm.draft.scope.clone(), subject.clone()))
             {
                 let why = format!("nothing of it is rebooted until {} is back in service", subject.id);
                 going_on.halts.push((plan.to_owned(), why));

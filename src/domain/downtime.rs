@@ -6,7 +6,7 @@
 mod target;
 mod verdict;
 
-pub use self::target::{CHAIN, end_of, next_of};
+pub use self::target::{Chain, Take, chain, end_of, next_of};
 pub use self::verdict::{Asked, Gates, Verdict, Why, may_go_down};
 
 /// What a link of the chain is.

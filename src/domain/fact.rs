@@ -274,6 +274,16 @@ pub enum Fact {
         /// Why.
         reason: String,
     },
+    /// What this step takes from now on must be given back.
+    DebtOpened {
+        /// By this step.
+        back: StepId,
+    },
+    /// It was given back, or need not be any more.
+    DebtSettled {
+        /// Why.
+        reason: String,
+    },
     /// Another account was let in, for a copy that it makes.
     LoanGiven(Loan),
     /// What was lent was taken back.
@@ -333,6 +343,8 @@ impl Fact {
             Self::StepNeedsPerson(_) => Kind::StepNeedsPerson,
             Self::SlotTaken { .. } => Kind::SlotTaken,
             Self::SlotFreed { .. } => Kind::SlotFreed,
+            Self::DebtOpened { .. } => Kind::DebtOpened,
+            Self::DebtSettled { .. } => Kind::DebtSettled,
             Self::LoanGiven(_) => Kind::LoanGiven,
             Self::LoanReturned(_) => Kind::LoanReturned,
             Self::KeyLent => Kind::KeyLent,
@@ -362,6 +374,7 @@ impl Fact {
             | Self::StepAbandoned { reason }
             | Self::SlotTaken { reason }
             | Self::SlotFreed { reason }
+            | Self::DebtSettled { reason }
             | Self::LoanForeign { reason }
             | Self::ForeignImage { reason }
             | Self::RetainStopped { reason } => Some(reason),
@@ -380,6 +393,7 @@ impl Fact {
             | Self::TargetSelected { .. }
             | Self::StepIntent(_)
             | Self::StepDone(_)
+            | Self::DebtOpened { .. }
             | Self::LoanGiven(_)
             | Self::LoanReturned(_)
             | Self::KeyLent

@@ -3,6 +3,7 @@
 //! Nothing here knows a clock, randomness, async or the SDK: `now` is always a parameter.
 
 pub mod copying;
+pub mod debt;
 pub mod downtime;
 pub mod event;
 pub mod evidence;

@@ -32,6 +32,8 @@ pub struct TargetState {
     pub steps: BTreeMap<StepId, StepState>,
     /// Its slot.
     pub slot: Slot,
+    /// The attempt of its newest slot.
+    pub slots: u32,
     /// Why its slot was freed.
     pub freed: Option<String>,
     /// Its end: outcome and reason.
@@ -40,7 +42,7 @@ pub struct TargetState {
 
 impl TargetState {
     fn new(reboots: bool) -> Self {
-        Self { reboots, steps: BTreeMap::new(), slot: Slot::None, freed: None, finished: None }
+        Self { reboots, steps: BTreeMap::new(), slot: Slot::None, slots: 0, freed: None, finished: None }
     }
 
     /// The image that was made of it, once known.
@@ -63,10 +65,19 @@ impl TargetState {
         }
     }
 
+    /// Whether it waits for its turn to go down: nothing was called for, and it does not count as down.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        self.reboots && !self.steps.contains_key(&StepId::Image) && !matches!(self.slot, Slot::Taken(_))
+    }
+
     fn apply(&mut self, event: &Event) {
         match event.fact() {
             Fact::TargetFinished(end) => self.finished = Some((end.outcome, end.reason.clone())),
-            Fact::SlotTaken { .. } => self.slot = Slot::Taken(event.at),
+            Fact::SlotTaken { .. } => {
+                self.slot = Slot::Taken(event.at);
+                self.slots = self.slots.max(event.draft.attempt);
+            }
             Fact::SlotFreed { reason } => {
                 self.slot = Slot::Freed;
                 self.freed = Some(reason.clone());

@@ -13,7 +13,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -85,6 +85,8 @@ pub struct Context {
     asking_clock: Cell<bool>,
     /// Runs going on, by name.
     pub runs: RefCell<BTreeMap<String, Rc<ActiveRun>>>,
+    /// Runs that have ended, while something is owed of them still.
+    pub(crate) closing: RefCell<BTreeMap<String, Weak<ActiveRun>>>,
     /// The plans in force, by name: a run that goes on may be of an older revision.
     pub plans: RefCell<BTreeMap<String, Rc<Plan>>>,
     /// Our account, once known.
@@ -151,6 +153,7 @@ impl Context {
             asking_machine: watch::Sender::new(false),
             asking_clock: Cell::new(false),
             runs: RefCell::default(),
+            closing: RefCell::default(),
             plans: RefCell::default(),
             caller: RefCell::default(),
             calls: RefCell::default(),
@@ -230,6 +233,20 @@ impl Context {
         self.slots_changed.notify_waiters();
     }
 
+    /// A run that is going on, or of which something is owed still.
+    #[must_use]
+    pub fn active(&self, run: &str) -> Option<Rc<ActiveRun>> {
+        let closing = || self.closing.borrow().get(run).and_then(Weak::upgrade);
+        self.runs.borrow().get(run).cloned().or_else(closing)
+    }
+
+    /// Keeps what is told of a run that ends folded in, for as long as somebody holds `active`.
+    pub(crate) fn keep_closing(&self, run: &str, active: &Rc<ActiveRun>) {
+        let mut closing = self.closing.borrow_mut();
+        closing.retain(|_, active| active.strong_count() > 0);
+        closing.insert(run.to_owned(), Rc::downgrade(active));
+    }
+
     /// Adds a task to the engine's own.
     pub fn spawn(&self, task: impl Future<Output = ()> + 'static) {
         self.tasks.borrow_mut().push(Box::pin(task));
@@ -297,8 +314,7 @@ impl Context {
             let event = match entry {
                 Written::Before(event) => event,
                 Written::New(event) => {
-                    let run = event.draft.scope.run().and_then(|run| self.runs.borrow().get(run).cloned());
-                    if let Some(run) = run {
+                    if let Some(run) = event.draft.scope.run().and_then(|run| self.active(run)) {
                         run.apply(&event);
                     }
                     (self.listener)(&event);

@@ -2,6 +2,7 @@
 
 pub mod effect;
 pub mod executor;
+pub(crate) mod give_back;
 pub mod observer;
 pub(crate) mod pending;
 pub(crate) mod reachability;

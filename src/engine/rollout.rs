@@ -33,7 +33,7 @@ pub async fn rollout(run: &Run) -> Result<(), Stop> {
     {
         let state = run.active.state.borrow();
         for (subject, target) in state.targets.iter().filter(|(_, t)| t.finished.is_none()) {
-            if target.reboots && target.steps.is_empty() {
+            if target.waits() {
                 queue.push_back(subject.clone());
             } else {
                 tasks.push(Box::pin(bracket::conduct(run.clone(), subject.clone())));

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, DurationRound as _, SubsecRound as _, TimeDelta, Utc};
 
 use super::{Answer, Journal, JournalError, Reader, Request, Written};
+use crate::domain::debt;
 use crate::domain::event::{Decision, Occurrence, Outcome, Trigger};
 use crate::domain::fact::codec;
 use crate::domain::fact::{Draft, Event, Fact, Kind, Scope, StepId, Topic};
@@ -66,9 +67,10 @@ impl Store {
         self.all(about.into_iter().flat_map(|seqs| seqs.range(event.seq + 1..)))
     }
 
-    fn freed(&self, taken: &Event) -> bool {
-        let about = self.subjects.get(&taken.draft.subject).into_iter().flatten();
-        self.all(about).any(|e| e.kind() == Kind::SlotFreed && e.draft.scope == taken.draft.scope)
+    /// Whether it opened a debt that is not settled.
+    fn owes(&self, event: &Event) -> bool {
+        let about = || self.all(self.subjects.get(&event.draft.subject).into_iter().flatten());
+        debt::opens(event) && !about().any(|later| debt::settles(event, later))
     }
 
     /// Whether the step of an alarm is not done since, nor alarmed again.
@@ -209,9 +211,8 @@ impl Journal for MemoryJournal {
     async fn prune(&self, before: DateTime<Utc>) -> Answer<usize> {
         let mut store = self.0.borrow_mut();
         let open = |event: &Event| match event.kind() {
-            Kind::SlotTaken => !store.freed(event),
             Kind::StepNeedsPerson => event.step() == Some(&StepId::Retain) && store.stands(event, false),
-            _ => false,
+            _ => store.owes(event),
         };
         let before = millis(before);
         let ended = store.of_kind(&Kind::RunFinished).filter(|e| e.at < before).map(|e| &e.draft.scope);
@@ -283,9 +284,11 @@ impl Reader for MemoryJournal {
         Ok(rows)
     }
 
-    async fn open_slots(&self) -> Answer<Vec<Event>> {
+    async fn open_debts(&self) -> Answer<Vec<Event>> {
         let store = self.0.borrow();
-        Ok(copies(store.of_kind(&Kind::SlotTaken).filter(|event| !store.freed(event))))
+        let opened = debt::KINDS.iter().flat_map(|(opens, _)| store.of_kind(opens)).filter(|event| store.owes(event));
+        let seqs: BTreeSet<i64> = opened.map(|event| event.seq).collect();
+        Ok(copies(store.all(&seqs)))
     }
 
     async fn open_needs(&self, step: &StepId) -> Answer<Vec<Event>> {

@@ -158,8 +158,8 @@ pub trait Reader {
     ) -> Answer<Vec<Occurrence>>;
     /// Occurrences that were to run and have no `run.finished`, oldest first.
     async fn unfinished(&self) -> Answer<Vec<Occurrence>>;
-    /// Slots taken and not freed: the `slot.taken` events.
-    async fn open_slots(&self) -> Answer<Vec<Event>>;
+    /// What was taken and not given back: the facts that opened each debt, by `seq`.
+    async fn open_debts(&self) -> Answer<Vec<Event>>;
     /// Subjects that needed a person in `step` and are not done since: the newest such event of each.
     async fn open_needs(&self, step: &StepId) -> Answer<Vec<Event>>;
     /// Alarms that nothing has ended since: the newest of each subject and step.

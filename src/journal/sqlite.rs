@@ -15,9 +15,10 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, Trans
 use self::rows::{instant, read_occurrence, read_row, store};
 use super::{Answer, Journal, JournalError, Reader, Written};
 use crate::defect::{Defect, planted};
+use crate::domain::debt;
 use crate::domain::event::Occurrence;
 use crate::domain::fact::codec;
-use crate::domain::fact::{Draft, Event};
+use crate::domain::fact::{Draft, Event, Kind, StepId};
 use crate::statedir;
 
 /// The journal's file in the state directory.
@@ -53,9 +54,21 @@ const READER: i64 = -1;
 /// The columns of an event, in the order in which `rows` reads them.
 const COLUMNS: &str = "seq, run, subject, step, attempt, kind, at, v, data";
 
-/// The tail of the query for slots that are still taken.
-const OPEN_SLOTS: &str = "AS t WHERE kind = 'slot.taken' AND NOT EXISTS (SELECT 1 FROM event f WHERE
-    f.kind = 'slot.freed' AND f.run = t.run AND f.subject = t.subject) ORDER BY seq";
+/// Whether an event `o` opened a debt that is not settled: `domain::debt` says by what.
+fn open_debts() -> String {
+    let opens: Vec<String> = debt::KINDS.iter().map(|(opens, _)| format!("'{}'", opens.as_str())).collect();
+    let ends: Vec<String> =
+        debt::KINDS.iter().map(|(opens, ends)| format!("WHEN '{}' THEN '{}'", opens.as_str(), ends.as_str())).collect();
+    format!(
+        "o.kind IN ({}) AND NOT EXISTS (SELECT 1 FROM event s WHERE s.kind = CASE o.kind {} END AND s.run = o.run
+         AND s.subject = o.subject AND s.step = o.step
+         AND (s.attempt >= o.attempt OR (o.kind = '{}' AND o.attempt <= {})))",
+        opens.join(", "),
+        ends.join(" "),
+        Kind::SlotTaken.as_str(),
+        debt::SLOTS_ALIKE
+    )
+}
 
 /// The tail of the query for the newest alarm of each subject of a step, until that ended.
 const OPEN_NEEDS: &str = "AS n WHERE kind = 'step.needs_person' AND step = ?1 AND NOT EXISTS (SELECT 1 FROM event d
@@ -67,11 +80,15 @@ const OPEN_NEEDS: &str = "AS n WHERE kind = 'step.needs_person' AND step = ?1 AN
 /// again. What is open stays whole.
 const PRUNE: &str = "DELETE FROM event WHERE kind <> 'run.finished' AND at < ?1
     AND EXISTS (SELECT 1 FROM event f WHERE f.kind = 'run.finished' AND f.run = event.run AND f.at < ?1)
-    AND run NOT IN (SELECT t.run FROM event t WHERE t.kind = 'slot.taken' AND NOT EXISTS (SELECT 1 FROM event f
-    WHERE f.kind = 'slot.freed' AND f.run = t.run AND f.subject = t.subject)
-    UNION SELECT n.run FROM event n WHERE n.kind = 'step.needs_person' AND n.step = 'retain'
+    AND run NOT IN (SELECT n.run FROM event n WHERE n.kind = 'step.needs_person' AND n.step = ?2
     AND NOT EXISTS (SELECT 1 FROM event d WHERE d.subject = n.subject AND d.step = n.step
-    AND d.kind IN ('step.done', 'step.observed') AND d.seq > n.seq))";
+    AND d.kind IN ('step.done', 'step.observed') AND d.seq > n.seq)
+    UNION SELECT o.run FROM event o WHERE ";
+
+/// The whole of [`PRUNE`].
+fn prune() -> String {
+    format!("{PRUNE}{})", open_debts())
+}
 
 /// A damaged journal that a new one has taken the place of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -382,7 +399,7 @@ impl Journal for SqliteJournal {
     }
 
     async fn prune(&self, before: DateTime<Utc>) -> Answer<usize> {
-        self.write(|tx| Ok(tx.execute(PRUNE, params![before.timestamp_millis()])?))
+        self.write(|tx| Ok(tx.execute(&prune(), params![before.timestamp_millis(), StepId::Retain.to_string()])?))
     }
 
     fn reader(&self) -> &dyn Reader {

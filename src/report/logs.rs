@@ -34,7 +34,7 @@ pub fn level(event: &Event) -> Level {
         | Fact::ForeignImage { .. } => Level::WARN,
         Fact::RetainDecided(verdicts) if deletions(verdicts) == 0 => Level::DEBUG,
         // Ten thousand targets are one line; what becomes of each is said.
-        Fact::TargetSelected { .. } => Level::DEBUG,
+        Fact::TargetSelected { .. } | Fact::DebtOpened { .. } | Fact::DebtSettled { .. } => Level::DEBUG,
         Fact::StepIntent(_) | Fact::StepDone(_) if event.step().is_some_and(is_quiet) => Level::DEBUG,
         Fact::StepObserved(_) if event.step().is_some_and(lends) => Level::DEBUG,
         _ => Level::INFO,

@@ -170,6 +170,8 @@ fn topic_of(row: &Row) -> Option<Topic> {
         | Kind::StepUnknown
         | Kind::StepObserved
         | Kind::StepAbandoned
+        | Kind::DebtOpened
+        | Kind::DebtSettled
         | Kind::LoanGiven
         | Kind::LoanReturned => Some(Topic::Step(text.parse().ok()?)),
         Kind::RetainDecided => match text {

@@ -83,6 +83,10 @@ kinds! {
     SlotTaken = "slot.taken",
     /// An instance counts as back (or can never be).
     SlotFreed = "slot.freed",
+    /// What a step takes from now on must be given back.
+    DebtOpened = "debt.opened",
+    /// It was given back, or its subject is gone.
+    DebtSettled = "debt.settled",
     /// Another account was let in, for a copy that it makes or by `[share]`.
     LoanGiven = "loan.given",
     /// What was lent was taken back.

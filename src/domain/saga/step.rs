@@ -45,6 +45,10 @@ pub struct StepState {
     pub alarmed: bool,
     /// Whether a person was called because what it made is pending for too long; it goes on.
     pub pending_alarmed: bool,
+    /// What it took is owed, since this attempt: it was not given back.
+    pub owed: Option<u32>,
+    /// By which step it is given back.
+    pub back: Option<StepId>,
     /// Attempts of which it was not certain at once that nothing was made.
     pub sent: u32,
 }
@@ -61,6 +65,8 @@ impl StepState {
             result,
             alarmed: false,
             pending_alarmed: false,
+            owed: None,
+            back: None,
             sent: 0,
         }
     }
@@ -134,6 +140,11 @@ pub(super) fn apply_step(steps: &mut BTreeMap<StepId, StepState>, id: &StepId, e
         Fact::StepRefused(refusal) if refusal.skipped => step.phase = Phase::Left(refusal.reason.clone()),
         Fact::StepRefused(refusal) => step.phase = Phase::Bad(refusal.reason.clone()),
         Fact::StepAbandoned { reason } => step.phase = Phase::Bad(reason.clone()),
+        Fact::DebtOpened { back } => {
+            step.owed = Some(attempt);
+            step.back = Some(back.clone());
+        }
+        Fact::DebtSettled { .. } => step.owed = step.owed.filter(|owed| *owed > attempt),
         Fact::StepNeedsPerson(need) => {
             step.alarmed = true;
             if need.failed {

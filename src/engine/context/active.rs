@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
-use crate::domain::fact::{Event, Kind};
+use crate::domain::fact::{Draft, Event, Kind};
 use crate::domain::place::Subject;
 use crate::domain::plan::Seconds;
 use crate::domain::saga::RunState;
@@ -30,6 +30,8 @@ pub struct ActiveRun {
     pub(crate) progress: Notify,
     /// Targets that have ended, until somebody takes them.
     pub(crate) ended: RefCell<Vec<Subject>>,
+    /// What is settled of earlier runs, to be told with its end.
+    pub(crate) settled: RefCell<Vec<Draft>>,
     /// Whether all targets have ended.
     pub(crate) rolled_out: Cell<bool>,
     /// When this process took it up, by both clocks.
@@ -49,6 +51,7 @@ impl ActiveRun {
             patience,
             overslept: RefCell::default(),
             progress: Notify::new(),
+            settled: RefCell::default(),
             rolled_out: Cell::new(false),
             taken_up: (clock.now(), clock.instant()),
         }

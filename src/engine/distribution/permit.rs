@@ -20,7 +20,7 @@ use crate::engine::context::backoff::{FIRST, longer};
 use crate::engine::context::{ActiveRun, Context, Stop};
 pub use crate::engine::distribution::permissions::Loan;
 use crate::engine::distribution::permissions::{self, Distance};
-use crate::engine::drive::executor::{Look, Resend, Search, Step};
+use crate::engine::drive::executor::{Look, Resend, Search, Step, settled};
 
 /// How often changes whose answer was lost are made again: doing them twice equals doing them once.
 const ATTEMPTS: u32 = 6;
@@ -202,6 +202,20 @@ impl Step for Permit {
         self.shared.barred.borrow().clone()
     }
 
+    fn owes(&self) -> Option<StepId> {
+        match (&self.purpose, &self.id) {
+            (For::Lend(_), StepId::Lend(to)) => Some(StepId::Reclaim(to.clone())),
+            _ => None,
+        }
+    }
+
+    fn settles(&self) -> Option<StepId> {
+        match (&self.purpose, &self.id) {
+            (For::Reclaim(_), StepId::Reclaim(to)) => Some(StepId::Lend(to.clone())),
+            _ => None,
+        }
+    }
+
     fn place(&self) -> Option<&Place> {
         Some(&self.image.place)
     }
@@ -287,6 +301,12 @@ impl Step for Permit {
             let (image, account) = (self.image.id.clone(), loan.to.account.clone());
             let loan = fact::Loan { image, account, keys: loan.keys.clone() };
             drafts.push(Draft::of(&self.run, &self.subject, told(loan)).at_step(&self.id, 1));
+            let owed = |take: &StepId| {
+                let state = self.active.state.borrow();
+                state.others.get(&self.subject).and_then(|steps| steps.get(take)?.owed)
+            };
+            let settled = |take: StepId| settled(&self.run, &self.subject, &take, owed(&take), "taken back");
+            drafts.extend(self.settles().and_then(settled));
         }
         self.shared.record_result(&drafts).await.map(|_| ())
     }

@@ -8,8 +8,9 @@ use crate::cloud::port::Read;
 use crate::defect::{Defect, planted};
 use crate::domain::copying::policy::{LAUNCHING, operations};
 use crate::domain::copying::{self, ShareVerdict, policy_allows_members, statement};
+use crate::domain::debt::{Debt, Owed};
 use crate::domain::fact::{Draft, Fact, Scope, StepId, Topic};
-use crate::domain::naming::Role;
+use crate::domain::naming::{Role, parse_run_name};
 use crate::domain::observed::{Image, ImageState};
 use crate::domain::place::{Place, Subject};
 use crate::domain::plan::Share;
@@ -30,6 +31,7 @@ use crate::engine::distribution::refuse;
 use crate::engine::distribution::share_in_force;
 use crate::engine::distribution::step_of;
 use crate::engine::distribution::traveller;
+use crate::engine::drive::executor;
 use crate::engine::images::listing::Listing;
 use crate::engine::images::removal;
 
@@ -232,7 +234,45 @@ pub(crate) async fn drift(run: &Run, listings: &[(Place, Listing)]) -> Result<()
         end = end.and(ended);
     }
     end?;
-    key_grants::sweep(run, facts, listings, || share_in_force(run)).await
+    key_grants::sweep(run, facts, listings, || share_in_force(run)).await?;
+    let settled = given_back(run, listings).await;
+    run.active.settled.borrow_mut().extend(settled);
+    Ok(())
+}
+
+/// What earlier runs have lent and could not take back, and what is not lent any more: their debts are settled. What cannot
+/// be seen stays owed.
+async fn given_back(run: &Run, listings: &[(Place, Listing)]) -> Vec<Draft> {
+    let journal = run.shared.journal.reader();
+    let open = journal.open_debts().await.unwrap_or_default();
+    let share = share_in_force(run).map(|share| share.accounts).unwrap_or_default();
+    let mut settled = Vec::new();
+    for debt in open.iter().filter_map(Debt::of) {
+        let (Owed::Taken { by: by @ StepId::Lend(_), .. }, Some(of)) = (&debt.owed, debt.scope.run()) else { continue };
+        let of_plan = parse_run_name(of).is_some_and(|(plan, _)| plan == run.plan.name);
+        if !of_plan || run.shared.active(of).is_some() {
+            continue;
+        }
+        let Some((_, listing)) = listings.iter().find(|(place, _)| *place == debt.subject.place) else { continue };
+        let events = journal.events_about(&debt.subject).await.unwrap_or_default();
+        let lent = events.iter().filter(|e| e.draft.scope == debt.scope && e.step() == Some(by));
+        let mut told = lent.filter_map(|e| match e.fact() {
+            Fact::StepIntent(intent) => intent.permitting(),
+            Fact::StepDone(done) => done.made.permitting(),
+            _ => None,
+        });
+        let Some(told) = told.next_back() else { continue };
+        let lent = |image: &Candidate| {
+            let still =
+                |account: &String| sharing::lent(&image.image.tags).contains(account) && !share.contains(account);
+            image.image.id == told.image && told.account.as_ref().is_none_or(still)
+        };
+        if !listing.series.values().flatten().any(lent) {
+            let why = "not lent any more";
+            settled.extend(executor::settled(of, &debt.subject, by, Some(debt.attempt), why));
+        }
+    }
+    settled
 }
 
 /// The accounts of the destinations that could not be listed.

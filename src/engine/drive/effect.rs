@@ -77,6 +77,14 @@ pub trait Step {
     fn takes_down(&self) -> bool {
         false
     }
+    /// By which step what it takes is given back, if it takes something: the debt is journaled with the intent.
+    fn owes(&self) -> Option<StepId> {
+        None
+    }
+    /// Which step's debt it settles, if it gives something back.
+    fn settles(&self) -> Option<StepId> {
+        None
+    }
     /// Where its effect is made, if not where its subject is.
     fn place(&self) -> Option<&Place> {
         None

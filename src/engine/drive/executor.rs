@@ -7,11 +7,12 @@ use tokio::sync::SemaphorePermit;
 use crate::cloud::classify::{Class, least_wait};
 use crate::cloud::port::{Effect, Fault};
 use crate::defect::{Defect, planted};
+use crate::domain::debt;
 use crate::domain::event::Outcome;
-use crate::domain::fact::{Done, Draft, Event, Fact, Intent, Made, Need, Observed, Refusal, Unknown};
+use crate::domain::fact::{Done, Draft, Event, Fact, Intent, Made, Need, Observed, Refusal, StepId, Unknown};
 use crate::domain::naming::parse_run_name;
 use crate::domain::place::Subject;
-use crate::domain::saga::{Phase, Slot, StepState};
+use crate::domain::saga::{Phase, Slot, StepState, TargetState};
 use crate::engine::context::backoff::{FIRST, longer};
 use crate::engine::context::{Context, Stop};
 use crate::engine::drive::effect::PATIENCE;
@@ -61,6 +62,8 @@ pub async fn drive(at: &At<'_>, step: &dyn Step, known: Option<&StepState>) -> R
                     look_again(at, step, Search::new(state.attempt, false, state.sent > 1), &intent).await?
                 }
             },
+            // Taken, and given back by a drain: taken once more.
+            Phase::Good if step.owes().is_some() && state.owed.is_none() => begin(at, step, state.attempt + 1).await?,
             Phase::Good | Phase::Left(_) | Phase::Bad(_) => return Ok(()),
         },
     };
@@ -161,9 +164,9 @@ async fn attempt(
         return Err(Stop::Drained);
     }
     let mut drafts = vec![at.draft(step, number, Fact::StepIntent(intent.clone()))];
-    if step.takes_down() && !holds_slot(at) {
-        let reason = "rebooted by CreateImage".to_owned();
-        drafts.push(Draft::of(at.run, at.subject, Fact::SlotTaken { reason }));
+    drafts.extend(debt_of(at, step, number));
+    if step.takes_down() && !slot_of(at).0 {
+        drafts.push(slot_taken(at));
     }
     if !planted(Defect::IntentAfterEffect) {
         at.shared.record_intent(&drafts).await?;
@@ -340,8 +343,16 @@ async fn moot(at: &At<'_>, step: &dyn Step, number: u32, why: &str) -> Result<bo
 /// The effect is there already: it becomes ours.
 async fn adopt(at: &At<'_>, step: &dyn Step, number: u32, made: Made) -> Result<bool, Stop> {
     let done = Done { made, request: None, adopted: true };
-    at.shared.record_result(&[at.draft(step, number, Fact::StepDone(done))]).await?;
+    let mut drafts = vec![at.draft(step, number, Fact::StepDone(done))];
+    drafts.extend(debt_of(at, step, number));
+    at.shared.record_result(&drafts).await?;
     Ok(true)
+}
+
+/// The debt of what a step takes, unless it is open already.
+fn debt_of(at: &At<'_>, step: &dyn Step, number: u32) -> Option<Draft> {
+    let back = step.owes().filter(|_| known(at, step, |state| state.owed).flatten().is_none())?;
+    Some(at.draft(step, number, Fact::DebtOpened { back }))
 }
 
 /// Why a step ends without its effect.
@@ -375,21 +386,48 @@ async fn refuse(at: &At<'_>, step: &dyn Step, number: u32, refused: Refused<'_>)
         ..Refusal::of(refused.why)
     };
     let mut drafts = vec![at.draft(step, number, Fact::StepRefused(refusal))];
-    if refused.certain && step.takes_down() {
+    if refused.certain && step.owes().is_some() {
+        drafts.extend(settled(
+            at.run,
+            at.subject,
+            step.id(),
+            known(at, step, |state| state.owed).flatten(),
+            "not made",
+        ));
+    }
+    // What else was taken keeps the slot until it is given back.
+    if refused.certain && step.takes_down() && !owes_else(at, step.id()) {
         step.not_made();
-        if holds_slot(at) {
-            let reason = "nothing was rebooted".to_owned();
-            drafts.push(Draft::of(at.run, at.subject, Fact::SlotFreed { reason }));
+        if let (true, attempt) = slot_of(at) {
+            drafts.push(slot_freed(at.run, at.subject, attempt, "nothing was rebooted"));
         }
     }
     at.shared.record_result(&drafts).await?;
     Ok(false)
 }
 
+/// That the debt of a step, opened as `owed`, is settled.
+pub(crate) fn settled(run: &str, subject: &Subject, take: &StepId, owed: Option<u32>, why: &str) -> Option<Draft> {
+    let settled = Draft::of(run, subject, Fact::DebtSettled { reason: why.to_owned() });
+    owed.map(|attempt| settled.at_step(take, attempt))
+}
+
+/// That an instance counts as down from now on.
+fn slot_taken(at: &At<'_>) -> Draft {
+    let taken = Draft::of(at.run, at.subject, Fact::SlotTaken { reason: "rebooted by CreateImage".to_owned() });
+    Draft { attempt: debt::next_slot(slot_of(at).1), ..taken }
+}
+
+/// That an instance counts as back which went down as `taken`.
+pub(crate) fn slot_freed(run: &str, subject: &Subject, taken: u32, why: &str) -> Draft {
+    let freed = Draft::of(run, subject, Fact::SlotFreed { reason: why.to_owned() });
+    Draft { attempt: debt::slot_end(taken), ..freed }
+}
+
 /// What the journal knows of a step.
 fn known<T>(at: &At<'_>, step: &dyn Step, what: impl Fn(&StepState) -> T) -> Option<T> {
-    let runs = at.shared.runs.borrow();
-    let state = runs.get(at.run)?.state.borrow();
+    let active = at.shared.active(at.run)?;
+    let state = active.state.borrow();
     let steps = state.targets.get(at.subject).map(|t| &t.steps).or_else(|| state.others.get(at.subject))?;
     steps.get(step.id()).map(what)
 }
@@ -404,8 +442,19 @@ fn intent_of(at: &At<'_>, step: &dyn Step) -> Intent {
     known(at, step, |state| state.intent.clone()).flatten().unwrap_or_else(|| step.intent())
 }
 
-fn holds_slot(at: &At<'_>) -> bool {
-    let runs = at.shared.runs.borrow();
-    runs.get(at.run)
-        .is_some_and(|run| run.state.borrow().targets.get(at.subject).is_some_and(|t| matches!(t.slot, Slot::Taken(_))))
+/// Something of what is known of the target.
+fn target<T>(at: &At<'_>, what: impl Fn(&TargetState) -> T) -> Option<T> {
+    let active = at.shared.active(at.run)?;
+    let state = active.state.borrow();
+    state.targets.get(at.subject).map(what)
+}
+
+/// Whether the instance counts as down for this run, and the attempt of its newest slot.
+fn slot_of(at: &At<'_>) -> (bool, u32) {
+    target(at, |target| (matches!(target.slot, Slot::Taken(_)), target.slots)).unwrap_or_default()
+}
+
+/// Whether anything but `step` is owed of the target.
+fn owes_else(at: &At<'_>, step: &StepId) -> bool {
+    target(at, |target| target.steps.iter().any(|(id, state)| id != step && state.owed.is_some())).unwrap_or(false)
 }

@@ -59,7 +59,9 @@ async fn phases(run: &Run) -> Result<(), Stop> {
     let elapsed = (run.shared.clock.now() - run.occurrence.decided_at).num_milliseconds();
     let reason = (!reason.is_empty()).then_some(reason);
     let end = RunEnd { outcome, reason, elapsed_ms: Some(elapsed), counts: Some(counts(run)) };
-    run.record(Draft::of_run(&run.name, Fact::RunFinished(end))).await
+    let mut drafts = run.active.settled.take();
+    drafts.push(Draft::of_run(&run.name, Fact::RunFinished(end)));
+    run.shared.record_result(&drafts).await.map(|_| ())
 }
 
 fn counts(run: &Run) -> Counts {

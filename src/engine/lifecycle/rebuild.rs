@@ -310,7 +310,7 @@ impl Rebuild {
                 self.shared.record_result(&[taken]).await?;
                 self.take(&run, plan, target);
                 let call_after = Some(return_to_service::patience(&self.shared));
-                bracket::watch(&self.shared, &run, &target.subject, Duration::ZERO, call_after);
+                bracket::watch(&self.shared, &run, &target.subject, Duration::ZERO, call_after, None);
             }
         }
         Ok(())

@@ -1,13 +1,15 @@
 //! Goes on after a stop or a crash: decisions not told of, slots still taken, runs not finished.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
 use crate::defect::{Defect, planted};
+use crate::domain::debt::{Debt, Owed};
 use crate::domain::event::{Occurrence, Outcome};
-use crate::domain::fact::{Draft, Event, Fact, Kind, Overdue, RunEnd, StepId};
+use crate::domain::fact::{Draft, Event, Fact, Kind, Overdue, RunEnd, Scope, StepId};
 use crate::domain::naming::parse_run_name;
+use crate::domain::place::Subject;
 use crate::domain::plan::Plan;
 use crate::domain::rollout::Down;
 use crate::domain::saga::RunState;
@@ -164,24 +166,34 @@ async fn retake_slots(shared: &Rc<Context>, goes_on: &BTreeMap<String, RunState>
             alarms.insert((event.draft.scope, subject), need.overdue);
         }
     }
-    for event in reader.open_slots().await? {
-        if planted(Defect::SlotsForgotten) {
+    let debts: Vec<Debt> = reader.open_debts().await?.iter().filter_map(Debt::of).filter(Debt::of_bracket).collect();
+    let is_slot = |debt: &&Debt| debt.owed == Owed::Slot;
+    let of = |debt: &Debt| (debt.scope.clone(), debt.subject.clone());
+    let more: BTreeSet<(Scope, Subject)> = debts.iter().filter(|debt| !is_slot(debt)).map(of).collect();
+    let down: BTreeSet<(Scope, Subject)> = debts.iter().filter(is_slot).map(of).collect();
+    // Once for each instance that does not count as down, and of which something is owed all the same.
+    let mut upright = more.difference(&down).cloned().collect::<BTreeSet<_>>();
+    for debt in &debts {
+        if planted(Defect::SlotsForgotten) || (debt.owed != Owed::Slot && !upright.remove(&of(debt))) {
             continue;
         }
-        let Some(subject) = event.draft.subject.clone() else { continue };
-        let Some(run) = event.draft.scope.run().map(str::to_owned) else { continue };
-        let alarm = alarms.get(&(event.draft.scope.clone(), subject.clone()));
+        let Debt { scope, subject, .. } = debt;
+        let Some(run) = scope.run() else { continue };
+        let alarm = alarms.get(&(scope.clone(), subject.clone()));
         let overdue = alarm.and_then(Option::as_ref);
         let halts = overdue.is_some_and(|overdue: &Overdue| overdue.halts);
         let settle = overdue.map_or(0, |overdue| overdue.settle);
-        let plan = parse_run_name(&run).map_or_else(String::new, |(plan, _)| plan.to_owned());
-        let down = Down { run: run.clone(), plan, since: event.at, overdue: alarm.is_some(), halts };
-        shared.slots.borrow_mut().take(subject.clone(), down);
+        if debt.owed == Owed::Slot {
+            let plan = parse_run_name(run).map_or_else(String::new, |(plan, _)| plan.to_owned());
+            let down = Down { run: run.to_owned(), plan, since: debt.since, overdue: alarm.is_some(), halts };
+            shared.slots.borrow_mut().take(subject.clone(), down);
+        }
         // A target that goes on waits for its own return.
-        let target = goes_on.get(&run).and_then(|state| state.targets.get(&subject));
+        let target = goes_on.get(run).and_then(|state| state.targets.get(subject));
         if target.is_none_or(|t| t.finished.is_some()) {
             let call_after = alarm.is_none().then(|| return_to_service::patience(shared));
-            bracket::watch(shared, &run, &subject, Duration::from_secs(settle), call_after);
+            let events = if more.contains(&of(debt)) { Some(reader.events_of(run).await?) } else { None };
+            bracket::watch(shared, run, subject, Duration::from_secs(settle), call_after, events.as_deref());
         }
     }
     Ok(())

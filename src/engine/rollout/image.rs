@@ -139,8 +139,12 @@ impl Step for MakeImage {
             Some("terminated") => "the instance was terminated before its image was made".to_owned(),
             _ => "it counts as back in service already, so it is not rebooted".to_owned(),
         };
-        let freed =
-            self.0.known(|s| s.reboots.then(|| (s.slot == Slot::Freed).then(|| back(s.freed.as_deref()))))??;
+        // What a drain has given back may go down once more.
+        let is_back = |s: &TargetState| {
+            let called = s.steps.contains_key(&StepId::Image) || s.freed.as_deref() == Some("terminated");
+            (s.slot == Slot::Freed && called).then(|| back(s.freed.as_deref()))
+        };
+        let freed = self.0.known(|s| s.reboots.then(|| is_back(s)))??;
         if freed.is_some() {
             return freed;
         }

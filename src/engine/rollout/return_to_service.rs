@@ -15,10 +15,10 @@ use crate::domain::fact::{Draft, Fact, Intent, Made, Need, Observed, Overdue, St
 use crate::domain::naming::rfc3339;
 use crate::domain::place::Subject;
 use crate::domain::plan::OnUnhealthy;
-use crate::domain::saga::Slot;
+use crate::domain::saga::{Slot, TargetState};
 use crate::engine::context::backoff::{FIRST, LONGEST};
 use crate::engine::context::{Context, Stop};
-use crate::engine::drive::executor::{Look, Resend, Search, Step};
+use crate::engine::drive::executor::{Look, Resend, Search, Step, slot_freed};
 use crate::engine::drive::observer::Observer;
 use crate::engine::drive::observer::Seen;
 use crate::engine::rollout::proof::{Back, Call, Proof};
@@ -27,13 +27,30 @@ use crate::engine::rollout::target::Target;
 /// How long an instance is waited for where no plan says it: the default of `healthy_within`.
 const PATIENCE: Duration = Duration::from_secs(1800);
 
-/// Frees a slot, in the journal and for all who wait for one.
+/// Frees a slot, in the journal and for all who wait for one; but where something else is owed of the instance, which is given
+/// back first.
 async fn free(shared: &Context, run: &str, subject: &Subject, back: Back, mut also: Vec<Draft>) -> Result<(), Stop> {
-    also.push(Draft::of(run, subject, Fact::SlotFreed { reason: back.as_str().to_owned() }));
+    let (owes, taken) = owed(shared, run, subject);
+    if owes {
+        if also.is_empty() {
+            let observed = Observed { state: Some(back.as_str().to_owned()), ..Observed::of(Outcome::Done) };
+            also.push(Draft::of(run, subject, Fact::StepObserved(observed)).at_step(&StepId::Return, 1));
+        }
+        return shared.record_result(&also).await.map(|_| ());
+    }
+    also.push(slot_freed(run, subject, taken, back.as_str()));
     // What gives back never waits for the journal.
     shared.slots.borrow_mut().free(subject, run);
     shared.slots_changed.notify_waiters();
     shared.record_result(&also).await.map(|_| ())
+}
+
+/// Whether more than its slot is owed of an instance, and the attempt of its slot.
+fn owed(shared: &Context, run: &str, subject: &Subject) -> (bool, u32) {
+    let Some(active) = shared.active(run) else { return (false, 1) };
+    let state = active.state.borrow();
+    let owed = |t: &TargetState| (t.steps.values().any(|step| step.owed.is_some()), t.slots);
+    state.targets.get(subject).map_or((false, 1), owed)
 }
 
 /// Waits until an instance is back whose target is over, or not known, and frees its slot. Where nobody was called for it yet

@@ -2,14 +2,41 @@
 
 use std::rc::Rc;
 
+use crate::domain::downtime::Take;
 use crate::domain::event::Occurrence;
-use crate::domain::fact::StepId;
+use crate::domain::fact::{Intent, StepId};
 use crate::domain::place::Subject;
 use crate::domain::plan::Plan;
 use crate::domain::saga::TargetState;
 use crate::engine::context::{ActiveRun, Context};
 use crate::engine::drive::executor::Step;
 use crate::engine::rollout::{image, return_to_service};
+
+/// What a plan takes from an instance before its image is made.
+pub(crate) fn takes(_plan: &Plan) -> Vec<Take> {
+    Vec::new()
+}
+
+/// The step that gives back what was taken with this intent. It reads no plan: that may be gone.
+pub(crate) fn giving(
+    _shared: &Rc<Context>,
+    _run: &str,
+    _subject: &Subject,
+    back: &StepId,
+    _intent: &Intent,
+) -> Option<Box<dyn Step>> {
+    match back {
+        StepId::Copy(_)
+        | StepId::Deprecate
+        | StepId::Image
+        | StepId::Lend(_)
+        | StepId::Reclaim(_)
+        | StepId::Retain
+        | StepId::Return
+        | StepId::Share
+        | StepId::Via(_) => None,
+    }
+}
 
 /// One target of one run, as its steps see it.
 #[derive(Clone)]

@@ -22,7 +22,7 @@ enum Move {
 const RUNS: [&str; 5] = ["web@19700101T010000Z", "web@19700101T020000Z", "a@b@19700101T010000Z", "web", ""];
 const STEPS: [&str; 5] = ["", "image", "return", "retain", "select"];
 const PLANS: [&str; 2] = ["web", "a@b"];
-const KINDS: [Kind; 12] = [
+const KINDS: [Kind; 16] = [
     Kind::StepNeedsPerson,
     Kind::StepNeedsPerson,
     Kind::StepDone,
@@ -30,6 +30,10 @@ const KINDS: [Kind; 12] = [
     Kind::StepRefused,
     Kind::SlotTaken,
     Kind::SlotFreed,
+    Kind::DebtOpened,
+    Kind::DebtSettled,
+    Kind::KeyLent,
+    Kind::KeyReturned,
     Kind::TargetFinished,
     Kind::TargetSelected,
     Kind::RunFinished,
@@ -38,7 +42,7 @@ const KINDS: [Kind; 12] = [
 ];
 
 fn moves() -> impl Strategy<Value = Vec<Move>> {
-    let event = (0..RUNS.len(), 0..4_usize, 0..STEPS.len(), 0..2_u32, 0..KINDS.len(), 0..3_usize);
+    let event = (0..RUNS.len(), 0..4_usize, 0..STEPS.len(), 0..4_u32, 0..KINDS.len(), 0..3_usize);
     let decide = (0..PLANS.len(), 0..4_i64, any::<bool>(), any::<bool>());
     prop::collection::vec(
         prop_oneof![
@@ -61,7 +65,9 @@ fn draft(&(run, about, step, attempt, kind, data): &(usize, usize, usize, u32, u
     // The end of a run has neither subject nor step.
     let whole = KINDS[kind] == Kind::RunFinished;
     let data =
-        [json!({ "outcome": "done", "image": "ami-1" }), json!({ "outcome": "failed" }), json!({})][data].clone();
+        [json!({ "outcome": "done", "image": "ami-1", "back": "return" }), json!({ "outcome": "failed" }), json!({})]
+            [data]
+            .clone();
     codec::decode(Row {
         run: RUNS[run].into(),
         subject: if whole { None } else { subject(about) },
@@ -130,7 +136,7 @@ async fn answers(journal: &dyn Journal) -> Vec<String> {
         all.push(shown(r.events_about(&about).await));
         all.push(shown(r.about_image(&about.id).await));
     }
-    all.push(shown(r.open_slots().await));
+    all.push(shown(r.open_debts().await));
     all.push(shown(r.alarms().await));
     all.push(shown(r.newest_good().await));
     let due = |hour| DateTime::UNIX_EPOCH + TimeDelta::hours(hour);

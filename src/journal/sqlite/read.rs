@@ -4,8 +4,9 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use rusqlite::{OptionalExtension as _, params};
 
+use super::open_debts;
 use super::rows::{instant, json, read_event, read_occurrence};
-use super::{COLUMNS, OPEN_NEEDS, OPEN_SLOTS, SqliteJournal};
+use super::{COLUMNS, OPEN_NEEDS, SqliteJournal};
 use crate::domain::event::Occurrence;
 use crate::domain::fact::{Event, Kind, Scope, StepId, codec};
 use crate::domain::place::Subject;
@@ -132,8 +133,8 @@ impl Reader for SqliteJournal {
         )
     }
 
-    async fn open_slots(&self) -> Answer<Vec<Event>> {
-        self.select(OPEN_SLOTS, [])
+    async fn open_debts(&self) -> Answer<Vec<Event>> {
+        self.select(&format!("AS o WHERE {} ORDER BY seq", open_debts()), [])
     }
 
     async fn open_needs(&self, step: &StepId) -> Answer<Vec<Event>> {

@@ -111,7 +111,7 @@ async fn pruning_forgets_details_but_not_how_a_run_ended_nor_what_is_open() {
     }
     assert_eq!(journal.prune(at(10)).await.unwrap(), 2);
     assert!(journal.unfinished().await.unwrap().is_empty());
-    assert_eq!(journal.open_slots().await.unwrap().len(), 1);
+    assert_eq!(journal.open_debts().await.unwrap().len(), 1);
     assert_eq!(journal.events_of(&occurrence("p", 1).run()).await.unwrap().len(), 1);
     assert_eq!(journal.events_of(&occurrence("p", 50).run()).await.unwrap().len(), 3);
 }
@@ -236,7 +236,7 @@ async fn what_is_open_is_found_without_looking_at_all_events() {
     // The alias of each inner table, and the columns by which it is found.
     for (sql, inner) in [
         (tail(OPEN_NEEDS), vec![("d", "subject=? AND step=?"), ("m", "subject=? AND step=?")]),
-        (tail(OPEN_SLOTS), vec![("f", "run=? AND subject=?")]),
+        (tail(&format!("AS o WHERE {}", open_debts())), vec![("s", "run=? AND subject=?")]),
         (
             tail(super::read::ALARMS),
             vec![
@@ -247,7 +247,7 @@ async fn what_is_open_is_found_without_looking_at_all_events() {
                 ("s", "subject=? AND step=?"),
             ],
         ),
-        (PRUNE.to_owned(), vec![("f", "run=?"), ("f", "run=? AND subject=?"), ("d", "subject=? AND step=?")]),
+        (prune(), vec![("f", "run=?"), ("s", "run=? AND subject=?"), ("d", "subject=? AND step=?")]),
     ] {
         let plan = query_plan(&journal, &sql);
         for (alias, by) in inner {

@@ -69,7 +69,8 @@ impl Rows<'_> {
     }
 
     pub async fn open_slots(self) -> Answer<Vec<Event>> {
-        rows(self.0.open_slots().await)
+        let of_slots = |rows: Vec<Event>| rows.into_iter().filter(|e| e.draft.kind == Kind::SlotTaken).collect();
+        rows(self.0.open_debts().await).map(of_slots)
     }
 
     pub async fn open_needs(self, step: &str) -> Answer<Vec<Event>> {

@@ -7,7 +7,7 @@ use std::path::Path;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
-use stillframe::domain::downtime::{CHAIN, end_of, next_of};
+use stillframe::domain::downtime::{chain, end_of, next_of};
 use stillframe::domain::event::{Decision, Outcome};
 use stillframe::domain::fact::{self, Fact, Kind, Scope, StepId, codec};
 use stillframe::domain::naming::parse_run_name;
@@ -192,13 +192,14 @@ fn target(target: &TargetState) -> Value {
         Slot::Taken(at) => json!({ "taken": time(at) }),
         Slot::Freed => json!("freed"),
     };
-    let next = next_of(target);
+    let chain = chain(&[]);
+    let next = next_of(target, &chain, false);
     // What a person was called for goes on, and was never told as a step to start.
-    let called = |i: &usize| target.steps.get(&CHAIN[*i].0).is_some_and(StepState::ended);
-    let start: Vec<String> = next.start.iter().filter(|i| !called(i)).map(|i| CHAIN[*i].0.to_string()).collect();
+    let called = |i: &usize| target.steps.get(&chain[*i].0).is_some_and(StepState::ended);
+    let start: Vec<String> = next.start.iter().filter(|i| !called(i)).map(|i| chain[*i].0.to_string()).collect();
     let next = match next.target {
         Some(_) => {
-            let (outcome, reason) = end_of(target);
+            let (outcome, reason) = end_of(target, &chain);
             json!({ "finished": [outcome.as_str(), &reason] })
         }
         None => json!({ "start": start }),

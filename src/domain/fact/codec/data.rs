@@ -93,6 +93,7 @@ pub(super) fn data_of(topic: &Topic, fact: &Fact) -> Value {
             let data = data.maybe("image", image.as_ref()).maybe("intent", intent.as_ref().map(intent_data));
             data.all(overdue.as_ref()).end()
         }
+        Fact::DebtOpened { back } => Data::default().with("back", back.to_string()).end(),
         Fact::LoanGiven(loan) | Fact::LoanReturned(loan) => json(loan),
         Fact::KeyLent | Fact::KeyReturned => match topic {
             Topic::Grant { plan, to } => Data::default().with("plan", plan).with("grantee", to).end(),
@@ -109,6 +110,7 @@ pub(super) fn data_of(topic: &Topic, fact: &Fact) -> Value {
         | Fact::StepAbandoned { reason: why }
         | Fact::SlotTaken { reason: why }
         | Fact::SlotFreed { reason: why }
+        | Fact::DebtSettled { reason: why }
         | Fact::LoanForeign { reason: why }
         | Fact::RetainStopped { reason: why } => reason(why),
         Fact::Unread(unread) => unread.data.clone(),
@@ -163,6 +165,8 @@ pub(super) fn fact_of(row: &Row, topic: &Topic) -> Option<Fact> {
         }
         Kind::SlotTaken => Fact::SlotTaken { reason: why() },
         Kind::SlotFreed => Fact::SlotFreed { reason: why() },
+        Kind::DebtOpened => Fact::DebtOpened { back: text("back")?.parse().ok()? },
+        Kind::DebtSettled => Fact::DebtSettled { reason: why() },
         Kind::LoanGiven => Fact::LoanGiven(read::<Loan>(data)?),
         Kind::LoanReturned => Fact::LoanReturned(read::<Loan>(data)?),
         Kind::KeyLent => Fact::KeyLent,
