@@ -125,7 +125,8 @@ pub struct Next {
 pub fn next(phase: &[Phase], chain: &[Link], slot: bool, may: &Verdict, stopping: bool) -> Next {
     let make = chain.iter().position(|link| link.part == Part::Make).expect("each chain makes one image");
     let called = phase[make].may_be_there();
-    let failed = (0..=make).find(|i| phase[*i] == Phase::Failed);
+    // A take that was given up may be there: it is given back like one that was made.
+    let failed = (0..=make).find(|i| phase[*i] == Phase::Failed || (*i < make && phase[*i] == Phase::Abandoned));
     // A give-back that has begun is finished first: whether what it gives back is still taken is not known.
     let begun = |i: &usize| !matches!(phase[*i], Phase::None | Phase::Good);
     let half = (make + 1..chain.len()).filter(|i| matches!(chain[*i].part, Part::Give { .. })).any(|i| begun(&i));

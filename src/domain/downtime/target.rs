@@ -3,7 +3,7 @@
 use super::{Link, Next, Part, Phase, Verdict, next};
 use crate::domain::event::Outcome;
 use crate::domain::fact::StepId;
-use crate::domain::saga::{self, Slot, StepState, TargetState};
+use crate::domain::saga::{self, Slot, TargetState};
 
 /// What a target goes through: the steps, each with what it is.
 pub type Chain = Vec<(StepId, Link)>;
@@ -25,36 +25,53 @@ pub fn chain(takes: &[Take]) -> Chain {
 }
 
 /// How far a step has come. What was refused may have been made in an earlier attempt all the same: then its slot was not
-/// freed, or its debt not settled, with the refusal. What was given back may be taken again. `since`: of what gives back,
-/// the attempt that it gives back; an end before it was another one's.
-fn phase(step: Option<&StepState>, part: Part, slot: Slot, since: Option<u32>) -> Phase {
-    let Some(step) = step.filter(|step| since.is_none_or(|since| step.attempt >= since)) else { return Phase::None };
-    match (&step.phase, part) {
-        (saga::Phase::Left(_) | saga::Phase::Bad(_), Part::Take) if step.owed.is_some() => Phase::Abandoned,
-        (saga::Phase::Left(_) | saga::Phase::Bad(_), Part::Take) => Phase::Failed,
-        (saga::Phase::Done | saga::Phase::Good, Part::Take) if step.owed.is_none() => Phase::NotMade,
-        (_, Part::Give { .. }) if step.alarmed && !step.ended() => Phase::Stuck,
-        (saga::Phase::Intended, _) => Phase::Intended,
-        (saga::Phase::NotMade, _) => Phase::NotMade,
-        (saga::Phase::Unknown, _) => Phase::Unknown,
-        (saga::Phase::Done, _) => Phase::Done,
-        (saga::Phase::Good, _) => Phase::Good,
-        (saga::Phase::Left(_) | saga::Phase::Bad(_), Part::Gate | Part::Give { .. }) => Phase::Stuck,
-        (saga::Phase::Left(_) | saga::Phase::Bad(_), Part::Make) if matches!(slot, Slot::Taken(_)) => Phase::Abandoned,
-        (saga::Phase::Left(_) | saga::Phase::Bad(_), Part::Make) => Phase::Failed,
+/// freed, or its debt not settled, with the refusal.
+fn phase(target: &TargetState, step: &StepId, part: Part, chain: &[(StepId, Link)]) -> Phase {
+    let state = target.steps.get(step);
+    if let Part::Give { of } = part {
+        // What was never taken, or is given back, is as good as given back.
+        let Some(owed) = target.steps.get(&chain[of].0).and_then(|take| take.owed) else { return Phase::Good };
+        // An end before the debt was another one's.
+        return match state.filter(|state| state.attempt >= owed) {
+            None => Phase::None,
+            Some(state) if state.alarmed => Phase::Stuck,
+            Some(state) => phase_of(&state.phase, Phase::Stuck),
+        };
+    }
+    let Some(state) = state else { return Phase::None };
+    match part {
+        Part::Take => {
+            let end = phase_of(&state.phase, if state.owed.is_some() { Phase::Abandoned } else { Phase::Failed });
+            // Given back: it may be taken again.
+            let given = state.owed.is_none() && state.back.is_some() && end != Phase::Failed;
+            if given { Phase::NotMade } else { end }
+        }
+        Part::Make => {
+            // The slot may be held by what was taken before.
+            let taken = target.steps.values().any(|step| step.back.is_some());
+            let may_be_there = matches!(target.slot, Slot::Taken(_)) && !(state.unmade && taken);
+            phase_of(&state.phase, if may_be_there { Phase::Abandoned } else { Phase::Failed })
+        }
+        Part::Gate | Part::Give { .. } => phase_of(&state.phase, Phase::Stuck),
+    }
+}
+
+/// The same word; `bad` where it ended without being good.
+fn phase_of(phase: &saga::Phase, bad: Phase) -> Phase {
+    match phase {
+        saga::Phase::Intended => Phase::Intended,
+        saga::Phase::NotMade => Phase::NotMade,
+        saga::Phase::Unknown => Phase::Unknown,
+        saga::Phase::Done => Phase::Done,
+        saga::Phase::Good => Phase::Good,
+        saga::Phase::Left(_) | saga::Phase::Bad(_) => bad,
     }
 }
 
 /// What comes next for a target.
 #[must_use]
 pub fn next_of(target: &TargetState, chain: &[(StepId, Link)], stopping: bool) -> Next {
-    let of = |(step, link): &(StepId, Link)| {
-        let since = match link.part {
-            Part::Give { of } => target.steps.get(&chain[of].0).and_then(|take| take.owed),
-            Part::Take | Part::Make | Part::Gate => None,
-        };
-        phase(target.steps.get(step), link.part, target.slot, since)
-    };
+    let of = |(step, link): &(StepId, Link)| phase(target, step, link.part, chain);
     let phases: Vec<Phase> = chain.iter().map(of).collect();
     let links: Vec<Link> = chain.iter().map(|(_, link)| *link).collect();
     // Each take, and what makes the image, asks by itself whether it may go down, right before the call, and its step tells
@@ -132,5 +149,57 @@ mod tests {
         for (events, expected) in table {
             assert_eq!(word(&target(events), &chain(&[])), expected, "{events}");
         }
+    }
+
+    /// With something taken by the step `t` (`o` owed, `p` settled), which the step `u` gives back.
+    #[test]
+    fn what_comes_next_where_something_is_taken() {
+        let (take, give) = (StepId::Lend("d".into()), StepId::Reclaim("d".into()));
+        let taken = "sel t+ to down t= tg";
+        let table = [
+            ("sel", "lend:d"),
+            ("sel t+ to down", "lend:d"),
+            (taken, "image"),
+            ("sel tg", "image"), // there was nothing to take
+            ("sel tg i+ down i= ig r+ r= rg back", "done"),
+            ("T i+", "image return"),
+            ("T i+ i= ig", "return"),
+            ("T i+ i= ig r+ r= rg", "reclaim:d"),
+            ("T i+ i= r+ r= rg", "image reclaim:d"),
+            ("T i+ i= ig r+ r= rg u+", "reclaim:d"),
+            ("T i+ i= ig r+ r= rg u+ u!", "done | reclaim:d"), // a person was called
+            ("T i+ i= ig r+ r= rg u+ u! u= ug tp", "done"),
+            ("T i+ i= ig r+ r= rf", "failed return: unwell | return"),
+            ("T i+ i= ig r+ r= rf rg", "reclaim:d"),
+            ("T is", "reclaim:d"),
+            ("T is u+ u= ug tp", "skipped image: late"),
+            ("sel t+ to down t- tp back", "failed lend:d: no"),
+            ("sel ts", "skipped lend:d: late"),
+            ("sel t+ to down t? t-", "reclaim:d"), // an earlier attempt may have taken it
+            ("sel t+ to down tx", "reclaim:d"),
+            ("sel t+ to down tx u+ u= ug tp", "failed lend:d: lost"),
+            // Given back by a drain, and taken once more.
+            ("T u+ u= ug tp", "lend:d"),
+            ("T u+ u= ug tp t+2 to2 t=2 tg2", "image"),
+            ("T u+ u= ug tp t+2 to2 t=2 tg2 i+ i= ig r+ r= rg", "reclaim:d"),
+            ("T u+ u= ug tp t+2 to2 t=2 tg2 i+ i= ig r+ r= rg u+2 u=2 ug2 tp2", "done"),
+        ];
+        for (events, expected) in table {
+            let told = events.replace('T', taken);
+            assert_eq!(word(&target(&told), &chain(&[(take.clone(), true, give.clone())])), expected, "{events}");
+        }
+    }
+
+    #[test]
+    fn a_drain_turns_the_way_down() {
+        let chain = chain(&[(StepId::Lend("d".into()), true, StepId::Reclaim("d".into()))]);
+        let start = |events: &str| {
+            let next = next_of(&target(events), &chain, true);
+            next.start.iter().map(|i| chain[*i].0.to_string()).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(start("sel"), "");
+        assert_eq!(start("sel t+ to down t= tg"), "reclaim:d");
+        assert_eq!(start("sel t+ to down"), "reclaim:d");
+        assert_eq!(start("sel t+ to down t= tg i+"), "image return", "after the call it goes on");
     }
 }

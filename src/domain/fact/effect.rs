@@ -220,6 +220,8 @@ pub struct Refusal {
     pub request: Option<String>,
     /// Whether it is our own decision, and no failure.
     pub skipped: bool,
+    /// Whether an earlier attempt may have been made all the same. Facts of before do not say it.
+    pub uncertain: bool,
     /// The class of AWS's refusal.
     pub class: Option<String>,
     /// Whether it may be made in another attempt.

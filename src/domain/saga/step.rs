@@ -49,6 +49,8 @@ pub struct StepState {
     pub owed: Option<u32>,
     /// By which step it is given back.
     pub back: Option<StepId>,
+    /// Whether it was certainly not made, in no attempt.
+    pub unmade: bool,
     /// Attempts of which it was not certain at once that nothing was made.
     pub sent: u32,
 }
@@ -67,6 +69,7 @@ impl StepState {
             pending_alarmed: false,
             owed: None,
             back: None,
+            unmade: false,
             sent: 0,
         }
     }
@@ -137,8 +140,11 @@ pub(super) fn apply_step(steps: &mut BTreeMap<StepId, StepState>, id: &StepId, e
             step.phase = Phase::NotMade;
             step.sent = step.sent.saturating_sub(1);
         }
-        Fact::StepRefused(refusal) if refusal.skipped => step.phase = Phase::Left(refusal.reason.clone()),
-        Fact::StepRefused(refusal) => step.phase = Phase::Bad(refusal.reason.clone()),
+        Fact::StepRefused(refusal) => {
+            step.unmade = !refusal.uncertain;
+            let end = if refusal.skipped { Phase::Left } else { Phase::Bad };
+            step.phase = end(refusal.reason.clone());
+        }
         Fact::StepAbandoned { reason } => step.phase = Phase::Bad(reason.clone()),
         Fact::DebtOpened { back } => {
             step.owed = Some(attempt);

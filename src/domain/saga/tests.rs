@@ -19,7 +19,7 @@ fn event(seq: i64, row: Row) -> Event {
 }
 
 /// One word: `i` image or `r` return, then `+` intent, `=` done, `?` unknown, `-` refused, `s` left for our own
-/// reasons, `a` refused for now, `g`/`b` observed good/bad, `x` abandoned, `!` alarmed, `f` alarmed and failed.
+/// reasons, `o` owed, `p` settled, `a` refused for now, `g`/`b` observed good/bad, `x` abandoned, `!` alarmed, `f` alarmed and failed.
 /// `down` and `back` are the slot's, `end` the target's end.
 fn draft(word: &str, id: &str) -> Row {
     let of = |kind, data| Row::of(RUN, &subject(id), kind, data);
@@ -35,10 +35,14 @@ fn draft(word: &str, id: &str) -> Row {
     let step = match letters.next() {
         Some('i') => "image",
         Some('r') => "return",
+        Some('t') => "lend:d",
+        Some('u') => "reclaim:d",
         other => panic!("{word}: {other:?}"),
     };
     let (kind, data) = match letters.next() {
         Some('+') => (Kind::StepIntent, json!({ "name": "n" })),
+        Some('o') => (Kind::DebtOpened, json!({ "back": "reclaim:d" })),
+        Some('p') => (Kind::DebtSettled, json!({})),
         Some('=') => (Kind::StepDone, json!({ "image": "ami-1" })),
         Some('?') => (Kind::StepUnknown, json!({ "reason": "cut" })),
         Some('-') => (Kind::StepRefused, json!({ "reason": "no" })),

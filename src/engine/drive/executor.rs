@@ -52,6 +52,14 @@ impl At<'_> {
 pub async fn drive(at: &At<'_>, step: &dyn Step, known: Option<&StepState>) -> Result<(), Stop> {
     let made = match known {
         None => begin(at, step, 1).await?,
+        // Taken, and given back by a drain: taken once more.
+        Some(state)
+            if state.back.is_some()
+                && state.owed.is_none()
+                && !matches!(state.phase, Phase::Bad(_) | Phase::Left(_)) =>
+        {
+            begin(at, step, state.attempt + 1).await?
+        }
         Some(state) => match state.phase {
             Phase::NotMade => begin(at, step, state.attempt + 1).await?,
             Phase::Intended | Phase::Unknown | Phase::Done => match at.closed(step) {
@@ -62,8 +70,6 @@ pub async fn drive(at: &At<'_>, step: &dyn Step, known: Option<&StepState>) -> R
                     look_again(at, step, Search::new(state.attempt, false, state.sent > 1), &intent).await?
                 }
             },
-            // Taken, and given back by a drain: taken once more.
-            Phase::Good if step.owes().is_some() && state.owed.is_none() => begin(at, step, state.attempt + 1).await?,
             Phase::Good | Phase::Left(_) | Phase::Bad(_) => return Ok(()),
         },
     };
@@ -382,6 +388,7 @@ async fn refuse(at: &At<'_>, step: &dyn Step, number: u32, refused: Refused<'_>)
     let refusal = Refusal {
         request: refused.fault.and_then(|f| f.request_id.clone()),
         skipped: refused.ours && refused.certain,
+        uncertain: !refused.certain,
         class: refused.fault.map(|f| f.class.label().to_owned()),
         ..Refusal::of(refused.why)
     };

@@ -262,10 +262,10 @@ fn done_of(step: &StepId, data: &Value) -> Option<Done> {
 }
 
 fn refusal_data(refusal: &Refusal) -> Value {
-    let Refusal { reason, request, skipped, class, again, ended, copy } = refusal;
+    let Refusal { reason, request, skipped, uncertain, class, again, ended, copy } = refusal;
     let data = Data::default().with("reason", reason).maybe("aws_request_id", request.as_ref());
     let data = data.maybe("outcome", skipped.then_some(Outcome::Skipped.as_str())).maybe("class", class.as_ref());
-    data.flag("again", *again).flag("ended", *ended).all(copy.as_ref()).end()
+    data.flag("uncertain", *uncertain).flag("again", *again).flag("ended", *ended).all(copy.as_ref()).end()
 }
 
 fn refusal_of(data: &Value) -> Option<Refusal> {
@@ -275,6 +275,7 @@ fn refusal_of(data: &Value) -> Option<Refusal> {
         reason: text("reason").unwrap_or_default(),
         request: text("aws_request_id"),
         skipped: outcome_of(data) == Some(Outcome::Skipped),
+        uncertain: flag("uncertain"),
         class: text("class"),
         again: flag("again"),
         ended: flag("ended"),
