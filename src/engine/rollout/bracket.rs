@@ -189,6 +189,11 @@ impl Bracket {
         let bell = self.active.bell(&self.subject);
         loop {
             let Some((next, chain, state)) = self.start() else { return Ok(()) };
+            // Its image may be pending still.
+            let part = |id: &StepId| chain.iter().find(|(other, _)| other == id).map(|(_, link)| link.part);
+            if self.running.iter().all(|id| part(id) == Some(Part::Make)) {
+                self.close(&next, &chain, &state).await?;
+            }
             // Only a gate, or what gives back, that a person was called for may go on beyond the target.
             let over = |id: &StepId| {
                 next.start
@@ -196,7 +201,6 @@ impl Bracket {
                     .any(|i| chain[*i].0 == *id && matches!(chain[*i].1.part, Part::Gate | Part::Give { .. }))
             };
             if self.stopped && self.links.is_empty() {
-                self.close(&next, &chain, &state).await?;
                 return Err(Stop::Drained);
             }
             if next.target.is_some() && !self.stopped && self.running.iter().all(over) {
@@ -204,7 +208,6 @@ impl Bracket {
                 if state.slot == Slot::None && self.shared.slots.borrow_mut().free(&self.subject, &self.run) {
                     self.shared.slots_changed.notify_waiters();
                 }
-                self.close(&next, &chain, &state).await?;
                 return self.end(&chain).await;
             }
             tokio::select! {
