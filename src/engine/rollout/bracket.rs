@@ -271,12 +271,9 @@ impl Bracket {
     }
 }
 
-/// What was taken of a target, and is owed, in the order in which it was.
+/// What was taken of a target, in the order in which it was.
 fn taken(state: &TargetState) -> Vec<Take> {
-    let owed = |(by, step): (&StepId, &StepState)| {
-        let back = step.back.clone().filter(|_| step.owed.is_some())?;
-        Some((step.intended_at, (by.clone(), false, back)))
-    };
+    let owed = |(by, step): (&StepId, &StepState)| Some((step.intended_at, (by.clone(), false, step.back.clone()?)));
     let mut taken: Vec<_> = state.steps.iter().filter_map(owed).collect();
     taken.sort_by_key(|(at, _)| *at);
     taken.into_iter().map(|(_, take)| take).collect()
