@@ -72,12 +72,12 @@ impl Reloads {
         let dir = self.dir.clone();
         // In a thread of its own: a file system that hangs must not hold the engine.
         let read = tokio::task::spawn_blocking(move || config::load(&dir, config::environment())).await;
-        let loaded = match read {
-            Ok(loaded) => loaded,
-            Err(e) => return tracing::error!(event = "config.refused", reason = %e, "the configuration was not read"),
-        };
+        // A thread that came to grief has read nothing.
+        let loaded = read
+            .map_err(|e| format!("the configuration was not read: {e}"))
+            .and_then(|loaded| loaded.map_err(|problems| refusal(&problems)));
         let plans = match &loaded {
-            Err(problems) => Err(refusal(problems)),
+            Err(why) => Err(why.clone()),
             Ok(loaded) => self.unchangeable(loaded),
         };
         let (done, answer) = oneshot::channel();

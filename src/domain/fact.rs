@@ -20,6 +20,7 @@ pub use self::run::{
 };
 pub use self::step::{StepId, UnknownStep};
 use super::event::Outcome;
+use super::hold::Cause;
 use super::naming::Role;
 use super::place::Subject;
 
@@ -80,6 +81,13 @@ pub enum Topic {
     },
     /// That somebody may use it, and not through us.
     Guest(String),
+    /// What holds back, and which plan, if it is not all of them.
+    Hold {
+        /// Why.
+        cause: Cause,
+        /// The plan.
+        plan: Option<String>,
+    },
     /// The so-manieth new configuration of this process.
     Reload(u32),
     /// What went wrong with the run as a whole: `account`, `region`, `retain:eu-central-1`, `copy:dr/eu-west-1`.
@@ -199,6 +207,8 @@ pub enum Fact {
     DaemonStopped {
         /// Their names.
         runs: Vec<String>,
+        /// What was taken and is not given back: `deregister of i-1`.
+        owed: Vec<String>,
     },
     /// A lost journal was made anew from the tags of our images.
     JournalRebuilt(Rebuilt),
@@ -209,6 +219,13 @@ pub enum Fact {
         /// Why.
         reason: String,
     },
+    /// Something holds back from now on.
+    HoldRaised {
+        /// Why.
+        reason: String,
+    },
+    /// It does no more.
+    HoldCleared,
     /// A plan, or its changed schedule, was seen for the first time: nothing earlier is owed.
     PlanFirstSeen {
         /// The schedule's hash.
@@ -231,6 +248,11 @@ pub enum Fact {
     RunStarted(RunStart),
     /// A run lay still for too long, or its machine slept: nothing more is rebooted in it.
     RunLate {
+        /// Why.
+        reason: String,
+    },
+    /// A run that has not ended cannot go on.
+    RunStopped {
         /// Why.
         reason: String,
     },
@@ -323,6 +345,8 @@ impl Fact {
             Self::JournalRebuilt(_) => Kind::JournalRebuilt,
             Self::ConfigApplied(_) => Kind::ConfigApplied,
             Self::ConfigRefused { .. } => Kind::ConfigRefused,
+            Self::HoldRaised { .. } => Kind::HoldRaised,
+            Self::HoldCleared => Kind::HoldCleared,
             Self::PlanFirstSeen { .. } => Kind::PlanFirstSeen,
             Self::OccurrenceDecided(_) => Kind::OccurrenceDecided,
             Self::OccurrenceSkipped(_) => Kind::OccurrenceSkipped,
@@ -330,6 +354,7 @@ impl Fact {
             Self::RequestAccepted { .. } => Kind::RequestAccepted,
             Self::RunStarted(_) => Kind::RunStarted,
             Self::RunLate { .. } => Kind::RunLate,
+            Self::RunStopped { .. } => Kind::RunStopped,
             Self::RunFinished(_) => Kind::RunFinished,
             Self::Selected(_) | Self::TargetSelected { .. } => Kind::TargetSelected,
             Self::TargetSkipped(_) => Kind::TargetSkipped,
@@ -370,6 +395,8 @@ impl Fact {
             Self::StepIntent(Intent::Remove(removing)) => Some(&removing.reason),
             Self::StepDone(Done { made: Made::Settled(reason), .. })
             | Self::ConfigRefused { reason }
+            | Self::HoldRaised { reason }
+            | Self::RunStopped { reason }
             | Self::RunLate { reason }
             | Self::StepAbandoned { reason }
             | Self::SlotTaken { reason }
@@ -386,6 +413,7 @@ impl Fact {
             Self::DaemonStarted(_)
             | Self::DaemonStopped { .. }
             | Self::ConfigApplied(_)
+            | Self::HoldCleared
             | Self::PlanFirstSeen { .. }
             | Self::RequestAccepted { .. }
             | Self::RunStarted(_)

@@ -8,6 +8,7 @@ pub mod downtime;
 pub mod event;
 pub mod evidence;
 pub mod fact;
+pub mod hold;
 pub mod keep;
 pub mod machine;
 pub mod naming;

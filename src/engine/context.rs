@@ -2,6 +2,7 @@
 
 pub mod active;
 pub mod backoff;
+mod holds;
 pub(crate) mod rebuild_hold;
 pub(crate) mod run;
 pub(crate) mod stale;
@@ -203,6 +204,11 @@ impl Context {
     /// Which machine this is was asked for, whatever the answer.
     pub fn machine_told(&self) {
         self.asking_machine.send_replace(false);
+    }
+
+    /// Whether it is being asked for the first time.
+    pub(crate) fn asking_machine(&self) -> bool {
+        *self.asking_machine.borrow()
     }
 
     /// Waits while it is being asked for the first time.

@@ -16,6 +16,7 @@ use crate::cloud::classify::Class;
 use crate::cloud::port::Effect;
 use crate::defect::{Defect, planted};
 use crate::domain::fact::{self, Done, Draft, Fact, Made, Need, Removing, Scope, StepId, Topic};
+use crate::domain::hold::Act;
 use crate::domain::place::{Place, Subject};
 use crate::domain::retention::{Candidate, Series, Verdict};
 use crate::engine::context::Stop;
@@ -33,7 +34,7 @@ const LISTED_FOR: Duration = Duration::from_secs(60);
 
 /// Decides and carries out retention in each place of the plan.
 pub(crate) async fn retain(run: &Run, places: &[Place]) -> Result<(), Stop> {
-    if run.shared.barred.borrow().is_some() {
+    if run.shared.held(Act::Delete, Some(&run.plan.name)).is_some() {
         return Ok(());
     }
     finish_leftovers(run).await?;

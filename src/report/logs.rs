@@ -11,6 +11,8 @@ use crate::domain::naming::{parse_run_name, rfc3339};
 pub fn level(event: &Event) -> Level {
     let failed = event.fact().outcome() == Some(Outcome::Failed);
     match event.fact() {
+        // It stays taken while nobody looks after it.
+        Fact::DaemonStopped { owed, .. } if !owed.is_empty() => Level::ERROR,
         Fact::StepNeedsPerson(_) | Fact::ConfigRefused { .. } | Fact::RetainStopped { .. } => Level::ERROR,
         // Left out by ourselves, or only put off.
         Fact::StepRefused(refusal) if refusal.skipped || refusal.again => Level::INFO,
@@ -35,6 +37,8 @@ pub fn level(event: &Event) -> Level {
         Fact::RetainDecided(verdicts) if deletions(verdicts) == 0 => Level::DEBUG,
         // Ten thousand targets are one line; what becomes of each is said.
         Fact::TargetSelected { .. } | Fact::DebtOpened { .. } | Fact::DebtSettled { .. } => Level::DEBUG,
+        // Whoever notices it says it, each time.
+        Fact::HoldRaised { .. } | Fact::HoldCleared | Fact::RunStopped { .. } => Level::DEBUG,
         Fact::StepIntent(_) | Fact::StepDone(_) if event.step().is_some_and(is_quiet) => Level::DEBUG,
         Fact::StepObserved(_) if event.step().is_some_and(lends) => Level::DEBUG,
         _ => Level::INFO,
@@ -147,6 +151,9 @@ fn counts(fact: &Fact) -> [Option<u64>; 7] {
 /// What the data of an event without a reason says, in words.
 fn summary(event: &Event) -> Option<String> {
     match event.fact() {
+        Fact::DaemonStopped { owed, .. } if !owed.is_empty() => {
+            Some(format!("not given back, which the next start does first: {}", owed.join(", ")))
+        }
         Fact::DaemonStarted(started) => Some(format!("stillframe {}", started.version)),
         Fact::ConfigApplied(applied) => {
             let Applied { plans, difference } = applied;

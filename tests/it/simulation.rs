@@ -17,6 +17,7 @@ mod figures;
 mod fleet;
 mod foresight;
 mod foresight_copies;
+mod holds;
 mod installation;
 pub mod journal;
 mod lag;

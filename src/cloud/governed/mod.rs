@@ -289,6 +289,12 @@ impl Governed {
         self.skew.off().filter(|_| !planted(Defect::ClockTrusted))
     }
 
+    /// Whether AWS has told what time it is.
+    #[must_use]
+    pub fn clock_seen(&self) -> bool {
+        self.skew.seen()
+    }
+
     /// Whether AWS has shown that this machine's clock is right, since this was asked last.
     #[must_use]
     pub fn clock_shown_right(&self) -> bool {

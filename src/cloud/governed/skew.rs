@@ -12,6 +12,8 @@ pub(super) struct Skew {
     off: RefCell<Option<String>>,
     /// Whether an answer has shown it right since this was asked last.
     right: Cell<bool>,
+    /// Whether an answer has told what time it is.
+    seen: Cell<bool>,
 }
 
 impl Skew {
@@ -25,10 +27,16 @@ impl Skew {
         self.right.replace(false)
     }
 
+    /// Whether AWS has told what time it is.
+    pub(super) fn seen(&self) -> bool {
+        self.seen.get()
+    }
+
     /// An answer came, at which the clock was so much ahead.
     pub(super) fn note(&self, ahead: Option<TimeDelta>) {
         let Some(ahead) = ahead else { return };
         let why = too_far(ahead);
+        self.seen.set(true);
         self.right.set(why.is_none());
         let before = self.off.replace(why.clone());
         match (before, why) {

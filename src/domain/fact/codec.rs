@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use self::data::{data_of, fact_of};
 use super::{Draft, Fact, Kind, Scope, Topic, VERSION};
+use crate::domain::hold::Cause;
 use crate::domain::naming::Role;
 use crate::domain::place::Subject;
 
@@ -148,6 +149,8 @@ fn topic_text(topic: &Topic) -> String {
         Topic::Series(role) => role.as_str().to_owned(),
         Topic::Grant { plan, to } => format!("{plan}:{to}"),
         Topic::Guest(who) => format!("{GUEST}{who}"),
+        Topic::Hold { cause, plan: None } => cause.as_str().to_owned(),
+        Topic::Hold { cause, plan: Some(plan) } => format!("{}:{plan}", cause.as_str()),
         Topic::Reload(nth) => format!("{RELOAD}{nth}"),
         Topic::Trouble(what) => what.clone(),
     }
@@ -183,6 +186,10 @@ fn topic_of(row: &Row) -> Option<Topic> {
             Some(Topic::Grant { plan: plan.to_owned(), to: to.to_owned() })
         }
         Kind::LoanForeign => Some(Topic::Guest(text.strip_prefix(GUEST)?.to_owned())),
+        Kind::HoldRaised | Kind::HoldCleared => {
+            let (cause, plan) = text.split_once(':').map_or((text, None), |(cause, plan)| (cause, Some(plan)));
+            Some(Topic::Hold { cause: Cause::parse(cause)?, plan: plan.map(str::to_owned) })
+        }
         Kind::ConfigApplied | Kind::ConfigRefused => match text.strip_prefix(RELOAD) {
             Some(nth) => Some(Topic::Reload(nth.parse().ok()?)),
             None => whole(),

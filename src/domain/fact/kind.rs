@@ -43,6 +43,10 @@ kinds! {
     ConfigApplied = "config.applied",
     /// A new configuration was refused; the old one stays in force.
     ConfigRefused = "config.refused",
+    /// Something holds back from now on.
+    HoldRaised = "hold.raised",
+    /// It does no more.
+    HoldCleared = "hold.cleared",
     /// A plan, or its changed schedule, was seen for the first time: nothing earlier is owed.
     PlanFirstSeen = "plan.first_seen",
     /// An occurrence will run.
@@ -57,6 +61,8 @@ kinds! {
     RunStarted = "run.started",
     /// A run lay still for too long, or its machine slept: nothing more is rebooted in it.
     RunLate = "run.late",
+    /// A run that has not ended cannot go on.
+    RunStopped = "run.stopped",
     /// A run ended.
     RunFinished = "run.finished",
     /// An instance was chosen.

@@ -17,6 +17,9 @@ macro_rules! steps {
         }
 
         impl StepId {
+            /// The kinds of step that there are.
+            pub const WORDS: &[&str] = &[$($text,)* $($of_text,)*];
+
             /// The kind of step: `copy` of `copy:dr/eu-west-1`.
             #[must_use]
             pub fn word(&self) -> &'static str {

@@ -49,7 +49,7 @@ pub(crate) async fn gap(
 
 /// Whether a process that stopped had this run going on.
 fn drained(stopped: &Event, run: &str) -> bool {
-    matches!(stopped.fact(), Fact::DaemonStopped { runs } if runs.iter().any(|name| name == run))
+    matches!(stopped.fact(), Fact::DaemonStopped { runs, .. } if runs.iter().any(|name| name == run))
 }
 
 /// Why nothing more may be rebooted in a run that is going on: the journal says it, or the machine slept meanwhile.

@@ -13,6 +13,7 @@ use crate::defect::{Defect, planted};
 use crate::domain::copying::names;
 use crate::domain::event::Outcome;
 use crate::domain::fact::{CopyEnd, Copying, Draft, Event, Fact, Intent, Made, Observed, Refusal, StepId};
+use crate::domain::hold::Act;
 use crate::domain::naming::{self, Marks, Ownership};
 use crate::domain::observed::{Image, ImageState, Tags};
 use crate::domain::place::{Place, Subject};
@@ -185,7 +186,7 @@ impl Step for MakeCopy {
     }
 
     fn forbidden(&self) -> Option<String> {
-        self.shared.barred.borrow().clone()
+        self.shared.held(Act::Open, None)
     }
 
     fn place(&self) -> Option<&Place> {

@@ -13,6 +13,7 @@ use crate::cloud::port::{Effect, Fault};
 use crate::defect::{Defect, planted};
 use crate::domain::event::Outcome;
 use crate::domain::fact::{self, Draft, Fact, Intent, Made, Observed, Permitting, StepId};
+use crate::domain::hold::Act;
 use crate::domain::observed::Image;
 use crate::domain::place::{Place, Subject};
 use crate::domain::plan::Share;
@@ -199,7 +200,8 @@ impl Step for Permit {
     }
 
     fn forbidden(&self) -> Option<String> {
-        self.shared.barred.borrow().clone()
+        let act = if self.settles().is_some() { Act::GiveBack } else { Act::Open };
+        self.shared.held(act, Some(&self.plan))
     }
 
     fn owes(&self) -> Option<StepId> {

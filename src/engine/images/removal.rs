@@ -10,6 +10,7 @@ use crate::cloud::port::{Effect, Fault, ImageQuery, InstanceQuery};
 use crate::defect::{self, Defect, planted};
 use crate::domain::event::{Outcome, gone};
 use crate::domain::fact::{Done, Draft, Fact, Intent, Made, Need, Observed, Removing, StepId};
+use crate::domain::hold::Act;
 use crate::domain::naming::{self, HOLD_TAG, Ownership};
 use crate::domain::observed::ImageState;
 use crate::domain::place::Subject;
@@ -122,7 +123,7 @@ impl Step for Remove {
     }
 
     fn forbidden(&self) -> Option<String> {
-        self.shared.barred.borrow().clone()
+        self.shared.held(Act::Delete, None)
     }
 
     /// The verdict is minutes or hours old when a fleet is large: what may have changed is looked at once more.

@@ -11,8 +11,10 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::defect::{Defect, planted};
+use crate::domain::debt::{Debt, Owed};
 use crate::domain::event::{Decision, Occurrence, Trigger};
 use crate::domain::fact::{Decided, Draft, Fact, Scope, Started};
+use crate::domain::hold::Act;
 use crate::domain::plan::Plan;
 use crate::domain::schedule::Due;
 use crate::engine::context::{ActiveRun, Context};
@@ -160,10 +162,21 @@ impl Engine {
             }
         }
         let runs = self.shared.drained.take();
-        let stopped = self.of_this_life(Fact::DaemonStopped { runs });
+        let owed = self.owed().await;
+        let stopped = self.of_this_life(Fact::DaemonStopped { runs, owed });
         // At the end anyway; what could not be written is said by `record`.
         let _ = self.shared.record(&[stopped]).await;
         Ok(())
+    }
+
+    /// What was taken from instances and is not given back, when the process ends. It is first at the next start.
+    async fn owed(&self) -> Vec<String> {
+        let open = self.shared.journal.reader().open_debts().await.unwrap_or_default();
+        let taken = |debt: Debt| match &debt.owed {
+            Owed::Taken { by, .. } if debt.of_bracket() => Some(format!("{by} of {}", debt.subject.id)),
+            _ => None,
+        };
+        open.iter().filter_map(Debt::of).filter_map(taken).collect()
     }
 
     /// Takes the journal over, and puts the plans into force.
@@ -171,6 +184,7 @@ impl Engine {
         let sh = Rc::clone(&self.shared);
         self.fence = sh.journal.acquire(sh.clock.now()).await?;
         self.lost = rebuild::pending(&sh).await?;
+        sh.know_holds().await?;
         let version = env!("CARGO_PKG_VERSION").to_owned();
         let started = Started { version, installation: sh.installation.clone(), rebuild: self.lost };
         sh.record(&[self.of_this_life(Fact::DaemonStarted(started))]).await?;
@@ -238,6 +252,7 @@ impl Engine {
 
     /// Decides what is due and takes up requests.
     async fn tick(&mut self) {
+        self.shared.tell_holds().await;
         self.prune().await;
         if self.mode == Mode::Daemon && !self.decide_all().await {
             return;
@@ -337,9 +352,7 @@ impl Engine {
 
     /// Why no occurrence of `plan` may begin now.
     pub(crate) fn held(&self, plan: &str) -> Option<String> {
-        let barred = self.shared.barred.borrow().clone();
-        let unproven = || self.shared.unproven.borrow().holds(plan);
-        if let Some(why) = barred.or_else(unproven).or_else(|| self.shared.cloud.clock_off()) {
+        if let Some(why) = self.shared.held(Act::Decide, Some(plan)) {
             return Some(why);
         }
         let runs = self.shared.runs.borrow();

@@ -118,35 +118,40 @@ pub async fn resume(shared: &Rc<Context>) -> Answer<()> {
 async fn unfinished(shared: &Rc<Context>, occurrence: Occurrence) -> Answer<Option<(Run, RunState)>> {
     let reader = shared.journal.reader();
     let name = occurrence.run();
-    let stopped =
-        |why: &str| tracing::error!(event = "run.stopped", run = %name, reason = why, "the run stays unfinished");
     let Some(plan) = reader.revision(&occurrence.plan_hash).await? else {
-        stopped("its plan revision is not in the journal");
-        return Ok(None);
+        return stopped(shared, &name, "its plan revision is not in the journal").await;
     };
     let mut plan: Plan = match plan_of(&plan) {
         Ok(plan) => plan,
-        Err(e) => {
-            stopped(&format!("its plan revision cannot be read: {e}"));
-            return Ok(None);
-        }
+        Err(e) => return stopped(shared, &name, &format!("its plan revision cannot be read: {e}")).await,
     };
     by_rules_in_force(shared, &mut plan.schedule.timezone);
     if plan.schedule.timezone.is_unknown() {
-        stopped(&format!(
+        let why = format!(
             "nobody knows its time zone {} any more; upgrade the package tzdata and restart stillframe",
             plan.schedule.timezone
-        ));
-        return Ok(None);
+        );
+        return stopped(shared, &name, &why).await;
     }
     let events = reader.events_of(&name).await?;
     if let Some(what) = RunState::fold(&events).not_understood {
-        stopped(&format!(
-            "its journal holds {what}, which this version does not understand; install the newer one again"
-        ));
-        return Ok(None);
+        let why =
+            format!("its journal holds {what}, which this version does not understand; install the newer one again");
+        return stopped(shared, &name, &why).await;
     }
     go_on(shared, Rc::new(plan), occurrence, &events).await
+}
+
+/// Says that a run cannot go on, and journals it where that is news.
+async fn stopped(shared: &Context, run: &str, why: &str) -> Answer<Option<(Run, RunState)>> {
+    tracing::error!(event = "run.stopped", run = %run, reason = why, "the run stays unfinished");
+    let before = shared.journal.reader().newest_in(&Scope::Run(run.to_owned()), &Kind::RunStopped).await?;
+    if before.as_ref().and_then(Event::reason) != Some(why) {
+        let attempt = before.map_or(1, |event| event.draft.attempt + 1);
+        let stopped = Draft::of_run(run, Fact::RunStopped { reason: why.to_owned() });
+        shared.record(&[Draft { attempt, ..stopped }]).await?;
+    }
+    Ok(None)
 }
 
 /// Gives a zone of the journal, which holds no more than its name, the rules that it has in the plans in force.

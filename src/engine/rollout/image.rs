@@ -11,6 +11,7 @@ use crate::cloud::port::{CreateImage, Effect, Fault, ImageQuery, InstanceQuery};
 use crate::defect::{Defect, planted};
 use crate::domain::event::Outcome;
 use crate::domain::fact::{Draft, Fact, Imaging, Intent, Made, Observed, StepId};
+use crate::domain::hold::Act;
 use crate::domain::naming::{self, Marks, Ownership, Role};
 use crate::domain::observed::{Image, InstanceState};
 use crate::domain::plan::Mode;
@@ -132,7 +133,7 @@ impl Step for MakeImage {
 
     fn forbidden(&self) -> Option<String> {
         let Target { shared, active, plan, occurrence, subject, .. } = &self.0;
-        if let Some(why) = shared.barred.borrow().clone().or_else(|| shared.cloud.clock_off()) {
+        if let Some(why) = shared.held(Act::TakeDown, Some(&plan.name)) {
             return Some(why);
         }
         let back = |freed: Option<&str>| match freed {

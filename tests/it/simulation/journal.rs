@@ -47,6 +47,10 @@ struct Store {
     inner: SqliteJournal,
     /// Writes so far, over all lives.
     written: Cell<u32>,
+    /// Writes that only raise or clear what holds back.
+    apart: Cell<u32>,
+    /// Whether a full disk refuses these, too: it would be noticed earlier than in the lives that were recorded.
+    apart_fail: Cell<bool>,
     /// What each write was, for messages.
     words: RefCell<Vec<String>>,
     /// From this write on every one fails.
@@ -87,6 +91,8 @@ impl Mortal {
         Self::on(Rc::new(Store {
             inner,
             written: Cell::new(0),
+            apart: Cell::default(),
+            apart_fail: Cell::default(),
             words: RefCell::default(),
             fails_from: Cell::new(None),
             failed: Cell::new(false),
@@ -194,6 +200,11 @@ impl Mortal {
         self.store.fails_from.set(Some(number));
     }
 
+    /// What only raises or clears what holds back fails with the others.
+    pub fn fails_apart(&self) {
+        self.store.apart_fail.set(true);
+    }
+
     /// Whether a write failed so far.
     pub fn failed(&self) -> bool {
         self.store.failed.get()
@@ -254,6 +265,20 @@ impl Mortal {
             return std::future::pending().await; // a dead process writes nothing
         }
         let store = &self.store;
+        // What comes and goes by itself is no step of anybody's way: it is counted apart, so that the others keep their numbers.
+        if ["hold.raised", "hold.cleared", "run.stopped"].iter().any(|apart| words.starts_with(apart)) {
+            let full = store.fails_from.get().is_some_and(|from| store.written.get() + 1 >= from);
+            if full && store.apart_fail.get() {
+                let why = "database or disk is full".to_owned();
+                return Err(JournalError::Store { what: "write to", path: "memory".into(), why });
+            }
+            let answer = write().await;
+            if answer.is_ok() {
+                store.apart.set(store.apart.get() + 1);
+                self.done(op);
+            }
+            return answer;
+        }
         let number = store.written.get() + 1;
         if store.fails_from.get().is_some_and(|from| number >= from) {
             store.failed.set(true);

@@ -2,6 +2,7 @@
 //! its effect about once. Run again, with all or any beginning of its journal, it changes nothing in the world.
 
 mod afar;
+mod hidden;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -242,13 +243,22 @@ impl Life {
         let at = At { shared: &self.shared, run: RUN, subject };
         let mut work = std::pin::pin!(drive(&at, step, known));
         let mut tasks = FuturesUnordered::new();
+        let bell = self.active.bell(subject);
         loop {
             tasks.extend(self.shared.take_tasks());
+            // A gate that a person was called for goes on, until the instance is back.
+            let called = |state: &RunState| {
+                state.targets.get(subject).and_then(|t| t.steps.get(&StepId::Return)).is_some_and(StepState::ended)
+            };
+            if *step.id() == StepId::Return && called(&self.active.state.borrow()) {
+                return;
+            }
             tokio::select! {
                 biased;
                 ended = &mut work => return ended.expect("nobody drains"),
                 Some(()) = tasks.next(), if !tasks.is_empty() => {}
                 () = self.shared.task_added() => {}
+                () = bell.notified() => {}
             }
         }
     }
@@ -384,6 +394,14 @@ fn new_world(traits: &str) -> SimCloud {
 #[tokio::test(start_paused = true)]
 async fn each_step_twice() {
     rows().await;
+}
+
+#[test]
+fn each_step_has_a_row() {
+    let rows: Vec<&str> = TABLE.iter().map(|row| row.step).chain(afar::steps()).chain(hidden::steps()).collect();
+    for word in StepId::WORDS {
+        assert!(rows.iter().any(|step| step.split(':').next() == Some(word)), "{word} is in no table");
+    }
 }
 
 /// The table is no idle one: an engine that is broken in these ways breaks a row.

@@ -64,7 +64,9 @@ fn reason(reason: &str) -> Value {
 pub(super) fn data_of(topic: &Topic, fact: &Fact) -> Value {
     match fact {
         Fact::DaemonStarted(started) => json(started),
-        Fact::DaemonStopped { runs } => Data::default().with("runs", runs).end(),
+        Fact::DaemonStopped { runs, owed } => {
+            Data::default().with("runs", runs).maybe("owed", (!owed.is_empty()).then_some(owed)).end()
+        }
         Fact::JournalRebuilt(rebuilt) => json(rebuilt),
         Fact::ConfigApplied(applied) => json(applied),
         Fact::PlanFirstSeen { schedule } => Data::default().with("schedule", schedule).end(),
@@ -105,7 +107,10 @@ pub(super) fn data_of(topic: &Topic, fact: &Fact) -> Value {
             Value::Object([("verdicts".to_owned(), Value::Array(verdicts))].into_iter().collect())
         }
         Fact::ForeignImage { reason } => Data::default().with("verdict", FOREIGN).with("reason", reason).end(),
+        Fact::HoldCleared => Data::default().end(),
         Fact::ConfigRefused { reason: why }
+        | Fact::HoldRaised { reason: why }
+        | Fact::RunStopped { reason: why }
         | Fact::RunLate { reason: why }
         | Fact::StepAbandoned { reason: why }
         | Fact::SlotTaken { reason: why }
@@ -124,10 +129,12 @@ pub(super) fn fact_of(row: &Row, topic: &Topic) -> Option<Fact> {
     let list = |key: &str| data.get(key).map_or(Some(Vec::new()), read::<Vec<String>>);
     Some(match row.kind {
         Kind::DaemonStarted => Fact::DaemonStarted(read::<Started>(data)?),
-        Kind::DaemonStopped => Fact::DaemonStopped { runs: list("runs")? },
+        Kind::DaemonStopped => Fact::DaemonStopped { runs: list("runs")?, owed: list("owed")? },
         Kind::JournalRebuilt => Fact::JournalRebuilt(read::<Rebuilt>(data)?),
         Kind::ConfigApplied => Fact::ConfigApplied(read::<Applied>(data)?),
         Kind::ConfigRefused => Fact::ConfigRefused { reason: why() },
+        Kind::HoldRaised => Fact::HoldRaised { reason: why() },
+        Kind::HoldCleared => Fact::HoldCleared,
         Kind::PlanFirstSeen => Fact::PlanFirstSeen { schedule: text("schedule").unwrap_or_default() },
         Kind::OccurrenceDecided => Fact::OccurrenceDecided(read::<Decided>(data)?),
         Kind::OccurrenceSkipped => Fact::OccurrenceSkipped(read::<Decided>(data)?),
@@ -137,6 +144,7 @@ pub(super) fn fact_of(row: &Row, topic: &Topic) -> Option<Fact> {
         }
         Kind::RunStarted => Fact::RunStarted(read::<RunStart>(data)?),
         Kind::RunLate => Fact::RunLate { reason: why() },
+        Kind::RunStopped => Fact::RunStopped { reason: why() },
         Kind::RunFinished => Fact::RunFinished(read::<RunEnd>(data)?),
         Kind::TargetSelected if row.subject.is_none() => Fact::Selected(read::<Chosen>(data)?),
         Kind::TargetSelected => {

@@ -99,6 +99,11 @@ const TABLE: &[Row] = &[
     (SHARE, 0.0, Part::Call("ModifySnapshotAttribute", FaultKind::ErrorAfter), (0, 3, 1, 3)),
 ];
 
+/// The steps of the table.
+pub fn steps() -> impl Iterator<Item = &'static str> {
+    TABLE.iter().map(|(step, ..)| *step)
+}
+
 /// The marks of the image that is copied and shared.
 fn marks() -> Marks {
     let (plan, due) = parse_run_name(RUN).expect("a run");
