@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows a clock, randomness, async or the SDK: `now` is always a parameter.
 
+pub mod alarm;
 pub mod copying;
 pub mod debt;
 pub mod downtime;

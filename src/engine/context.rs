@@ -332,6 +332,21 @@ impl Context {
         Ok(events.split_off(told))
     }
 
+    /// Writes what concerns no run, without what is still untold of runs: it hides nothing of them from the next start.
+    ///
+    /// # Errors
+    /// The journal's.
+    pub(crate) async fn record_aside(&self, drafts: &[Draft]) -> Result<(), JournalError> {
+        let written = self.journal.append(self.clock.now(), drafts).await;
+        self.note(written.as_ref().err());
+        for entry in written? {
+            if let Written::New(event) = entry {
+                (self.listener)(&event);
+            }
+        }
+        Ok(())
+    }
+
     /// Writes of the runs that are going on in which nothing more may be rebooted, as any other record does.
     ///
     /// # Errors

@@ -8,11 +8,11 @@ use std::rc::Rc;
 use async_trait::async_trait;
 use chrono::{DateTime, DurationRound as _, SubsecRound as _, TimeDelta, Utc};
 
-use super::{Answer, Journal, JournalError, Reader, Request, Written};
+use super::{Answer, Find, Journal, JournalError, Reader, Request, Written};
 use crate::domain::debt;
-use crate::domain::event::{Decision, Occurrence, Outcome, Trigger};
+use crate::domain::event::{Decision, Occurrence, Trigger};
 use crate::domain::fact::codec;
-use crate::domain::fact::{Draft, Event, Fact, Kind, Scope, StepId, Topic};
+use crate::domain::fact::{Draft, Event, Kind, Scope};
 use crate::domain::place::Subject;
 
 /// The end of a run's name: `@20261120T023000Z`.
@@ -61,38 +61,10 @@ impl Store {
         events
     }
 
-    /// What came after `event` about the same subject.
-    fn later<'a>(&'a self, event: &'a Event) -> impl Iterator<Item = &'a Rc<Event>> {
-        let about = self.subjects.get(&event.draft.subject);
-        self.all(about.into_iter().flat_map(|seqs| seqs.range(event.seq + 1..)))
-    }
-
     /// Whether it opened a debt that is not settled.
     fn owes(&self, event: &Event) -> bool {
         let about = || self.all(self.subjects.get(&event.draft.subject).into_iter().flatten());
         debt::opens(event) && !about().any(|later| debt::settles(event, later))
-    }
-
-    /// Whether the step of an alarm is not done since, nor alarmed again.
-    fn stands(&self, alarm: &Event, again_too: bool) -> bool {
-        let step = codec::step_text(&alarm.draft);
-        !self.later(alarm).filter(|e| codec::step_text(&e.draft) == step).any(|e| match e.kind() {
-            Kind::StepDone | Kind::StepObserved => true,
-            Kind::StepNeedsPerson => again_too,
-            _ => false,
-        })
-    }
-
-    /// Whether what an alarm was about has ended otherwise.
-    fn settled(&self, alarm: &Event) -> bool {
-        let same_run = |e: &Event| e.draft.scope == alarm.draft.scope;
-        let whole = |e: &Event| codec::step_text(&e.draft).is_empty();
-        self.later(alarm).any(|e| match &alarm.draft.topic {
-            Topic::Step(StepId::Retain) => false,
-            Topic::Step(StepId::Return) => e.kind() == Kind::SlotFreed && same_run(e),
-            Topic::Selection => whole(e) && matches!(e.kind(), Kind::TargetSelected | Kind::TargetFinished),
-            _ => e.kind() == Kind::TargetFinished && same_run(e),
-        })
     }
 
     fn finished(&self, run: &str) -> bool {
@@ -209,20 +181,14 @@ impl Journal for MemoryJournal {
     }
 
     async fn prune(&self, before: DateTime<Utc>) -> Answer<usize> {
+        let open = super::standing::open_scopes(self).await?;
         let mut store = self.0.borrow_mut();
-        let open = |event: &Event| match event.kind() {
-            Kind::StepNeedsPerson => event.step() == Some(&StepId::Retain) && store.stands(event, false),
-            _ => store.owes(event),
-        };
         let before = millis(before);
         let ended = store.of_kind(&Kind::RunFinished).filter(|e| e.at < before).map(|e| &e.draft.scope);
-        let ended: BTreeSet<&Scope> = ended.collect();
-        let closed = ended
-            .into_iter()
-            .map(|scope| store.of_scope(scope))
-            .filter(|events| events.len() > 1 && !events.iter().any(|e| open(e)));
+        let closed: BTreeSet<&Scope> = ended.filter(|scope| !open.contains(*scope)).collect();
         let goes = |e: &&Rc<Event>| e.kind() != Kind::RunFinished && e.at < before;
-        let gone: Vec<Rc<Event>> = closed.flatten().filter(goes).cloned().collect();
+        let of = closed.into_iter().flat_map(|scope| store.of_scope(scope));
+        let gone: Vec<Rc<Event>> = of.filter(goes).cloned().collect();
         gone.iter().for_each(|event| store.remove(event));
         Ok(gone.len())
     }
@@ -291,23 +257,22 @@ impl Reader for MemoryJournal {
         Ok(copies(store.all(&seqs)))
     }
 
-    async fn open_needs(&self, step: &StepId) -> Answer<Vec<Event>> {
+    async fn newest(&self, find: &Find<'_>) -> Answer<Option<Event>> {
         let store = self.0.borrow();
-        let of_step = store.of_kind(&Kind::StepNeedsPerson).filter(|event| event.step() == Some(step));
-        Ok(copies(of_step.filter(|event| store.stands(event, true))))
+        let fits = |event: &&Rc<Event>| {
+            find.kinds.contains(&event.kind())
+                && find.scope.as_ref().is_none_or(|scope| event.draft.scope == *scope)
+                && find.step.as_ref().is_none_or(|step| codec::step_text(&event.draft) == *step)
+        };
+        let about = store.subjects.get(&find.subject);
+        let seqs = about.into_iter().flat_map(|seqs| seqs.range(find.after + 1..find.before).rev());
+        Ok(store.all(seqs).find(fits).map(|event| (**event).clone()))
     }
 
-    async fn alarms(&self) -> Answer<Vec<Event>> {
-        let store = self.0.borrow();
-        let all = store.of_kind(&Kind::StepNeedsPerson);
-        Ok(copies(all.filter(|event| store.stands(event, true) && !store.settled(event))))
-    }
-
-    async fn newest_good(&self) -> Answer<Vec<Event>> {
+    async fn newest_each(&self, kind: &Kind, step: &str) -> Answer<Vec<Event>> {
         let store = self.0.borrow();
         let mut newest = BTreeMap::new();
-        let observed = store.of_kind(&Kind::StepObserved).filter(|e| e.step() == Some(&StepId::Image));
-        for event in observed.filter(|e| e.fact().outcome() == Some(Outcome::Done)) {
+        for event in store.of_kind(kind).filter(|e| codec::step_text(&e.draft) == step) {
             let run = codec::scope_text(&event.draft.scope);
             let plan = run.get(..run.len().saturating_sub(DUE_LENGTH)).unwrap_or_default();
             newest.insert((&event.draft.subject, plan.to_owned()), event.seq);
@@ -316,15 +281,14 @@ impl Reader for MemoryJournal {
         Ok(copies(store.all(&seqs)))
     }
 
-    async fn about_image(&self, image: &str) -> Answer<Vec<Event>> {
-        let about = |event: &&Rc<Event>| {
-            let made = || match (event.step(), event.fact()) {
-                (Some(StepId::Image | StepId::Copy(_) | StepId::Via(_)), Fact::StepDone(done)) => done.made.image(),
-                _ => None,
-            };
-            event.draft.subject.as_ref().is_some_and(|subject| subject.id == image) || made() == Some(image)
-        };
+    async fn events_about_id(&self, id: &str) -> Answer<Vec<Event>> {
+        let about = |event: &&Rc<Event>| event.draft.subject.as_ref().is_some_and(|subject| subject.id == id);
         Ok(copies(self.0.borrow().events.values().filter(about)))
+    }
+
+    async fn events_naming(&self, kind: &Kind, what: &str) -> Answer<Vec<Event>> {
+        let names = |event: &&Rc<Event>| codec::encode(&event.draft).data.to_string().contains(what);
+        Ok(copies(self.0.borrow().of_kind(kind).filter(names)))
     }
 
     async fn events_about(&self, subject: &Subject) -> Answer<Vec<Event>> {

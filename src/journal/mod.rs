@@ -6,6 +6,7 @@
 pub mod format;
 pub mod memory;
 pub mod sqlite;
+mod standing;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -128,6 +129,23 @@ pub trait Journal {
     fn reader(&self) -> &dyn Reader;
 }
 
+/// Which fact is looked for.
+#[derive(Debug, Clone)]
+pub struct Find<'a> {
+    /// About this subject, or none.
+    pub subject: Option<Subject>,
+    /// Of one of these kinds.
+    pub kinds: &'a [Kind],
+    /// Of this topic, as it is written down.
+    pub step: Option<String>,
+    /// In this scope.
+    pub scope: Option<Scope>,
+    /// After this `seq`.
+    pub after: i64,
+    /// Before this one.
+    pub before: i64,
+}
+
 /// The journal as everybody reads it, beside a running daemon too.
 #[async_trait(?Send)]
 pub trait Reader {
@@ -160,14 +178,30 @@ pub trait Reader {
     async fn unfinished(&self) -> Answer<Vec<Occurrence>>;
     /// What was taken and not given back: the facts that opened each debt, by `seq`.
     async fn open_debts(&self) -> Answer<Vec<Event>>;
-    /// Subjects that needed a person in `step` and are not done since: the newest such event of each.
-    async fn open_needs(&self, step: &StepId) -> Answer<Vec<Event>>;
-    /// Alarms that nothing has ended since: the newest of each subject and step.
-    async fn alarms(&self) -> Answer<Vec<Event>>;
-    /// Of each instance and plan the event that told of its newest image that became available.
-    async fn newest_good(&self) -> Answer<Vec<Event>>;
-    /// What is known of an image whose place need not be known: events about it, and the one that told of its making.
-    async fn about_image(&self, image: &str) -> Answer<Vec<Event>>;
+    /// The newest fact of these.
+    async fn newest(&self, find: &Find<'_>) -> Answer<Option<Event>>;
+    /// Of each subject and plan the newest fact of this kind and topic.
+    async fn newest_each(&self, kind: &Kind, step: &str) -> Answer<Vec<Event>>;
+    /// All facts about the subjects of this id, wherever they are, by `seq`.
+    async fn events_about_id(&self, id: &str) -> Answer<Vec<Event>>;
+    /// Facts of a kind that name this in what they say, by `seq`.
+    async fn events_naming(&self, kind: &Kind, what: &str) -> Answer<Vec<Event>>;
+    /// Subjects that needed a person in `step` and are not done since: the newest such fact of each.
+    async fn open_needs(&self, step: &StepId) -> Answer<Vec<Event>> {
+        standing::open_needs(self, step).await
+    }
+    /// Alarms that nothing has ended since: the newest of each subject and topic.
+    async fn alarms(&self) -> Answer<Vec<Event>> {
+        standing::alarms(self).await
+    }
+    /// Of each instance and plan the fact that told of its newest image that became available.
+    async fn newest_good(&self) -> Answer<Vec<Event>> {
+        standing::newest_good(self).await
+    }
+    /// What is known of an image whose place need not be known: facts about it, and the one that told of its making.
+    async fn about_image(&self, image: &str) -> Answer<Vec<Event>> {
+        standing::about_image(self, image).await
+    }
     /// All events about a subject, by `seq`.
     async fn events_about(&self, subject: &Subject) -> Answer<Vec<Event>>;
     /// A plan revision.

@@ -18,7 +18,7 @@ use crate::defect::{Defect, planted};
 use crate::domain::debt;
 use crate::domain::event::Occurrence;
 use crate::domain::fact::codec;
-use crate::domain::fact::{Draft, Event, Kind, StepId};
+use crate::domain::fact::{Draft, Event, Kind};
 use crate::statedir;
 
 /// The journal's file in the state directory.
@@ -70,25 +70,11 @@ fn open_debts() -> String {
     )
 }
 
-/// The tail of the query for the newest alarm of each subject of a step, until that ended.
-const OPEN_NEEDS: &str = "AS n WHERE kind = 'step.needs_person' AND step = ?1 AND NOT EXISTS (SELECT 1 FROM event d
-    WHERE d.kind IN ('step.done', 'step.observed') AND d.subject = n.subject AND d.step = n.step AND d.seq > n.seq)
-    AND NOT EXISTS (SELECT 1 FROM event m WHERE m.kind = 'step.needs_person' AND m.subject = n.subject
-    AND m.step = n.step AND m.seq > n.seq) ORDER BY seq";
-
 /// Old details of runs that ended. `run.finished` stays: without it the run would read as unfinished, and be run
 /// again. What is open stays whole.
 const PRUNE: &str = "DELETE FROM event WHERE kind <> 'run.finished' AND at < ?1
     AND EXISTS (SELECT 1 FROM event f WHERE f.kind = 'run.finished' AND f.run = event.run AND f.at < ?1)
-    AND run NOT IN (SELECT n.run FROM event n WHERE n.kind = 'step.needs_person' AND n.step = ?2
-    AND NOT EXISTS (SELECT 1 FROM event d WHERE d.subject = n.subject AND d.step = n.step
-    AND d.kind IN ('step.done', 'step.observed') AND d.seq > n.seq)
-    UNION SELECT o.run FROM event o WHERE ";
-
-/// The whole of [`PRUNE`].
-fn prune() -> String {
-    format!("{PRUNE}{})", open_debts())
-}
+    AND run NOT IN (SELECT value FROM json_each(?2))";
 
 /// A damaged journal that a new one has taken the place of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -399,7 +385,10 @@ impl Journal for SqliteJournal {
     }
 
     async fn prune(&self, before: DateTime<Utc>) -> Answer<usize> {
-        self.write(|tx| Ok(tx.execute(&prune(), params![before.timestamp_millis(), StepId::Retain.to_string()])?))
+        let open = super::standing::open_scopes(self).await?;
+        let open: Vec<&str> = open.iter().map(codec::scope_text).collect();
+        let open = serde_json::to_string(&open).unwrap_or_default(); // a list of texts always has a JSON form
+        self.write(|tx| Ok(tx.execute(PRUNE, params![before.timestamp_millis(), open])?))
     }
 
     fn reader(&self) -> &dyn Reader {

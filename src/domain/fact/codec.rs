@@ -140,7 +140,9 @@ fn scope_of(row: &Row) -> Scope {
     }
 }
 
-fn topic_text(topic: &Topic) -> String {
+/// The text of a topic.
+#[must_use]
+pub fn topic_text(topic: &Topic) -> String {
     match topic {
         Topic::Whole => String::new(),
         Topic::Step(step) => step.to_string(),

@@ -124,7 +124,7 @@ impl Context {
                 }
             }
         }
-        if drafts.is_empty() || self.record(&drafts).await.is_err() {
+        if drafts.is_empty() || self.record_aside(&drafts).await.is_err() {
             return;
         }
         let mut known = known.0.borrow_mut();

@@ -6,34 +6,26 @@ use rusqlite::{OptionalExtension as _, params};
 
 use super::open_debts;
 use super::rows::{instant, json, read_event, read_occurrence};
-use super::{COLUMNS, OPEN_NEEDS, SqliteJournal};
+use super::{COLUMNS, SqliteJournal};
 use crate::domain::event::Occurrence;
-use crate::domain::fact::{Event, Kind, Scope, StepId, codec};
+use crate::domain::fact::{Event, Kind, Scope, codec};
 use crate::domain::place::Subject;
-use crate::journal::{Answer, Reader, Request};
+use crate::journal::{Answer, Find, Reader, Request};
 
-/// The tail of the query for alarms that nothing has ended: neither the step itself, nor what it was about. Trying a
-/// removal again and failing again is no end.
-pub(super) const ALARMS: &str = "AS n WHERE kind = 'step.needs_person' AND NOT EXISTS (SELECT 1 FROM event m WHERE
-    m.subject = n.subject AND m.step = n.step AND m.kind = 'step.needs_person' AND m.seq > n.seq)
-    AND NOT EXISTS (SELECT 1 FROM event d WHERE d.subject = n.subject AND d.step = n.step AND d.seq > n.seq
-    AND d.kind IN ('step.done', 'step.observed'))
-    AND NOT (n.step NOT IN ('retain', 'return', 'select') AND EXISTS (SELECT 1 FROM event t WHERE t.run = n.run
-    AND t.subject = n.subject AND t.kind = 'target.finished' AND t.seq > n.seq))
-    AND NOT (n.step = 'return' AND EXISTS (SELECT 1 FROM event f WHERE f.run = n.run AND f.subject = n.subject
-    AND f.kind = 'slot.freed' AND f.seq > n.seq))
-    AND NOT (n.step = 'select' AND EXISTS (SELECT 1 FROM event s WHERE s.subject = n.subject AND s.step = ''
-    AND s.kind IN ('target.selected', 'target.finished') AND s.seq > n.seq)) ORDER BY seq";
+/// The tail of the query for the newest of each subject and plan.
+pub(super) const NEWEST_EACH: &str = "WHERE seq IN (SELECT max(seq) FROM event WHERE kind = ?1 AND step = ?2
+    GROUP BY subject, substr(run, 1, length(run) - 17)) ORDER BY seq";
 
-/// The tail of the query for the newest good image of each instance and plan.
-const NEWEST_GOOD: &str = "WHERE seq IN (SELECT max(seq) FROM event WHERE kind = 'step.observed' AND step = 'image'
-    AND data ->> 'outcome' = 'done' GROUP BY subject, substr(run, 1, length(run) - 17)) ORDER BY seq";
-
-/// The tail of the query for all that is known of an image: `?1` is what its subject ends with, `?2` what the event of
-/// its making holds.
-const ABOUT_IMAGE: &str = "WHERE subject IN (SELECT DISTINCT subject FROM event WHERE subject LIKE ?1)
-    OR (kind = 'step.done' AND (step = 'image' OR step LIKE 'copy:%' OR step LIKE 'via:%') AND data LIKE ?2)
-    ORDER BY seq";
+/// The tail of the query for one of these, with those of its conditions that are asked for.
+pub(super) fn newest(find: &Find<'_>) -> String {
+    let kinds: Vec<String> = find.kinds.iter().map(|kind| format!("'{}'", kind.as_str())).collect();
+    let step = if find.step.is_some() { "AND step = ?4" } else { "AND ?4 IS NULL" };
+    let scope = if find.scope.is_some() { "AND run = ?5" } else { "AND ?5 IS NULL" };
+    format!(
+        "WHERE subject = ?1 AND seq > ?2 AND seq < ?3 {step} {scope} AND kind IN ({}) ORDER BY seq DESC LIMIT 1",
+        kinds.join(", ")
+    )
+}
 
 impl SqliteJournal {
     pub(super) fn select(&self, tail: &str, params: impl rusqlite::Params) -> Answer<Vec<Event>> {
@@ -137,20 +129,40 @@ impl Reader for SqliteJournal {
         self.select(&format!("AS o WHERE {} ORDER BY seq", open_debts()), [])
     }
 
-    async fn open_needs(&self, step: &StepId) -> Answer<Vec<Event>> {
-        self.select(OPEN_NEEDS, params![step.to_string()])
+    async fn newest(&self, find: &Find<'_>) -> Answer<Option<Event>> {
+        let subject = find.subject.as_ref().map(ToString::to_string).unwrap_or_default();
+        let scope = find.scope.as_ref().map(codec::scope_text);
+        Ok(self.select(&newest(find), params![subject, find.after, find.before, find.step, scope])?.pop())
     }
 
-    async fn alarms(&self) -> Answer<Vec<Event>> {
-        self.select(ALARMS, [])
+    async fn newest_each(&self, kind: &Kind, step: &str) -> Answer<Vec<Event>> {
+        self.select(NEWEST_EACH, params![kind.as_str(), step])
     }
 
-    async fn newest_good(&self) -> Answer<Vec<Event>> {
-        self.select(NEWEST_GOOD, [])
+    async fn events_about_id(&self, id: &str) -> Answer<Vec<Event>> {
+        let tail = "WHERE subject IN (SELECT DISTINCT subject FROM event WHERE subject LIKE ?1) ORDER BY seq";
+        self.select(tail, params![format!("%/{id}")])
     }
 
-    async fn about_image(&self, image: &str) -> Answer<Vec<Event>> {
-        self.select(ABOUT_IMAGE, params![format!("%/{image}"), format!("%\"{image}\"%")])
+    async fn events_naming(&self, kind: &Kind, what: &str) -> Answer<Vec<Event>> {
+        let db = self.db.borrow();
+        let sql = format!("SELECT {COLUMNS} FROM event WHERE kind = ?1 ORDER BY seq");
+        // Most are passed over unread: there may be millions.
+        let names = |row: &rusqlite::Row<'_>| -> rusqlite::Result<bool> {
+            Ok(row.get_ref(8)?.as_str().is_ok_and(|data| data.contains(what)))
+        };
+        let work = || -> rusqlite::Result<Vec<Event>> {
+            let mut query = db.prepare_cached(&sql)?;
+            let mut rows = query.query(params![kind.as_str()])?;
+            let mut events = Vec::new();
+            while let Some(row) = rows.next()? {
+                if names(row)? {
+                    events.push(read_event(row)?);
+                }
+            }
+            Ok(events)
+        };
+        work().map_err(|e| self.oops("read", &e))
     }
 
     async fn events_about(&self, subject: &Subject) -> Answer<Vec<Event>> {

@@ -2,9 +2,10 @@ use serde_json::json;
 
 use super::*;
 use crate::domain::event::{Decision, Trigger};
-use crate::domain::fact::Kind;
 use crate::domain::fact::codec::Row;
+use crate::domain::fact::{Kind, Scope};
 use crate::domain::place::Place;
+use crate::journal::Find;
 
 fn at(hour: u32) -> DateTime<Utc> {
     DateTime::UNIX_EPOCH + chrono::TimeDelta::hours(i64::from(hour))
@@ -234,27 +235,27 @@ async fn what_is_open_is_found_without_looking_at_all_events() {
     let journal = journal().await;
     let tail = |tail: &str| format!("SELECT {COLUMNS} FROM event {tail}");
     // The alias of each inner table, and the columns by which it is found.
+    let by_topic = Find {
+        subject: None,
+        kinds: &[Kind::StepDone, Kind::StepObserved],
+        step: Some("image".into()),
+        scope: None,
+        after: 0,
+        before: i64::MAX,
+    };
+    let in_scope = Find { step: None, scope: Some(Scope::Daemon), kinds: &[Kind::SlotFreed], ..by_topic.clone() };
     for (sql, inner) in [
-        (tail(OPEN_NEEDS), vec![("d", "subject=? AND step=?"), ("m", "subject=? AND step=?")]),
+        (tail(&super::read::newest(&by_topic)), vec![("event", "subject=? AND step=?")]),
+        (tail(&super::read::newest(&in_scope)), vec![("event", "run=? AND subject=?")]),
         (tail(&format!("AS o WHERE {}", open_debts())), vec![("s", "run=? AND subject=?")]),
-        (
-            tail(super::read::ALARMS),
-            vec![
-                ("m", "subject=? AND step=?"),
-                ("d", "subject=? AND step=?"),
-                ("t", "run=? AND subject=?"),
-                ("f", "run=? AND subject=?"),
-                ("s", "subject=? AND step=?"),
-            ],
-        ),
-        (prune(), vec![("f", "run=?"), ("s", "run=? AND subject=?"), ("d", "subject=? AND step=?")]),
+        (PRUNE.to_owned(), vec![("f", "run=?")]),
     ] {
         let plan = query_plan(&journal, &sql);
         for (alias, by) in inner {
             let found = plan.iter().any(|line| line.starts_with(&format!("SEARCH {alias} USING")) && line.contains(by));
             assert!(found, "{alias} by {by}: {plan:#?}");
         }
-        for alias in ["d", "f", "m", "s"] {
+        for alias in ["f", "s"] {
             let all = plan.iter().filter(|line| line.split(' ').nth(1) == Some(alias));
             for line in all {
                 let narrow = line.contains("subject=?") || line.contains("run=?");

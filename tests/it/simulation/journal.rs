@@ -11,7 +11,7 @@ use serde_json::Value;
 use stillframe::defect::{Defect, planted};
 use stillframe::domain::event::Occurrence;
 use stillframe::domain::fact::codec::{decode, encode};
-use stillframe::domain::fact::{Draft, Event};
+use stillframe::domain::fact::{Draft, Event, Kind};
 
 use stillframe::journal::sqlite::SqliteJournal;
 use stillframe::journal::{Answer, Journal, JournalError, Reader, Written};
@@ -40,6 +40,14 @@ pub enum Op {
     Append(DateTime<Utc>, Vec<Draft>),
     Prune(DateTime<Utc>),
     Ask(DateTime<Utc>, Value),
+}
+
+impl Op {
+    /// Whether it only raises or clears what holds back: such writes are counted apart.
+    fn is_apart(&self) -> bool {
+        let apart = |kind: Kind| matches!(kind, Kind::HoldRaised | Kind::HoldCleared | Kind::RunStopped);
+        matches!(self, Self::Append(_, drafts) if drafts.iter().all(|draft| apart(draft.kind())))
+    }
 }
 
 /// The disk: it survives the process.
@@ -122,7 +130,8 @@ impl Mortal {
     /// Whether there were so many.
     pub async fn forgets(&self, lost: usize) -> Option<Self> {
         let ops = self.store.ops.borrow().clone()?;
-        let kept = ops.len().checked_sub(lost)?;
+        let counted = ops.iter().enumerate().rev().filter(|(_, (_, op))| !op.is_apart());
+        let kept = counted.map(|(at, _)| at).nth(lost.checked_sub(1)?)?;
         let earlier = Self::new();
         earlier.remembers();
         for (_, op) in ops.into_iter().take(kept) {
@@ -265,8 +274,9 @@ impl Mortal {
             return std::future::pending().await; // a dead process writes nothing
         }
         let store = &self.store;
-        // What comes and goes by itself is no step of anybody's way: it is counted apart, so that the others keep their numbers.
-        if ["hold.raised", "hold.cleared", "run.stopped"].iter().any(|apart| words.starts_with(apart)) {
+        // What comes and goes by itself is no step of anybody's way: the others keep their numbers.
+        let op = op();
+        if op.is_apart() {
             let full = store.fails_from.get().is_some_and(|from| store.written.get() + 1 >= from);
             if full && store.apart_fail.get() {
                 let why = "database or disk is full".to_owned();
@@ -275,7 +285,7 @@ impl Mortal {
             let answer = write().await;
             if answer.is_ok() {
                 store.apart.set(store.apart.get() + 1);
-                self.done(op);
+                self.done(|| op);
             }
             return answer;
         }
@@ -297,7 +307,7 @@ impl Mortal {
         }
         let answer = write().await;
         if answer.is_ok() {
-            self.done(op);
+            self.done(|| op);
         }
         if let Err(e @ JournalError::Conflict { .. }) = &answer {
             store.conflicts.borrow_mut().push(e.to_string());
