@@ -134,7 +134,9 @@ pub async fn gather(
         }
         document.daemon.since = Some(rfc3339(started.at));
         let stopped = journal.newest_in(&Scope::Daemon, &Kind::DaemonStopped).await?;
-        document.daemon.stopped = stopped.filter(|s| s.seq > started.seq).map(|s| rfc3339(s.at));
+        let stopped = stopped.filter(|s| s.seq > started.seq);
+        document.daemon.stopped = stopped.as_ref().map(|s| rfc3339(s.at));
+        document.needs_person.extend(stopped.as_ref().and_then(left_taken));
     }
     for occurrence in journal.unfinished().await? {
         let events = journal.events_of(&occurrence.run()).await?;
@@ -165,6 +167,14 @@ pub async fn gather(
     );
     document.instances = instances(journal, plans, now).await?;
     Ok(document)
+}
+
+/// What the daemon had taken from instances when it stopped: nobody gives it back before it starts again.
+fn left_taken(stopped: &Event) -> Option<NeedsPerson> {
+    let Fact::DaemonStopped { owed, .. } = stopped.fact() else { return None };
+    let reason = || format!("not given back when the daemon stopped; start it to give it back: {}", owed.join(", "));
+    let need = |reason| NeedsPerson { since: rfc3339(stopped.at), run: None, subject: None, reason };
+    (!owed.is_empty()).then(reason).map(need)
 }
 
 /// When a plan is due next, and how it went last.
@@ -280,6 +290,7 @@ async fn tried(journal: &dyn Reader, plan: &Plan) -> Answer<BTreeSet<Subject>> {
 mod tests {
     use super::*;
     use crate::config;
+    use crate::domain::fact::{Draft, Started};
     use crate::journal::Journal as _;
     use crate::journal::sqlite::SqliteJournal;
 
@@ -306,5 +317,30 @@ mod tests {
         let [need] = status.needs_person.as_slice() else { panic!("{:#?}", status.needs_person) };
         assert_eq!(need.run.as_deref(), Some("databases@19700101T020000Z"));
         assert!(need.reason.ends_with("was skipped twice in a row: the second reason"), "{need:?}");
+    }
+
+    /// A drain that could not give back what it took leaves an instance out of service until the next start.
+    #[tokio::test]
+    async fn what_a_stop_leaves_taken_needs_a_person_until_the_next_start() {
+        let at = |hour: i64| DateTime::UNIX_EPOCH + chrono::TimeDelta::hours(hour);
+        let journal = SqliteJournal::in_memory().expect("in memory");
+        journal.acquire(at(0)).await.expect("acquired");
+        let started = |attempt| Draft {
+            attempt,
+            ..Draft::of_scope(
+                Scope::Daemon,
+                Fact::DaemonStarted(Started { version: "0".into(), installation: String::new(), rebuild: false }),
+            )
+        };
+        let stopped = Fact::DaemonStopped { runs: Vec::new(), owed: vec!["deregister of i-1".into()] };
+        let stopped = Draft { attempt: 1, ..Draft::of_scope(Scope::Daemon, stopped) };
+        let mut needs = Vec::new();
+        for (hour, draft) in [(1, started(1)), (2, stopped), (3, started(2))] {
+            journal.append(at(hour), &[draft]).await.expect("written");
+            let status = gather(Some((journal.reader(), "journal")), "x", &[], None, at(4)).await.expect("readable");
+            needs.push(status.needs_person.into_iter().map(|need| need.reason).collect::<Vec<_>>());
+        }
+        let told = "not given back when the daemon stopped; start it to give it back: deregister of i-1".to_owned();
+        assert_eq!(needs, [vec![], vec![told], vec![]]);
     }
 }
