@@ -46,8 +46,7 @@ pub fn run(args: &ExplainArgs) -> u8 {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
-    if !args.image.strip_prefix("ami-").is_some_and(|hex| !hex.is_empty() && hex.bytes().all(|b| b.is_ascii_hexdigit()))
-    {
+    if !is_image(&args.image) {
         out::note(&format!(
             "stillframe: `{}` is not the id of an image; write it as ami-0123456789abcdef0",
             args.image
@@ -66,6 +65,11 @@ pub fn run(args: &ExplainArgs) -> u8 {
         }
         Err(why) => complain(&why),
     }
+}
+
+/// Whether it is written as the id of an image.
+pub(super) fn is_image(id: &str) -> bool {
+    id.strip_prefix("ami-").is_some_and(|hex| !hex.is_empty() && hex.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
 async fn explain(args: &ExplainArgs, loaded: &Loaded) -> Result<ExplainDocument, String> {

@@ -43,6 +43,9 @@ pub struct HistoryArgs {
     /// At most this many runs, the newest of those that fit
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub limit: u32,
+    /// One line a run
+    #[arg(long, conflicts_with = "json")]
+    pub short: bool,
     /// Print one JSON document instead of text
     #[arg(long)]
     pub json: bool,
@@ -150,6 +153,8 @@ pub fn run(args: &HistoryArgs) -> u8 {
         super::print(&document::history(&runs))
     } else if runs.is_empty() {
         super::print("nothing that fits has run yet\n")
+    } else if args.short {
+        super::print_text(&document::short(&runs, paint()))
     } else {
         super::print_text(&runs.iter().map(|run| run.text(paint())).collect::<String>())
     }

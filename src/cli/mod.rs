@@ -9,6 +9,8 @@ pub mod check;
 pub mod doctor;
 pub mod explain;
 pub mod history;
+pub mod hold;
+pub mod images;
 mod instant;
 pub mod notify;
 mod open_read_only;
@@ -64,6 +66,12 @@ pub enum Command {
     Status(status::StatusArgs),
     /// Tell of one image who made it, whether it is ours, and why it stays or goes
     Explain(explain::ExplainArgs),
+    /// List the images, each with why and until when it stays
+    Images(images::ImagesArgs),
+    /// Keep an image whatever the rules say
+    Hold(hold::HoldArgs),
+    /// Let the rules decide of an image again
+    Unhold(hold::HoldArgs),
     /// Show what ran, and how it ended
     History(history::HistoryArgs),
     /// Run the plans on a simulated fleet over months of simulated time, and show what they would do; touches nothing
@@ -96,6 +104,9 @@ fn carry_out(cli: Cli) -> u8 {
         Command::Preview(args) => preview::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Images(args) => images::run(&args),
+        Command::Hold(args) => hold::run(&args, true),
+        Command::Unhold(args) => hold::run(&args, false),
         Command::History(args) => history::run(&args),
         Command::Rehearse(args) => rehearse::run(&args),
         Command::Doctor(args) => doctor::run(&args),

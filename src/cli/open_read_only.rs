@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use chrono::{DateTime, Utc};
+
 use super::{WRONG, start};
 use crate::clock::Clock;
 use crate::cloud::governed::Governed;
@@ -93,17 +95,27 @@ pub fn installation(settings: &Settings, own: &OwnMachine) -> Result<(Option<Ins
     Ok((content, why))
 }
 
-/// Whether somebody holds the lock, as far as it can be told: it is shared for a moment, which no one waits for.
-pub fn locked(settings: &Settings) -> Result<bool, String> {
+/// What the lock says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Lock {
+    /// Whether somebody holds it.
+    pub held: bool,
+    /// Since when whoever holds it cannot write the journal.
+    pub sick: Option<DateTime<Utc>>,
+}
+
+/// What the lock says, as far as it can be told: it is shared for a moment, which no one waits for.
+pub fn lock(settings: &Settings) -> Result<Lock, String> {
     let path = settings.daemon.state_dir.join(start::LOCK);
-    let file = match statedir::look(&path) {
-        Ok(Some(file)) => file,
-        Ok(None) => return Ok(false),
-        Err(e) => return Err(format!("cannot look at {}: {e}", path.display())),
-    };
+    let cannot = |e: std::io::Error| format!("cannot look at {}: {e}", path.display());
+    let Some(file) = statedir::look(&path).map_err(cannot)? else { return Ok(Lock::default()) };
     match file.try_lock_shared() {
-        Ok(()) => Ok(false),
-        Err(std::fs::TryLockError::WouldBlock) => Ok(true),
-        Err(std::fs::TryLockError::Error(e)) => Err(format!("cannot look at {}: {e}", path.display())),
+        Ok(()) => Ok(Lock::default()),
+        Err(std::fs::TryLockError::WouldBlock) => {
+            let meta = file.metadata().map_err(cannot)?;
+            let since = || meta.modified().map_or_else(|_| Clock::Wall.now(), DateTime::<Utc>::from);
+            Ok(Lock { held: true, sick: (meta.len() > 0).then(since) })
+        }
+        Err(std::fs::TryLockError::Error(e)) => Err(cannot(e)),
     }
 }

@@ -13,6 +13,7 @@ pub use self::foresee::{Ask, foresee};
 use super::{FAILED, WRONG, complain, instant, open_read_only, paint, start};
 use crate::clock::Clock;
 use crate::config::Loaded;
+use crate::engine::context::account::another_account;
 use crate::engine::context::us::Us;
 use crate::journal::Reader;
 use crate::report::preview::PreviewDocument;
@@ -107,7 +108,11 @@ async fn preview(args: &PreviewArgs, loaded: &Loaded, ask: Ask) -> Result<Previe
     };
     let reader = journal.as_ref().map(|journal| journal as &dyn Reader);
     let mut document = foresee(&cloud, reader, us, &own, &plans, ask).await;
-    document.barred = differs.or(document.barred);
+    let elsewhere = match (installation.as_ref().and_then(|i| i.account.as_deref()), cloud.whoami().await) {
+        (Some(known), Ok(caller)) => another_account(known, &caller.account),
+        _ => None,
+    };
+    document.barred = differs.or(elsewhere).or(document.barred);
     unknown.append(&mut document.unknown);
     document.unknown = unknown;
     Ok(document)

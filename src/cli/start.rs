@@ -1,6 +1,7 @@
 //! Opens everything that an engine needs, in the order in which it may be refused: configuration, state directory,
 //! lock, machine, installation, journal, cloud.
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -14,6 +15,7 @@ use crate::cloud::aws::AwsCloud;
 use crate::cloud::governed::{Backend as CloudBackend, Governed};
 use crate::cloud::port::{Caller, Read, Role};
 use crate::config::{Account, Backend, DaemonInstance, Loaded, LogFormat, Settings};
+use crate::domain::census::Census;
 use crate::domain::machine::{ADVICE, OwnMachine, Sighting, instance_of_caller};
 use crate::engine::context::{Context, Listener};
 use crate::engine::host::installation::{self, InstallationFile, Verdict};
@@ -25,6 +27,8 @@ use crate::statedir;
 
 /// The lock's file in the state directory: whoever holds it runs the engine.
 pub(super) const LOCK: &str = "lock";
+/// What was last seen of the fleet, in the state directory.
+const CENSUS: &str = "census.json";
 /// A fleet of the user's own for `backend = "sim"`, in the configuration directory.
 const FLEET: &str = "fleet.json";
 /// What a state directory needs.
@@ -103,7 +107,7 @@ pub struct Opened {
     pub journal: Rc<SqliteJournal>,
     /// The lock, held until this is dropped.
     pub lock: File,
-    probe: Option<(MachineProbe, InstallationFile)>,
+    probe: Option<(MachineProbe, Rc<RefCell<InstallationFile>>)>,
 }
 
 /// Why the engine does not start.
@@ -181,7 +185,59 @@ pub async fn open(
     shared.visible_within.set(Duration::from_secs(settings.cloud.visible_within));
     shared.lags.set(settings.cloud.lags());
     shared.took_over.set(take_over);
+    tell_of_journal(&shared, &lock);
+    keep_census(&shared, &dir);
+    let file = Rc::new(RefCell::new(file));
+    if settings.cloud.backend != Backend::Sim {
+        bind_account(&shared, &file);
+    }
     Ok(Opened { shared, journal, lock, probe: probe.map(|probe| (probe, file)) })
+}
+
+/// Credentials of another account than the one that this state directory has worked in do nothing.
+fn bind_account(shared: &Context, file: &Rc<RefCell<InstallationFile>>) {
+    let known = file.borrow().content().account.clone();
+    let file = Rc::clone(file);
+    shared.bind_account(known, move |account| {
+        let written = file.borrow_mut().learn_account(account);
+        if let Err(why) = written {
+            tracing::warn!(event = "installation.failed", reason = %why, "the account is written at the next start");
+        }
+    });
+}
+
+/// From now on the lock's length says whether the journal can be written: a full disk has room for that.
+fn tell_of_journal(shared: &Context, lock: &File) {
+    let _ = lock.set_len(0); // whoever held it before may have died while it could not
+    if let Ok(lock) = lock.try_clone() {
+        shared.tells_of_journal(move |sick| {
+            let _ = lock.set_len(u64::from(sick)); // the log says it as well
+        });
+    }
+}
+
+/// From now on what is seen of the fleet lies beside the journal. What cannot be kept is seen again in an hour.
+fn keep_census(shared: &Context, dir: &Path) {
+    let path = dir.join(CENSUS);
+    statedir::mend(&path, statedir::GROUP_READS);
+    let known = census(dir).ok().flatten().unwrap_or_default();
+    shared.keeps_census(known, move |census| {
+        let written = statedir::text(census).and_then(|text| statedir::replace(&path, &text, statedir::GROUP_READS));
+        if let Err(e) = written {
+            tracing::debug!(event = "census.failed", reason = %e, "{} cannot be written", path.display());
+        }
+    });
+}
+
+/// What was last seen of the fleet, if anybody looked.
+///
+/// # Errors
+/// The file cannot be read or understood.
+pub(super) fn census(dir: &Path) -> Result<Option<Census>, String> {
+    let path = dir.join(CENSUS);
+    let cannot = |why: String| format!("cannot read {}: {why}", path.display());
+    let Some(text) = statedir::read(&path).map_err(|e| cannot(e.to_string()))? else { return Ok(None) };
+    statedir::parse(&text).map(Some).map_err(cannot)
 }
 
 /// What finds out which machine this is; nothing in the simulated world.
@@ -255,7 +311,7 @@ impl Opened {
             shared.clock_told();
             let answered = first.is_some();
             match first {
-                Some(answer) => known = introduced(known, answer),
+                Some(answer) => known = introduced(&shared, known, answer),
                 None => unknown(&format!("no answer within {} s", CLOCK_FIRST.as_secs())),
             }
             if answered && shared.pause(CLOCK_WATCH).await.is_err() {
@@ -265,7 +321,7 @@ impl Opened {
                 // A fault is said by whoever needs the answer.
                 let Ok(answer) = shared.unless_drained(shared.cloud.whoami()).await else { return };
                 if answer.is_ok() {
-                    known = introduced(known, answer);
+                    known = introduced(&shared, known, answer);
                 }
                 if shared.pause(CLOCK_WATCH).await.is_err() {
                     return;
@@ -292,9 +348,10 @@ impl Opened {
 }
 
 /// Says who we are, where that is news; who we are now.
-fn introduced(before: Option<Caller>, answer: Read<Caller>) -> Option<Caller> {
+fn introduced(shared: &Context, before: Option<Caller>, answer: Read<Caller>) -> Option<Caller> {
     match answer {
         Ok(caller) => {
+            shared.met(&caller);
             if before.as_ref() != Some(&caller) {
                 tracing::info!(event = "caller.known", account = %caller.account, "AWS knows us as {}", caller.arn);
             }
@@ -314,14 +371,20 @@ fn unknown(why: &dyn std::fmt::Display) {
     );
 }
 
-async fn ask(shared: Rc<Context>, probe: MachineProbe, mut file: InstallationFile, tell: oneshot::Sender<Refused>) {
+async fn ask(
+    shared: Rc<Context>,
+    probe: MachineProbe,
+    file: Rc<RefCell<InstallationFile>>,
+    tell: oneshot::Sender<Refused>,
+) {
     let mut first = Some(tell);
     let mut caller = None;
     let mut doubted = false;
     loop {
         let sighting = probe.look().await;
         let at_first_hand = sighting.at_first_hand();
-        let refused = match file.recheck(&at_first_hand) {
+        let rechecked = file.borrow_mut().recheck(&at_first_hand);
+        let refused = match rechecked {
             _ if matches!(at_first_hand, OwnMachine::Unknown(_)) => None,
             Ok(Verdict::Differs { why }) => Some(Refused::NotOurs(why)),
             Err(why) => Some(Refused::Failed(why)),
@@ -346,7 +409,8 @@ async fn ask(shared: Rc<Context>, probe: MachineProbe, mut file: InstallationFil
             };
             caller = answer.and_then(Result::ok).map(|caller| instance_of_caller(&caller.arn));
         }
-        let own = sighting.verdict(file.content().instance.as_deref(), caller.as_ref().and_then(Option::as_deref));
+        let recorded = file.borrow().content().instance.clone();
+        let own = sighting.verdict(recorded.as_deref(), caller.as_ref().and_then(Option::as_deref));
         match &own {
             OwnMachine::Unknown(why) if !doubted => {
                 tracing::error!(event = "machine.unknown", reason = %why, "nothing is rebooted: {ADVICE}");

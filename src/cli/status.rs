@@ -1,7 +1,9 @@
 //! `stillframe status`: what runs, what is next, how old the newest images are, what needs a person. Reads the journal
 //! only, beside a running daemon and after it.
 
+mod check;
 mod owed;
+mod protection;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -11,8 +13,10 @@ use chrono::{DateTime, Utc};
 use super::{FAILED, complain, open_read_only, paint, start};
 use crate::clock::Clock;
 use crate::config::{Loaded, Settings};
+use crate::domain::debt::{Debt, Owed};
 use crate::domain::event::{Decision, Occurrence, Outcome, Trigger};
-use crate::domain::fact::{Event, Fact, Kind, Scope, codec};
+use crate::domain::fact::{Event, Fact, Kind, Scope, Topic, codec};
+use crate::domain::hold::Cause;
 use crate::domain::machine::OwnMachine;
 use crate::domain::naming::{parse_run_name, rfc3339};
 use crate::domain::place::Subject;
@@ -22,7 +26,8 @@ use crate::domain::schedule::Timetable;
 use crate::journal::sqlite::FILE;
 use crate::journal::{Answer, Reader};
 use crate::report::status::{
-    DaemonStatus, InstanceStatus, LastRun, NeedsPerson, PlanStatus, RunStatus, StatusDocument, seconds_since,
+    DaemonStatus, DebtStatus, HoldStatus, InstanceStatus, LastRun, NeedsPerson, PlanStatus, RunStatus, StatusDocument,
+    seconds_since,
 };
 
 /// So many of a plan's newest occurrences are looked at for the last one that ran.
@@ -31,15 +36,26 @@ const LOOK_BACK: u32 = 20;
 /// Options of `stillframe status`.
 #[derive(Debug, Clone, clap::Args)]
 #[command(
-    after_help = "It reads the journal only, beside a running daemon and after it: AWS is not asked, so an image that \
-                  a person has removed is not noticed here.\n\nExit codes: 0 nothing needs a person; 1 something does \
-                  (an alarm that is open, a plan whose newest run failed or that was skipped twice in a row, a state \
-                  directory of another host); 2 wrong usage or configuration."
+    after_help = "It reads the journal and what the daemon has listed last, beside it and after it: AWS is not asked, \
+                  so an image that a person has removed is not noticed here.\n\nExit codes: 0 nothing needs a person; 1 something does \
+                  (an alarm that is open, something that holds back, a plan whose newest run failed or that was skipped \
+                  twice in a row, a daemon that died, a journal that cannot be written, a state directory of another \
+                  host); 2 wrong usage or configuration. With --check: 0, 1, 2 and 3 as monitoring expects them."
 )]
 pub struct StatusArgs {
     /// The directory that holds stillframe.toml and plans.d
     #[arg(long, value_name = "DIR", default_value = "/etc/stillframe")]
     pub config: PathBuf,
+    /// Only this instance
+    #[arg(long, value_name = "ID")]
+    pub instance: Option<String>,
+    /// One line for monitoring, with its exit codes: 0 well, 1 look at it, 2 somebody must act, 3 it cannot be told. A daemon
+    /// that does not run is 2
+    #[arg(long, conflicts_with_all = ["json", "instance"])]
+    pub check: bool,
+    /// With --check: nobody expects a daemon here
+    #[arg(long, requires = "check")]
+    pub no_daemon: bool,
     /// Print one JSON document instead of text
     #[arg(long)]
     pub json: bool,
@@ -50,26 +66,50 @@ pub struct StatusArgs {
 pub fn run(args: &StatusArgs) -> u8 {
     let loaded = match open_read_only::load_what_is_good(&args.config) {
         Ok(loaded) => loaded,
+        Err(_) if args.check => return check::unknown("the configuration is wrong: see `stillframe check`"),
         Err(code) => return code,
     };
     let runtime = match start::runtime() {
         Ok(runtime) => runtime,
+        Err(why) if args.check => return check::unknown(&why),
         Err(why) => return complain(&why),
     };
     match runtime.block_on(status(&loaded)) {
-        Ok(document) => {
+        Ok(document) if args.check => check::tell(&document, !args.no_daemon),
+        Ok(mut document) => {
+            if let Some(instance) = &args.instance {
+                only(&mut document, instance);
+            }
             let printed =
                 if args.json { super::print(&document.json()) } else { super::print_text(&document.text(paint())) };
             if document.ok() { printed } else { FAILED }
         }
+        Err(why) if args.check => check::unknown(&why),
         Err(why) => complain(&why),
+    }
+}
+
+/// Leaves out what does not concern this instance.
+fn only(document: &mut StatusDocument, instance: &str) {
+    document.instances.retain(|i| i.instance == instance);
+    document.debts.retain(|debt| debt.subject == instance);
+    document.needs_person.retain(|need| need.subject.as_deref().is_none_or(|subject| subject == instance));
+    for run in &mut document.runs {
+        run.targets.retain(|target| target.instance == instance);
+    }
+    document.runs.retain(|run| !run.targets.is_empty());
+    if document.instances.is_empty() {
+        let reason = format!("{instance} is in no plan, as far as the journal knows");
+        let since = document.at.clone();
+        document.needs_person.push(NeedsPerson { since, run: None, subject: Some(instance.to_owned()), reason });
     }
 }
 
 async fn status(loaded: &Loaded) -> Result<StatusDocument, String> {
     let settings = &loaded.settings;
     // Before the journal is read: a daemon that starts meanwhile is not taken for one that crashed.
-    let running = open_read_only::locked(settings).ok();
+    let lock = open_read_only::lock(settings).ok();
+    let running = lock.map(|lock| lock.held);
     let journal = open_read_only::journal(settings)?;
     let now = Clock::Wall.now();
     let path = settings.daemon.state_dir.join(FILE).display().to_string();
@@ -77,6 +117,13 @@ async fn status(loaded: &Loaded) -> Result<StatusDocument, String> {
     let mut document =
         gather(reader, &settings.daemon.name, &loaded.plans, running, now).await.map_err(|e| e.to_string())?;
     document.zones = Some(loaded.zones.clone());
+    match start::census(&settings.daemon.state_dir) {
+        Ok(census) => protection::judge_all(&mut document, &census.unwrap_or_default(), &loaded.plans, now),
+        Err(reason) => {
+            let since = document.at.clone();
+            document.needs_person.push(NeedsPerson { since, run: None, subject: None, reason });
+        }
+    }
     let errors = loaded.warnings.errors();
     if errors > 0 {
         let reason = format!(
@@ -85,6 +132,13 @@ async fn status(loaded: &Loaded) -> Result<StatusDocument, String> {
         );
         let need = NeedsPerson { since: document.at.clone(), run: None, subject: None, reason };
         document.needs_person.insert(0, need);
+    }
+    if let Some(since) = lock.and_then(|lock| lock.sick) {
+        let reason =
+            "the journal cannot be written: nothing new is begun until it can; free space in the file system of the \
+                      state directory, or repair it"
+                .to_owned();
+        document.needs_person.insert(0, NeedsPerson { since: rfc3339(since), run: None, subject: None, reason });
     }
     if let Some(why) = not_ours(settings) {
         let need = NeedsPerson { since: document.at.clone(), run: None, subject: None, reason: why };
@@ -117,6 +171,9 @@ pub async fn gather(
         zones: None,
         at: rfc3339(now),
         daemon: DaemonStatus { daemon: daemon.to_owned(), running, version: None, since: None, stopped: None },
+        protection: None,
+        holds: Vec::new(),
+        debts: Vec::new(),
         journal: journal.map(|(_, path)| path.to_owned()),
         needs_person: Vec::new(),
         runs: Vec::new(),
@@ -137,7 +194,20 @@ pub async fn gather(
         let stopped = stopped.filter(|s| s.seq > started.seq);
         document.daemon.stopped = stopped.as_ref().map(|s| rfc3339(s.at));
         document.needs_person.extend(stopped.as_ref().and_then(left_taken));
+        if running == Some(false) && stopped.is_none() {
+            document.needs_person.insert(0, dead(&started));
+        }
     }
+    for raised in journal.holds().await? {
+        let Topic::Hold { cause, plan } = &raised.draft.topic else { continue };
+        let (since, reason) = (rfc3339(raised.at), raised.reason().unwrap_or_default().to_owned());
+        let what = plan.as_ref().map_or("nothing is begun".to_owned(), |plan| format!("nothing of {plan} is begun"));
+        let what = if *cause == Cause::MachineUnknown { "nothing is rebooted" } else { what.as_str() };
+        let need = format!("{what}: {reason}");
+        document.needs_person.insert(0, NeedsPerson { since: since.clone(), run: None, subject: None, reason: need });
+        document.holds.push(HoldStatus { cause: cause.as_str(), plan: plan.clone(), since, reason });
+    }
+    document.debts = journal.open_debts().await?.iter().filter_map(debt).collect();
     for occurrence in journal.unfinished().await? {
         let events = journal.events_of(&occurrence.run()).await?;
         document.runs.push(RunStatus::of(&occurrence, &events));
@@ -167,6 +237,34 @@ pub async fn gather(
     );
     document.instances = instances(journal, plans, now).await?;
     Ok(document)
+}
+
+/// That whoever ran the engine last did not stop in order, and nobody runs it now.
+fn dead(started: &Event) -> NeedsPerson {
+    let reason = format!(
+        "stillframe died: it started at {} and never stopped in order, and nobody runs it now. Start it again \
+         (`systemctl start stillframe`); what was under way goes on",
+        rfc3339(started.at)
+    );
+    NeedsPerson { since: rfc3339(started.at), run: None, subject: None, reason }
+}
+
+/// What was taken and is to be given back.
+fn debt(opened: &Event) -> Option<DebtStatus> {
+    let debt = Debt::of(opened)?;
+    let what = match &debt.owed {
+        Owed::Slot => "counts as down until it is proven to be back".to_owned(),
+        Owed::Taken { by, back } => format!("{by}, which {back} gives back"),
+        Owed::Grant { plan, to } => format!("{to} may use it for {plan}"),
+    };
+    Some(DebtStatus {
+        account: debt.subject.place.account,
+        region: debt.subject.place.region,
+        subject: debt.subject.id,
+        run: debt.scope.run().map(str::to_owned),
+        since: rfc3339(debt.since),
+        what,
+    })
 }
 
 /// What the daemon had taken from instances when it stopped: nobody gives it back before it starts again.
@@ -206,15 +304,7 @@ async fn plan_status(
                 reason,
             });
         }
-        for occurrence in newest.iter().filter(|o| o.decision == Decision::Run) {
-            let (run, at) = ended(journal, occurrence).await?;
-            let Some(at) = at else { continue }; // still going on: it tells nothing yet
-            if run.outcome == Outcome::Failed.as_str() {
-                let reason = format!("the newest run that ended has failed: {}", run.reason);
-                needs.push(NeedsPerson { since: rfc3339(at), run: Some(run.run), subject: None, reason });
-            }
-            break;
-        }
+        needs.extend(failing(journal, plan).await?);
     }
     let timezone = plan.schedule.timezone.name().to_owned();
     let owed = match journal {
@@ -222,6 +312,35 @@ async fn plan_status(
         _ => Vec::new(),
     };
     Ok(PlanStatus { plan: plan.name.clone(), timezone, next: next.map(rfc3339), local, last, owed })
+}
+
+/// That the newest run of a plan that ended has failed, since the first of those in a row that did.
+async fn failing(journal: &dyn Reader, plan: &Plan) -> Answer<Option<NeedsPerson>> {
+    let mut need: Option<NeedsPerson> = None;
+    let mut skip = 0;
+    loop {
+        let all = (DateTime::UNIX_EPOCH, DateTime::<Utc>::MAX_UTC);
+        let some = journal.occurrences_between(Some(&plan.name), all.0, all.1, LOOK_BACK, skip).await?;
+        if some.is_empty() {
+            return Ok(need);
+        }
+        skip += LOOK_BACK;
+        for occurrence in some.iter().filter(|o| o.decision == Decision::Run) {
+            let (run, at) = ended(journal, occurrence).await?;
+            let Some(at) = at else { continue }; // still going on: it tells nothing yet
+            if run.outcome != Outcome::Failed.as_str() {
+                return Ok(need);
+            }
+            let since = rfc3339(at);
+            need = Some(match need {
+                Some(newest) => NeedsPerson { since, ..newest },
+                None => {
+                    let reason = format!("the newest run that ended has failed: {}", run.reason);
+                    NeedsPerson { since, run: Some(run.run), subject: None, reason }
+                }
+            });
+        }
+    }
 }
 
 /// How an occurrence ended, and when; or that it goes on.
@@ -264,6 +383,9 @@ async fn instances(journal: &dyn Reader, plans: &[Plan], now: DateTime<Utc>) -> 
                 region: subject.place.region,
                 instance: subject.id,
                 plan,
+                name: None,
+                protection: None,
+                why: String::new(),
                 image: event.as_ref().and_then(|e| e.fact().image()).map(str::to_owned),
                 due: due.map(rfc3339),
                 age_s: due.map(|due| seconds_since(due, now)),

@@ -23,6 +23,7 @@ use super::event::Outcome;
 use super::hold::Cause;
 use super::naming::Role;
 use super::place::Subject;
+use super::prevented::Prevented;
 
 /// The version of the facts that this code writes and understands.
 pub const VERSION: u32 = 1;
@@ -197,6 +198,9 @@ impl Event {
         self.draft.fact.reason()
     }
 }
+
+/// The class of an instance that is left out since its image of an earlier occurrence is not finished.
+pub const STILL_IMAGING: &str = "still_imaging";
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq)]
@@ -378,6 +382,25 @@ impl Fact {
             Self::RetainDecided(_) | Self::ForeignImage { .. } => Kind::RetainDecided,
             Self::RetainStopped { .. } => Kind::RetainStopped,
             Self::Unread(unread) => unread.kind.clone(),
+        }
+    }
+
+    /// What kept an instance from being imaged, where nobody chose that.
+    #[must_use]
+    pub fn prevented(&self) -> Option<Prevented> {
+        match self {
+            Self::TargetSkipped(skipped) => skipped.prevented,
+            Self::TargetFinished(end) => end.prevented,
+            _ => None,
+        }
+    }
+
+    /// Whether it says that an instance was not imaged although nobody chose that, or was being imaged still.
+    #[must_use]
+    pub fn left_out_unwanted(&self) -> bool {
+        match self {
+            Self::TargetSkipped(skipped) if skipped.class.as_deref() == Some(STILL_IMAGING) => true,
+            fact => fact.prevented().is_some(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! What holds back: not `any hold stops all`, but a table of what each one holds. A configuration that is refused is none: the
 //! old one stays in force.
 
+use super::prevented::{Hindrance, Prevented};
 use super::words::words;
 
 words! {
@@ -9,6 +10,8 @@ words! {
     pub enum Cause {
         /// Another installation works under our name, or this one belongs to another machine.
         NotOurs = "not_ours",
+        /// The credentials are those of another account than the one that was worked in.
+        OtherAccount = "other_account",
         /// The journal was lost: what is down, or due, is not known yet.
         Rebuilding = "rebuilding",
         /// This machine's clock is too far off AWS's.
@@ -47,12 +50,25 @@ pub struct Hold {
 }
 
 impl Cause {
+    /// What it is called where it prevents an image.
+    #[must_use]
+    pub fn prevents(self) -> Option<Prevented> {
+        match self {
+            Self::NotOurs => Some(Prevented::Twin),
+            Self::OtherAccount => Some(Prevented::Account),
+            Self::ClockOff => Some(Prevented::Clock),
+            Self::MachineUnknown => Some(Prevented::Machine),
+            // They are waited for.
+            Self::Rebuilding | Self::JournalSick => None,
+        }
+    }
+
     /// Whether it holds this back.
     #[must_use]
     pub fn holds(self, act: Act) -> bool {
         match (self, act) {
             // What is another one's is not ours to give back either.
-            (Self::NotOurs, _) => true,
+            (Self::NotOurs | Self::OtherAccount, _) => true,
             // A run that is proven to go on may take down: its own images tell who is.
             (Self::Rebuilding, Act::Decide) | (Self::ClockOff, Act::Decide | Act::TakeDown) => true,
             (Self::MachineUnknown, Act::TakeDown) => true,
@@ -67,6 +83,12 @@ impl Cause {
 }
 
 impl Hold {
+    /// As what keeps something from being begun.
+    #[must_use]
+    pub fn hindrance(self) -> Hindrance {
+        Hindrance { prevented: self.cause.prevents(), reason: self.reason }
+    }
+
     /// Whether it holds back this act of `plan`.
     #[must_use]
     pub fn holds(&self, act: Act, plan: Option<&str>) -> bool {
@@ -85,6 +107,7 @@ mod tests {
         //            decide, take down, delete, open, give back
         for (cause, expected) in [
             (Cause::NotOurs, "xxxxx"),
+            (Cause::OtherAccount, "xxxxx"),
             (Cause::Rebuilding, "x----"),
             (Cause::ClockOff, "xx---"),
             (Cause::MachineUnknown, "-x---"),

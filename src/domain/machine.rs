@@ -1,5 +1,7 @@
 //! Which machine the daemon runs on, and what its witnesses say. Promise: it never reboots that one.
 
+use super::prevented::{Hindrance, Prevented};
+
 /// The daemon's own machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OwnMachine {
@@ -18,13 +20,14 @@ pub const ADVICE: &str =
 impl OwnMachine {
     /// Why `instance` must not be rebooted, if it must not.
     #[must_use]
-    pub fn forbids(&self, instance: &str) -> Option<String> {
+    pub fn forbids(&self, instance: &str) -> Option<Hindrance> {
         match self {
-            Self::Instance(own) if own == instance => Some("the daemon itself runs on it".into()),
+            Self::Instance(own) if own == instance => Some("the daemon itself runs on it".to_owned().into()),
             Self::Unknown(why) => {
-                Some(format!("cannot tell which instance the daemon itself runs on ({why}); {ADVICE}"))
+                let why = format!("cannot tell which instance the daemon itself runs on ({why}); {ADVICE}");
+                Some(Hindrance::of(Prevented::Machine, why))
             }
-            _ => None,
+            Self::Instance(_) | Self::NotEc2 => None,
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Nothing here knows a clock, randomness, async or the SDK: `now` is always a parameter.
 
 pub mod alarm;
+pub mod census;
 pub mod copying;
 pub mod debt;
 pub mod downtime;
@@ -16,6 +17,8 @@ pub mod naming;
 pub mod observed;
 pub mod place;
 pub mod plan;
+pub mod prevented;
+pub mod protection;
 pub mod rebuild;
 pub mod retention;
 pub mod rollout;

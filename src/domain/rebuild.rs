@@ -171,14 +171,15 @@ pub fn drafts(run: &str, trigger: Trigger, plan_hash: &str, targets: &[Proven]) 
             let state = Some(t.state.to_owned());
             let seen = Observed { state, image: image.clone(), reason: Some(reason.clone()), ..Observed::of(outcome) };
             drafts.push(of(t, Fact::StepObserved(seen)).at_step(&StepId::Image, 1));
-            drafts.push(of(t, Fact::TargetFinished(TargetEnd { outcome, reason, image, alarmed: true })));
+            let end = TargetEnd { outcome, reason, image, alarmed: true, prevented: None };
+            drafts.push(of(t, Fact::TargetFinished(end)));
         }
     }
     if !open(targets) {
         let failed = targets.iter().filter(|t| t.ended == Some(Outcome::Failed)).count() as u64;
         let outcome = if failed > 0 { Outcome::Failed } else { Outcome::Done };
         let counts = Counts { done: targets.len() as u64 - failed, failed, ..Counts::default() };
-        let end = RunEnd { outcome, reason: None, elapsed_ms: None, counts: Some(counts) };
+        let end = RunEnd { outcome, reason: None, barred: false, elapsed_ms: None, counts: Some(counts) };
         drafts.push(Draft::of_run(run, Fact::RunFinished(end)));
     }
     drafts

@@ -23,6 +23,16 @@ pub struct Down {
     pub halts: bool,
 }
 
+/// Who goes first in a run: who was never imaged, then whose newest good image is the oldest. Who failed last time goes last,
+/// so that it does not cost the others the window each night.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Turn {
+    /// Whether it failed when it was tried last.
+    pub failed: bool,
+    /// The occurrence that made its newest good image.
+    pub newest_good: Option<DateTime<Utc>>,
+}
+
 /// All that are down.
 #[derive(Debug, Clone, Default)]
 pub struct Slots {

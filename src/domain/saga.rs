@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 
 use super::event::Outcome;
-use super::fact::{Event, Fact, StepId, Topic, Verdict};
+use super::fact::{Event, Fact, RunEnd, Skipped, StepId, Topic, Verdict};
 use super::place::Subject;
+use super::prevented::Prevented;
 use step::apply_step;
 pub use step::{Phase, StepState};
 
@@ -38,11 +39,14 @@ pub struct TargetState {
     pub freed: Option<String>,
     /// Its end: outcome and reason.
     pub finished: Option<(Outcome, String)>,
+    /// What prevented it, where nobody chose that.
+    pub prevented: Option<Prevented>,
 }
 
 impl TargetState {
     fn new(reboots: bool) -> Self {
-        Self { reboots, steps: BTreeMap::new(), slot: Slot::None, slots: 0, freed: None, finished: None }
+        let (steps, slot, freed, finished, prevented) = (BTreeMap::new(), Slot::None, None, None, None);
+        Self { reboots, steps, slot, slots: 0, freed, finished, prevented }
     }
 
     /// The image that was made of it, once known.
@@ -73,7 +77,10 @@ impl TargetState {
 
     fn apply(&mut self, event: &Event) {
         match event.fact() {
-            Fact::TargetFinished(end) => self.finished = Some((end.outcome, end.reason.clone())),
+            Fact::TargetFinished(end) => {
+                self.finished = Some((end.outcome, end.reason.clone()));
+                self.prevented = end.prevented;
+            }
             Fact::SlotTaken { .. } => {
                 self.slot = Slot::Taken(event.at);
                 self.slots = self.slots.max(event.draft.attempt);
@@ -119,7 +126,7 @@ pub struct RunState {
     /// Targets by subject.
     pub targets: BTreeMap<Subject, TargetState>,
     /// Skipped when selecting, with reasons.
-    pub skipped: BTreeMap<Subject, String>,
+    pub skipped: BTreeMap<Subject, Skipped>,
     /// Steps of other subjects: images and snapshots that retention handles.
     pub others: BTreeMap<Subject, BTreeMap<StepId, StepState>>,
     /// For the series of an instance: how often retention was decided, and what was to be deleted at first.
@@ -180,7 +187,7 @@ impl RunState {
                 self.targets.insert(subject.clone(), TargetState::new(*reboots));
             }
             Fact::TargetSkipped(skipped) => {
-                self.skipped.insert(subject.clone(), skipped.reason.clone());
+                self.skipped.insert(subject.clone(), skipped.clone());
             }
             Fact::RetainDecided(verdicts) => {
                 let (times, images) = self.decided.entry(subject.clone()).or_default();
@@ -215,9 +222,28 @@ impl RunState {
         self.targets.iter().filter(|(_, t)| open(t)).map(|(s, _)| (s.id.clone(), run.to_owned())).collect()
     }
 
+    /// Instances that were not imaged although nobody chose that: each with what prevented it, and why.
+    pub fn prevented(&self) -> impl Iterator<Item = (&Subject, Prevented, &str)> {
+        let targets = self.targets.iter().filter_map(|(subject, target)| {
+            let (_, why) = target.finished.as_ref()?;
+            Some((subject, target.prevented?, why.as_str()))
+        });
+        let skipped =
+            self.skipped.iter().filter_map(|(subject, skip)| Some((subject, skip.prevented?, skip.reason.as_str())));
+        targets.chain(skipped)
+    }
+
     /// How the run ends, with a reason where it is not plainly done.
     #[must_use]
-    pub fn outcome(&self) -> (Outcome, String) {
+    pub fn end(&self) -> RunEnd {
+        let (outcome, reason) = self.outcome();
+        let imaged = self.targets.values().any(|t| t.prevented.is_none());
+        let barred = self.mishaps.is_empty() && !imaged && self.prevented().next().is_some();
+        let reason = Some(reason).filter(|reason| !reason.is_empty());
+        RunEnd { outcome, reason, barred, elapsed_ms: None, counts: None }
+    }
+
+    fn outcome(&self) -> (Outcome, String) {
         let mut mishaps = self.mishaps.iter();
         if let Some((step, why)) = mishaps.next() {
             // Each was said by itself; whoever reads only this must know that there are more.
@@ -225,17 +251,26 @@ impl RunState {
             let also = if others.is_empty() { String::new() } else { format!("; also failed: {}", others.join(", ")) };
             return (Outcome::Failed, format!("{step}: {why}{also}"));
         }
-        let ends = |wanted: Outcome| {
-            self.targets.values().filter(|t| t.finished.as_ref().is_some_and(|(o, _)| *o == wanted)).count()
+        let ended = |wanted: Outcome| {
+            let end = move |(subject, t): (&'_ Subject, &'_ TargetState)| {
+                let (outcome, why) = t.finished.clone()?;
+                (outcome == wanted).then(|| (subject.id.clone(), why))
+            };
+            self.targets.iter().filter_map(end).collect::<Vec<_>>()
         };
-        let (done, failed) = (ends(Outcome::Done), ends(Outcome::Failed));
+        let (done, failed) = (ended(Outcome::Done).len(), ended(Outcome::Failed));
+        let prevented: Vec<_> =
+            self.prevented().map(|(subject, _, why)| (subject.id.clone(), why.to_owned())).collect();
         let bad = |retains: bool| {
             let steps = self.others.values().flatten();
             steps.filter(|(name, s)| (**name == StepId::Retain) == retains && matches!(s.phase, Phase::Bad(_))).count()
         };
         let (left, undistributed) = (bad(true), bad(false));
-        if failed > 0 {
-            (Outcome::Failed, format!("{failed} of {} targets failed", self.targets.len()))
+        let all = self.targets.len() + self.skipped.len();
+        if let Some(why) = first_of(&failed, all, "failed") {
+            (Outcome::Failed, why)
+        } else if let Some(why) = first_of(&prevented, all, "were not imaged") {
+            (Outcome::Failed, why)
         } else if left > 0 {
             (Outcome::Failed, format!("retention: {left} images or snapshots could not be removed"))
         } else if undistributed > 0 {
@@ -248,6 +283,16 @@ impl RunState {
             (Outcome::Done, String::new())
         }
     }
+}
+
+/// The first of these instances by name, with its cause, and how many more there are.
+fn first_of(instances: &[(String, String)], all: usize, what: &str) -> Option<String> {
+    let (id, why) = instances.first()?;
+    let why = if why.is_empty() { "for a reason that is not known" } else { why };
+    Some(match instances.len() - 1 {
+        0 => format!("{id}: {why}"),
+        more => format!("{id}: {why}; {more} more of {all} instances {what}"),
+    })
 }
 
 #[cfg(test)]

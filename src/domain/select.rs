@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use super::fact::STILL_IMAGING;
 use super::machine::OwnMachine;
 use super::observed::{Instance, InstanceState, Tags};
 use super::plan::{Mode, Plan, Select};
+use super::prevented::{Hindrance, Prevented};
 
 /// The tag that Auto Scaling puts on the instances of a group.
 pub const AUTO_SCALING_TAG: &str = "aws:autoscaling:groupName";
@@ -70,7 +72,7 @@ pub enum Skip {
         group: String,
     },
     /// It is, or could be, the machine that the daemon runs on.
-    OwnMachine(String),
+    OwnMachine(Hindrance),
     /// The plan lists its id, but it exists nowhere that the plan looks.
     NotFound,
 }
@@ -87,10 +89,29 @@ impl Skip {
             Self::NotUnderstood(_) => "not_understood",
             Self::Hibernation => "hibernation",
             Self::MultiAttach { .. } => "multi_attach",
-            Self::StillImaging { .. } => "still_imaging",
+            Self::StillImaging { .. } => STILL_IMAGING,
             Self::AutoScaling { .. } => "auto_scaling",
             Self::OwnMachine(_) => "own_machine",
             Self::NotFound => "not_found",
+        }
+    }
+
+    /// What it is called where nobody has chosen it.
+    #[must_use]
+    pub fn prevents(&self) -> Option<Prevented> {
+        match self {
+            Self::NotUnderstood(_) => Some(Prevented::NotListed),
+            Self::NotFound => Some(Prevented::NotFound),
+            Self::OwnMachine(why) => why.prevented,
+            // Being imaged for the second time in a row: who knows what was before says so.
+            Self::StillImaging { .. }
+            | Self::NotSelected
+            | Self::Excluded { .. }
+            | Self::NotEbsBacked
+            | Self::WrongState(_)
+            | Self::Hibernation
+            | Self::MultiAttach { .. }
+            | Self::AutoScaling { .. } => None,
         }
     }
 }
@@ -120,7 +141,7 @@ impl fmt::Display for Skip {
                 "member of Auto Scaling group {group}, which may replace it during a reboot; \
                  select.allow_auto_scaling = true permits it"
             ),
-            Self::OwnMachine(why) => write!(f, "it is not rebooted: {why}"),
+            Self::OwnMachine(why) => write!(f, "it is not rebooted: {}", why.reason),
             Self::NotFound => write!(f, "listed in select.instances but found nowhere that the plan looks"),
         }
     }

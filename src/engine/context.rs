@@ -1,5 +1,6 @@
 //! What all tasks of the engine share: clock, cloud, journal, slots, and the wish to stop.
 
+pub mod account;
 pub mod active;
 pub mod backoff;
 mod holds;
@@ -119,6 +120,27 @@ pub struct Context {
     pub(crate) drained: RefCell<Vec<String>>,
     tasks: RefCell<Vec<Pin<Box<dyn Future<Output = ()>>>>>,
     tasks_added: Notify,
+}
+
+type Tell = Box<dyn Fn(bool)>;
+
+/// Who is told that the journal cannot be written, beside the log: the journal itself cannot say it.
+#[derive(Default)]
+struct Ailing(RefCell<Option<Tell>>);
+
+impl Ailing {
+    fn tell(&self, sick: bool) {
+        if let Some(tell) = &*self.0.borrow() {
+            tell(sick);
+        }
+    }
+}
+
+impl Context {
+    /// From now on `tell` is told when the journal cannot be written any more, and when it can be again.
+    pub fn tells_of_journal(&self, tell: impl Fn(bool) + 'static) {
+        *self.of::<Ailing>().0.borrow_mut() = Some(Box::new(tell));
+    }
 }
 
 impl Context {
@@ -383,6 +405,7 @@ impl Context {
     fn note(&self, failure: Option<&JournalError>) {
         match failure {
             None if self.sick.replace(false) => {
+                self.of::<Ailing>().tell(false);
                 tracing::info!(event = "journal.recovered", "the journal can be written again");
                 self.slots_changed.notify_waiters();
             }
@@ -394,11 +417,14 @@ impl Context {
                 self.fenced.set(true);
                 self.drain();
             }
-            Some(e) if !self.sick.replace(true) => tracing::error!(
-                event = "journal.failed",
-                reason = %e,
-                "nothing new is started until it can be written: free space, or repair the state directory"
-            ),
+            Some(e) if !self.sick.replace(true) => {
+                self.of::<Ailing>().tell(true);
+                tracing::error!(
+                    event = "journal.failed",
+                    reason = %e,
+                    "nothing new is started until it can be written: free space, or repair the state directory"
+                );
+            }
             Some(_) => {}
         }
     }

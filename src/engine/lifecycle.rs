@@ -1,5 +1,6 @@
 //! From the start of a process to its end: configuration in force, what is due, requests, runs, recovery, rebuild.
 
+mod census;
 pub(crate) mod conduct;
 pub mod daemon;
 mod headline;

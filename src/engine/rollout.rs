@@ -1,8 +1,10 @@
 //! Starts the targets of a run at the pace that slots allow, and waits until each has ended.
 
+pub(crate) mod again;
 pub(crate) mod bracket;
 pub mod choose;
 mod image;
+mod order;
 mod proof;
 pub(crate) mod return_to_service;
 pub mod target;
@@ -20,6 +22,7 @@ use crate::domain::fact::{Draft, Fact, TargetEnd};
 use crate::domain::naming::rfc3339;
 use crate::domain::place::Subject;
 use crate::domain::plan::{OnUnhealthy, Plan};
+use crate::domain::prevented::{Hindrance, Prevented};
 use crate::domain::rollout::Down;
 use crate::domain::saga::Phase;
 use crate::engine::context::run::Run;
@@ -40,6 +43,7 @@ pub async fn rollout(run: &Run) -> Result<(), Stop> {
             }
         }
     }
+    let mut queue = order::in_order(run, queue).await;
     let mut end = pace(run, &mut queue, &mut tasks).await;
     // Also when draining: each task stops at its own journal boundary, and an effect under way is waited for.
     while let Some(ended) = tasks.next().await {
@@ -86,7 +90,7 @@ async fn launch<'a>(
         gates.closed(&slots).or_else(|| gates.stuck(&slots))
     };
     if let Some(why) = why {
-        return skip_all(run, queue, &why.to_string()).await;
+        return skip_all(run, queue, &why).await;
     }
     // An instance that is not back since another occurrence would hold this one for as long.
     let overdue: Vec<_> = {
@@ -97,6 +101,7 @@ async fn launch<'a>(
     for (subject, since) in overdue {
         queue.retain(|s| *s != subject);
         let why = format!("it is not back in service since {}", rfc3339(since));
+        let why = Hindrance::of(Prevented::NotBack, why);
         finish(run, &subject, Outcome::Skipped, &why).await?;
     }
     let mut first = 0; // those before it are down for another run
@@ -108,7 +113,7 @@ async fn launch<'a>(
                 first += 1;
                 continue;
             }
-            Some(Verdict::No(why)) => return skip_all(run, queue, &why.to_string()).await,
+            Some(Verdict::No(why)) => return skip_all(run, queue, &why).await,
             Some(Verdict::Wait(_)) | None => break,
         }
         let Some(subject) = queue.remove(first) else { break };
@@ -126,8 +131,9 @@ async fn launch<'a>(
 }
 
 /// Ends all that wait.
-async fn skip_all(run: &Run, queue: &mut VecDeque<Subject>, why: &str) -> Result<(), Stop> {
-    let skipped = |subject: Subject| finished(&run.active, &run.name, &subject, Outcome::Skipped, why);
+async fn skip_all(run: &Run, queue: &mut VecDeque<Subject>, why: &Why) -> Result<(), Stop> {
+    let why = why.hindrance();
+    let skipped = |subject: Subject| finished(&run.active, &run.name, &subject, Outcome::Skipped, &why);
     run.shared.record_many(&queue.drain(..).map(skipped).collect::<Vec<_>>()).await
 }
 
@@ -157,8 +163,8 @@ fn gates<'a>(shared: &Context, active: &ActiveRun, plan: &'a Plan, occurrence: &
 }
 
 /// Why no further target of a run may be rebooted: asked before one starts, and again right before the call.
-pub(crate) fn closed(shared: &Context, active: &ActiveRun, plan: &Plan, occurrence: &Occurrence) -> Option<String> {
-    gates(shared, active, plan, occurrence).closed(&shared.slots.borrow()).map(|why| why.to_string())
+pub(crate) fn closed(shared: &Context, active: &ActiveRun, plan: &Plan, occurrence: &Occurrence) -> Option<Why> {
+    gates(shared, active, plan, occurrence).closed(&shared.slots.borrow())
 }
 
 /// The first instant after the window of an occurrence.
@@ -168,18 +174,18 @@ fn window_over(plan: &Plan, occurrence: &Occurrence) -> Option<DateTime<Utc>> {
 }
 
 /// Journals the end of a target.
-async fn finish(run: &Run, subject: &Subject, outcome: Outcome, reason: &str) -> Result<(), Stop> {
-    run.record(finished(&run.active, &run.name, subject, outcome, reason)).await
+async fn finish(run: &Run, subject: &Subject, outcome: Outcome, why: &Hindrance) -> Result<(), Stop> {
+    run.record(finished(&run.active, &run.name, subject, outcome, why)).await
 }
 
 /// The event of the end of a target.
-pub(crate) fn finished(active: &ActiveRun, run: &str, subject: &Subject, outcome: Outcome, reason: &str) -> Draft {
+pub(crate) fn finished(active: &ActiveRun, run: &str, subject: &Subject, outcome: Outcome, why: &Hindrance) -> Draft {
     let state = active.state.borrow();
     let target = state.targets.get(subject);
     let image = target.and_then(|t| t.image());
     // Whether a person was called for every step that failed, so that it is no news.
     let mut failed = target.into_iter().flat_map(|t| t.steps.values()).filter(|s| matches!(s.phase, Phase::Bad(_)));
     let alarmed = outcome == Outcome::Failed && failed.all(|step| step.alarmed);
-    let (reason, image) = (reason.to_owned(), image.map(str::to_owned));
-    Draft::of(run, subject, Fact::TargetFinished(TargetEnd { outcome, reason, image, alarmed }))
+    let (Hindrance { reason, prevented }, image) = (why.clone(), image.map(str::to_owned));
+    Draft::of(run, subject, Fact::TargetFinished(TargetEnd { outcome, reason, image, alarmed, prevented }))
 }

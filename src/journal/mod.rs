@@ -194,6 +194,10 @@ pub trait Reader {
     async fn alarms(&self) -> Answer<Vec<Event>> {
         standing::alarms(self).await
     }
+    /// What holds back and was not cleared: the facts that raised it, by `seq`.
+    async fn holds(&self) -> Answer<Vec<Event>> {
+        standing::holds(self).await
+    }
     /// Of each instance and plan the fact that told of its newest image that became available.
     async fn newest_good(&self) -> Answer<Vec<Event>> {
         standing::newest_good(self).await

@@ -3,21 +3,27 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Answer, Find, Reader};
-use crate::domain::alarm::{self, End};
+use crate::domain::alarm::{self, End, Within};
 use crate::domain::event::Outcome;
 use crate::domain::fact::codec::step_text;
 use crate::domain::fact::{Event, Fact, Kind, Scope, StepId, Topic};
 
 async fn is_over<R: Reader + ?Sized>(reader: &R, need: &Event, end: &End) -> Answer<bool> {
-    let find = Find {
+    let mut find = Find {
         subject: need.draft.subject.clone(),
         kinds: end.kinds,
         step: end.topic.clone(),
-        scope: end.same_scope.then(|| need.draft.scope.clone()),
+        scope: (end.within == Within::Scope).then(|| need.draft.scope.clone()),
         after: need.seq,
         before: i64::MAX,
     };
-    Ok(reader.newest(&find).await?.is_some())
+    while let Some(later) = reader.newest(&find).await? {
+        if end.is(need, &later) {
+            return Ok(true);
+        }
+        find.before = later.seq;
+    }
+    Ok(false)
 }
 
 /// Those of the alarms that stand, by `seq`.
@@ -42,7 +48,7 @@ async fn standing<R: Reader + ?Sized>(
 async fn newest_needs<R: Reader + ?Sized>(reader: &R) -> Answer<Vec<Event>> {
     let mut newest = BTreeMap::new();
     for need in reader.events_of_kind(&Kind::StepNeedsPerson).await? {
-        newest.insert((need.draft.subject.clone(), step_text(&need.draft)), need);
+        newest.insert(alarm::which(&need), need);
     }
     let mut needs: Vec<Event> = newest.into_values().collect();
     needs.sort_by_key(|need| need.seq);
@@ -89,6 +95,23 @@ pub(super) async fn newest_good<R: Reader + ?Sized>(reader: &R) -> Answer<Vec<Ev
     }
     good.sort_by_key(|event| event.seq);
     Ok(good)
+}
+
+/// Holds that were raised and not cleared, by `seq`.
+pub(super) async fn holds<R: Reader + ?Sized>(reader: &R) -> Answer<Vec<Event>> {
+    let mut standing: BTreeMap<String, Event> = BTreeMap::new();
+    for raised in reader.events_of_kind(&Kind::HoldRaised).await? {
+        standing.insert(step_text(&raised.draft), raised);
+    }
+    for cleared in reader.events_of_kind(&Kind::HoldCleared).await? {
+        let which = step_text(&cleared.draft);
+        if standing.get(&which).is_some_and(|raised| raised.draft.attempt <= cleared.draft.attempt) {
+            standing.remove(&which);
+        }
+    }
+    let mut holds: Vec<Event> = standing.into_values().collect();
+    holds.sort_by_key(|event| event.seq);
+    Ok(holds)
 }
 
 /// The part of a run's name that is its plan's, whatever the rest is.

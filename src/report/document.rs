@@ -10,7 +10,9 @@ use crate::domain::event::{Decision, Occurrence, Outcome};
 use crate::domain::fact::{Event, Fact, Kind, Removing, StepId};
 use crate::domain::naming::rfc3339;
 use crate::domain::place::{Place, Subject};
+use crate::domain::prevented::Prevented;
 use crate::domain::saga::{RunState, StepState};
+use crate::domain::schedule::words;
 
 /// The version of the documents' shape.
 pub const SCHEMA: u32 = 1;
@@ -26,6 +28,9 @@ pub struct TargetDocument {
     pub instance: String,
     /// done, failed, skipped or unfinished.
     pub outcome: &'static str,
+    /// What prevented it, in one word; left out where nothing did, or somebody chose that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prevented: Option<&'static str>,
     /// Why, where it is not plainly done.
     pub reason: String,
     /// `ami-...`, once known.
@@ -97,6 +102,15 @@ pub struct RunDocument {
     pub outcome: &'static str,
     /// Why, where it is not plainly done.
     pub reason: String,
+    /// When it began; left out where it never did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub began: Option<String>,
+    /// When it ended; left out while it goes on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended: Option<String>,
+    /// Seconds from one to the other.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub elapsed_s: Option<i64>,
     /// Every instance that the plan named.
     pub targets: Vec<TargetDocument>,
     /// Copies of older images that were still owed; left out where there are none.
@@ -119,6 +133,8 @@ impl RunDocument {
     #[must_use]
     pub fn of(occurrence: &Occurrence, events: &[Event]) -> Self {
         let state = RunState::fold(events);
+        let at = |kind: Kind| events.iter().rfind(|e| e.kind() == kind).map(|e| e.at);
+        let (began, ended) = (at(Kind::RunStarted), at(Kind::RunFinished));
         let (outcome, reason) = match occurrence.decision {
             Decision::Skip => (Outcome::Skipped, occurrence.reason.clone()),
             Decision::Miss => (Outcome::Missed, occurrence.reason.clone()),
@@ -135,6 +151,9 @@ impl RunDocument {
             trigger: occurrence.trigger.as_str(),
             outcome: outcome.as_str(),
             reason,
+            began: began.map(rfc3339),
+            ended: ended.map(rfc3339),
+            elapsed_s: began.zip(ended).map(|(began, ended)| (ended - began).num_seconds()),
             resumed: resumed(&state),
             targets: targets(&state),
             retention: verdicts(events),
@@ -191,7 +210,9 @@ impl RunDocument {
         use std::fmt::Write as _;
         let (run, outcome) = (paint.tone(Tone::Head, &self.run), paint.tone(Tone::of(self.outcome), self.outcome));
         let pad = " ".repeat(10_usize.saturating_sub(self.outcome.len()));
-        let mut text = format!("{run}  {outcome}{pad} {}", self.reason).trim_end().to_owned();
+        let length = self.elapsed_s.map_or(String::new(), |s| format!(" in {}", words(s.unsigned_abs())));
+        let length = paint.tone(Tone::Dim, &length);
+        let mut text = format!("{run}  {outcome}{pad}{length} {}", self.reason).trim_end().to_owned();
         text.push('\n');
         let mut table = Table::new(2);
         for t in &self.targets {
@@ -227,6 +248,26 @@ impl RunDocument {
         }
         text
     }
+}
+
+/// One line for each run.
+#[must_use]
+pub fn short(runs: &[RunDocument], paint: Paint) -> String {
+    let mut table = Table::headed(0, &["RUN", "OUTCOME", "BEGAN", "LENGTH", "IMAGED", "WHY"]);
+    for run in runs {
+        let done = run.targets.iter().filter(|t| t.outcome == Outcome::Done.as_str()).count();
+        let imaged = if run.targets.is_empty() { String::new() } else { format!("{done}/{}", run.targets.len()) };
+        let length = run.elapsed_s.map_or(String::new(), |s| words(s.unsigned_abs()));
+        table.row([
+            (&*run.run).into(),
+            Cell::word(run.outcome),
+            run.began.as_deref().unwrap_or("-").into(),
+            length.into(),
+            imaged.into(),
+            (&*run.reason).into(),
+        ]);
+    }
+    table.text(paint)
 }
 
 fn copy_rows(table: &mut Table, first: &str, copies: &[CopyDocument]) {
@@ -277,6 +318,7 @@ fn targets(state: &RunState) -> Vec<TargetDocument> {
             region: subject.place.region.clone(),
             instance: subject.id.clone(),
             outcome: outcome.as_str(),
+            prevented: target.prevented.map(Prevented::as_str),
             reason,
             image: image.map(|image| image.id),
             copies: distributed.copies,
@@ -284,13 +326,14 @@ fn targets(state: &RunState) -> Vec<TargetDocument> {
             not_shared: distributed.not_shared,
         });
     }
-    for (subject, reason) in &state.skipped {
+    for (subject, skipped) in &state.skipped {
         list.push(TargetDocument {
             account: subject.place.account.clone(),
             region: subject.place.region.clone(),
             instance: subject.id.clone(),
             outcome: Outcome::Skipped.as_str(),
-            reason: reason.clone(),
+            prevented: skipped.prevented.map(Prevented::as_str),
+            reason: skipped.reason.clone(),
             image: None,
             copies: Vec::new(),
             shared: Vec::new(),

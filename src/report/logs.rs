@@ -5,6 +5,7 @@ use tracing::Level;
 use crate::domain::event::Outcome;
 use crate::domain::fact::{Applied, Counts, Difference, Draft, Event, Fact, Scope, StepId, Topic, Verdict, codec};
 use crate::domain::naming::{parse_run_name, rfc3339};
+use crate::domain::prevented::Prevented;
 
 /// The level of an event.
 #[must_use]
@@ -22,6 +23,9 @@ pub fn level(event: &Event) -> Level {
         Fact::StepRefused(_) | Fact::StepAbandoned { .. } if event.step() == Some(&StepId::Retain) => Level::ERROR,
         // A target that failed is an error unless it was alarmed already.
         Fact::TargetFinished(end) if failed && !end.alarmed => Level::ERROR,
+        // Nothing at all was imaged, and nobody chose that.
+        Fact::RunFinished(end) if end.barred => Level::ERROR,
+        Fact::TargetFinished(_) | Fact::TargetSkipped(_) if event.fact().prevented().is_some() => Level::WARN,
         Fact::OccurrenceSkipped(told) if told.again => Level::ERROR,
         Fact::TargetFinished(_) | Fact::RunFinished(_) | Fact::StepObserved(_) if failed => Level::WARN,
         Fact::RunFinished(end) if matches!(end.outcome, Outcome::Skipped | Outcome::Missed) => Level::WARN,
@@ -75,6 +79,7 @@ struct Line {
     reason: Option<String>,
     request: Option<String>,
     elapsed: Option<i64>,
+    prevented: Option<&'static str>,
     counts: [Option<u64>; 7],
 }
 
@@ -101,6 +106,7 @@ impl Line {
             reason: said(fact.reason()).or_else(|| summary(event)),
             request: request(fact).map(str::to_owned),
             elapsed: elapsed(fact),
+            prevented: fact.prevented().map(Prevented::as_str),
             counts: counts(fact),
         }
     }
@@ -215,6 +221,7 @@ pub fn emit(event: &Event) {
                 account = line.account,
                 step = line.step,
                 outcome = line.outcome,
+                prevented = line.prevented,
                 reason = line.reason,
                 aws_request_id = line.request,
                 elapsed_ms = line.elapsed,

@@ -5,6 +5,7 @@ pub mod doctor;
 pub mod document;
 pub mod explain;
 pub mod format;
+pub mod images;
 pub mod journald;
 pub mod logs;
 pub mod out;

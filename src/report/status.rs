@@ -28,6 +28,62 @@ pub struct DaemonStatus {
     pub stopped: Option<String>,
 }
 
+/// How many instances are protected, as far as they were listed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct ProtectionStatus {
+    /// When the plan that was listed longest ago was.
+    pub listed_at: Option<String>,
+    /// Whether that is too long ago for a daemon that runs.
+    pub stale: bool,
+    /// Their newest good image is as young as the schedule promises.
+    pub protected: u64,
+    /// They could not have an image yet.
+    pub new: u64,
+    /// Their newest good image is older than the schedule promises.
+    pub late: u64,
+    /// It is so old that more than one occurrence has passed them by.
+    pub critical: u64,
+    /// They have no image, and should have had one long ago.
+    pub never: u64,
+    /// They are terminated, or not there.
+    pub gone: u64,
+    /// Their plan does not take them.
+    pub unprotected: u64,
+    /// What could not be listed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<String>,
+}
+
+/// What holds back, and was not cleared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HoldStatus {
+    /// not_ours, other_account, rebuilding, clock_off or machine_unknown.
+    pub cause: &'static str,
+    /// Only this plan; nothing: all of them.
+    pub plan: Option<String>,
+    /// Since when.
+    pub since: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// What was taken and is to be given back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DebtStatus {
+    /// Twelve digits.
+    pub account: String,
+    /// The region.
+    pub region: String,
+    /// The instance, image or key.
+    pub subject: String,
+    /// The run that took it, where one did.
+    pub run: Option<String>,
+    /// Since when.
+    pub since: String,
+    /// What was taken.
+    pub what: String,
+}
+
 /// What one target of a run that goes on does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TargetStatus {
@@ -145,6 +201,15 @@ pub struct InstanceStatus {
     pub instance: String,
     /// The plan.
     pub plan: String,
+    /// Its tag `Name`; left out where nobody has listed it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// protected, new, late, critical, never, gone or unprotected; left out where nobody has listed it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protection: Option<&'static str>,
+    /// Why it is unprotected, or gone; left out where there is nothing to say.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub why: String,
     /// `ami-...`; nothing: no good one is in the journal.
     pub image: Option<String>,
     /// The occurrence that made it.
@@ -173,6 +238,9 @@ pub struct StatusDocument {
     pub at: String,
     /// Who runs the engine.
     pub daemon: DaemonStatus,
+    /// How many instances are protected; left out where nobody has listed them yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protection: Option<ProtectionStatus>,
     /// Whose rules the zones of the plans follow on this host; left out where nobody has looked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub zones: Option<ZoneSource>,
@@ -180,6 +248,12 @@ pub struct StatusDocument {
     pub journal: Option<String>,
     /// What needs a person.
     pub needs_person: Vec<NeedsPerson>,
+    /// What holds back; left out where nothing does.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub holds: Vec<HoldStatus>,
+    /// What is to be given back; left out where nothing is.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub debts: Vec<DebtStatus>,
     /// Runs that go on.
     pub runs: Vec<RunStatus>,
     /// All plans.

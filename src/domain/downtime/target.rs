@@ -3,6 +3,7 @@
 use super::{Link, Next, Part, Phase, Verdict, next};
 use crate::domain::event::Outcome;
 use crate::domain::fact::StepId;
+use crate::domain::prevented::Hindrance;
 use crate::domain::saga::{self, Slot, TargetState};
 
 /// What a target goes through: the steps, each with what it is.
@@ -81,7 +82,7 @@ pub fn next_of(target: &TargetState, chain: &[(StepId, Link)], stopping: bool) -
 
 /// How a target has ended, and why, by what its steps tell.
 #[must_use]
-pub fn end_of(target: &TargetState, chain: &[(StepId, Link)]) -> (Outcome, String) {
+pub fn end_of(target: &TargetState, chain: &[(StepId, Link)]) -> (Outcome, Hindrance) {
     let ends = |wanted: fn(&saga::Phase) -> Option<&String>| -> Vec<String> {
         let why = |(step, _): &(StepId, Link)| Some(format!("{step}: {}", wanted(&target.steps.get(step)?.phase)?));
         chain.iter().filter_map(why).collect()
@@ -89,9 +90,12 @@ pub fn end_of(target: &TargetState, chain: &[(StepId, Link)]) -> (Outcome, Strin
     let bad = ends(|phase| if let saga::Phase::Bad(why) = phase { Some(why) } else { None });
     let left = ends(|phase| if let saga::Phase::Left(why) = phase { Some(why) } else { None });
     match (bad.is_empty(), left.is_empty()) {
-        (false, _) => (Outcome::Failed, bad.join("; ")),
-        (true, false) => (Outcome::Skipped, left.join("; ")),
-        (true, true) => (Outcome::Done, String::new()),
+        (false, _) => (Outcome::Failed, bad.join("; ").into()),
+        (true, false) => {
+            let prevented = chain.iter().find_map(|(step, _)| target.steps.get(step)?.prevented);
+            (Outcome::Skipped, Hindrance { reason: left.join("; "), prevented })
+        }
+        (true, true) => (Outcome::Done, String::new().into()),
     }
 }
 
@@ -108,7 +112,7 @@ mod tests {
             None => start.join(" "),
             Some(_) => {
                 let (outcome, why) = end_of(target, chain);
-                let end = format!("{} {why}", outcome.as_str()).trim_end().to_owned();
+                let end = format!("{} {}", outcome.as_str(), why.reason).trim_end().to_owned();
                 if start.is_empty() { end } else { format!("{end} | {}", start.join(" ")) }
             }
         }

@@ -5,6 +5,7 @@ use std::fmt;
 use crate::domain::naming::rfc3339;
 use crate::domain::place::Subject;
 use crate::domain::plan::Seconds;
+use crate::domain::prevented::{Hindrance, Prevented};
 use crate::domain::rollout::Slots;
 
 /// Whether it may.
@@ -35,6 +36,27 @@ pub enum Why {
     Slot,
     /// It is down already, because of another run.
     Down,
+}
+
+impl Why {
+    /// What it is called where it prevents an image: nobody has chosen any of them.
+    #[must_use]
+    pub fn prevents(&self) -> Prevented {
+        match self {
+            Self::Barred(_) => Prevented::Twin,
+            Self::Halted(_) => Prevented::Halted,
+            Self::Window(_) => Prevented::Window,
+            Self::Overslept(_) => Prevented::Overslept,
+            Self::Stuck(_) | Self::Slot => Prevented::Slot,
+            Self::Down => Prevented::NotBack,
+        }
+    }
+
+    /// As what keeps something from being begun.
+    #[must_use]
+    pub fn hindrance(&self) -> Hindrance {
+        Hindrance::of(self.prevents(), self.to_string())
+    }
 }
 
 /// In words for people.

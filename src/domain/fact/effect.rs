@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::event::Outcome;
 use crate::domain::observed::Tags;
+use crate::domain::prevented::Prevented;
 
 /// The parameters of an effect, journaled before it is made: all that making it, and going on with it, needs.
 #[derive(Debug, Clone, PartialEq)]
@@ -220,6 +221,8 @@ pub struct Refusal {
     pub request: Option<String>,
     /// Whether it is our own decision, and no failure.
     pub skipped: bool,
+    /// What prevented it, where nobody has chosen it.
+    pub prevented: Option<Prevented>,
     /// Whether an earlier attempt may have been made all the same. Facts of before do not say it.
     pub uncertain: bool,
     /// The class of AWS's refusal.

@@ -5,9 +5,15 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::event::{Outcome, Trigger};
+use crate::domain::prevented::Prevented;
 
 fn is_false(flag: &bool) -> bool {
     !*flag
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // what serde calls it with
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// The engine began.
@@ -105,6 +111,9 @@ pub struct Counts {
     pub failed: u64,
     /// Instances that were left out.
     pub skipped: u64,
+    /// Of these, those that nobody chose to leave out.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub prevented: u64,
     /// Images that were deleted.
     pub deleted: u64,
     /// Copies made; nothing where nobody counted them.
@@ -132,6 +141,9 @@ pub struct RunEnd {
     /// How long after its decision.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub elapsed_ms: Option<i64>,
+    /// Whether all that it was to image was prevented.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub barred: bool,
     /// What it did; nothing if it never began.
     #[serde(flatten)]
     pub counts: Option<Counts>,
@@ -154,6 +166,8 @@ pub struct Skipped {
     pub reason: String,
     /// Why, in one word for machines.
     pub class: Option<String>,
+    /// What prevented it; nothing where it was left out on purpose.
+    pub prevented: Option<Prevented>,
 }
 
 /// A target ended.
@@ -170,6 +184,9 @@ pub struct TargetEnd {
     /// Whether a person was called for all that failed.
     #[serde(default)]
     pub alarmed: bool,
+    /// What prevented it, where nothing was tried and nobody chose that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prevented: Option<Prevented>,
 }
 
 /// Another account was let in to an image, or no longer is.

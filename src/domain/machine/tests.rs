@@ -89,7 +89,7 @@ fn the_witnesses_decide() {
 fn a_doubt_says_what_to_do() {
     let why = OwnMachine::Unknown("nobody knows".into()).forbids(A).unwrap();
     for part in ["nobody knows", "daemon.instance", "\"none\"", "stillframe.toml"] {
-        assert!(why.contains(part), "{part:?} is not in {why}");
+        assert!(why.reason.contains(part), "{part:?} is not in {why}");
     }
     assert!(matches!(Sighting::unasked().at_first_hand(), OwnMachine::Unknown(_)));
     assert_eq!(Sighting::simulated().verdict(Some(A), Some(B)), OwnMachine::NotEc2);

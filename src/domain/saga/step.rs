@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 
 use crate::domain::event::Outcome;
 use crate::domain::fact::{Done, Event, Fact, Intent, Permitting, StepId};
+use crate::domain::prevented::Prevented;
 
 /// How far a step has come.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,6 +52,8 @@ pub struct StepState {
     pub back: Option<StepId>,
     /// Whether it was certainly not made, in no attempt.
     pub unmade: bool,
+    /// What prevented it, where it ended without its effect and nobody chose that.
+    pub prevented: Option<Prevented>,
     /// Attempts of which it was not certain at once that nothing was made.
     pub sent: u32,
 }
@@ -70,6 +73,7 @@ impl StepState {
             owed: None,
             back: None,
             unmade: false,
+            prevented: None,
             sent: 0,
         }
     }
@@ -142,6 +146,7 @@ pub(super) fn apply_step(steps: &mut BTreeMap<StepId, StepState>, id: &StepId, e
         }
         Fact::StepRefused(refusal) => {
             step.unmade = !refusal.uncertain;
+            step.prevented = refusal.prevented;
             let end = if refusal.skipped { Phase::Left } else { Phase::Bad };
             step.phase = end(refusal.reason.clone());
         }

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::domain::fact::codec::{self, Row};
-use crate::domain::fact::{Imaging, Intent, Kind, VERSION};
+use crate::domain::fact::{Imaging, Intent, Kind, RunEnd, VERSION};
 use crate::domain::place::Place;
 
 const RUN: &str = "web@20261120T023000Z";
@@ -124,19 +124,34 @@ fn what_holds_a_plan() {
 /// Images and snapshots that retention handles.
 #[test]
 fn how_a_run_ends() {
-    let select = |outcome: &str| {
-        let data = json!({ "outcome": outcome });
-        vec![draft("sel", "i-1"), Row::of(RUN, &subject("i-1"), Kind::TargetFinished, data)]
-    };
+    let target = |id: &str, data| vec![draft("sel", id), Row::of(RUN, &subject(id), Kind::TargetFinished, data)];
+    let select = |outcome: &str| target("i-9", json!({ "outcome": outcome }));
+    let late = || json!({ "outcome": "skipped", "reason": "over", "prevented": "window" });
     let retain = |kind, data| Row::of(RUN, &subject("ami-9"), kind, data).at_step("retain", 1);
     let skipped = Row::of(RUN, &subject("i-2"), Kind::TargetSkipped, json!({ "reason": "excluded" }));
+    let lost = json!({ "reason": "nowhere", "class": "not_found", "prevented": "not-found" });
+    let lost = Row::of(RUN, &subject("i-3"), Kind::TargetSkipped, lost);
     let stopped = Row::of_run(RUN, Kind::RetainStopped, json!({ "reason": "denied" })).at_step("retain:eu-x", 1);
     let table = [
         (vec![], "skipped", "the plan selects no instance"),
         (vec![skipped.clone()], "done", "every instance was skipped"),
         (select("skipped"), "done", "every instance was skipped"),
         (select("done"), "done", ""),
-        (select("failed"), "failed", "1 of 1 targets failed"),
+        (target("i-1", json!({ "outcome": "failed", "reason": "no" })), "failed", "i-1: no"),
+        (
+            [target("i-1", json!({ "outcome": "failed", "reason": "no" })), select("done"), target("i-4", late())]
+                .concat(),
+            "failed",
+            "i-1: no",
+        ),
+        (
+            [target("i-4", late()), target("i-5", late()), select("done"), vec![skipped.clone()]].concat(),
+            "failed",
+            "i-4: over; 1 more of 4 instances were not imaged",
+        ),
+        (vec![lost.clone(), skipped.clone()], "failed, barred", "i-3: nowhere"),
+        (target("i-4", late()), "failed, barred", "i-4: over"),
+        ([target("i-4", late()), vec![stopped.clone()]].concat(), "failed", "retain:eu-x: denied"),
         ([select("done"), vec![stopped]].concat(), "failed", "retain:eu-x: denied"),
         (
             [select("done"), vec![retain(Kind::StepRefused, json!({ "reason": "denied" }))]].concat(),
@@ -154,8 +169,9 @@ fn how_a_run_ends() {
     ];
     for (drafts, outcome, reason) in table {
         let events: Vec<Event> = (1..).zip(drafts).map(|(n, d)| event(n, d)).collect();
-        let (ended, why) = RunState::fold(&events).outcome();
-        assert_eq!((ended.as_str(), why.as_str()), (outcome, reason));
+        let RunEnd { outcome: ended, reason: why, barred, .. } = RunState::fold(&events).end();
+        let ended = format!("{}{}", ended.as_str(), if barred { ", barred" } else { "" });
+        assert_eq!((&*ended, why.as_deref().unwrap_or_default()), (outcome, reason));
     }
 }
 

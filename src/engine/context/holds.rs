@@ -47,6 +47,7 @@ impl Context {
             holds.extend(reason.map(|reason| Hold { cause, plan: plan.cloned(), reason }));
         };
         hold(Cause::NotOurs, None, self.barred.borrow().clone());
+        hold(Cause::OtherAccount, None, self.another_account());
         let unproven = self.unproven.borrow();
         hold(Cause::Rebuilding, None, unproven.all.clone());
         for (plan, why) in &unproven.plans {
@@ -65,9 +66,15 @@ impl Context {
     /// is written first; and which instance may be the daemon's own is asked of each.
     #[must_use]
     pub fn held(&self, act: Act, plan: Option<&str>) -> Option<String> {
+        self.holding(act, plan).map(|hold| hold.reason)
+    }
+
+    /// The same, with what holds back.
+    #[must_use]
+    pub fn holding(&self, act: Act, plan: Option<&str>) -> Option<Hold> {
         let elsewhere = |cause| matches!(cause, Cause::JournalSick | Cause::MachineUnknown);
         let held = |hold: &Hold| !elsewhere(hold.cause) && hold.holds(act, plan);
-        self.holds().into_iter().find(held).map(|hold| hold.reason)
+        self.holds().into_iter().find(held)
     }
 
     /// Whether what is not there now is known not to be: not while it is asked for, or nobody has answered.
@@ -75,6 +82,8 @@ impl Context {
         match cause {
             Cause::ClockOff => self.cloud.clock_seen(),
             Cause::MachineUnknown => !self.asking_machine(),
+            // Told by the first answer of a process.
+            Cause::OtherAccount => self.cloud.clock_seen(),
             Cause::NotOurs | Cause::Rebuilding | Cause::JournalSick => true,
         }
     }

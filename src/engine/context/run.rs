@@ -100,6 +100,10 @@ impl Run {
                 return Ok(None);
             }
         };
+        if let Some(why) = self.shared.another_account() {
+            self.mishap("account", &why).await?;
+            return Ok(None);
+        }
         let regions = self.shared.cloud.regions(&self.plan);
         if regions.is_empty() {
             let why = "no region: set select.regions in the plan, or AWS_REGION, or a region in the profile";
@@ -115,6 +119,7 @@ impl Run {
         }
         let answer = self.patiently("cannot tell which account this is", || self.shared.cloud.whoami()).await?;
         if let Ok(caller) = &answer {
+            self.shared.met(caller);
             *self.shared.caller.borrow_mut() = Some(caller.clone());
         }
         Ok(answer)

@@ -17,6 +17,7 @@ use crate::domain::hold::Act;
 use crate::domain::naming::{self, Marks, Ownership};
 use crate::domain::observed::{Image, ImageState, Tags};
 use crate::domain::place::{Place, Subject};
+use crate::domain::prevented::Hindrance;
 use crate::domain::saga::StepState;
 use crate::engine::context::backoff::{FIRST, longer};
 use crate::engine::context::{ActiveRun, Context, Stop};
@@ -185,8 +186,8 @@ impl Step for MakeCopy {
         }))
     }
 
-    fn forbidden(&self) -> Option<String> {
-        self.shared.held(Act::Open, None)
+    fn forbidden(&self) -> Option<Hindrance> {
+        self.shared.held(Act::Open, None).map(Hindrance::from)
     }
 
     fn place(&self) -> Option<&Place> {
@@ -242,9 +243,15 @@ impl Step for MakeCopy {
         }
     }
 
+    /// A copy is sent again soon, under its token: the first one may not be listed yet, and nothing that it needs is taken
+    /// back before it is.
+    fn is_searched(&self, search: &Search) -> bool {
+        search.waited >= TOKEN_AFTER && search.empty >= TOKEN_LOOKS
+    }
+
     fn resend(&self, search: &Search) -> Resend {
         if search.name_taken {
-            return if search.waited < TOKEN_AFTER || search.empty < TOKEN_LOOKS {
+            return if !self.is_searched(search) {
                 Resend::LookAgain
             } else {
                 Resend::Anew("AWS knows the token or the name from another request, and no copy appeared".into())

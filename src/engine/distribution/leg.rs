@@ -73,7 +73,8 @@ pub(crate) async fn travel(run: &Run, facts: &Facts, traveller: &Traveller, leg:
             _ => set_out(run, facts, traveller, leg).await?,
         }
     }
-    let open = |_: &StepState| !ended(run, subject, &reclaim) && !planted(Defect::ReclaimForgotten);
+    let unseen = permissions::may_be_copied(&run.active.state.borrow(), subject, &leg.label);
+    let open = |_: &StepState| !unseen && !ended(run, subject, &reclaim) && !planted(Defect::ReclaimForgotten);
     if let Some(lent) = step_of(run, subject, &lend).filter(open)
         && let Some((image, loan)) =
             permissions::told(&lent).and_then(|told| permissions::read_loan(&subject.place, told))

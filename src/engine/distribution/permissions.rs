@@ -11,7 +11,7 @@ use crate::domain::fact::{Permitting, StepId};
 use crate::domain::observed::{Image, ImageState, Snapshot, Tags};
 use crate::domain::place::{Place, Subject};
 use crate::domain::plan::Share;
-use crate::domain::saga::{Phase, StepState};
+use crate::domain::saga::{Phase, RunState, StepState};
 use crate::domain::sharing::{self, Gap, Grantee};
 use crate::engine::context::Context;
 use crate::engine::distribution::key_grants::accounts;
@@ -141,6 +141,7 @@ fn purposes(shared: &Context) -> Vec<Purpose> {
                 let StepId::Lend(label) = id else { continue };
                 let lost = matches!(lend.phase, Phase::Bad(_) | Phase::Left(_));
                 let copied = steps.get(&StepId::Copy(label.clone())).is_some_and(StepState::ended);
+                let copied = copied && !may_be_copied(&state, subject, label);
                 if !lost
                     && !copied
                     // What was there already was not intended.
@@ -153,6 +154,16 @@ fn purposes(shared: &Context) -> Vec<Purpose> {
     }
     open.extend(shared.open_purposes());
     open
+}
+
+/// Whether what was found lent to a destination may be lent for a copy that a lost journal knew of, and that nobody could look
+/// for: then it stays until a later run can list the destination.
+pub(crate) fn may_be_copied(state: &RunState, subject: &Subject, label: &str) -> bool {
+    let Some(steps) = state.others.get(subject).filter(|_| state.rebuilt) else { return false };
+    let found = |lend: &StepState| lend.result.as_ref().is_some_and(|done| done.adopted);
+    let unseen = |copy: &StepState| copy.ended() && copy.intent.is_none() && copy.result.is_none();
+    steps.get(&StepId::Lend(label.to_owned())).is_some_and(found)
+        && steps.get(&StepId::Copy(label.to_owned())).is_some_and(unseen)
 }
 
 /// Whether a copy that is under way has this image lent.

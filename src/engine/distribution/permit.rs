@@ -17,6 +17,7 @@ use crate::domain::hold::Act;
 use crate::domain::observed::Image;
 use crate::domain::place::{Place, Subject};
 use crate::domain::plan::Share;
+use crate::domain::prevented::Hindrance;
 use crate::engine::context::backoff::{FIRST, longer};
 use crate::engine::context::{ActiveRun, Context, Stop};
 pub use crate::engine::distribution::permissions::Loan;
@@ -199,9 +200,9 @@ impl Step for Permit {
         }))
     }
 
-    fn forbidden(&self) -> Option<String> {
+    fn forbidden(&self) -> Option<Hindrance> {
         let act = if self.settles().is_some() { Act::GiveBack } else { Act::Open };
-        self.shared.held(act, Some(&self.plan))
+        self.shared.held(act, Some(&self.plan)).map(Hindrance::from)
     }
 
     fn owes(&self) -> Option<StepId> {

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use crate::cloud::port::{Effect, Fault};
 use crate::domain::fact::{Intent, Made, StepId};
 use crate::domain::place::Place;
+use crate::domain::prevented::Hindrance;
 use crate::engine::context::Stop;
 
 /// How long refusals that may pass, and look-ups that fail, are borne before a step that has had no effect ends.
@@ -43,7 +44,7 @@ pub enum Resend {
 }
 
 /// How a search for a lost effect has gone so far.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Search {
     /// The attempt whose answer was lost.
     pub attempt: u32,
@@ -55,12 +56,14 @@ pub struct Search {
     pub name_taken: bool,
     /// Whether an attempt before this one may have been made as well.
     pub resent: bool,
+    /// That this attempt was refused: the one before it is what is looked for.
+    pub refused: Option<Fault>,
 }
 
 impl Search {
     /// A search that begins.
     pub(crate) fn new(attempt: u32, name_taken: bool, resent: bool) -> Self {
-        Self { attempt, waited: Duration::ZERO, empty: 0, name_taken, resent }
+        Self { attempt, waited: Duration::ZERO, empty: 0, name_taken, resent, refused: None }
     }
 }
 
@@ -72,7 +75,7 @@ pub trait Step {
     /// The parameters of the effect, journaled before it is made.
     fn intent(&self) -> Intent;
     /// Why the effect must not be made now, if it must not.
-    fn forbidden(&self) -> Option<String>;
+    fn forbidden(&self) -> Option<Hindrance>;
     /// Whether the effect takes the subject down: a slot is journaled with the intent.
     fn takes_down(&self) -> bool {
         false
@@ -108,6 +111,10 @@ pub trait Step {
     /// How long refusals that may pass are borne.
     fn patience(&self, _fault: &Fault) -> Duration {
         PATIENCE
+    }
+    /// Whether an attempt that is refused proves that the one before it, whose answer was lost, was looked for long enough.
+    fn is_searched(&self, _search: &Search) -> bool {
+        true
     }
     /// What to do while its answer is unknown.
     fn resend(&self, search: &Search) -> Resend;

@@ -12,6 +12,7 @@ use crate::domain::event::Outcome;
 use crate::domain::fact::{Done, Draft, Event, Fact, Intent, Made, Need, Observed, Refusal, StepId, Unknown};
 use crate::domain::naming::parse_run_name;
 use crate::domain::place::Subject;
+use crate::domain::prevented::{Hindrance, Prevented};
 use crate::domain::saga::{Phase, Slot, StepState, TargetState};
 use crate::engine::context::backoff::{FIRST, longer};
 use crate::engine::context::{Context, Stop};
@@ -113,7 +114,7 @@ async fn begin(at: &At<'_>, step: &dyn Step, number: u32) -> Result<bool, Stop> 
             return Err(Stop::Drained);
         }
         if let Some(why) = step.forbidden() {
-            return refuse(at, step, number, Refused::ours(&why)).await;
+            return refuse(at, step, number, Refused::by(&why)).await;
         }
         // Few at a time between looking and the answer: what waits for its turn here has no intent yet, and a stop
         // or a crash costs it nothing.
@@ -182,7 +183,7 @@ async fn attempt(
     loop {
         // Writing the intent, or waiting, may have taken long.
         if let Some(why) = step.forbidden() {
-            return refuse(at, step, number, Refused { certain: clean, ..Refused::ours(&why) })
+            return refuse(at, step, number, Refused { certain: clean, ..Refused::by(&why) })
                 .await
                 .map(Answered::Ended);
         }
@@ -222,6 +223,10 @@ async fn attempt(
                 wait = longer(wait);
             }
             Effect::Refused(fault) => {
+                let search = Search { refused: Some(fault.clone()), ..Search::new(number, false, !clean) };
+                if !clean && !step.is_searched(&search) {
+                    return Ok(Answered::Lost(search));
+                }
                 let why = fault.to_string();
                 return refuse(at, step, number, Refused::of(&why, &fault, clean)).await.map(Answered::Ended);
             }
@@ -296,7 +301,15 @@ async fn look_again(at: &At<'_>, step: &dyn Step, mut search: Search, intent: &I
             Look::Unclear(_) => {}
             Look::Absent => {
                 search.empty += 1;
-                match step.resend(&search) {
+                let next = match &search.refused {
+                    Some(fault) if step.is_searched(&search) => {
+                        let why = fault.to_string();
+                        return refuse(at, step, search.attempt, Refused::of(&why, fault, false)).await;
+                    }
+                    Some(_) => Resend::LookAgain,
+                    None => step.resend(&search),
+                };
+                match next {
                     Resend::LookAgain => {}
                     // Another attempt begins as the first one did: with a look at whether it still may be made.
                     Resend::Send => match at.shared.unless_drained(step.look(intent, false)).await? {
@@ -369,17 +382,24 @@ struct Refused<'a> {
     certain: bool,
     /// Whether it is our own decision, and no failure.
     ours: bool,
+    /// What prevents it, where nobody has chosen it.
+    prevented: Option<Prevented>,
 }
 
 impl<'a> Refused<'a> {
     /// We do not want it now.
     fn ours(why: &'a str) -> Self {
-        Self { why, fault: None, certain: true, ours: true }
+        Self { why, fault: None, certain: true, ours: true, prevented: None }
+    }
+
+    /// It must not be made now.
+    fn by(hindrance: &'a Hindrance) -> Self {
+        Self { prevented: hindrance.prevented, ..Self::ours(&hindrance.reason) }
     }
 
     /// AWS said no.
     fn of(why: &'a str, fault: &'a Fault, certain: bool) -> Self {
-        Self { why, fault: Some(fault), certain, ours: false }
+        Self { why, fault: Some(fault), certain, ours: false, prevented: None }
     }
 }
 
@@ -388,6 +408,7 @@ async fn refuse(at: &At<'_>, step: &dyn Step, number: u32, refused: Refused<'_>)
     let refusal = Refusal {
         request: refused.fault.and_then(|f| f.request_id.clone()),
         skipped: refused.ours && refused.certain,
+        prevented: refused.prevented.filter(|_| refused.certain),
         uncertain: !refused.certain,
         class: refused.fault.map(|f| f.class.label().to_owned()),
         ..Refusal::of(refused.why)

@@ -75,7 +75,7 @@ pub(crate) async fn give_back(
 async fn attempt(step: &dyn Step, intent: &Intent) -> Tried {
     // Not ours, or another account's: then it is not ours to give back.
     if let Some(why) = step.forbidden() {
-        return Tried::NotYet(why, false);
+        return Tried::NotYet(why.reason, false);
     }
     let adopted = |made: Made| Tried::Given(Done { made, request: None, adopted: true });
     match step.look(intent, true).await {

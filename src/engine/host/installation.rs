@@ -29,6 +29,9 @@ pub struct Installation {
     /// When a person last took over: images of other installations up to then are no alarm.
     #[serde(default)]
     pub taken_over_at: Option<DateTime<Utc>>,
+    /// The account that it works in, once it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
 }
 
 /// Whether the state directory belongs to this host.
@@ -78,6 +81,7 @@ pub fn open(
             instance: None,
             machine_id: None,
             taken_over_at: None,
+            account: None,
         }),
         path,
         machine_id,
@@ -171,12 +175,26 @@ impl InstallationFile {
         self.rebind(own, Some(now))
     }
 
+    /// Writes the account that it works in.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn learn_account(&mut self, account: &str) -> Result<(), String> {
+        let known = Installation { account: Some(account.to_owned()), ..self.content.clone() };
+        if self.stored {
+            write(&self.path, &known)?;
+        }
+        self.content = known;
+        Ok(())
+    }
+
     fn rebind(&mut self, own: &OwnMachine, taken_over_at: Option<DateTime<Utc>>) -> Result<(), String> {
         let bound = Installation {
             installation: self.content.installation.clone(),
             instance: known(own).map(str::to_owned),
             machine_id: self.machine_id.clone(),
             taken_over_at,
+            account: None, // a person said that it works here from now on
         };
         write(&self.path, &bound)?;
         self.content = bound;
@@ -205,6 +223,7 @@ fn bind(recorded: &Installation, instance: Option<&str>, machine_id: Option<&str
         instance: instance.map(str::to_owned).or_else(|| recorded.instance.clone()),
         machine_id: machine_id.map(str::to_owned).or_else(|| recorded.machine_id.clone()),
         taken_over_at: recorded.taken_over_at,
+        account: recorded.account.clone(),
     })
 }
 
@@ -287,7 +306,13 @@ mod tests {
         for (recorded, now, expected) in table {
             let parts = |text: &str| text.split_once(' ').map(|(i, m)| (some(i), some(m))).expect("two words");
             let (i, m) = parts(recorded);
-            let record = Installation { installation: "x".into(), instance: i, machine_id: m, taken_over_at: None };
+            let record = Installation {
+                installation: "x".into(),
+                instance: i,
+                machine_id: m,
+                taken_over_at: None,
+                account: None,
+            };
             let (i, m) = parts(now);
             match (bind(&record, i.as_deref(), m.as_deref()), expected) {
                 (Ok(bound), Ok(text)) => {

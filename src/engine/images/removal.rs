@@ -14,6 +14,7 @@ use crate::domain::hold::Act;
 use crate::domain::naming::{self, HOLD_TAG, Ownership};
 use crate::domain::observed::ImageState;
 use crate::domain::place::Subject;
+use crate::domain::prevented::Hindrance;
 use crate::domain::saga::StepState;
 use crate::engine::context::backoff::{FIRST, longer};
 use crate::engine::context::run::Run;
@@ -122,8 +123,8 @@ impl Step for Remove {
         Intent::Remove(removing)
     }
 
-    fn forbidden(&self) -> Option<String> {
-        self.shared.held(Act::Delete, None)
+    fn forbidden(&self) -> Option<Hindrance> {
+        self.shared.held(Act::Delete, None).map(Hindrance::from)
     }
 
     /// The verdict is minutes or hours old when a fleet is large: what may have changed is looked at once more.

@@ -5,12 +5,15 @@ use std::collections::BTreeMap;
 
 use crate::domain::event::Outcome;
 use crate::domain::fact::{Counts, Draft, Fact, RunEnd, RunStart, StepId};
+use crate::domain::place::Subject;
+use crate::domain::prevented::Prevented;
 use crate::domain::saga::{Phase, StepState};
 use crate::engine::context::Stop;
 use crate::engine::context::run::Run;
 use crate::engine::distribution;
 use crate::engine::retention;
 use crate::engine::rollout;
+use crate::engine::rollout::again::Before;
 use crate::engine::rollout::choose;
 
 /// Runs `run` to the end, or to the journal boundary at which it drains.
@@ -20,6 +23,7 @@ pub(crate) async fn conduct(run: Run) {
         // What cannot be written now is found out again, unless the machine slept and the stop is written.
         let _ = run.shared.record_lateness().await;
     }
+    run.shared.count_again(&run.plan.name);
     run.shared.runs.borrow_mut().remove(&*run.name);
     run.shared.slots_changed.notify_waiters();
 }
@@ -55,13 +59,28 @@ async fn phases(run: &Run) -> Result<(), Stop> {
         retention::retain(run, &places).await?;
     }
     distribution::sum_up_shares(run).await?;
-    let (outcome, reason) = run.active.state.borrow().outcome();
     let elapsed = (run.shared.clock.now() - run.occurrence.decided_at).num_milliseconds();
-    let reason = (!reason.is_empty()).then_some(reason);
-    let end = RunEnd { outcome, reason, elapsed_ms: Some(elapsed), counts: Some(counts(run)) };
+    let end = RunEnd { elapsed_ms: Some(elapsed), counts: Some(counts(run)), ..run.active.state.borrow().end() };
     let mut drafts = run.active.settled.take();
+    if !end.barred {
+        drafts.extend(again(run).await);
+    }
     drafts.push(Draft::of_run(&run.name, Fact::RunFinished(end)));
     run.shared.record_result(&drafts).await.map(|_| ())
+}
+
+/// An alarm for each target that was prevented twice in a row. Where all were, the run's own end says it.
+async fn again(run: &Run) -> Vec<Draft> {
+    let prevented: Vec<(Subject, Prevented, String)> = {
+        let state = run.active.state.borrow();
+        let targets = state.prevented().filter(|(subject, ..)| state.targets.contains_key(*subject));
+        targets.map(|(subject, prevented, why)| (subject.clone(), prevented, why.to_owned())).collect()
+    };
+    if prevented.is_empty() {
+        return Vec::new();
+    }
+    let before = Before::of(run).await;
+    prevented.iter().filter_map(|(subject, prevented, why)| before.alarm(run, subject, *prevented, why)).collect()
 }
 
 fn counts(run: &Run) -> Counts {
@@ -79,6 +98,7 @@ fn counts(run: &Run) -> Counts {
         done: count(Outcome::Done) as u64,
         failed: count(Outcome::Failed) as u64,
         skipped: (count(Outcome::Skipped) + state.skipped.len()) as u64,
+        prevented: state.prevented().count() as u64,
         deleted: deleted as u64,
         copied: Some(copies(|phase| *phase == Phase::Good)),
         copies_failed: Some(copies(|phase| matches!(phase, Phase::Bad(_) | Phase::Left(_)))),

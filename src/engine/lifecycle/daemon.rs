@@ -253,6 +253,9 @@ impl Engine {
     /// Decides what is due and takes up requests.
     async fn tick(&mut self) {
         self.shared.tell_holds().await;
+        if self.mode == Mode::Daemon {
+            self.shared.keep_counting();
+        }
         self.prune().await;
         if self.mode == Mode::Daemon && !self.decide_all().await {
             return;

@@ -240,6 +240,7 @@ impl Rebuild {
             Some(caller) => caller,
             None => match self.shared.unless_drained(self.shared.cloud.whoami()).await? {
                 Ok(caller) => {
+                    self.shared.met(&caller);
                     *self.shared.caller.borrow_mut() = Some(caller.clone());
                     caller
                 }

@@ -88,7 +88,7 @@ async fn go_on(
     {
         // Nothing was begun: it was missed, like one that was never decided.
         let reason = Some(why.clone());
-        let end = RunEnd { outcome: Outcome::Missed, reason, elapsed_ms: None, counts: None };
+        let end = RunEnd { outcome: Outcome::Missed, reason, barred: false, elapsed_ms: None, counts: None };
         shared.record(&[Draft::of_run(&occurrence.run(), Fact::RunFinished(end))]).await?;
         return Ok(None);
     }

@@ -224,8 +224,8 @@ impl Bracket {
 
     /// Journals the end of the target. What goes on does not wait for the journal.
     async fn end(&mut self, chain: &Chain) -> Result<(), Stop> {
-        let Some((outcome, reason)) = self.known(|state| end_of(state, chain)) else { return Ok(()) };
-        let end = finished(&self.active, &self.run, &self.subject, outcome, &reason);
+        let Some((outcome, why)) = self.known(|state| end_of(state, chain)) else { return Ok(()) };
+        let end = finished(&self.active, &self.run, &self.subject, outcome, &why);
         let shared = Rc::clone(&self.shared);
         let mut end = std::pin::pin!(async { shared.record_result(&[end]).await.map(|_| ()) });
         loop {

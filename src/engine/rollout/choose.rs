@@ -10,19 +10,20 @@ use crate::cloud::governed::Governed;
 use crate::cloud::port::{ImageQuery, InstanceQuery, Read};
 use crate::config::pace::reboots_needed;
 use crate::defect::{Defect, planted};
-use crate::domain::event::Decision;
-use crate::domain::fact::{Chosen, Draft, Fact, Need, Skipped, Topic};
+use crate::domain::fact::{Chosen, Draft, Fact, STILL_IMAGING, Skipped};
 use crate::domain::machine::OwnMachine;
 use crate::domain::naming::{self, Ownership, Role, TAG_PREFIX, rfc3339};
 use crate::domain::observed::{Image, Instance};
-use crate::domain::place::{Place, Subject};
+use crate::domain::place::Place;
 use crate::domain::plan::Plan;
+use crate::domain::prevented::Prevented;
 use crate::domain::select::{self, Choice, Facts, Skip};
 use crate::engine::context::Stop;
 use crate::engine::context::run::Run;
 use crate::engine::context::us::Us;
 use crate::engine::distribution::lookup;
 use crate::engine::distribution::preflight::preflight;
+use crate::engine::rollout::again::Before;
 
 /// What a place holds that concerns a plan.
 #[derive(Debug, Clone)]
@@ -80,45 +81,30 @@ pub(crate) async fn select(run: &Run, places: &[Place]) -> Result<(), Stop> {
     }
     let targets = drafts.iter().filter(|d| matches!(d.fact, Fact::TargetSelected { .. })).count() as u64;
     warn_of_window(run, &drafts);
-    drafts.extend(skipped_again(run, &drafts).await);
+    again(run, &mut drafts).await;
     let skipped = drafts.iter().filter(|d| matches!(d.fact, Fact::TargetSkipped(_))).count() as u64;
     drafts.push(Draft::of_run(&run.name, Fact::Selected(Chosen { targets, skipped })));
     run.shared.record_result(&drafts).await.map(|_| ())
 }
 
-/// An alarm for each instance that is still being imaged, as it was at the occurrence before, for the first time.
-async fn skipped_again(run: &Run, drafts: &[Draft]) -> Vec<Draft> {
-    /// Occurrences that did not run say nothing of a target: look this far back for one that did.
-    const LOOK_BACK: u32 = 20;
-    let label = Skip::StillImaging { run: String::new() }.label();
-    let imaging = |fact: &Fact| matches!(fact, Fact::TargetSkipped(skipped) if skipped.class.as_deref() == Some(label));
-    let now: Vec<&Draft> = drafts.iter().filter(|d| imaging(&d.fact)).collect();
-    if now.is_empty() {
-        return Vec::new();
+/// What is being imaged for the second time in a row is prevented; and an alarm for each that nobody chose to leave out
+/// twice.
+async fn again(run: &Run, drafts: &mut Vec<Draft>) {
+    if !drafts.iter().any(|draft| draft.fact.left_out_unwanted()) {
+        return;
     }
-    let reader = run.shared.journal.reader();
-    let earlier = reader.occurrences(Some(&run.plan.name), LOOK_BACK).await.unwrap_or_default();
-    let mut before = Vec::new();
-    for occurrence in earlier.iter().filter(|o| o.due < run.occurrence.due && o.decision == Decision::Run).take(2) {
-        let events = reader.events_of(&occurrence.run()).await.unwrap_or_default();
-        let then = events.into_iter().filter(|e| imaging(e.fact())).filter_map(|e| e.draft.subject);
-        before.push(then.collect::<BTreeSet<Subject>>());
+    let before = Before::of(run).await;
+    let mut alarms = Vec::new();
+    for draft in drafts.iter_mut() {
+        let (Some(subject), Fact::TargetSkipped(skipped)) = (&draft.subject, &mut draft.fact) else { continue };
+        if skipped.class.as_deref() == Some(STILL_IMAGING) && before.twice(subject) {
+            skipped.prevented = Some(Prevented::StillImaging);
+        }
+        if let Some(prevented) = skipped.prevented {
+            alarms.extend(before.alarm(run, subject, prevented, &skipped.reason));
+        }
     }
-    let then = |nth: usize, subject: &Subject| before.get(nth).is_some_and(|subjects| subjects.contains(subject));
-    let slots = run.shared.slots.borrow();
-    // The second skip is the news, not each that follows; nor where somebody is called for the instance already.
-    let called = |subject: &Subject| slots.get(subject).is_some_and(|down| down.overdue);
-    let news = |subject: &Subject| then(0, subject) && !then(1, subject) && !called(subject);
-    now.iter()
-        .filter_map(|d| d.subject.as_ref().filter(|s| news(s)).zip(d.fact.reason()))
-        .map(|(subject, reason)| {
-            let why = format!(
-                "{} was skipped twice in a row ({reason}); look at its pending image in the EC2 console",
-                subject.id
-            );
-            Draft::of(&run.name, subject, Fact::StepNeedsPerson(Need::of(why))).about(Topic::Selection)
-        })
-        .collect()
+    drafts.append(&mut alarms);
 }
 
 /// Says at once what would otherwise only show when the window is over.
@@ -196,13 +182,13 @@ impl Judged {
             seen.insert(id);
             let fact = match choice {
                 Choice::Target { .. } if impossible.contains_key(&subject.id) => {
-                    skipped(impossible[&subject.id].clone(), "impossible")
+                    skipped(impossible[&subject.id].clone(), "impossible", Some(Prevented::Copies))
                 }
                 Choice::Target { reboots } => match blind.as_ref().filter(|_| reboots) {
-                    Some(why) => skipped(why.clone(), "checks"),
+                    Some(why) => skipped(why.clone(), "checks", Some(Prevented::NotListed)),
                     None => Fact::TargetSelected { reboots },
                 },
-                Choice::Skip { reason } => skipped(reason.to_string(), reason.label()),
+                Choice::Skip { reason } => left_out(&reason),
             };
             Draft::of(&run.name, &subject, fact)
         };
@@ -258,12 +244,16 @@ fn not_found(run: &Run, place: &Place, seen: &BTreeSet<String>) -> Vec<Draft> {
         return Vec::new();
     }
     let lost = select::missing(&run.plan, seen);
-    let fact = skipped(Skip::NotFound.to_string(), Skip::NotFound.label());
+    let fact = left_out(&Skip::NotFound);
     lost.iter().map(|id| Draft::of(&run.name, &place.subject(id), fact.clone())).collect()
 }
 
-fn skipped(reason: String, class: &str) -> Fact {
-    Fact::TargetSkipped(Skipped { reason, class: Some(class.to_owned()) })
+fn left_out(skip: &Skip) -> Fact {
+    skipped(skip.to_string(), skip.label(), skip.prevents())
+}
+
+fn skipped(reason: String, class: &str, prevented: Option<Prevented>) -> Fact {
+    Fact::TargetSkipped(Skipped { reason, class: Some(class.to_owned()), prevented })
 }
 
 /// Why another installation seems to work under our daemon name, if it does: an image newer than our last bears

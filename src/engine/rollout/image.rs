@@ -15,6 +15,7 @@ use crate::domain::hold::Act;
 use crate::domain::naming::{self, Marks, Ownership, Role};
 use crate::domain::observed::{Image, InstanceState};
 use crate::domain::plan::Mode;
+use crate::domain::prevented::Hindrance;
 use crate::domain::saga::{Slot, TargetState};
 use crate::engine::context::Stop;
 use crate::engine::drive::executor::{Look, Resend, Search, Step};
@@ -131,10 +132,10 @@ impl Step for MakeImage {
         Intent::Image(Imaging { name: self.name(), no_reboot: !self.takes_down(), checked: false })
     }
 
-    fn forbidden(&self) -> Option<String> {
+    fn forbidden(&self) -> Option<Hindrance> {
         let Target { shared, active, plan, occurrence, subject, .. } = &self.0;
-        if let Some(why) = shared.held(Act::TakeDown, Some(&plan.name)) {
-            return Some(why);
+        if let Some(hold) = shared.holding(Act::TakeDown, Some(&plan.name)) {
+            return Some(hold.hindrance());
         }
         let back = |freed: Option<&str>| match freed {
             Some("terminated") => "the instance was terminated before its image was made".to_owned(),
@@ -147,10 +148,11 @@ impl Step for MakeImage {
         };
         let freed = self.0.known(|s| s.reboots.then(|| is_back(s)))??;
         if freed.is_some() {
-            return freed;
+            return freed.map(Hindrance::from);
         }
         let own = shared.own_machine.borrow().forbids(&subject.id);
-        own.filter(|_| !planted(Defect::OwnMachineTaken)).or_else(|| closed(shared, active, plan, occurrence))
+        let closed = || closed(shared, active, plan, occurrence).map(|why| why.hindrance());
+        own.filter(|_| !planted(Defect::OwnMachineTaken)).or_else(closed)
     }
 
     /// A target that was stopped when it was selected has no slot: it is not waited for while it starts.
@@ -204,7 +206,7 @@ impl Step for MakeImage {
             no_reboot: !self.takes_down(),
             tags: self.marks().tags(&plan.tags),
         };
-        let may = || self.forbidden().map_or(Ok(()), Err);
+        let may = || self.forbidden().map_or(Ok(()), |why| Err(why.reason));
         match shared.cloud.create_image_if(&subject.place, &request, may).await {
             Effect::Done { value, request_id } => {
                 // However long it was refused before.
@@ -231,7 +233,7 @@ impl Step for MakeImage {
             return Resend::GiveUp("the answer was lost twice and no image appeared".into());
         }
         match self.forbidden() {
-            Some(why) => Resend::GiveUp(format!("the answer was lost, no image appeared, and {why}")),
+            Some(why) => Resend::GiveUp(format!("the answer was lost, no image appeared, and {}", why.reason)),
             None => Resend::Send,
         }
     }

@@ -15,6 +15,7 @@ use crate::domain::fact::{Draft, Fact, Intent, Made, Need, Observed, Overdue, St
 use crate::domain::naming::rfc3339;
 use crate::domain::place::Subject;
 use crate::domain::plan::OnUnhealthy;
+use crate::domain::prevented::Hindrance;
 use crate::domain::saga::{Slot, TargetState};
 use crate::engine::context::backoff::{FIRST, LONGEST};
 use crate::engine::context::{Context, Stop};
@@ -212,7 +213,7 @@ impl Step for Return {
         Intent::Return
     }
 
-    fn forbidden(&self) -> Option<String> {
+    fn forbidden(&self) -> Option<Hindrance> {
         None
     }
 

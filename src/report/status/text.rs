@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{DaemonStatus, StatusDocument};
+use super::{DaemonStatus, ProtectionStatus, StatusDocument};
 use crate::domain::schedule::words;
 use crate::report::table::{Cell, Paint, Table, Tone};
 
@@ -15,7 +15,8 @@ impl StatusDocument {
     /// Lines for people.
     #[must_use]
     pub fn text(&self, paint: Paint) -> String {
-        let mut text = self.daemon.text(paint);
+        let mut text = self.protection.as_ref().map(|protection| protection.text(paint)).unwrap_or_default();
+        text += &self.daemon.text(paint);
         if let Some(zones) = &self.zones {
             let _ = writeln!(text, "time zones of {zones}");
         }
@@ -67,6 +68,21 @@ impl StatusDocument {
             }
             text += &table.text(paint);
         }
+        if !self.debts.is_empty() {
+            let _ = writeln!(text, "\n{}", paint.tone(Tone::Head, "TO BE GIVEN BACK"));
+            let mut table = Table::headed(2, &["WHAT", "REGION", "SINCE", "RUN", "TAKEN"]);
+            for d in &self.debts {
+                let run = d.run.as_deref().unwrap_or("-");
+                table.row([
+                    (&*d.subject).into(),
+                    (&*d.region).into(),
+                    (&*d.since).into(),
+                    run.into(),
+                    (&*d.what).into(),
+                ]);
+            }
+            text += &table.text(paint);
+        }
         let mut plans = Table::headed(2, &["PLAN", "NEXT", "LOCAL", "LAST", "OUTCOME", "WHY"]);
         for p in &self.plans {
             let next = p.next.as_deref().unwrap_or("never");
@@ -85,21 +101,32 @@ impl StatusDocument {
         if !self.instances.is_empty() {
             let _ =
                 writeln!(text, "\n{}", paint.tone(Tone::Head, "NEWEST GOOD IMAGES (by the journal, the oldest first)"));
-            let mut table = Table::headed(2, &["INSTANCE", "REGION", "PLAN", "AGE", "DUE", "IMAGE"]);
+            // Names and protection, once anybody has listed them.
+            let listed = self.instances.iter().any(|i| i.protection.is_some());
+            let columns = ["INSTANCE", "REGION", "PLAN", "AGE", "DUE", "IMAGE"];
+            let more = ["NAME", "PROTECTION", "WHY"];
+            let columns: Vec<&str> = columns.into_iter().chain(more.into_iter().filter(|_| listed)).collect();
+            let mut table = Table::headed(2, &columns);
             for i in &self.instances {
                 let age = match i.age_s {
                     Some(seconds) => Cell::from(age(seconds)),
                     None => Cell::toned(Tone::Bad, "none"),
                 };
                 let (due, image) = (i.due.as_deref().unwrap_or("-"), i.image.as_deref().unwrap_or("-"));
-                table.row([
-                    (&*i.instance).into(),
-                    (&*i.region).into(),
-                    (&*i.plan).into(),
-                    age,
-                    due.into(),
-                    image.into(),
-                ]);
+                let mut row: Vec<Cell> =
+                    vec![(&*i.instance).into(), (&*i.region).into(), (&*i.plan).into(), age, due.into(), image.into()];
+                if listed {
+                    let tone = match i.protection {
+                        Some("protected") => Tone::Good,
+                        Some("critical" | "never") => Tone::Bad,
+                        Some("late" | "unprotected") => Tone::Warn,
+                        _ => Tone::Plain,
+                    };
+                    row.push(Cell::name(i.name.as_deref().unwrap_or("-")));
+                    row.push(Cell::toned(tone, i.protection.unwrap_or("not listed")));
+                    row.push((&*i.why).into());
+                }
+                table.row(row);
             }
             text += &table.text(paint);
         }
@@ -131,6 +158,30 @@ impl StatusDocument {
 fn table_row(table: &mut Table, cells: [&str; 4], outcome: &str, why: &str) {
     let [plan, next, local, run] = cells.map(Cell::from);
     table.row([plan, next, local, run, Cell::word(outcome), why.into()]);
+}
+
+impl ProtectionStatus {
+    fn text(&self, paint: Paint) -> String {
+        let all = [
+            (Tone::Good, self.protected, "protected"),
+            (Tone::Plain, self.new, "new"),
+            (Tone::Warn, self.late, "late"),
+            (Tone::Bad, self.critical, "CRITICAL"),
+            (Tone::Bad, self.never, "NEVER imaged"),
+            (Tone::Warn, self.unprotected, "unprotected"),
+            (Tone::Dim, self.gone, "gone"),
+        ];
+        let some = all.into_iter().filter(|(_, count, word)| *count > 0 || *word == "protected");
+        let counts: Vec<String> =
+            some.map(|(tone, count, word)| paint.tone(tone, &format!("{count} {word}"))).collect();
+        let at = self.listed_at.as_deref().unwrap_or("an unknown time");
+        let stale = if self.stale { ", too long ago" } else { "" };
+        let mut text = format!("{}; the fleet as listed at {at}{stale}\n", counts.join(", "));
+        for fault in &self.faults {
+            let _ = writeln!(text, "{}", paint.tone(Tone::Warn, &format!("not listed: {fault}")));
+        }
+        text
+    }
 }
 
 impl DaemonStatus {

@@ -99,7 +99,9 @@ fn they_work_beside_a_daemon_and_after_a_crash() {
     daemon.kill();
     let before = state(&site.state()).expect("it ran");
     assert!(before.contains_key("journal.sqlite-wal"), "{:?}", before.keys());
-    let after = site.run(&["status", "--json"]).expect(0).document();
+    let after = site.run(&["status", "--json"]).expect(1).document();
+    let died = after["status"]["needs_person"][0]["reason"].as_str().unwrap_or_default();
+    assert!(died.starts_with("stillframe died"), "{after}");
     assert_eq!(after["status"]["daemon"]["running"], false);
     assert_eq!(after["status"]["daemon"]["stopped"], serde_json::Value::Null);
     assert_eq!(after["status"]["runs"].as_array().map(Vec::len), Some(1));

@@ -113,8 +113,13 @@ fn a_full_or_read_only_file_system() {
     fs::write(full.state().join("ballast"), vec![0; 2 << 20]).expect_err("it is full");
     let alarm = daemon.logged("journal.failed");
     assert!(alarm["reason"].as_str().is_some_and(|why| why.contains("free space")), "{alarm}");
+    // The journal cannot say it.
+    let status = full.run(&["status"]).expect(1);
+    assert!(status.stdout.contains("the journal cannot be written"), "{}", status.stdout);
     fs::remove_file(full.state().join("ballast")).expect("removed");
     daemon.logged("journal.recovered");
+    let status = full.run(&["status"]);
+    assert!(!status.stdout.contains("the journal cannot be written"), "{}", status.stdout);
     daemon.terminate();
     let ended = daemon.wait().expect(0);
     assert_eq!(of_level(&ended.log(), "ERROR").len(), 1, "{}", ended.stderr);

@@ -32,12 +32,17 @@ fn a_plan_halts_for_an_instance_that_is_not_back() {
         assert!(reason.contains(part), "{part:?} is not in {reason:?}");
     }
 
-    let again = site.run(&["backup", "nightly", "--json"]).expect(0); // skips alone are done
-    assert!(of_level(&again.log(), "ERROR").is_empty(), "said once: {}", again.stderr);
-    let document = again.document();
-    for target in document["targets"].as_array().expect("targets") {
-        assert_eq!(target["outcome"], "skipped", "{target}");
-    }
+    let again = site.run(&["backup", "nightly", "--json"]).expect(1); // nobody chose that
+    let (log, document) = (again.log(), again.document());
+    let errors = of_level(&log, "ERROR");
+    assert_eq!(errors.len(), 1, "the instance is said once, and that nobody was imaged: {}", again.stderr);
+    assert_eq!(errors[0]["event"], "run.finished");
+    assert_eq!(document["outcome"], "failed");
+    assert!(document["reason"].as_str().is_some_and(|why| why.contains(&instance(0))), "{document}");
+    let halted = |target: &&serde_json::Value| target["prevented"] == "halted";
+    let targets = document["targets"].as_array().expect("targets");
+    assert!(targets.iter().all(|target| target["outcome"] == "skipped"), "{document}");
+    assert_eq!(targets.iter().filter(halted).count(), 3, "{document}");
     assert_eq!(door.calls("CreateImage").len(), 1);
     assert_eq!([0, 1, 2].map(|n| door.reboots(&instance(n))), [1, 0, 0]);
 }

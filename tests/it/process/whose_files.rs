@@ -36,8 +36,9 @@ fn whatever_the_umask_the_group_reads_and_others_do_not() {
             );
             let mut daemon = site.spawn_after(&format!("umask {umask}"), &["run"]);
             daemon.logged("run.finished");
-            let mut expected =
-                vec!["installation.json", "journal.sqlite", "journal.sqlite-shm", "journal.sqlite-wal", "lock"];
+            until("the listing", || site.state().join("census.json").exists().then_some(()));
+            let journal = ["journal.sqlite", "journal.sqlite-shm", "journal.sqlite-wal"];
+            let mut expected = [&["census.json", "installation.json"], &journal[..], &["lock"]].concat();
             if backend == "sim" {
                 expected.push("world.json");
             }

@@ -142,7 +142,7 @@ async fn a_limit_filled_by_the_dead_is_not_waited_for() {
         let ends = rig.outcomes(name);
         assert_eq!(ends.len(), 2, "{ends:?}\n{what}");
         assert_eq!([1, 2, 3].map(|n| rig.reboots()[&id(n)]), [1, 0, 0], "{what}");
-        assert_eq!(rig.errors().len(), 1, "{what}");
+        assert_eq!(rig.alarms().len(), 1, "{what}");
         rig.heal(&id(1));
         rig.run(mins(25)).await;
         rig.stop().await;

@@ -51,6 +51,8 @@ pub struct Duty {
     slept: RefCell<Vec<(Instant, DateTime<Utc>, TimeDelta)>>,
     /// The targets of each run that have not ended, once they are all known.
     targets: RefCell<BTreeMap<String, BTreeSet<Subject>>>,
+    /// When the last one that has ended did.
+    ended: RefCell<BTreeMap<String, Instant>>,
     /// Up to when another installation's images are no alarm.
     pub taken_over: Cell<Option<DateTime<Utc>>>,
 }
@@ -71,6 +73,7 @@ impl Duty {
     pub fn forgets(&self) {
         self.open.borrow_mut().clear();
         self.targets.borrow_mut().clear();
+        self.ended.borrow_mut().clear();
         self.halted.borrow_mut().clear();
     }
 
@@ -79,20 +82,21 @@ impl Duty {
         self.open.borrow_mut().remove(name);
     }
 
-    /// An event was told; what is wrong with it.
-    pub fn hear(&self, event: &Event, now: Instant) -> Option<String> {
+    /// An event was told, of a run that was decided then; what is wrong with it.
+    pub fn hear(&self, event: &Event, now: Instant, decided: Option<Instant>) -> Option<String> {
         let run = &event.draft.run;
         let Some(subject) = &event.draft.subject else {
             if event.draft.kind == Kind::TargetSelected {
                 self.targets.borrow_mut().entry(run.clone()).or_default();
             }
-            return (event.draft.kind == Kind::OccurrenceSkipped).then(|| self.held_in_vain(event)).flatten();
+            return (event.draft.kind == Kind::OccurrenceSkipped).then(|| self.held_in_vain(event, decided)).flatten();
         };
         if event.draft.kind == Kind::TargetSelected {
             self.targets.borrow_mut().entry(run.clone()).or_default().insert(subject.clone());
         } else if event.draft.kind == Kind::TargetFinished {
             // What was forgotten with the journal is not known.
             self.targets.borrow_mut().get_mut(run).map(|open| open.remove(subject));
+            self.ended.borrow_mut().insert(run.clone(), now);
         }
         let key = (event.draft.run.clone(), subject.id.clone());
         let halts = event.draft.data.get("halts").and_then(serde_json::Value::as_bool) == Some(true);
@@ -109,9 +113,12 @@ impl Duty {
     }
 
     /// Whether an occurrence is skipped for a run whose targets have all ended: what it still copies holds nothing.
-    fn held_in_vain(&self, event: &Event) -> Option<String> {
+    fn held_in_vain(&self, event: &Event, decided: Option<Instant>) -> Option<String> {
         let (holder, rest) = event.text("reason")?.split_once(' ')?;
         let ended = self.targets.borrow().get(holder).is_some_and(BTreeSet::is_empty);
+        // A full disk may keep the event for long.
+        let before = |ended: &Instant| decided.is_none_or(|decided| *ended < decided);
+        let ended = ended && self.ended.borrow().get(holder).is_none_or(before);
         let held = rest.starts_with("still has targets") && ended;
         held.then(|| format!("{} is skipped for {holder}, whose targets have all ended", event.draft.run))
     }

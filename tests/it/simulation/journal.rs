@@ -2,12 +2,14 @@
 //! over by another process, and can forget what it had acknowledged.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
+use stillframe::clock::Clock;
 use stillframe::defect::{Defect, planted};
 use stillframe::domain::event::Occurrence;
 use stillframe::domain::fact::codec::{decode, encode};
@@ -16,6 +18,7 @@ use stillframe::domain::fact::{Draft, Event, Kind};
 use stillframe::journal::sqlite::SqliteJournal;
 use stillframe::journal::{Answer, Journal, JournalError, Reader, Written};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::support::rows::Rows;
 
@@ -66,6 +69,8 @@ struct Store {
     failed: Cell<bool>,
     /// Writes that did not fit what was stored: defects of the engine.
     conflicts: RefCell<Vec<String>>,
+    /// When each occurrence was decided: its event may be told later.
+    decided: RefCell<BTreeMap<String, Instant>>,
     /// Processes that took it, so far.
     lease: Cell<i64>,
     /// Every transaction with the number of its write, where it may have to forget some.
@@ -105,6 +110,7 @@ impl Mortal {
             fails_from: Cell::new(None),
             failed: Cell::new(false),
             conflicts: RefCell::default(),
+            decided: RefCell::default(),
             lease: Cell::new(0),
             ops: RefCell::default(),
             cut: RefCell::default(),
@@ -119,6 +125,11 @@ impl Mortal {
     /// The same journal, as another process opens it.
     pub fn twin(&self) -> Self {
         Self::on(Rc::clone(&self.store))
+    }
+
+    /// When an occurrence was decided, if it was.
+    pub fn decided(&self, run: &str) -> Option<Instant> {
+        self.store.decided.borrow().get(run).copied()
     }
 
     /// Remembers every transaction from now on, so that it can forget the last ones.
@@ -345,7 +356,11 @@ impl Journal for Mortal {
         self.fenced()?;
         let words = format!("decide {} {}", occurrence.run(), occurrence.decision.as_str());
         let op = || Op::Decide(occurrence.clone(), request);
-        self.write(words, async || self.store.inner.decide(occurrence, request).await, op).await
+        let written = self.write(words, async || self.store.inner.decide(occurrence, request).await, op).await;
+        if let Ok(Written::New(_)) = &written {
+            self.store.decided.borrow_mut().insert(occurrence.run(), Clock::Wall.instant());
+        }
+        written
     }
 
     async fn store_revision(&self, hash: &str, plan: &str) -> Answer<()> {

@@ -14,7 +14,7 @@ async fn an_instance_in_an_unknown_state_is_skipped_alone() {
     rig.world().instances.get_mut(&strange).expect("of the fleet").traits.state_word = Some("hibernating".into());
     rig.start();
     rig.run(mins(20)).await;
-    assert_eq!(rig.outcomes("web"), ["02:00 done"], "{}", rig.story());
+    assert_eq!(rig.outcomes("web"), ["02:00 failed"], "nobody chose that\n{}", rig.story());
     let skipped = rig.told(&Kind::TargetSkipped);
     assert_eq!(skipped.len(), 1, "{}", rig.story());
     assert!(skipped[0].text("reason").is_some_and(|why| why.contains("`hibernating`")), "{}", rig.story());

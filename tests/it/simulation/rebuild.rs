@@ -220,7 +220,7 @@ async fn an_instance_of_a_removed_plan_that_stays_down_is_alarmed() {
     }
     rig.run(mins(40)).await;
     assert_eq!(rig.told(&Kind::StepNeedsPerson).len(), 2, "{}", rig.story());
-    assert_eq!(rig.outcomes("db"), ["02:30 done"], "{}", rig.story());
+    assert_eq!(rig.outcomes("db"), ["02:30 failed"], "{}", rig.story());
     assert_eq!(rig.all_reboots(), 1, "one at once, and one is down\n{}", rig.story());
     rig.heal(&id(1));
     rig.run(mins(5)).await;

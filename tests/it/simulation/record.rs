@@ -1,12 +1,12 @@
-//! What came of each seed's life, one line each, as it was recorded in November 2026: how a reshaped engine is held to what
-//! the one before it did.
+//! What came of each seed's life, one line each, as it was recorded: how a changed engine is held to what the one before it
+//! did.
 //!
-//! `tests/fixtures/2026-11/seeds.txt` was recorded from commit 36b6875 by
+//! `tests/fixtures/2026-11/seeds.txt` was first recorded from commit 36b6875, and anew when the order of the targets in a run
+//! came to follow their newest images: with the order of before, every line had stayed as it was. It is written by
 //! `cargo test --test it -- --ignored --exact simulation::record::what_came_of_a_thousand_seeds_is_written_down`.
-//! It is never recorded anew to make a change pass: only where what a life is has changed on purpose (another plot for a
-//! seed, an unkinder world), and then by the engine from before any other change. With `STILLFRAME_SIM_RECORDS=NAME` the
-//! promise test writes the full list of each seed into `records/NAME/` under the target folder's `tmp`, so that two versions
-//! can be compared by `diff -r`.
+//! It is never recorded anew to make a change pass: only where what a life is, or the engine does, was changed on purpose, and
+//! everything else was seen to stay. With `STILLFRAME_SIM_RECORDS=NAME` the promise test writes the full list of each seed into
+//! `records/NAME/` under the target folder's `tmp`, so that two versions can be compared by `diff -r`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -15,8 +15,6 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 use stillframe::domain::fact::Kind;
 
-use super::draw;
-use super::plot::Move;
 use super::rig::Rig;
 use super::seeds;
 use crate::support::rows::Event;
@@ -36,7 +34,7 @@ pub type Records = BTreeMap<u64, Record>;
 pub struct Record {
     /// In short.
     pub line: String,
-    /// Each end of a target, a skip, and a run; sorted.
+    /// Each end of a target, and a skip; sorted.
     pub full: Vec<String>,
 }
 
@@ -90,10 +88,10 @@ fn counts(counts: &BTreeMap<String, u64>) -> String {
     counts.iter().map(|(what, n)| format!("{what} {n}")).collect::<Vec<_>>().join(" ")
 }
 
-/// One end: run, subject, outcome, reason.
+/// One end: run, subject, outcome, reason. What its run makes of them is not recorded.
 fn end(event: &Event) -> Option<String> {
     let draft = &event.draft;
-    if !matches!(draft.kind, Kind::TargetFinished | Kind::TargetSkipped | Kind::RunFinished) {
+    if !matches!(draft.kind, Kind::TargetFinished | Kind::TargetSkipped) {
         return None;
     }
     let subject = draft.subject.as_ref().map(ToString::to_string).unwrap_or_default();
@@ -117,16 +115,6 @@ fn file() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/2026-11/seeds.txt")
 }
 
-/// Lives in which a process whose journal was taken over hears of it earlier than it did then: it journals that something holds
-/// it back. What then comes of them is theirs.
-const HEARD_EARLIER: [u64; 6] = [38, 651, 787, 809, 874, 997];
-
-/// Whether a seed is one of these, and its life has a second process in it.
-fn hears_earlier(seed: u64) -> bool {
-    let second = |what: &Move| matches!(what, Move::Twin);
-    HEARD_EARLIER.contains(&seed) && draw::plot(seed).moves.iter().any(|(_, what)| second(what))
-}
-
 /// Panics with the old and the new line of each seed that differs.
 pub fn compare(records: &Records) {
     let text = std::fs::read_to_string(file()).expect("the recorded seeds");
@@ -137,7 +125,7 @@ pub fn compare(records: &Records) {
         let seed = seed.unwrap_or_else(|| panic!("{}: {line}", file().display()));
         let Some(record) = records.get(&seed) else { continue };
         compared += 1;
-        if record.line != line && !hears_earlier(seed) {
+        if record.line != line {
             differ.push(format!("- {line}\n+ {}", record.line));
         }
     }
@@ -145,7 +133,7 @@ pub fn compare(records: &Records) {
     assert_eq!(compared, expected, "seeds of {} that could be compared", file().display());
     assert!(
         differ.is_empty(),
-        "{} of {compared} seeds came to another end than in November 2026; for the full lists run both versions with \
+        "{} of {compared} seeds came to another end than they were recorded with; for the full lists run both versions with \
          STILLFRAME_SIM_RECORDS=NAME and compare target/tmp/records/NAME:\n{}",
         differ.len(),
         differ.iter().take(SHOWN_MAX).cloned().collect::<Vec<_>>().join("\n")

@@ -151,7 +151,7 @@ async fn a_slot_lasts_while_the_call_may_still_be_made() {
     }
 }
 
-/// Refused until the window is over, or until nothing may be begun any more: nothing is rebooted, nobody is called.
+/// Refused until the window is over, or until nothing may be begun any more: nothing is rebooted, and only the run says so.
 #[tokio::test(start_paused = true)]
 async fn a_pause_of_a_refusal_ends_with_a_look_at_the_window() {
     for barred in [false, true] {
@@ -170,7 +170,8 @@ async fn a_pause_of_a_refusal_ends_with_a_look_at_the_window() {
         assert_eq!(rig.all_reboots(), 0, "{}", rig.story());
         let targets = rig.targets("web", "02:00");
         assert!(targets.values().all(|t| t.starts_with("skipped: ")), "{targets:?}\n{}", rig.story());
-        assert!(rig.errors().is_empty(), "{}", rig.story());
+        assert!(rig.alarms().is_empty(), "{}", rig.story());
+        assert_eq!(rig.outcomes("web"), ["02:00 failed"], "{}", rig.story());
     }
 }
 

@@ -194,6 +194,7 @@ impl Rig {
         let cloud = self.scripted();
         self.lives += 1;
         let (life, newest) = (self.lives, Rc::clone(&self.newest));
+        let journal = Rc::clone(&self.journal);
         let shared = Rc::new(Context::new(
             clock,
             Governed::new(Rc::new(cloud), clock, 0.5),
@@ -213,7 +214,7 @@ impl Rig {
                     );
                 }
                 events.borrow_mut().push(event.clone());
-                watch.hear(event);
+                watch.hear(event, journal.decided(&event.draft.run));
                 script.hear(event);
             }),
         ));

@@ -43,6 +43,7 @@ const FOUND: &[(u64, &str)] = &[
     (2150, "a request was answered, the journal failed before its run began: it began only after a restart"),
     (2870, "the machine slept in a run, and was restarted before the run ended: it rebooted hours late"),
     (3323, "the same as 2870"),
+    (3311, "a full disk kept the event of a decision, and the watch judged it by when it was told"),
     (4076, "the last process began just before the end, and the watch asked for what it had no time to decide"),
 ];
 
@@ -57,6 +58,15 @@ const FOUND_AFAR: &[(u64, &str)] = &[
     (4407, "the journal was lost under a clock 42 h off: who was down was forgotten, and rebooted again"),
     (4624, "after a restart two ways led to one copy under another key: both shared it, and told of it differently"),
     (2649, "a forgotten copy under another key outlived its source by a run, and then for ever"),
+    (
+        6400,
+        "the answer to CopyImage was lost, the next one denied: what was lent was taken back from the copy under way",
+    ),
+    (
+        8706,
+        "a lost journal, and a destination that may not be listed: what was lent was taken back from the copy under way",
+    ),
+    (9551, "the journal was lost with the tags of all images under a key, and the watch asked for its grants"),
     (151, "a tag whose answer was lost was taken for written: somebody was let in, and no tag said so"),
 ];
 

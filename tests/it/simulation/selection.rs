@@ -74,7 +74,7 @@ async fn each_one_left_out_has_its_reason() {
     let slots: Vec<_> = rig.told(&Kind::SlotTaken).into_iter().filter_map(|e| e.draft.subject).collect();
     assert_eq!(slots.iter().map(|s| s.id.clone()).collect::<Vec<_>>(), [id(1)]);
     assert_eq!(rig.images_of(&id(STOPPED)).len(), 1);
-    assert_eq!(rig.outcomes("web"), ["02:00 done"]);
+    assert_eq!(rig.outcomes("web"), ["02:00 failed"], "an id that the plan lists is nowhere");
     assert!(rig.errors().is_empty(), "{}", rig.story());
 }
 

@@ -37,7 +37,7 @@ async fn halted(end: End, restart: bool, world: &str) {
         rig.start();
     }
     rig.run(mins(5)).await;
-    let errors = rig.errors();
+    let errors = rig.alarms();
     assert_eq!(errors.len(), 1, "{what}\n{}", rig.story());
     assert_eq!(errors[0].draft.kind, Kind::StepNeedsPerson);
     for time in ["02:00", "02:20"] {
@@ -55,7 +55,7 @@ async fn halted(end: End, restart: bool, world: &str) {
     assert_eq!(rig.outcomes("web").last().map(String::as_str), Some("02:40 done"), "{what}\n{}", rig.story());
     assert_eq!((rig.reboots()[&id(2)], rig.reboots()[&id(3)]), (1, 1), "{what}\n{}", rig.story());
     assert_eq!(rig.reboots()[&id(1)], if end == End::Heals { 2 } else { 1 }, "{what}\n{}", rig.story());
-    assert_eq!(rig.errors().len(), 1, "{what}\n{}", rig.story());
+    assert_eq!(rig.alarms().len(), 1, "{what}\n{}", rig.story());
 }
 
 #[tokio::test(start_paused = true)]

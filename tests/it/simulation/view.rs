@@ -58,6 +58,11 @@ impl Rig {
             .collect()
     }
 
+    /// Those of them that are not the end of a run in which nobody was imaged.
+    pub fn alarms(&self) -> Vec<Event> {
+        self.errors().into_iter().filter(|e| e.draft.kind != Kind::RunFinished).collect()
+    }
+
     /// The outcomes of one plan's runs, in the order in which they ended: `02:00 done`.
     pub fn outcomes(&self, plan: &str) -> Vec<String> {
         let word = |e: &Event| {

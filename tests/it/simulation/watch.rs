@@ -216,15 +216,15 @@ impl Watch {
         }
     }
 
-    /// The engine told of a new event.
-    pub fn hear(&self, event: &Event) {
+    /// The engine told of a new event, of a run that was decided then.
+    pub fn hear(&self, event: &Event, decided: Option<Instant>) {
         let draft = &event.draft;
         self.note(|| {
             let subject = draft.subject.as_ref().map_or("", |s| &s.id);
             let (kind, step) = (draft.kind.as_str(), &draft.step);
             format!("event {} {kind} {} {subject} {step}#{} {}", event.seq, draft.run, draft.attempt, draft.data)
         });
-        if let Some(wrong) = self.duty.hear(event, self.clock.instant()) {
+        if let Some(wrong) = self.duty.hear(event, self.clock.instant(), decided) {
             self.breach(5, wrong);
         }
         // One thing that cannot be read concerns itself alone.

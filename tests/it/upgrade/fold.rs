@@ -166,14 +166,15 @@ fn run(name: &str, state: &RunState, beside: &BTreeMap<String, Map<String, Value
         };
         steps.as_object_mut().expect("a map").extend(more.clone());
     }
-    let (outcome, reason) = state.outcome();
+    let end = state.end();
+    let (outcome, reason) = (end.outcome, end.reason.unwrap_or_default());
     json!({
         "started": state.started,
         "rebuilt": state.rebuilt,
         "only": state.only,
         "selected": state.selected,
         "targets": targets,
-        "skipped": state.skipped.iter().map(|(s, why)| (s.to_string(), json!(why))).collect::<Map<_, _>>(),
+        "skipped": state.skipped.iter().map(|(s, skip)| (s.to_string(), json!(skip.reason))).collect::<Map<_, _>>(),
         "others": others,
         "decided": state.decided.iter().map(|(s, of)| (s.to_string(), json!(of))).collect::<Map<_, _>>(),
         "mishaps": state.mishaps,
@@ -199,8 +200,8 @@ fn target(target: &TargetState) -> Value {
     let start: Vec<String> = next.start.iter().filter(|i| !called(i)).map(|i| chain[*i].0.to_string()).collect();
     let next = match next.target {
         Some(_) => {
-            let (outcome, reason) = end_of(target, &chain);
-            json!({ "finished": [outcome.as_str(), &reason] })
+            let (outcome, why) = end_of(target, &chain);
+            json!({ "finished": [outcome.as_str(), &why.reason] })
         }
         None => json!({ "start": start }),
     };

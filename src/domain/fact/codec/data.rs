@@ -11,6 +11,7 @@ use crate::domain::fact::{
     Permitting, Rebuilt, Refusal, Removing, RunEnd, RunStart, Skipped, Started, StepId, TargetEnd, Topic, Unknown,
     Verdict,
 };
+use crate::domain::prevented::Prevented;
 
 /// Plain data: maps with text keys, which always have a JSON form.
 fn json(value: &impl Serialize) -> Value {
@@ -76,9 +77,9 @@ pub(super) fn data_of(topic: &Topic, fact: &Fact) -> Value {
         Fact::RunFinished(end) => json(end),
         Fact::Selected(chosen) => json(chosen),
         Fact::TargetSelected { reboots } => Data::default().with("reboots", reboots).end(),
-        Fact::TargetSkipped(Skipped { reason, class }) => {
+        Fact::TargetSkipped(Skipped { reason, class, prevented }) => {
             let data = Data::default().with("outcome", Outcome::Skipped.as_str()).with("reason", reason);
-            data.maybe("class", class.as_ref()).end()
+            data.maybe("class", class.as_ref()).maybe("prevented", *prevented).end()
         }
         Fact::TargetFinished(end) => json(end),
         Fact::StepIntent(intent) => intent_data(intent),
@@ -150,7 +151,9 @@ pub(super) fn fact_of(row: &Row, topic: &Topic) -> Option<Fact> {
         Kind::TargetSelected => {
             Fact::TargetSelected { reboots: data.get("reboots").map_or(Some(false), Value::as_bool)? }
         }
-        Kind::TargetSkipped => Fact::TargetSkipped(Skipped { reason: why(), class: text("class") }),
+        Kind::TargetSkipped => {
+            Fact::TargetSkipped(Skipped { reason: why(), class: text("class"), prevented: prevented_of(data)? })
+        }
         Kind::TargetFinished => Fact::TargetFinished(read::<TargetEnd>(data)?),
         Kind::StepIntent => Fact::StepIntent(intent_of(topic.step()?, data)?),
         Kind::StepDone => Fact::StepDone(done_of(topic.step()?, data)?),
@@ -192,6 +195,12 @@ pub(super) fn fact_of(row: &Row, topic: &Topic) -> Option<Fact> {
 
 fn outcome_of(data: &Value) -> Option<Outcome> {
     data.get("outcome").and_then(Value::as_str).and_then(Outcome::parse)
+}
+
+/// What prevented it, if anything did. A word that is not known cannot be read.
+#[allow(clippy::option_option)] // whether it can be read, and whether there is one
+fn prevented_of(data: &Value) -> Option<Option<Prevented>> {
+    data.get("prevented").map_or(Some(None), |word| Prevented::parse(word.as_str()?).map(Some))
 }
 
 fn verdict_data(verdict: &Verdict) -> Value {
@@ -270,10 +279,15 @@ fn done_of(step: &StepId, data: &Value) -> Option<Done> {
 }
 
 fn refusal_data(refusal: &Refusal) -> Value {
-    let Refusal { reason, request, skipped, uncertain, class, again, ended, copy } = refusal;
+    let Refusal { reason, request, skipped, prevented, uncertain, class, again, ended, copy } = refusal;
     let data = Data::default().with("reason", reason).maybe("aws_request_id", request.as_ref());
     let data = data.maybe("outcome", skipped.then_some(Outcome::Skipped.as_str())).maybe("class", class.as_ref());
-    data.flag("uncertain", *uncertain).flag("again", *again).flag("ended", *ended).all(copy.as_ref()).end()
+    data.maybe("prevented", *prevented)
+        .flag("uncertain", *uncertain)
+        .flag("again", *again)
+        .flag("ended", *ended)
+        .all(copy.as_ref())
+        .end()
 }
 
 fn refusal_of(data: &Value) -> Option<Refusal> {
@@ -283,6 +297,7 @@ fn refusal_of(data: &Value) -> Option<Refusal> {
         reason: text("reason").unwrap_or_default(),
         request: text("aws_request_id"),
         skipped: outcome_of(data) == Some(Outcome::Skipped),
+        prevented: prevented_of(data)?,
         uncertain: flag("uncertain"),
         class: text("class"),
         again: flag("again"),

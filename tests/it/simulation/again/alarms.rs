@@ -19,7 +19,7 @@ async fn a_halted_plan_calls_somebody_once() {
     let mut rig = Rig::new(&fleet_with(3, slow, ""), vec![plan("web", "*/10 * * * *")]);
     rig.start();
     rig.run(mins(65)).await;
-    assert_eq!(rig.errors().len(), 1, "{}", rig.story());
+    assert_eq!(rig.alarms().len(), 1, "{}", rig.story());
     assert!(rig.told(&Kind::OccurrenceSkipped).is_empty(), "{}", rig.story());
     for time in ["02:10", "02:20", "02:30", "02:40", "02:50", "03:00"] {
         let targets = rig.targets("web", time);
@@ -27,11 +27,13 @@ async fn a_halted_plan_calls_somebody_once() {
         assert!(targets[&id(1)].starts_with("skipped: "), "{time}: {targets:?}");
         assert!([2, 3].iter().all(|n| targets[&id(*n)].starts_with("skipped: the plan halts")), "{time}: {targets:?}");
     }
+    let barred = rig.errors().len();
+    assert_eq!(barred, 7, "each run in which nobody was imaged says so\n{}", rig.story());
     rig.heal(&id(1));
     rig.run(mins(65)).await; // beyond the image
     rig.stop().await;
     promises::hold(&rig).await;
-    assert_eq!(rig.errors().len(), 1, "{}", rig.story());
+    assert_eq!((rig.alarms().len(), rig.errors().len()), (1, barred), "{}", rig.story());
 }
 
 /// A plan that is really held: the second skip in a row is news, the third is not.

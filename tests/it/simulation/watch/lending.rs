@@ -397,7 +397,20 @@ impl Watch {
         };
         // Of a plan that is gone nobody takes anything back.
         if self.lending.dropped.borrow().is_empty() {
-            for key in world.keys.values() {
+            // After a loss the images tell which keys were lent: not where a person has changed the tags of all of them.
+            let lost = self.figures.borrow().losses > 0;
+            let of_key = |i: &SimImage, arn: &String| {
+                i.snapshots().any(|s| world.snapshots.get(s).is_some_and(|s| s.key.as_ref() == Some(arn)))
+            };
+            let told = |arn: &String| {
+                let (mut of_it, mut ours) = (false, false);
+                for image in world.images.values().filter(|i| of_key(i, arn)) {
+                    of_it |= edited.contains(&image.id);
+                    ours |= truth::of_us(image).is_some() && !edited.contains(&image.id);
+                }
+                ours || !of_it
+            };
+            for key in world.keys.values().filter(|key| !lost || told(&key.arn)) {
                 let grants = key.grants.iter().filter(|g| ours(g.name.as_deref()) && !shared(&g.grantee));
                 left.extend(grants.map(|g| format!("{} may use {}", g.grantee, key.arn)));
             }

@@ -1,0 +1,61 @@
+//! Which account the state directory has worked in: with credentials of another one nothing is done, since its instances are
+//! somebody else's.
+
+use std::cell::RefCell;
+
+use crate::cloud::port::Caller;
+use crate::engine::context::Context;
+
+/// Is told the account when it is met for the first time.
+type Learn = Box<dyn Fn(&str)>;
+
+/// Why credentials of `account` do nothing where `known` was worked in, if they do not.
+#[must_use]
+pub fn another_account(known: &str, account: &str) -> Option<String> {
+    (known != account).then(|| {
+        format!(
+            "the credentials are those of account {account}, and this state directory has worked in account {known}: give \
+             it credentials of {known} again (AWS_PROFILE, the instance role); or, if it is to work in {account} from now \
+             on, start with `stillframe run --take-over`"
+        )
+    })
+}
+
+#[derive(Default)]
+struct Bound {
+    known: RefCell<Option<String>>,
+    learn: RefCell<Option<Learn>>,
+    differs: RefCell<Option<String>>,
+}
+
+impl Context {
+    /// From now on credentials of another account than `known` hold everything back; where none is known yet, `learn` is told
+    /// the first one.
+    pub fn bind_account(&self, known: Option<String>, learn: impl Fn(&str) + 'static) {
+        let bound = self.of::<Bound>();
+        *bound.known.borrow_mut() = known;
+        *bound.learn.borrow_mut() = Some(Box::new(learn));
+    }
+
+    /// AWS has said who we are.
+    pub fn met(&self, caller: &Caller) {
+        let bound = self.of::<Bound>();
+        let Some(learn) = &*bound.learn.borrow() else { return };
+        let account = &caller.account;
+        let known = bound.known.borrow().clone();
+        let differs = known.as_deref().and_then(|known| another_account(known, account));
+        if known.is_none() {
+            learn(account);
+            *bound.known.borrow_mut() = Some(account.clone());
+        }
+        if *bound.differs.borrow() != differs {
+            *bound.differs.borrow_mut() = differs;
+            self.slots_changed.notify_waiters();
+        }
+    }
+
+    /// Why the credentials are not ours, if they are not.
+    pub(crate) fn another_account(&self) -> Option<String> {
+        self.of::<Bound>().differs.borrow().clone()
+    }
+}
