@@ -2,7 +2,7 @@
 
 mod ask;
 mod keys;
-mod needs;
+pub(crate) mod needs;
 mod policy;
 
 use std::path::PathBuf;

@@ -139,11 +139,14 @@ struct Of<'a> {
 impl Of<'_> {
     async fn lines(&self, cloud: &Governed) -> Read<Vec<ImageLine>> {
         let Self { plan, own, place, listing, busy, now } = *self;
-        let all: Vec<String> = listing.series.values().flatten().map(|c| c.image.id.clone()).collect();
-        let in_use = if all.is_empty() { BTreeMap::new() } else { listing::in_use(cloud, place, &all).await? };
+        let mut in_use = BTreeMap::new();
+        let ask = async |ids: Vec<String>| {
+            in_use = listing::in_use(cloud, place, &ids).await?;
+            Ok(in_use.clone())
+        };
         let rules = Rules { own, plan, today: Some(plan) };
         let mut lines = Vec::new();
-        for (series, verdicts) in rules::verdicts(rules, now, listing, busy, &in_use) {
+        for (series, verdicts) in rules::judge(rules, now, listing, busy, ask).await? {
             let candidates = &listing.series[series];
             for verdict in verdicts {
                 let Some(candidate) = candidates.iter().find(|c| c.image.id == verdict.image) else { continue };

@@ -10,6 +10,7 @@ pub mod doctor;
 pub mod explain;
 pub mod history;
 pub mod hold;
+pub mod iam_policy;
 pub mod images;
 mod instant;
 pub mod notify;
@@ -78,6 +79,8 @@ pub enum Command {
     Rehearse(rehearse::RehearseArgs),
     /// Try each call that the plans need, in each account and region, and say what is denied; changes nothing
     Doctor(doctor::DoctorArgs),
+    /// Print the IAM policy that this configuration needs, for stillframe's own role or for the role of another account
+    IamPolicy(iam_policy::IamPolicyArgs),
     /// Print the JSON Schema of a plan, for editors
     Schema(schema::SchemaArgs),
     /// A simulated EC2 behind an HTTP endpoint on this machine, for trying things out
@@ -110,6 +113,7 @@ fn carry_out(cli: Cli) -> u8 {
         Command::History(args) => history::run(&args),
         Command::Rehearse(args) => rehearse::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::IamPolicy(args) => iam_policy::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Sim(args) => match sim::run(args) {
             Ok(()) => DONE,

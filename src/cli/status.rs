@@ -33,6 +33,9 @@ use crate::report::status::{
 /// So many of a plan's newest occurrences are looked at for the last one that ran.
 const LOOK_BACK: u32 = 20;
 
+/// So many of those that are down are named.
+const NAMED_MAX: usize = 3;
+
 /// Options of `stillframe status`.
 #[derive(Debug, Clone, clap::Args)]
 #[command(
@@ -207,7 +210,9 @@ pub async fn gather(
         document.needs_person.insert(0, NeedsPerson { since: since.clone(), run: None, subject: None, reason: need });
         document.holds.push(HoldStatus { cause: cause.as_str(), plan: plan.clone(), since, reason });
     }
-    document.debts = journal.open_debts().await?.iter().filter_map(debt).collect();
+    let debts = journal.open_debts().await?;
+    document.debts = debts.iter().filter_map(debt).collect();
+    name_who_is_down(&mut document.runs, &debts);
     for occurrence in journal.unfinished().await? {
         let events = journal.events_of(&occurrence.run()).await?;
         document.runs.push(RunStatus::of(&occurrence, &events));
@@ -247,6 +252,19 @@ fn dead(started: &Event) -> NeedsPerson {
         rfc3339(started.at)
     );
     NeedsPerson { since: rfc3339(started.at), run: None, subject: None, reason }
+}
+
+/// For whom the targets that wait for their turn wait.
+fn name_who_is_down(runs: &mut [RunStatus], debts: &[Event]) {
+    let slots = debts.iter().filter_map(Debt::of).filter(|debt| debt.owed == Owed::Slot);
+    let down: Vec<String> =
+        slots.map(|debt| format!("{} (since {})", debt.subject.id, rfc3339(debt.since))).take(NAMED_MAX).collect();
+    if down.is_empty() {
+        return;
+    }
+    for target in runs.iter_mut().flat_map(|run| &mut run.targets).filter(|target| target.step == "slot") {
+        target.reason = format!("{}: {}", target.reason, down.join(", "));
+    }
 }
 
 /// What was taken and is to be given back.

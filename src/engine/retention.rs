@@ -11,9 +11,9 @@ use chrono::TimeDelta;
 use futures_util::stream::{self, StreamExt as _};
 
 use self::leftovers::{finish_begun, finish_leftovers};
-use self::rules::{Rules, asked_for, verdicts};
+use self::rules::{Rules, judge};
 use crate::cloud::classify::Class;
-use crate::cloud::port::Effect;
+use crate::cloud::port::{Effect, Fault};
 use crate::defect::{Defect, planted};
 use crate::domain::fact::{self, Done, Draft, Fact, Made, Need, Removing, Scope, StepId, Topic};
 use crate::domain::hold::Act;
@@ -121,6 +121,12 @@ async fn stopped(run: &Run, place: &Place, why: &str) -> Result<(), Stop> {
     run.record(draft.about(Topic::Trouble(what))).await
 }
 
+/// Why nothing is judged.
+enum Unjudged {
+    Stop(Stop),
+    Fault(Fault),
+}
+
 async fn in_place(
     run: &Run,
     own: &str,
@@ -132,20 +138,19 @@ async fn in_place(
     busy.extend(owed.iter().map(|(image, why)| (image.clone(), why.clone())));
     let today = run.shared.plans.borrow().get(&run.plan.name).cloned();
     let rules = Rules { own, plan: &run.plan, today: today.as_deref() };
-    let judge = |in_use: &BTreeMap<String, String>| verdicts(rules, run.shared.clock.now(), listing, &busy, in_use);
-    let first = judge(&BTreeMap::new());
-    let ids = asked_for(listing, &first);
-    let mut second = if ids.is_empty() {
-        first
-    } else {
+    let ask = async |ids: Vec<String>| {
         let ask = || in_use(&run.shared.cloud, place, &ids);
-        match run.patiently("cannot tell which images are in use", ask).await? {
-            Ok(in_use) if in_use.is_empty() => first,
-            Ok(in_use) => judge(&in_use),
-            Err(fault) => {
-                stopped(run, place, &format!("cannot tell which images are in use in {place}: {fault}")).await?;
-                return finish_begun(run, place, &BTreeSet::new()).await;
-            }
+        run.patiently("cannot tell which images are in use", ask)
+            .await
+            .map_err(Unjudged::Stop)?
+            .map_err(Unjudged::Fault)
+    };
+    let mut second = match judge(rules, run.shared.clock.now(), listing, &busy, ask).await {
+        Ok(verdicts) => verdicts,
+        Err(Unjudged::Stop(stop)) => return Err(stop),
+        Err(Unjudged::Fault(fault)) => {
+            stopped(run, place, &format!("cannot tell which images are in use in {place}: {fault}")).await?;
+            return finish_begun(run, place, &BTreeSet::new()).await;
         }
     };
     let targets: BTreeSet<String> = run.active.state.borrow().targets.keys().map(|s| s.id.clone()).collect();

@@ -10,6 +10,7 @@ mod imports;
 mod mistakes;
 mod moto;
 mod process;
+mod runbook;
 mod schema;
 mod simulation;
 mod spread;

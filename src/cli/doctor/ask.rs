@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::needs::{Needs, needs};
 use super::policy;
+use crate::cloud::api::{Api, Does};
 use crate::cloud::classify::Class;
 use crate::cloud::governed::Governed;
 use crate::cloud::port::{DryRun, ImageQuery, InstanceQuery, Read};
@@ -24,16 +25,6 @@ const ANYWHERE: &str = "us-east-1";
 /// What is tried where there is nothing yet: EC2 checks permissions before it looks for it.
 const NO_IMAGE: &str = "ami-00000000000000000";
 const NO_SNAPSHOT: &str = "snap-00000000000000000";
-
-/// What policies often allow only for objects with our tag.
-const LIMITED: [&str; 6] = [
-    "DeregisterImage",
-    "DeleteSnapshot",
-    "DeleteTags",
-    "ModifyImageAttribute",
-    "ModifySnapshotAttribute",
-    "EnableImageDeprecation",
-];
 
 /// What a place has to try calls on.
 #[derive(Debug, Clone, Default)]
@@ -73,8 +64,8 @@ pub(super) fn row<T>(call: &str, about: &str, answer: &Read<T>, principal: &str)
     row.reason = fault.to_string().replacen("DryRun in", &format!("{call} in"), 1);
     row.outcome = if fault.class == Class::Denied { Answer::Denied } else { Answer::Unknown };
     row.answered = !fault.class.passes() && fault.class != Class::Credentials;
-    let service = if call.contains("Key") && !call.contains("Ebs") || call.contains("Grant") { "kms" } else { "ec2" };
-    if let Some(denial) = policy::denial(fault, &format!("{service}:{call}")) {
+    let action = Api::parse(call).map_or_else(|| format!("ec2:{call}"), Api::action);
+    if let Some(denial) = policy::denial(fault, &action) {
         // What follows stands under the row, in full.
         row.reason = row.reason.split("; add to its policy").next().unwrap_or_default().to_owned();
         if !denial.explicit {
@@ -324,7 +315,7 @@ impl Asker<'_> {
                                (ec2:CreateAction)";
             }
             // A policy that is limited to a tag denies what bears none.
-            Answer::Denied if made_up && LIMITED.contains(&call) => {
+            Answer::Denied if made_up && Api::parse(call).is_some_and(|api| api.does() == Does::Changes) => {
                 row.outcome = Answer::Unknown;
                 row.reason += &format!(
                     ". It was tried on {about}, since nothing of ours is here yet: that is right if the policy allows it \

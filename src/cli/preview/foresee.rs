@@ -300,10 +300,11 @@ impl View<'_> {
         due: DateTime<Utc>,
     ) -> Read<()> {
         let rules = Rules { own, plan: self.plan, today: Some(self.plan) };
-        let first = rules::verdicts(rules, due, listing, busy, &BTreeMap::new());
-        let ids: Vec<_> = rules::asked_for(listing, &first).into_iter().filter(|id| !is_to_come(id)).collect();
-        let in_use = if ids.is_empty() { BTreeMap::new() } else { listing::in_use(self.cloud, place, &ids).await? };
-        for (series, verdicts) in rules::verdicts(rules, due, listing, busy, &in_use) {
+        let ask = async |ids: Vec<String>| {
+            let there: Vec<String> = ids.into_iter().filter(|id| !is_to_come(id)).collect();
+            if there.is_empty() { Ok(BTreeMap::new()) } else { listing::in_use(self.cloud, place, &there).await }
+        };
+        for (series, verdicts) in rules::judge(rules, due, listing, busy, ask).await? {
             let candidates = &listing.series[series];
             for verdict in verdicts {
                 let made = candidates.iter().find(|c| c.image.id == verdict.image).map(|c| c.marks.due);

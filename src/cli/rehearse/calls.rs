@@ -10,35 +10,6 @@ use crate::domain::place::Place;
 use crate::report::rehearsal::{CallsDocument, Most};
 use crate::sim::calls::Calls;
 
-/// All that the daemon may call.
-const APIS: [Api; 25] = [
-    Api::DescribeInstances,
-    Api::DescribeInstanceStatus,
-    Api::DescribeVolumes,
-    Api::DescribeImages,
-    Api::DescribeSnapshots,
-    Api::CreateImage,
-    Api::DeregisterImage,
-    Api::DeleteSnapshot,
-    Api::GetCallerIdentity,
-    Api::CopyImage,
-    Api::DescribeImageAttribute,
-    Api::DescribeSnapshotAttribute,
-    Api::ModifyImageAttribute,
-    Api::ModifySnapshotAttribute,
-    Api::CreateTags,
-    Api::DeleteTags,
-    Api::EnableImageDeprecation,
-    Api::GetEbsDefaultKmsKeyId,
-    Api::GetEbsEncryptionByDefault,
-    Api::GetAllowedImagesSettings,
-    Api::DescribeKey,
-    Api::GetKeyPolicy,
-    Api::ListGrants,
-    Api::CreateGrant,
-    Api::RevokeGrant,
-];
-
 /// What is known of one API in one place.
 #[derive(Debug, Clone, Copy, Default)]
 struct Minute {
@@ -76,7 +47,7 @@ impl Busiest {
     #[must_use]
     pub fn documents(&self, share: f64) -> Vec<CallsDocument> {
         let document = |((place, name), minute): (&(Place, &'static str), &Minute)| {
-            let api = APIS.into_iter().find(|api| api.as_str() == *name)?;
+            let api = Api::parse(name)?;
             let (capacity, refill) = api.documented();
             let aws_allows = capacity + 60.0 * refill;
             Some(CallsDocument {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::clock::Clock;
+use crate::cloud::api::Api;
 
 /// What one throttle does to the rate.
 const THROTTLE_FACTOR: f64 = 0.5;
@@ -17,107 +18,6 @@ const RECOVERY_PER_SECOND: f64 = 1.0 / 300.0;
 const THROTTLE_SPACING: chrono::Duration = chrono::Duration::seconds(2);
 /// The smallest share that `api_share` may ask for, so that no wait is endless.
 const SHARE_MIN: f64 = 0.01;
-
-/// The requests that have a bucket of their own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[allow(missing_docs)] // AWS's own words
-pub enum Api {
-    DescribeInstances,
-    DescribeInstanceStatus,
-    DescribeVolumes,
-    DescribeImages,
-    DescribeSnapshots,
-    CreateImage,
-    DeregisterImage,
-    DeleteSnapshot,
-    GetCallerIdentity,
-    CopyImage,
-    DescribeImageAttribute,
-    DescribeSnapshotAttribute,
-    ModifyImageAttribute,
-    ModifySnapshotAttribute,
-    CreateTags,
-    DeleteTags,
-    EnableImageDeprecation,
-    GetEbsDefaultKmsKeyId,
-    GetEbsEncryptionByDefault,
-    GetAllowedImagesSettings,
-    DryRun,
-    DescribeKey,
-    GetKeyPolicy,
-    ListGrants,
-    CreateGrant,
-    RevokeGrant,
-}
-
-impl Api {
-    /// AWS's name of it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::DescribeInstances => "DescribeInstances",
-            Self::DescribeInstanceStatus => "DescribeInstanceStatus",
-            Self::DescribeVolumes => "DescribeVolumes",
-            Self::DescribeImages => "DescribeImages",
-            Self::DescribeSnapshots => "DescribeSnapshots",
-            Self::CreateImage => "CreateImage",
-            Self::DeregisterImage => "DeregisterImage",
-            Self::DeleteSnapshot => "DeleteSnapshot",
-            Self::GetCallerIdentity => "GetCallerIdentity",
-            Self::CopyImage => "CopyImage",
-            Self::DescribeImageAttribute => "DescribeImageAttribute",
-            Self::DescribeSnapshotAttribute => "DescribeSnapshotAttribute",
-            Self::ModifyImageAttribute => "ModifyImageAttribute",
-            Self::ModifySnapshotAttribute => "ModifySnapshotAttribute",
-            Self::CreateTags => "CreateTags",
-            Self::DeleteTags => "DeleteTags",
-            Self::EnableImageDeprecation => "EnableImageDeprecation",
-            Self::GetEbsDefaultKmsKeyId => "GetEbsDefaultKmsKeyId",
-            Self::GetEbsEncryptionByDefault => "GetEbsEncryptionByDefault",
-            Self::GetAllowedImagesSettings => "GetAllowedImagesSettings",
-            Self::DryRun => "DryRun",
-            Self::DescribeKey => "DescribeKey",
-            Self::GetKeyPolicy => "GetKeyPolicy",
-            Self::ListGrants => "ListGrants",
-            Self::CreateGrant => "CreateGrant",
-            Self::RevokeGrant => "RevokeGrant",
-        }
-    }
-
-    /// Capacity in tokens, and refill in tokens per second: docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html.
-    #[must_use]
-    pub fn documented(self) -> (f64, f64) {
-        match self {
-            // "Non-mutating": every one of these calls is filtered and paged.
-            Self::DescribeInstances | Self::DescribeVolumes | Self::DescribeImages | Self::DescribeSnapshots => {
-                (100.0, 20.0)
-            }
-            // "Unfiltered and unpaginated": a call with ids can be neither.
-            Self::DescribeInstanceStatus => (50.0, 10.0),
-            // "Mutating": it has no row of its own.
-            Self::CreateImage => (50.0, 5.0),
-            Self::DeregisterImage | Self::DeleteSnapshot => (100.0, 5.0),
-            // STS is not on that page (its quota is 600 per second); once a start is enough.
-            Self::GetCallerIdentity => (50.0, 10.0),
-            // Rows of their own.
-            Self::CopyImage => (100.0, 1.0),
-            Self::ModifyImageAttribute | Self::ModifySnapshotAttribute => (100.0, 5.0),
-            Self::CreateTags | Self::DeleteTags => (100.0, 10.0),
-            // "Mutating".
-            Self::EnableImageDeprecation | Self::DryRun => (50.0, 5.0),
-            // "Non-mutating".
-            Self::DescribeImageAttribute
-            | Self::DescribeSnapshotAttribute
-            | Self::GetEbsDefaultKmsKeyId
-            | Self::GetEbsEncryptionByDefault
-            | Self::GetAllowedImagesSettings => (100.0, 20.0),
-            // KMS developer guide, "Request quotas": per second and account, without a burst beyond it; CreateGrant and
-            // ListGrants 100, RevokeGrant and GetKeyPolicy 30 at the least, DescribeKey 2,000.
-            Self::DescribeKey | Self::CreateGrant | Self::ListGrants => (50.0, 50.0),
-            Self::GetKeyPolicy | Self::RevokeGrant => (15.0, 15.0),
-        }
-    }
-}
 
 /// Tokens as of `at`.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! What a refusal means to whoever administers the account: which permission, which credentials, what to do.
 
-use super::bucket::Api;
+use crate::cloud::api::Api;
 use crate::cloud::classify::Class;
 use crate::cloud::port::Fault;
 use crate::domain::place::Place;
@@ -82,7 +82,7 @@ fn denied(api: Api, place: &Place, message: &str) -> String {
     if api == Api::DryRun && named.is_none() {
         return words.to_owned(); // whoever tried it knows what was tried
     }
-    let action = named.map_or_else(|| format!("{}:{}", service(api), api.as_str()), str::to_owned);
+    let action = named.map_or_else(|| api.action(), str::to_owned);
     let who = between(words, "User: ", " is not authorized").unwrap_or("the role or user of these credentials");
     let resource = between(words, "on resource: ", " ").unwrap_or("*").trim_end_matches('.');
     if action == "sts:AssumeRole" {
@@ -108,15 +108,6 @@ fn denied(api: Api, place: &Place, message: &str) -> String {
             "{what}; add to its policy: {{\"Effect\": \"Allow\", \"Action\": \"{action}\", \"Resource\": \"*\"}}{}",
             between(words, "because no ", " allows").map_or_else(String::new, |kind| format!(" (no {kind} allows it)"))
         ),
-    }
-}
-
-/// The prefix of the API's actions in policies.
-fn service(api: Api) -> &'static str {
-    match api {
-        Api::GetCallerIdentity => "sts",
-        Api::DescribeKey | Api::GetKeyPolicy | Api::ListGrants | Api::CreateGrant | Api::RevokeGrant => "kms",
-        _ => "ec2",
     }
 }
 

@@ -17,7 +17,6 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
-pub use self::bucket::Api;
 use self::bucket::Gate;
 use self::explain::{OWN_CREDENTIALS, explain};
 use self::skew::Skew;
@@ -27,6 +26,7 @@ use super::port::{
     Keys, Page, Read, STATUS_IDS_MAX, SnapshotEnd,
 };
 use crate::clock::Clock;
+pub use crate::cloud::api::Api;
 use crate::defect::{Defect, planted};
 use crate::domain::observed::{Image, Instance, InstanceStatus, Snapshot};
 use crate::domain::place::Place;

@@ -49,6 +49,9 @@ impl Context {
             *bound.known.borrow_mut() = Some(account.clone());
         }
         if *bound.differs.borrow() != differs {
+            if let Some(why) = &differs {
+                tracing::error!(event = "account.differs", reason = %why);
+            }
             *bound.differs.borrow_mut() = differs;
             self.slots_changed.notify_waiters();
         }

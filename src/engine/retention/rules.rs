@@ -55,6 +55,27 @@ pub fn asked_for(listing: &Listing, first: &Verdicts<'_>) -> Vec<String> {
     going.iter().flat_map(|s| &listing.series[*s]).map(|candidate| candidate.image.id.clone()).collect()
 }
 
+/// The verdict on each image of each series at `now`, when it is known which of those that could go are in use: `in_use` is
+/// asked for them once, if there are any. A run, a preview and whoever explains hold the same value.
+///
+/// # Errors
+/// Those of `in_use`: nothing may be judged.
+pub async fn judge<'a, E>(
+    rules: Rules<'_>,
+    now: DateTime<Utc>,
+    listing: &'a Listing,
+    busy: &BTreeMap<String, String>,
+    in_use: impl AsyncFnOnce(Vec<String>) -> Result<BTreeMap<String, String>, E>,
+) -> Result<Verdicts<'a>, E> {
+    let first = verdicts(rules, now, listing, busy, &BTreeMap::new());
+    let ids = asked_for(listing, &first);
+    if ids.is_empty() {
+        return Ok(first);
+    }
+    let in_use = in_use(ids).await?;
+    Ok(if in_use.is_empty() { first } else { verdicts(rules, now, listing, busy, &in_use) })
+}
+
 /// The verdict on each image of each series at `now`.
 #[must_use]
 pub fn verdicts<'a>(
