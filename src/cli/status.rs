@@ -212,10 +212,19 @@ pub async fn gather(
     }
     let debts = journal.open_debts().await?;
     document.debts = debts.iter().filter_map(debt).collect();
-    name_who_is_down(&mut document.runs, &debts);
     for occurrence in journal.unfinished().await? {
         let events = journal.events_of(&occurrence.run()).await?;
         document.runs.push(RunStatus::of(&occurrence, &events));
+    }
+    name_who_is_down(&mut document.runs, &debts);
+    if running == Some(false)
+        && let Some(run) = document.runs.first()
+    {
+        let others = document.runs.len() - 1;
+        let also = if others == 0 { String::new() } else { format!(", and so are {others} more") };
+        let reason = format!("the run is unfinished{also}, and nobody works on it: start stillframe, and it goes on");
+        let (since, run) = (run.since.clone(), Some(run.run.clone()));
+        document.needs_person.push(NeedsPerson { since, run, subject: None, reason });
     }
     let refused = journal.newest_in(&Scope::Daemon, &Kind::ConfigRefused).await?;
     let applied = journal.newest_in(&Scope::Daemon, &Kind::ConfigApplied).await?;
