@@ -2,6 +2,7 @@
 //! Each image goes its own way as soon as it is good; nothing here holds the plan's next occurrence.
 
 pub mod copy;
+mod denials;
 mod key_grants;
 mod leg;
 pub mod lookup;

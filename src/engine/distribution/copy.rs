@@ -238,7 +238,12 @@ impl Step for MakeCopy {
         }
         match self.shared.cloud.copy_image(&self.to, &request).await {
             Effect::Done { value, request_id } => Effect::Done { value: Made::Image(value), request_id },
-            Effect::Refused(fault) => Effect::Refused(fault),
+            Effect::Refused(fault) => {
+                if let (Class::Denied, Some(to)) = (fault.class, self.id.destination()) {
+                    self.shared.note_denied(&self.marks.plan, to, fault.to_string());
+                }
+                Effect::Refused(fault)
+            }
             Effect::Unknown(fault) => Effect::Unknown(fault),
         }
     }

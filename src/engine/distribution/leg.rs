@@ -16,6 +16,7 @@ use crate::engine::context::run::Run;
 use crate::engine::distribution::Traveller;
 use crate::engine::distribution::bad;
 use crate::engine::distribution::copy::{MakeCopy, has_ended, next_attempt};
+use crate::engine::distribution::denials;
 use crate::engine::distribution::drive;
 use crate::engine::distribution::ended;
 use crate::engine::distribution::lookup::Facts;
@@ -125,6 +126,9 @@ async fn set_out(run: &Run, facts: &Facts, traveller: &Traveller, leg: &Leg) -> 
         Ok(Verdict::NotNow(why) | Verdict::Never(why)) => return refuse(run, subject, &copy, &why.join("; ")).await,
         Err(why) => return refuse(run, subject, &copy, &why).await,
     };
+    if let Some(why) = denials::lately(run, subject, leg).await? {
+        return refuse(run, subject, &copy, &why).await;
+    }
     let mut from = subject.clone();
     if let Some(key) = &way.via {
         match via(run, traveller, key).await? {

@@ -149,6 +149,7 @@ impl Engine {
 
     /// Takes up a new configuration, or keeps the old one and says why.
     pub(crate) async fn change(&mut self, change: Change) {
+        self.shared.forget_denials();
         let result = match change.plans {
             Ok(plans) => {
                 // What the old plans owe up to now is decided first; requests are for the new ones.
