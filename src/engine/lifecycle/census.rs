@@ -91,8 +91,19 @@ async fn count(shared: &Rc<Context>, plan: &Plan) -> Result<(), Stop> {
     if before.is_none() {
         imaged(shared, plan, &mut had).await;
     }
-    match shared.unless_drained(shared.cloud.whoami()).await? {
-        Err(fault) => census.faults.push(format!("which account this is: {fault}")),
+    let caller = shared.unless_drained(shared.cloud.whoami()).await?.map_err(|fault| fault.to_string());
+    let caller = caller.and_then(|caller| {
+        shared.met(&caller);
+        shared.another_account().map_or(Ok(caller), Err)
+    });
+    match caller {
+        // The listing before still stands, as old as it is.
+        Err(why) => {
+            census.faults.push(format!("which account this is: {why}"));
+            if let Some(before) = &before {
+                (census.at, census.members) = (before.at, before.members.clone());
+            }
+        }
         Ok(caller) => {
             let mut found = BTreeSet::new();
             let regions = shared.cloud.regions(plan);

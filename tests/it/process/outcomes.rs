@@ -200,6 +200,16 @@ fn a_tag_that_is_gone_from_one_of_two_shows() {
     assert!(status.stdout.starts_with("1 protected, 1 unprotected;"), "{}", status.stdout);
     daemon.terminate();
     daemon.wait().expect(0);
+    // Nobody answers: what was seen before still stands.
+    let site = site.with("AWS_ENDPOINT_URL", Some(&crate::support::rude::dead_endpoint()));
+    let mut daemon = site.spawn(&["run"]);
+    let told = until("a listing that failed", || {
+        let status = site.run(&["status"]);
+        status.stdout.contains("not listed: nightly: which account this is").then_some(status)
+    });
+    assert!(told.stdout.starts_with("1 protected, 1 unprotected;"), "{}", told.stdout);
+    daemon.terminate();
+    let _ = daemon.wait();
 }
 
 fn needs_of(site: &Site) -> Vec<String> {
