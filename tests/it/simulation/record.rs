@@ -2,7 +2,8 @@
 //! did.
 //!
 //! `tests/fixtures/2026-11/seeds.txt` was first recorded from commit 36b6875, and anew when the order of the targets in a run
-//! came to follow their newest images: with the order of before, every line had stayed as it was. It is written by
+//! came to follow their newest images: with the order of before, every line had stayed as it was; and of nine seeds when a
+//! denied copy came to be lent for once. It is written by
 //! `cargo test --test it -- --ignored --exact simulation::record::what_came_of_a_thousand_seeds_is_written_down`.
 //! It is never recorded anew to make a change pass: only where what a life is, or the engine does, was changed on purpose, and
 //! everything else was seen to stay. With `STILLFRAME_SIM_RECORDS=NAME` the promise test writes the full list of each seed into

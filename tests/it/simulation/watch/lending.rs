@@ -254,7 +254,9 @@ impl Watch {
         for grantee in remove.iter().filter(|grantee| before.contains(grantee)) {
             let entry = (id.to_owned(), grantee.clone());
             self.lending.given.borrow_mut().remove(&entry);
-            if self.lending.by_hand.borrow_mut().remove(&entry) {
+            // Whoever writes our tag says that we have let them in.
+            let told = self.lending.edited.borrow().contains(id);
+            if self.lending.by_hand.borrow_mut().remove(&entry) && !told {
                 self.breach(3, format!("{grantee} is shut out of {id}, and a person had let it in"));
             }
             for image in of(world, id).into_iter().filter(|_| !recently) {
