@@ -16,7 +16,8 @@ use crate::report::doctor::DoctorDocument;
 #[derive(Debug, Clone, clap::Args)]
 #[command(
     after_help = "It assumes the role of each [accounts.NAME], describes each key, and tries each call that the plans \
-                  need with DryRun. It changes nothing, takes no lock, and reads no journal. Under what is denied \
+                  need with DryRun. It changes nothing, takes no lock, and reads no journal. First stands what would keep \
+                  every run from beginning (this machine's clock, its identity, another account). Under what is denied \
                   stand the IAM action, the resource, and the statement to add; for keys that of the key's own policy \
                   too. EC2 checks permissions before it looks for an object, so what is not there yet can show that a \
                   call is denied, but not that it is allowed: that is `unknown`, and turns into an answer once there is \
@@ -46,7 +47,8 @@ pub fn run(args: &DoctorArgs) -> u8 {
     let document = runtime.block_on(async {
         let cloud = open_read_only::cloud(&args.config, &loaded.settings).await?;
         let document = examine(&cloud, &loaded.settings, &loaded.plans, Clock::Wall.now_secs()).await;
-        Ok::<_, String>(DoctorDocument { zones: Some(loaded.zones.clone()), ..document })
+        let barred = open_read_only::bars(&loaded.settings, &cloud).await;
+        Ok::<_, String>(DoctorDocument { zones: Some(loaded.zones.clone()), barred, ..document })
     });
     match document {
         Ok(document) => {

@@ -8,7 +8,8 @@ use super::{WRONG, start};
 use crate::clock::Clock;
 use crate::cloud::governed::Governed;
 use crate::config::{self, Loaded, Problems, Settings};
-use crate::domain::machine::{OwnMachine, instance_of_caller};
+use crate::domain::machine::{ADVICE, OwnMachine, instance_of_caller};
+use crate::engine::context::account::another_account;
 use crate::engine::host::installation::{self, Installation, Verdict};
 use crate::journal::sqlite::{FILE as JOURNAL, SqliteJournal};
 use crate::report::out;
@@ -93,6 +94,27 @@ pub fn installation(settings: &Settings, own: &OwnMachine) -> Result<(Option<Ins
     let (content, verdict) = installation::peek(dir, start::machine_id(settings), own, journal)?;
     let why = if let Verdict::Differs { why } = verdict { Some(why) } else { None };
     Ok((content, why))
+}
+
+/// What would keep every run from beginning, or from rebooting anything.
+pub async fn bars(settings: &Settings, cloud: &Governed) -> Vec<String> {
+    let (at_first_hand, own) = machine(settings, cloud).await;
+    let (content, differs) = installation(settings, &at_first_hand).unwrap_or_else(|why| (None, Some(why)));
+    let caller = cloud.whoami().await;
+    let known = content.and_then(|content| content.account);
+    let elsewhere = match (known, &caller) {
+        (Some(known), Ok(caller)) => another_account(&known, &caller.account),
+        _ => None,
+    };
+    // Whoever answers says what time it is.
+    let clock = cloud.clock_off().filter(|_| caller.is_ok());
+    let machine = match own {
+        OwnMachine::Unknown(why) => Some(format!(
+            "no running instance is rebooted: cannot tell which one the daemon itself runs on ({why}); {ADVICE}"
+        )),
+        OwnMachine::Instance(_) | OwnMachine::NotEc2 => None,
+    };
+    [differs, elsewhere, clock, machine].into_iter().flatten().collect()
 }
 
 /// What the lock says.

@@ -114,6 +114,9 @@ pub struct DoctorDocument {
     /// Whose rules the zones of the plans follow on this host; left out where nobody has looked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub zones: Option<ZoneSource>,
+    /// What would keep every run from beginning, or from rebooting anything, whatever is allowed; left out where nothing would.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub barred: Vec<String>,
     /// Who we are, in each account.
     pub accounts: Vec<AccountDocument>,
     /// Each place.
@@ -146,6 +149,9 @@ impl DoctorDocument {
     #[must_use]
     pub fn text(&self, paint: Paint) -> String {
         let mut text = String::new();
+        for why in &self.barred {
+            let _ = writeln!(text, "{}", paint.tone(Tone::Bad, &format!("NOTHING WOULD BE DONE: {why}")));
+        }
         let mut table = Table::headed(0, &["ACCOUNT", "ID", "WHO WE ARE THERE", "RESULT"]);
         for a in &self.accounts {
             let name = a.name.as_deref().unwrap_or("(own)");

@@ -82,6 +82,7 @@ pub async fn examine(cloud: &Governed, settings: &Settings, plans: &[Plan], now:
         zones: None,
         at: rfc3339(now),
         daemon: settings.daemon.name.clone(),
+        barred: Vec::new(),
         accounts: Vec::new(),
         places: Vec::new(),
     };

@@ -287,3 +287,18 @@ fn the_keys_of_volumes_are_told_of_where_images_alone_are_made() {
     let row = row(&document, "111111111111", "CreateGrant");
     assert!(row["reason"].as_str().is_some_and(|why| why.contains("Encrypted volumes")), "{row}");
 }
+
+/// What no permission would mend stands first: whatever is allowed, no run would begin.
+#[test]
+fn what_bars_every_run_is_said_first() {
+    let door = Door::open(&crate::support::world::fleet(1, 0));
+    let site = Site::new(door.env());
+    site.plan("nightly", &crate::process::plan(1, ""));
+    door.world().date_ahead = -3 * 3600;
+    let told = site.run(&["doctor"]).stdout;
+    assert!(told.starts_with("NOTHING WOULD BE DONE: this machine's clock is 3 h"), "{told}");
+    let preview = site.run(&["preview"]).expect(1).stdout;
+    assert!(preview.contains("NOTHING WOULD BE BEGUN: this machine's clock"), "{preview}");
+    door.world().date_ahead = 0;
+    assert!(!site.run(&["doctor"]).stdout.contains("NOTHING WOULD"), "the clock is right again");
+}

@@ -138,6 +138,10 @@ fn a_rude_service_or_none_at_all_lets_nothing_be_rebooted() {
             assert_eq!(outcome, "skipped", "{instance}");
             assert!(reason.contains("daemon.instance") && reason.contains("\"none\""), "{reason}");
         }
+        // Nobody chose that, and whoever asks hears of it.
+        let ended = ended.expect(1);
+        let status = site.run(&["status"]).expect(1);
+        assert!(status.stdout.contains("nothing is rebooted: "), "{endpoint:?}: {}", status.stdout);
         let log = ended.log();
         let errors = of_event(&log, "machine.unknown");
         assert_eq!(errors.len(), 1, "{}", ended.stderr);
