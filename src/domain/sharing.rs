@@ -12,6 +12,10 @@ use super::observed::Tags;
 /// The tag of an image or a snapshot that names whom we have let in: account ids, `o-...`, `ou-...`, with a space between.
 /// What does not fit goes on in `stillframe:lent.2`, and so on.
 pub const LENT_TAG: &str = "stillframe:lent";
+
+/// The tag of an image that says that we have let somebody in to its snapshots whom a person had let in to the image itself: its
+/// own [`LENT_TAG`] must not name them, since that is not ours to take back.
+pub const LENT_IN_PART_TAG: &str = "stillframe:lent-snapshots";
 /// At most so many accounts, organizations and units of one plan, its copies' accounts among them: they fit into
 /// [`LENT_TAGS_MAX`] tags, and stay well below the 1,000 that EC2 allows for an image.
 pub const GRANTEES_MAX: usize = 60;

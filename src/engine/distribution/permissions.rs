@@ -356,6 +356,7 @@ pub(crate) async fn close(shared: &Context, distance: &Distance) -> Effect<()> {
     // All snapshots before the image when somebody is let in: who sees the image can copy it. Those that need the same
     // words get them in one call.
     let letting_in = open.iter().any(|part| !part.gap.add.is_empty());
+    let mut said_in_part = distance.parts.iter().any(|part| part.tags.contains_key(sharing::LENT_IN_PART_TAG));
     let mut sorted = open.clone();
     sorted.sort_by_key(|part| part.snapshot == planted(Defect::ImageBeforeSnapshots));
     // The tags say what is lent for as long as anything is, grants too: they outlive a journal that is lost.
@@ -369,6 +370,13 @@ pub(crate) async fn close(shared: &Context, distance: &Distance) -> Effect<()> {
             Effect::Refused(fault) if fault.class == Class::NotFound && !letting_in => {}
             Effect::Done { .. } => {}
             other => return other,
+        }
+        if letting_in {
+            let is = said_in_part || in_part(distance, |gap| &gap.before);
+            match note_in_part(shared, distance, said_in_part, is).await {
+                Effect::Done { .. } => said_in_part = is,
+                other => return other,
+            }
         }
     }
     // What nobody wants goes first: a refusal to let somebody in keeps nobody else in. The image before its snapshots.
@@ -397,6 +405,7 @@ pub(crate) async fn close(shared: &Context, distance: &Distance) -> Effect<()> {
         }
     }
     done!(write(shared, place, &sorted, |gap| &gap.after, |part| part.gap.after != part.gap.before).await);
+    done!(note_in_part(shared, distance, said_in_part, in_part(distance, |gap| &gap.after)).await);
     Effect::Done { value: (), request_id: None }
 }
 
@@ -405,6 +414,25 @@ async fn change(shared: &Context, place: &Place, part: &Part, change: Change) ->
         shared.cloud.change_snapshot_permissions(place, &part.id, &change).await
     } else {
         shared.cloud.change_image_permissions(place, &part.id, &change).await
+    }
+}
+
+/// Whether somebody is let in to a snapshot of the image and, by us, not to the image itself.
+fn in_part(distance: &Distance, words: impl Fn(&Gap) -> &BTreeSet<String>) -> bool {
+    let image = distance.parts.iter().find(|part| !part.snapshot);
+    let alone = |own| distance.parts.iter().any(|part| part.snapshot && !words(&part.gap).is_subset(own));
+    image.is_some_and(|image| alone(words(&image.gap)))
+}
+
+/// Says so by a tag of the image: later runs go by the tags of images.
+async fn note_in_part(shared: &Context, distance: &Distance, said: bool, is: bool) -> Effect<()> {
+    let image = distance.parts.iter().find(|part| !part.snapshot).filter(|_| said != is);
+    let Some(image) = image else { return Effect::Done { value: (), request_id: None } };
+    let (ids, key) = (vec![image.id.clone()], sharing::LENT_IN_PART_TAG.to_owned());
+    if is {
+        shared.cloud.tag(&distance.place, &ids, &Tags::from([(key, "yes".to_owned())])).await
+    } else {
+        shared.cloud.untag(&distance.place, &ids, &[key]).await
     }
 }
 

@@ -308,6 +308,7 @@ async fn look(run: &Run, facts: &Facts, listed: Listed<'_>) -> Result<(), Stop> 
         return Ok(());
     }
     let words = sharing::lent(&candidate.image.tags);
+    let lent = !words.is_empty() || candidate.image.tags.contains_key(sharing::LENT_IN_PART_TAG);
     let share = share_in_force(run);
     match (share, candidate.marks.role) {
         (Some(_), Role::Image) => match traveller(run, place, candidate.image.clone()) {
@@ -322,7 +323,7 @@ async fn look(run: &Run, facts: &Facts, listed: Listed<'_>) -> Result<(), Stop> 
                     .as_ref()
                     .is_none_or(|s| s.via_key.is_none() && !s.grantees().iter().all(|g| words.contains(g.short()))) =>
         {
-            take_back(run, &image, !words.is_empty(), &candidate.image, facts).await?;
+            take_back(run, &image, lent, &candidate.image, facts).await?;
             // Now, while its source is there: without it, it may be the last of its recovery point.
             let spare = spare && nobody_uses(run, facts, &image).await?;
             if spare && is_spare(run, listing, candidate) && !permissions::is_wanted(&run.shared, &image) {
@@ -331,7 +332,7 @@ async fn look(run: &Run, facts: &Facts, listed: Listed<'_>) -> Result<(), Stop> 
             Ok(())
         }
         (Some(_), Role::Copy) => share_copy(run, facts, &image).await,
-        (None, _) => take_back(run, &image, !words.is_empty(), &candidate.image, facts).await,
+        (None, _) => take_back(run, &image, lent, &candidate.image, facts).await,
     }
 }
 

@@ -67,6 +67,10 @@ const FOUND_AFAR: &[(u64, &str)] = &[
         "a lost journal, and a destination that may not be listed: what was lent was taken back from the copy under way",
     ),
     (9551, "the journal was lost with the tags of all images under a key, and the watch asked for its grants"),
+    (
+        9667,
+        "whom we let in to snapshots alone, a person having let them in to the image, was never let out after a loss",
+    ),
     (4775, "a person wrote into our tag whom a person had let in, and the watch asked that they stay"),
     (151, "a tag whose answer was lost was taken for written: somebody was let in, and no tag said so"),
 ];
