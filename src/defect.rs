@@ -4,9 +4,12 @@
 //! nothing of a fault is left in the binary; with it a test plants one in its own thread, by code: no environment and
 //! no setting reaches it.
 
+use std::borrow::Cow;
+
 use crate::domain::keep::Keep;
 use crate::domain::naming::{HOLD_TAG, TAG_PREFIX, image_name, parse_rfc3339};
 use crate::domain::observed::{Image, ImageState};
+use crate::domain::plan::Plan;
 
 macro_rules! defects {
     ($($name:ident: $does:literal,)*) => {
@@ -73,6 +76,7 @@ defects! {
     TokenPerSend: "a copy that is sent again bears another token and another name",
     RetiredWhileOwed: "an image is retired while a copy of it is owed",
     CopiesByPlanKeep: "copies are judged by the rules of the images, not by their own",
+    WitnessUnseen: "the good image that stays is not looked at again before another one goes",
     CopiesHold: "a run that copies holds its plan's next occurrence",
 }
 
@@ -125,15 +129,23 @@ pub fn seen(mut image: Image) -> Image {
     image
 }
 
-/// The keep rules as a broken retention reads them.
+/// A plan as a broken retention reads it.
 #[must_use]
-pub fn keep(rules: &Keep) -> Keep {
-    let mut rules = rules.clone();
+pub fn rules(plan: &Plan) -> Cow<'_, Plan> {
+    let mut plan = Cow::Borrowed(plan);
+    let mut change = |change: fn(&mut Keep)| {
+        let plan = plan.to_mut();
+        std::iter::once(&mut plan.keep).chain(plan.copies.iter_mut().map(|copy| &mut copy.keep)).for_each(change);
+    };
     if planted(Defect::MinIgnored) {
-        rules.min = 0;
+        change(|keep| keep.min = 0);
     }
     if planted(Defect::MaxDeletionsIgnored) {
-        rules.max_deletions = u32::MAX;
+        change(|keep| keep.max_deletions = u32::MAX);
     }
-    rules
+    if planted(Defect::CopiesByPlanKeep) {
+        let keep = plan.keep.clone();
+        plan.to_mut().copies.iter_mut().for_each(|copy| copy.keep = keep.clone());
+    }
+    plan
 }

@@ -14,17 +14,16 @@ use crate::config::Loaded;
 use crate::domain::machine::OwnMachine;
 use crate::domain::naming::{Role, rfc3339};
 use crate::domain::place::Place;
-use crate::domain::plan::Plan;
-use crate::domain::retention::{LEAVES_MAX, Series, Situation, leaves_at};
+use crate::domain::retention::{LEAVES_MAX, RetentionPlan, Series, Survey, places_of};
 use crate::domain::schedule::Timetable;
 use crate::engine::context::us::Us;
 use crate::engine::distribution::{self, Books};
-use crate::engine::images::listing::{self, Listing};
-use crate::engine::retention::rules::{self, Rules};
+use crate::engine::images::listing;
+use crate::engine::retention::judge;
 use crate::journal::Reader;
 use crate::report::images::{ImageLine, ImagesDocument};
 
-/// Occurrences further off than this are not asked for.
+/// Occurrences further off than this are not asked for: no `keep` reaches so far in what can be played through.
 const HORIZON: TimeDelta = TimeDelta::days(20 * 366);
 
 /// Options of `stillframe images`.
@@ -95,14 +94,8 @@ async fn images(args: &ImagesArgs, loaded: &Loaded) -> Result<ImagesDocument, St
     for plan in loaded.plans.iter().filter(|plan| args.plan.as_ref().is_none_or(|name| plan.name == *name)) {
         let sources: Vec<Place> =
             cloud.regions(plan).into_iter().map(|region| Place::new(caller.account.clone(), region)).collect();
-        let mut places = sources.clone();
-        for to in plan.copies.iter().map(|copy| copy.place(&caller.account)) {
-            if !places.contains(&to) {
-                places.push(to);
-            }
-        }
         let mut listings = Vec::new();
-        for place in places {
+        for place in places_of(plan, &caller.account, &sources) {
             match listing::list(&cloud, us, &plan.name, &place).await {
                 Ok(listing) => listings.push((place, listing)),
                 Err(fault) => document.faults.push(format!("{}: the images in {place}: {fault}", plan.name)),
@@ -113,8 +106,8 @@ async fn images(args: &ImagesArgs, loaded: &Loaded) -> Result<ImagesDocument, St
         for (place, listing) in &listings {
             let mut busy = active.busy(place);
             busy.extend(owed.clone());
-            let of = Of { plan, own: &caller.account, place, listing, busy: &busy, now };
-            match of.lines(&cloud).await {
+            let survey = Survey { own: &caller.account, plan, today: Some(plan), now, listing, busy: &busy };
+            match lines(&cloud, place, survey).await {
                 Ok(lines) => document.images.extend(lines),
                 Err(fault) => {
                     document.faults.push(format!("{}: which images in {place} are in use: {fault}", plan.name));
@@ -127,56 +120,37 @@ async fn images(args: &ImagesArgs, loaded: &Loaded) -> Result<ImagesDocument, St
 }
 
 /// The images of a plan in one place.
-struct Of<'a> {
-    plan: &'a Plan,
-    own: &'a str,
-    place: &'a Place,
-    listing: &'a Listing,
-    busy: &'a BTreeMap<String, String>,
-    now: DateTime<Utc>,
+async fn lines(cloud: &Governed, place: &Place, survey: Survey<'_>) -> Read<Vec<ImageLine>> {
+    let ask = async |ids: Vec<String>| listing::in_use(cloud, place, &ids).await;
+    let decided = judge(survey, BTreeMap::new(), ask).await?;
+    let mut lines = Vec::new();
+    for (series, verdicts) in decided.series() {
+        let candidates = &survey.listing.series[*series];
+        for verdict in verdicts {
+            let Some(candidate) = candidates.iter().find(|c| c.image.id == verdict.image) else { continue };
+            let until = if verdict.delete { None } else { until(&survey, &decided, series, &verdict.image) };
+            lines.push(ImageLine {
+                plan: survey.plan.name.clone(),
+                account: place.account.clone(),
+                region: place.region.clone(),
+                instance: series.instance.clone(),
+                image: verdict.image.clone(),
+                copy: series.role == Role::Copy,
+                due: rfc3339(candidate.marks.due),
+                state: candidate.image.state.as_str(),
+                verdict: if verdict.delete { "delete" } else { "keep" },
+                reasons: verdict.reasons.clone(),
+                until: until.map(rfc3339),
+            });
+        }
+    }
+    Ok(lines)
 }
 
-impl Of<'_> {
-    async fn lines(&self, cloud: &Governed) -> Read<Vec<ImageLine>> {
-        let Self { plan, own, place, listing, busy, now } = *self;
-        let mut in_use = BTreeMap::new();
-        let ask = async |ids: Vec<String>| {
-            in_use = listing::in_use(cloud, place, &ids).await?;
-            Ok(in_use.clone())
-        };
-        let rules = Rules { own, plan, today: Some(plan) };
-        let mut lines = Vec::new();
-        for (series, verdicts) in rules::judge(rules, now, listing, busy, ask).await? {
-            let candidates = &listing.series[series];
-            for verdict in verdicts {
-                let Some(candidate) = candidates.iter().find(|c| c.image.id == verdict.image) else { continue };
-                let until = if verdict.delete { None } else { self.until(series, &verdict.image, &in_use) };
-                lines.push(ImageLine {
-                    plan: plan.name.clone(),
-                    account: place.account.clone(),
-                    region: place.region.clone(),
-                    instance: series.instance.clone(),
-                    image: verdict.image,
-                    copy: series.role == Role::Copy,
-                    due: rfc3339(candidate.marks.due),
-                    state: candidate.image.state.as_str(),
-                    verdict: if verdict.delete { "delete" } else { "keep" },
-                    reasons: verdict.reasons,
-                    until: until.map(rfc3339),
-                });
-            }
-        }
-        Ok(lines)
-    }
-
-    /// The occurrence after which no rule keeps it.
-    fn until(&self, series: &Series, image: &str, in_use: &BTreeMap<String, String>) -> Option<DateTime<Utc>> {
-        let (plan, now) = (self.plan, self.now);
-        let keep = rules::keep_of(plan, self.own, self.listing, series);
-        let s = Situation { now, zone: &plan.schedule.timezone, in_use, busy: self.busy, grace: None };
-        // `config` has compiled the same lines when it checked the plan.
-        let timetable = Timetable::new(&plan.schedule).unwrap_or_else(|e| unreachable!("a checked schedule: {e}"));
-        let dues = timetable.between(now, now + HORIZON).take(LEAVES_MAX);
-        leaves_at(keep, &self.listing.series[series], &s, image, dues)
-    }
+/// The occurrence after which no rule keeps an image.
+pub fn until(survey: &Survey<'_>, decided: &RetentionPlan<'_>, series: &Series, image: &str) -> Option<DateTime<Utc>> {
+    // `config` has compiled the same lines when it checked the plan.
+    let timetable = Timetable::new(&survey.plan.schedule).unwrap_or_else(|e| unreachable!("a checked schedule: {e}"));
+    let dues = timetable.between(survey.now, survey.now + HORIZON).take(LEAVES_MAX);
+    decided.leaves_at(series, image, dues)
 }

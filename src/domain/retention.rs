@@ -4,6 +4,7 @@
 //! refuse dates in the future and to let half-made images rest, so that nothing ages out when backups stop.
 
 mod owed;
+mod plan;
 #[cfg(test)]
 mod properties;
 mod rules;
@@ -18,6 +19,7 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 
 pub use self::owed::owed;
+pub use self::plan::{Listing, NO_COPY, NO_PLAN, RetentionPlan, Survey, places_of};
 pub use self::until::{LEAVES_MAX, is_to_come, leaves_at, standing_of, to_come};
 pub use self::why::{COPY_OWED, Why};
 use super::keep::Keep;
@@ -96,6 +98,17 @@ pub struct Verdict {
     pub deprecate: bool,
     /// Why, in an operator's words; never empty.
     pub reasons: Vec<String>,
+    /// If it is deleted: the good image of its series that stays. Nothing where the series has no good image, and only a
+    /// half-made one goes.
+    pub witness: Option<String>,
+}
+
+impl Verdict {
+    /// Neither deleted nor deprecated after all.
+    fn stays(&mut self, why: &str) {
+        (self.delete, self.deprecate, self.witness) = (false, false, None);
+        self.reasons = vec![why.to_owned()];
+    }
 }
 
 /// What a candidate is worth to its series.
@@ -243,6 +256,9 @@ fn conclude(
     s: &Situation<'_>,
 ) -> Vec<Verdict> {
     let mut left = keep.max_deletions;
+    // The newest good one, which always stays.
+    let good = sorted.iter().zip(standings).find(|(_, standing)| matches!(standing, Standing::Good));
+    let witness = good.map(|(c, _)| &c.image.id);
     let mut verdicts: Vec<Verdict> = Vec::with_capacity(sorted.len());
     for ((c, standing), mut reasons) in sorted.iter().zip(standings).zip(reasons).rev() {
         let unwanted = reasons.is_empty();
@@ -262,7 +278,9 @@ fn conclude(
         } else if unwanted {
             reasons.push(format!("would go; max_deletions ({}) reached: next run", keep.max_deletions));
         }
-        verdicts.push(Verdict { image: c.image.id.clone(), name: c.image.name.clone(), delete, deprecate, reasons });
+        let (image, name) = (c.image.id.clone(), c.image.name.clone());
+        let witness = witness.filter(|_| delete).cloned();
+        verdicts.push(Verdict { image, name, delete, deprecate, reasons, witness });
     }
     verdicts.reverse();
     verdicts

@@ -202,7 +202,7 @@ async fn remove_temporary(run: &Run, facts: &Facts, traveller: &Traveller) -> Re
         vias.filter_map(|(_, step)| step.image().map(str::to_owned)).collect()
     };
     for image in made {
-        removal::remove(run, &place.subject(&image), "made only to be copied from").await?;
+        removal::remove(run, &place.subject(&image), "made only to be copied from", None).await?;
     }
     Ok(())
 }

@@ -1,8 +1,8 @@
 //! Retention after a run: decides over every series of the plan that rests, removes what goes, and finishes what
-//! an earlier run could not. What only reads (`list`, `in_use`, `verdicts`) needs no run: a preview asks the same.
+//! an earlier run could not. What only reads (`list`, `in_use`, `judge`) needs no run: a preview asks the same.
 
+mod judge;
 mod leftovers;
-pub mod rules;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -10,21 +10,21 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use futures_util::stream::{self, StreamExt as _};
 
+pub use self::judge::judge;
 use self::leftovers::{finish_begun, finish_leftovers};
-use self::rules::{Rules, judge};
 use crate::cloud::classify::Class;
 use crate::cloud::port::{Effect, Fault};
-use crate::defect::{Defect, planted};
+use crate::defect::{self, Defect, planted};
 use crate::domain::fact::{self, Done, Draft, Fact, Made, Need, Removing, Scope, StepId, Topic};
 use crate::domain::hold::Act;
 use crate::domain::place::{Place, Subject};
-use crate::domain::retention::{Candidate, Series, Verdict};
+use crate::domain::retention::{Listing, RetentionPlan, Series, Survey, Verdict, places_of};
 use crate::engine::context::Stop;
 use crate::engine::context::run::Run;
 use crate::engine::distribution;
 use crate::engine::distribution::Books;
-use crate::engine::images::listing::{Listing, busy_in, in_use, list};
-use crate::engine::images::removal::{drive, step_of};
+use crate::engine::images::listing::{busy_in, in_use, list};
+use crate::engine::images::removal::{Removal, drive, step_of};
 
 /// Removals under way at once in one place: enough to fill the API's rate at its usual latency.
 const REMOVALS: usize = 16;
@@ -40,7 +40,7 @@ pub(crate) async fn retain(run: &Run, places: &[Place]) -> Result<(), Stop> {
     finish_leftovers(run).await?;
     let Some(own) = places.first().map(|place| place.account.clone()) else { return Ok(()) };
     let listed = run.shared.clock.instant();
-    let mut listings = list_all(run, all_places(run, places, &own), &own).await?;
+    let mut listings = list_all(run, places_of(&run.plan, &own, places), &own).await?;
     distribution::drift(run, &listings).await?;
     // Two runs of a plan judge one after the other: each by what the other has left.
     let turn = run.shared.retaining(&run.plan.name);
@@ -90,17 +90,6 @@ async fn list_all(run: &Run, places: Vec<Place>, own: &str) -> Result<Vec<(Place
     Ok(listings)
 }
 
-/// Where the plan selects, and where it copies to.
-fn all_places(run: &Run, places: &[Place], own: &str) -> Vec<Place> {
-    let mut all = places.to_vec();
-    for place in run.plan.copies.iter().map(|copy| copy.place(own)) {
-        if !all.contains(&place) {
-            all.push(place);
-        }
-    }
-    all
-}
-
 /// Whether a copy has told already that nothing can be done in a destination.
 fn said(run: &Run, place: &Place, own: &str) -> bool {
     let state = run.active.state.borrow();
@@ -137,7 +126,9 @@ async fn in_place(
     let mut busy = busy(run, place);
     busy.extend(owed.iter().map(|(image, why)| (image.clone(), why.clone())));
     let today = run.shared.plans.borrow().get(&run.plan.name).cloned();
-    let rules = Rules { own, plan: &run.plan, today: today.as_deref() };
+    let (plan, today) = (defect::rules(&run.plan), today.as_deref().map(defect::rules));
+    let now = run.shared.clock.now();
+    let survey = Survey { own, plan: &plan, today: today.as_deref(), now, listing, busy: &busy };
     let ask = async |ids: Vec<String>| {
         let ask = || in_use(&run.shared.cloud, place, &ids);
         run.patiently("cannot tell which images are in use", ask)
@@ -145,53 +136,43 @@ async fn in_place(
             .map_err(Unjudged::Stop)?
             .map_err(Unjudged::Fault)
     };
-    let mut second = match judge(rules, run.shared.clock.now(), listing, &busy, ask).await {
-        Ok(verdicts) => verdicts,
+    let plan = match judge(survey, BTreeMap::new(), ask).await {
+        Ok(plan) => plan,
         Err(Unjudged::Stop(stop)) => return Err(stop),
         Err(Unjudged::Fault(fault)) => {
             stopped(run, place, &format!("cannot tell which images are in use in {place}: {fault}")).await?;
             return finish_begun(run, place, &BTreeSet::new()).await;
         }
     };
-    let targets: BTreeSet<String> = run.active.state.borrow().targets.keys().map(|s| s.id.clone()).collect();
-    // A run that goes on deletes no more than it decided at first: `max_deletions` counts per run.
     let decided = run.active.state.borrow().decided.clone();
-    let allowed = |series: &Series, image: &str| {
-        decided.get(&place.subject(&series.instance)).is_none_or(|(_, images)| images.contains(image))
+    let plan = plan.within(|series| Some(decided.get(&place.subject(&series.instance))?.1.clone()));
+    carry_out(run, place, &plan).await
+}
+
+/// Writes down what was decided, and does it.
+async fn carry_out(run: &Run, place: &Place, plan: &RetentionPlan<'_>) -> Result<(), Stop> {
+    let targets: BTreeSet<String> = run.active.state.borrow().targets.keys().map(|s| s.id.clone()).collect();
+    let told = |(series, list): &&(&Series, Vec<Verdict>)| {
+        targets.contains(&series.instance) || list.iter().any(|verdict| verdict.delete)
     };
-    for (series, list) in &mut second {
-        for verdict in list.iter_mut().filter(|v| v.delete && !allowed(series, &v.image)) {
-            verdict.delete = false;
-            verdict.reasons = vec!["would go; the run was interrupted: next run".into()];
-        }
-    }
-    let mut remove: BTreeMap<String, (&Verdict, &Candidate)> = BTreeMap::new();
-    let mut decisions = Vec::new();
-    for (series, list) in &second {
-        if targets.contains(&series.instance) || list.iter().any(|v| v.delete) {
-            decisions.push(decided_of(run, place, series, list));
-        }
-        for verdict in list.iter().filter(|v| v.delete) {
-            if let Some(candidate) = listing.series[*series].iter().find(|c| c.image.id == verdict.image) {
-                remove.insert(verdict.image.clone(), (verdict, candidate));
-            }
-        }
-    }
-    run.shared.record_many(&decisions).await?;
-    for verdict in second.iter().flat_map(|(_, list)| list).filter(|v| v.deprecate) {
+    let decisions = plan.series().iter().filter(told).map(|(series, list)| decided_of(run, place, series, list));
+    run.shared.record_many(&decisions.collect::<Vec<_>>()).await?;
+    for verdict in plan.deprecations() {
         deprecate(run, &place.subject(&verdict.image)).await?;
     }
-    finish_begun(run, place, &remove.keys().cloned().collect()).await?;
-    let mut removals = stream::iter(&remove)
-        .map(|(image, (verdict, candidate))| async move {
-            let subject = place.subject(image);
+    let remove: BTreeMap<&str, _> = plan.removals().map(|removal| (&*removal.1.image, removal)).collect();
+    finish_begun(run, place, &remove.keys().map(|image| (*image).to_owned()).collect()).await?;
+    let mut removals = stream::iter(remove.into_values())
+        .map(|(candidate, verdict)| async move {
+            let subject = place.subject(&verdict.image);
             let removing = Removing {
-                image: image.clone(),
+                image: verdict.image.clone(),
                 name: Some(candidate.image.name.clone()),
                 snapshots: candidate.image.snapshots.clone(),
                 reason: verdict.reasons.join("; "),
             };
-            drive(run, &subject, removing, step_of(run, &subject)).await
+            let removal = Removal { removing, witness: verdict.witness.clone() };
+            drive(run, &subject, removal, step_of(run, &subject)).await
         })
         .buffer_unordered(REMOVALS);
     // Each removal stops at its own journal boundary, also when another one drains.

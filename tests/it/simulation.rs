@@ -15,6 +15,7 @@ mod evidence;
 mod faults;
 mod figures;
 mod fleet;
+mod foreseen;
 mod foresight;
 mod foresight_copies;
 mod holds;

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use super::copies;
 use crate::cli::active_runs::ActiveRuns;
+use crate::cli::images;
 use crate::cloud::governed::Governed;
 use crate::cloud::port::{ImageQuery, Read};
 use crate::domain::fact::{Event, Fact, Kind, StepId, codec};
@@ -13,25 +14,18 @@ use crate::domain::naming::{self, HOLD_TAG, Marks, Ownership, Role, parse_compac
 use crate::domain::observed::{Image, ImageState};
 use crate::domain::place::{Place, Subject};
 use crate::domain::plan::Plan;
-use crate::domain::retention::{LEAVES_MAX, Situation, leaves_at, standing_of};
+use crate::domain::retention::{NO_PLAN, Survey};
 use crate::domain::saga::RunState;
-use crate::domain::schedule::Timetable;
 use crate::domain::sharing;
 use crate::engine::context::us::Us;
 use crate::engine::images::listing;
-use crate::engine::retention::rules;
-use crate::engine::retention::rules::NO_COPY;
-use crate::engine::retention::rules::NO_PLAN;
-use crate::engine::retention::rules::Rules;
+use crate::engine::retention::judge as decide;
 use crate::journal::{Answer, Reader};
 use crate::report::explain::{
     CheckDocument, DeletedDocument, ExplainDocument, Hold, Origin, OwnershipDocument, RetentionDocument,
     SnapshotDocument, SourceDocument,
 };
 use crate::report::preview::FaultPreview;
-
-/// Occurrences further off than this are not asked for: no `keep` reaches so far in what can be played through.
-const HORIZON: TimeDelta = TimeDelta::days(20 * 366);
 
 /// What is asked.
 #[derive(Debug, Clone, Copy)]
@@ -224,31 +218,19 @@ async fn judge(
         busy.extend(copies::owed(cloud, journal, ask, plan, (place, &listing)).await);
     }
     let own = cloud.whoami().await?.account;
-    let rules = Rules { own: &own, plan, today: Some(plan) };
-    let first = rules::verdicts(rules, ask.now, &listing, &busy, &in_use);
-    let ids = rules::asked_for(&listing, &first);
-    let in_use = if ids.is_empty() { in_use } else { listing::in_use(cloud, place, &ids).await? };
-    let all = rules::verdicts(rules, ask.now, &listing, &busy, &in_use);
-    let Some((series, verdict)) =
-        all.iter().find_map(|(series, list)| Some((*series, list.iter().find(|v| v.image == image.id)?)))
-    else {
+    let (now, listing) = (ask.now, &listing);
+    let survey = Survey { own: &own, plan, today: Some(plan), now, listing, busy: &busy };
+    let decided = decide(survey, in_use, async |ids| listing::in_use(cloud, place, &ids).await).await?;
+    let Some((series, verdict)) = decided.find(&image.id) else {
         return Ok(()); // it went while we looked
     };
-    let candidates = &listing.series[series];
-    let s = Situation { now: ask.now, zone: &plan.schedule.timezone, in_use: &in_use, busy: &busy, grace: None };
-    let keep = rules::keep_of(plan, &own, &listing, series);
-    // No rule is asked where nothing is removed at all.
-    let left = verdict.reasons == [NO_COPY];
-    let held = if left { Vec::new() } else { standing_of(keep, candidates, &s, &image.id) };
+    let held = decided.standing(series, &image.id);
     let reasons = if held.is_empty() {
         verdict.reasons.iter().map(|reason| Hold { reason: reason.clone(), until: None }).collect()
     } else {
         held.iter().map(|why| Hold { reason: why.to_string(), until: Some(why.until()) }).collect()
     };
-    // `config` has compiled the same lines when it checked the plan.
-    let timetable = Timetable::new(&plan.schedule).unwrap_or_else(|e| unreachable!("a checked schedule: {e}"));
-    let dues = timetable.between(ask.now, ask.now + HORIZON).take(LEAVES_MAX);
-    let leaves = if held.is_empty() { None } else { leaves_at(keep, candidates, &s, &image.id, dues) };
+    let leaves = if held.is_empty() { None } else { images::until(&survey, &decided, series, &image.id) };
     let verdict = if verdict.delete { "delete" } else { "keep" };
     let leaves = leaves.map(rfc3339);
     document.retention = Some(RetentionDocument { verdict, reasons, leaves, decided_by: None, decided_at: None });

@@ -9,12 +9,12 @@ use crate::cloud::port::Read;
 use crate::domain::copying::{self, ShareVerdict, Verdict, Way};
 use crate::domain::naming::{Marks, Role, parse_rfc3339, rfc3339};
 use crate::domain::place::Place;
-use crate::domain::plan::{CopyTo, Plan};
-use crate::domain::retention::{Candidate, Series, to_come};
+use crate::domain::plan::{CopyTo, Plan, Share};
+use crate::domain::retention::{Candidate, Listing, Series, to_come};
+use crate::domain::sharing;
 use crate::engine::distribution::lookup::Facts;
 use crate::engine::distribution::preflight::Foreseen;
 use crate::engine::distribution::{self, Books, Owing};
-use crate::engine::images::listing::Listing;
 use crate::report::preview::{DestinationPreview, DistributionPreview, OwedPreview, PlanPreview};
 
 /// A destination of the plan.
@@ -104,8 +104,20 @@ impl Outlook<'_> {
                 let Some((_, there)) = listings.iter_mut().find(|(place, _)| *place == leg.to) else { continue };
                 let series = Series { plan: self.plan.name.clone(), instance, place: leg.to.clone(), role: Role::Copy };
                 let marks = Marks { role: Role::Copy, source: Some(source.image.id), ..source.marks };
-                there.series.entry(series).or_default().push(to_come(marks));
+                let mut copy = to_come(marks);
+                self.shared(&leg.to, &mut copy);
+                there.series.entry(series).or_default().push(copy);
             }
+        }
+    }
+
+    /// The tags say of a copy whom it is shared with: it will not go at once.
+    fn shared(&self, to: &Place, copy: &mut Candidate) {
+        let grantees = self.plan.share.iter().flat_map(Share::grantees);
+        let others = grantees.filter(|grantee| grantee.account() != Some(&to.account));
+        let lent = others.map(|grantee| grantee.short().to_owned()).collect();
+        for (key, value) in sharing::lent_tags(&lent) {
+            copy.image.tags.insert(key, value);
         }
     }
 

@@ -18,7 +18,7 @@ use crate::domain::naming::{Marks, Role, parse_rfc3339, rfc3339};
 use crate::domain::observed::Instance;
 use crate::domain::place::Place;
 use crate::domain::plan::Plan;
-use crate::domain::retention::{Candidate, Series, is_to_come, to_come};
+use crate::domain::retention::{Candidate, Listing, Series, Survey, is_to_come, to_come};
 use crate::domain::select::{self, Choice, Skip};
 use crate::engine::context::run;
 use crate::engine::context::us::Us;
@@ -26,9 +26,7 @@ use crate::engine::distribution::lookup::Facts;
 use crate::engine::distribution::preflight::{Foreseen, preflight};
 use crate::engine::distribution::{self, Books};
 use crate::engine::images::listing;
-use crate::engine::images::listing::Listing;
-use crate::engine::retention::rules;
-use crate::engine::retention::rules::Rules;
+use crate::engine::retention::judge;
 use crate::engine::rollout::choose;
 use crate::journal::Reader;
 use crate::report::preview::{FaultPreview, ImagePreview, PlanPreview, PreviewDocument, TargetPreview};
@@ -299,13 +297,13 @@ impl View<'_> {
         busy: &BTreeMap<String, String>,
         due: DateTime<Utc>,
     ) -> Read<()> {
-        let rules = Rules { own, plan: self.plan, today: Some(self.plan) };
+        let survey = Survey { own, plan: self.plan, today: Some(self.plan), now: due, listing, busy };
         let ask = async |ids: Vec<String>| {
             let there: Vec<String> = ids.into_iter().filter(|id| !is_to_come(id)).collect();
             if there.is_empty() { Ok(BTreeMap::new()) } else { listing::in_use(self.cloud, place, &there).await }
         };
-        for (series, verdicts) in rules::judge(rules, due, listing, busy, ask).await? {
-            let candidates = &listing.series[series];
+        for (series, verdicts) in judge(survey, BTreeMap::new(), ask).await?.series() {
+            let candidates = &listing.series[*series];
             for verdict in verdicts {
                 let made = candidates.iter().find(|c| c.image.id == verdict.image).map(|c| c.marks.due);
                 self.preview.retention.push(ImagePreview {
@@ -313,10 +311,10 @@ impl View<'_> {
                     region: place.region.clone(),
                     instance: series.instance.clone(),
                     role: series.role.as_str(),
-                    image: (!is_to_come(&verdict.image)).then_some(verdict.image),
+                    image: Some(&verdict.image).filter(|image| !is_to_come(image)).cloned(),
                     due: made.map(rfc3339).unwrap_or_default(),
                     verdict: if verdict.delete { "delete" } else { "keep" },
-                    reasons: verdict.reasons,
+                    reasons: verdict.reasons.clone(),
                 });
             }
         }

@@ -11,6 +11,7 @@ use crate::domain::fact::{Draft, Event, Fact, Scope, StepId, Topic};
 use crate::domain::observed::ImageState;
 use crate::domain::place::{Place, Subject};
 use crate::domain::plan::Share;
+use crate::domain::retention::Listing;
 use crate::engine::context::run::Run;
 use crate::engine::context::{Context, Stop};
 use crate::engine::distribution::lookup::Facts;
@@ -18,7 +19,6 @@ use crate::engine::distribution::permission_state::LISTED_WITHIN;
 use crate::engine::distribution::permission_state::Lending;
 use crate::engine::distribution::permissions::{self, root_of};
 use crate::engine::images::listing;
-use crate::engine::images::listing::Listing;
 
 /// The step by which a run says that grants could not be revoked.
 const STEP: &str = "keys";

@@ -9,7 +9,7 @@ use crate::domain::naming::{self, Marks, Ownership, Role};
 use crate::domain::observed::{Image, ImageState};
 use crate::domain::place::{Place, Subject};
 use crate::domain::plan::{CopyTo, Plan};
-use crate::domain::retention::{COPY_OWED, Candidate, Series, Situation, owed};
+use crate::domain::retention::{COPY_OWED, Candidate, Listing, Series, Situation, owed};
 use crate::domain::saga::{RunState, StepState};
 use crate::engine::context::Stop;
 use crate::engine::context::run::Run;
@@ -18,7 +18,6 @@ use crate::engine::distribution::find;
 use crate::engine::distribution::leg::Leg;
 use crate::engine::distribution::traveller;
 use crate::engine::images::listing;
-use crate::engine::images::listing::Listing;
 use crate::journal::Reader;
 use crate::journal::format::plan_of;
 

@@ -14,7 +14,7 @@ use crate::domain::naming::{Role, parse_run_name};
 use crate::domain::observed::{Image, ImageState};
 use crate::domain::place::{Place, Subject};
 use crate::domain::plan::Share;
-use crate::domain::retention::Candidate;
+use crate::domain::retention::{Candidate, Listing};
 use crate::domain::saga::StepState;
 use crate::domain::sharing::{self, Grantee};
 use crate::engine::context::Stop;
@@ -32,7 +32,6 @@ use crate::engine::distribution::share_in_force;
 use crate::engine::distribution::step_of;
 use crate::engine::distribution::traveller;
 use crate::engine::drive::executor;
-use crate::engine::images::listing::Listing;
 use crate::engine::images::removal;
 
 /// So many images are looked at beside each other.
@@ -327,7 +326,8 @@ async fn look(run: &Run, facts: &Facts, listed: Listed<'_>) -> Result<(), Stop> 
             // Now, while its source is there: without it, it may be the last of its recovery point.
             let spare = spare && nobody_uses(run, facts, &image).await?;
             if spare && is_spare(run, listing, candidate) && !permissions::is_wanted(&run.shared, &image) {
-                removal::remove(run, &image, "made only to be copied from").await?;
+                let source = candidate.marks.source.clone();
+                removal::remove(run, &image, "made only to be copied from", source).await?;
             }
             Ok(())
         }

@@ -9,26 +9,9 @@ use crate::domain::fact::StepId;
 use crate::domain::naming::{self, Ownership, Role, TAG_PREFIX};
 use crate::domain::observed::ImageState;
 use crate::domain::place::{Place, Subject};
-use crate::domain::retention::{Candidate, Series};
+use crate::domain::retention::{Candidate, Listing, Series};
 use crate::domain::saga::{RunState, StepState};
 use crate::engine::context::us::Us;
-
-/// All series of a plan in one place, and what is not ours.
-#[derive(Debug, Clone, Default)]
-pub struct Listing {
-    /// The candidates of each series.
-    pub series: BTreeMap<Series, Vec<Candidate>>,
-    /// Images that bear our name but are not ours, each with why.
-    pub foreign: Vec<(String, String)>,
-}
-
-impl Listing {
-    /// Whether a series is of copies in the place of their sources: made to be copied or shared from, not by a `[[copy]]`.
-    #[must_use]
-    pub fn beside_sources(&self, series: &Series) -> bool {
-        series.role == Role::Copy && self.series.contains_key(&Series { role: Role::Image, ..series.clone() })
-    }
-}
 
 /// All images of a plan in one place, by series.
 ///

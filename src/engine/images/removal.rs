@@ -12,7 +12,7 @@ use crate::domain::event::{Outcome, gone};
 use crate::domain::fact::{Done, Draft, Fact, Intent, Made, Need, Observed, Removing, StepId};
 use crate::domain::hold::Act;
 use crate::domain::naming::{self, HOLD_TAG, Ownership};
-use crate::domain::observed::ImageState;
+use crate::domain::observed::{Image, ImageState};
 use crate::domain::place::Subject;
 use crate::domain::prevented::Hindrance;
 use crate::domain::saga::StepState;
@@ -37,8 +37,17 @@ pub struct Remove {
     pub run: Rc<str>,
     /// The image.
     pub subject: Subject,
+    /// What is removed.
+    pub removal: Removal,
+}
+
+/// What is removed, and what must be there for it.
+#[derive(Debug, Clone, Default)]
+pub struct Removal {
     /// The parameters, as they are journaled.
     pub removing: Removing,
+    /// The good image that stays, if there is one.
+    pub witness: Option<String>,
 }
 
 /// What became of one snapshot.
@@ -116,7 +125,7 @@ impl Step for Remove {
     }
 
     fn intent(&self) -> Intent {
-        let mut removing = self.removing.clone();
+        let mut removing = self.removal.removing.clone();
         if planted(Defect::SnapshotsForgotten) {
             removing.snapshots.clear();
         }
@@ -130,23 +139,32 @@ impl Step for Remove {
     /// The verdict is minutes or hours old when a fleet is large: what may have changed is looked at once more.
     async fn look(&self, _intent: &Intent, _lost: bool) -> Look {
         let Self { shared, subject, .. } = self;
-        let query = ImageQuery::Ids(vec![subject.id.clone()]);
-        let image = match shared.cloud.images(&subject.place, &query).await {
+        let witness = self.removal.witness.as_ref().filter(|_| !planted(Defect::WitnessUnseen));
+        let query = ImageQuery::Ids([&subject.id].into_iter().chain(witness).cloned().collect());
+        let images: Vec<Image> = match shared.cloud.images(&subject.place, &query).await {
             Err(fault) => return Look::Unclear(fault),
-            // A deregistered image is listed for a while.
-            Ok(images) => match images.into_iter().find(|i| i.state != ImageState::Deregistered) {
-                Some(image) => defect::seen(image),
-                None => return Look::Found(Made::Image(subject.id.clone())),
-            },
+            Ok(images) => images.into_iter().map(defect::seen).collect(),
         };
+        // A deregistered image is listed for a while.
+        let there = |id: &str| images.iter().find(|i| i.id == *id && i.state != ImageState::Deregistered);
+        let Some(image) = there(&subject.id) else { return Look::Found(Made::Image(subject.id.clone())) };
         if let Some(odd) = &image.odd {
             return Look::Moot(format!("kept after all: not understood: {odd}"));
         }
         if image.tags.contains_key(HOLD_TAG) {
             return Look::Moot("kept after all: it is on hold".into());
         }
-        if !matches!(naming::ownership(&image, &shared.daemon, &subject.place.account), Ownership::Ours(_)) {
+        let ours = |image: &Image| {
+            matches!(naming::ownership(image, &shared.daemon, &subject.place.account), Ownership::Ours(_))
+        };
+        if !ours(image) {
             return Look::Moot("kept after all: it is not provably ours any more".into());
+        }
+        let good = |image: &Image| image.state == ImageState::Available && image.odd.is_none() && ours(image);
+        if let Some(witness) = witness.filter(|id| !there(id).is_some_and(good)) {
+            return Look::Moot(format!(
+                "kept after all: {witness}, the good image that would stay, is not seen as such"
+            ));
         }
         match shared.cloud.instances(&subject.place, &InstanceQuery::LaunchedFrom(vec![subject.id.clone()])).await {
             Err(fault) => Look::Unclear(fault),
@@ -182,8 +200,14 @@ impl Step for Remove {
     /// Each snapshot's end is its own fact: what DeregisterImage reports is checked, not believed.
     async fn settle(&self) -> Result<(), Stop> {
         let Self { shared, run, subject, .. } = self;
-        let open: Vec<Subject> =
-            self.removing.snapshots.iter().map(|id| subject.place.subject(id)).filter(|s| !self.settled(s)).collect();
+        let open: Vec<Subject> = self
+            .removal
+            .removing
+            .snapshots
+            .iter()
+            .map(|id| subject.place.subject(id))
+            .filter(|s| !self.settled(s))
+            .collect();
         let ids: Vec<String> = open.iter().map(|s| s.id.clone()).collect();
         let mut wait = FIRST;
         let there = loop {
@@ -224,8 +248,8 @@ pub(crate) fn step_of(run: &Run, subject: &Subject) -> Option<StepState> {
     run.active.state.borrow().others.get(subject).and_then(|steps| steps.get(&StepId::Retain)).cloned()
 }
 
-/// Removes an image of ours that is needed no more, whatever the rules say.
-pub(crate) async fn remove(run: &Run, subject: &Subject, why: &str) -> Result<(), Stop> {
+/// Removes an image of ours that is needed no more, whatever the rules say, as long as `witness` is there, if one is named.
+pub(crate) async fn remove(run: &Run, subject: &Subject, why: &str, witness: Option<String>) -> Result<(), Stop> {
     let known = step_of(run, subject);
     if known.as_ref().is_some_and(StepState::ended) {
         return Ok(());
@@ -249,19 +273,24 @@ pub(crate) async fn remove(run: &Run, subject: &Subject, why: &str) -> Result<()
             }
         }
     };
-    drive(run, subject, removing, known).await
+    drive(run, subject, Removal { removing, witness }, known).await
 }
 
 /// What a removal that was begun is about; of one that found its image gone, nothing more than that is known.
-pub(crate) fn removing_of(step: &StepState, subject: &Subject) -> Removing {
+fn removing_of(step: &StepState, subject: &Subject) -> Removing {
     let known = step.intent.as_ref().and_then(Intent::removing).cloned();
     known.unwrap_or_else(|| Removing { image: subject.id.clone(), ..Removing::default() })
+}
+
+/// A removal that was begun, of an image that is gone.
+pub(crate) fn begun(step: &StepState, subject: &Subject) -> Removal {
+    Removal { removing: removing_of(step, subject), witness: None }
 }
 
 pub(crate) async fn drive(
     run: &Run,
     subject: &Subject,
-    removing: Removing,
+    removal: Removal,
     known: Option<StepState>,
 ) -> Result<(), Stop> {
     let step = Remove {
@@ -269,7 +298,7 @@ pub(crate) async fn drive(
         active: Rc::clone(&run.active),
         run: Rc::clone(&run.name),
         subject: subject.clone(),
-        removing,
+        removal,
     };
     let at = At { shared: &run.shared, run: &run.name, subject };
     executor::drive(&at, &step, known.as_ref()).await

@@ -12,7 +12,7 @@ use crate::domain::place::{Place, Subject};
 use crate::domain::saga::{Phase, RunState, StepState};
 use crate::engine::context::Stop;
 use crate::engine::context::run::Run;
-use crate::engine::images::removal::{delete_snapshot, drive, end_snapshot, removing_of, step_of};
+use crate::engine::images::removal::{begun, delete_snapshot, drive, end_snapshot, step_of};
 
 /// Finishes what an earlier run of the plan began and could not end: snapshots whose deletion needed a person, images
 /// of which it is not known whether they are gone.
@@ -75,14 +75,14 @@ pub(crate) async fn finish_begun(run: &Run, place: &Place, confirmed: &BTreeSet<
 /// stays, since no verdict of today says that it goes.
 async fn finish_one(run: &Run, subject: &Subject, step: StepState) -> Result<(), Stop> {
     if step.phase == Phase::Done {
-        return drive(run, subject, removing_of(&step, subject), Some(step)).await;
+        return drive(run, subject, begun(&step, subject), Some(step)).await;
     }
     let query = ImageQuery::Ids(vec![subject.id.clone()]);
     let read = run.patiently("cannot look for an image", || run.shared.cloud.images(&subject.place, &query)).await?;
     let fact = match read {
         Ok(list) if list.iter().all(|i| i.state == ImageState::Deregistered) => {
             // Given up in an earlier run: begun anew in this one.
-            return drive(run, subject, removing_of(&step, subject), Some(step).filter(|s| !s.ended())).await;
+            return drive(run, subject, begun(&step, subject), Some(step).filter(|s| !s.ended())).await;
         }
         Ok(_) => {
             let reason = Some("kept after all: the verdict changed".to_owned());

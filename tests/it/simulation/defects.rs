@@ -66,8 +66,9 @@ const CAUGHT_BY: &[(Defect, &[u8])] = &[
     (Defect::CopiesHold, &[5]),
 ];
 
-/// Too rare in the lives: `copies::what_is_owed_is_watched` and `evidence::who_may_not_look_reboots_nothing` hold them.
-const BY_SCENARIO: &[Defect] = &[Defect::RetiredWhileOwed, Defect::ChecksUnread];
+/// Too rare in the lives: `copies::what_is_owed_is_watched`, `evidence::who_may_not_look_reboots_nothing` and
+/// `removal::the_last_good_one_stays_whoever_removes_the_other` hold them.
+const BY_SCENARIO: &[Defect] = &[Defect::RetiredWhileOwed, Defect::ChecksUnread, Defect::WitnessUnseen];
 
 /// What came of a fault: the first life that broke any promise, and the first that broke one of the table's.
 #[derive(Default)]

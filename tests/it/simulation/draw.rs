@@ -250,7 +250,7 @@ fn one_plan(rng: &mut Rng, name: &str, regions: &[String], nightly: bool) -> Pla
     plan
 }
 
-fn keep(rng: &mut Rng, nightly: bool) -> Keep {
+pub fn keep(rng: &mut Rng, nightly: bool) -> Keep {
     let mut keep = Keep { last: rng.u32(1..=3), max_deletions: rng.u32(1..=3), min: rng.u32(1..=2), ..Keep::default() };
     if nightly {
         keep.daily = rng.u32(0..=3);

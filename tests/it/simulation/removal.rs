@@ -1,6 +1,7 @@
 //! Removals that are cut off, refused, or that a person or a new configuration stops.
 
 use crate::support::rows::Event;
+use stillframe::defect::{self, Defect};
 use stillframe::domain::fact::Kind;
 use stillframe::sim::action::Action;
 use stillframe::sim::faults::{Fault, FaultKind};
@@ -95,6 +96,28 @@ async fn a_hold_or_a_launch_after_the_verdict_keeps_the_image() {
         assert_eq!(rig.images_of(&id(2)).len(), 1, "the other goes\n{}", rig.story());
         assert_eq!(rig.outcomes("web"), ["02:00 done", "02:20 done"], "{what}\n{}", rig.story());
         assert!(rig.errors().is_empty(), "{}", rig.story());
+    }
+}
+
+/// The image that would stay is looked at again before another one goes: a person may have taken it away meanwhile.
+#[tokio::test(start_paused = true)]
+async fn the_last_good_one_stays_whoever_removes_the_other() {
+    for planted in [None, Some(Defect::WitnessUnseen)] {
+        let (mut rig, image) = at_the_second(1, "").await;
+        let (cloud, clock, old) = (rig.cloud.clone(), rig.clock, image.clone());
+        rig.script.once(deletes, move || {
+            let mut world = cloud.world();
+            let newest = world.images.values().find(|i| i.id != old && i.registered()).expect("it was made").id.clone();
+            let action = Action::DeregisterImage { image: newest, delete_snapshots: None };
+            world.call(clock.now(), &Caller::new(ACCOUNT), REGION, &action).expect("the console allows it");
+        });
+        defect::plant(planted);
+        rig.run(mins(20)).await;
+        rig.stop().await;
+        defect::plant(None);
+        assert_eq!(registered(&rig, &image), planted.is_none(), "{planted:?}\n{}", rig.story());
+        assert_eq!(rig.outcomes("web"), ["02:00 done", "02:20 done"], "{}", rig.story());
+        assert_eq!(rig.watch.broken().is_empty(), planted.is_none(), "{:?}", rig.watch.broken());
     }
 }
 

@@ -23,7 +23,7 @@ use stillframe::domain::rollout::Down;
 use stillframe::domain::saga::{RunState, Slot, StepState};
 use stillframe::engine::context::{ActiveRun, Context};
 use stillframe::engine::drive::executor::{At, Step, drive};
-use stillframe::engine::images::removal::Remove;
+use stillframe::engine::images::removal::{Removal, Remove};
 use stillframe::engine::rollout::target::Target;
 use stillframe::journal::Journal as _;
 use stillframe::journal::sqlite::SqliteJournal;
@@ -215,7 +215,13 @@ impl Life {
         }
         let (shared, active) = (Rc::clone(&self.shared), Rc::clone(&self.active));
         let removing = serde_json::from_value(parameters.clone()).expect("those of a removal");
-        Box::new(Remove { shared, active, run: RUN.into(), subject: subject.clone(), removing })
+        Box::new(Remove {
+            shared,
+            active,
+            run: RUN.into(),
+            subject: subject.clone(),
+            removal: Removal { removing, witness: None },
+        })
     }
 
     /// The intent of a step is written.

@@ -536,8 +536,14 @@ impl Watch {
             self.breach(3, format!("{id} is deregistered, and its due {due} was to come"));
         }
         let beside = truth::good_beside(world, image, &key, now);
-        let changed = self.touched_within(&series, LISTED);
-        if truth::good(image, now) && !changed {
+        if !truth::good(image, now) {
+            return;
+        }
+        // The image that stays is looked at again right before.
+        if beside.is_empty() && !self.touched_within(&series, LOOKED) {
+            self.breach(3, format!("{id} is deregistered, the last good one of {series}"));
+        }
+        if !self.touched_within(&series, LISTED) {
             if beside.first().is_none_or(|newest| *newest < due) {
                 self.breach(3, format!("{id} is deregistered, the newest good one of {series}"));
             }
