@@ -20,7 +20,8 @@
 //! - [`sim`]: the simulated world, and the door through which it speaks as AWS does.
 //! - [`journal`]: the durable record of decisions and steps.
 //! - [`engine`]: the loop, runs, and the executor of steps.
-//! - [`report`]: log lines and documents, derived from the journal's events.
+//! - [`view`]: the documents, made from the journal, AWS and the plans.
+//! - [`report`]: log lines, and the documents as text, JSON and pages.
 //! - [`cli`]: one file per subcommand.
 //! - [`defect`]: deliberate faults that the tests must notice; none of it is in what is shipped.
 //! - [`clock`]: the only place that reads a clock or sleeps.
@@ -37,3 +38,4 @@ pub mod journal;
 pub mod report;
 pub mod sim;
 pub mod statedir;
+pub mod view;

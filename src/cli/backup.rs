@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use super::output::Output;
 use super::signals::Signals;
 use super::start::{self, Opened, Refused};
 use super::{DONE, FAILED, complain, open_read_only};
@@ -19,8 +20,8 @@ use crate::engine::context::Context;
 use crate::engine::lifecycle::daemon::{Engine, Mode};
 use crate::journal::sqlite::SqliteJournal;
 use crate::journal::{Reader as _, Wish};
-use crate::report::document::RunDocument;
 use crate::report::{logs, out};
+use crate::view::run::RunDocument;
 
 /// How often the journal is looked at for news.
 const LOOK: Duration = Duration::from_millis(200);
@@ -38,9 +39,9 @@ pub struct BackupArgs {
     /// The directory that holds stillframe.toml and plans.d
     #[arg(long, value_name = "DIR", default_value = "/etc/stillframe")]
     pub config: PathBuf,
-    /// Print one JSON document instead of text
-    #[arg(long)]
-    pub json: bool,
+    /// Text or JSON.
+    #[command(flatten)]
+    pub output: Output,
 }
 
 /// Runs the plan and waits for it.
@@ -61,11 +62,7 @@ pub fn run(args: &BackupArgs) -> u8 {
     match runtime.block_on(backup(args, &loaded)) {
         Ok(document) => {
             // How it ended does not depend on who reads of it.
-            if args.json {
-                super::print(&document.json());
-            } else {
-                super::print_text(&document.text(super::paint()));
-            }
+            args.output.print(&document);
             if document.ok() { DONE } else { FAILED }
         }
         Err(why) => complain(&why),

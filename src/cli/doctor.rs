@@ -1,16 +1,11 @@
 //! `stillframe doctor`: may we do what the plans need, in each account and region? Reads and DryRun only.
 
-mod ask;
-mod keys;
-pub(crate) mod needs;
-mod policy;
-
 use std::path::PathBuf;
 
-pub use self::ask::examine;
-use super::{FAILED, complain, open_read_only, paint, start};
+use super::output::Output;
+use super::{complain, open_read_only, start};
 use crate::clock::Clock;
-use crate::report::doctor::DoctorDocument;
+use crate::view::doctor::{DoctorDocument, examine};
 
 /// Options of `stillframe doctor`.
 #[derive(Debug, Clone, clap::Args)]
@@ -28,9 +23,9 @@ pub struct DoctorArgs {
     /// The directory that holds stillframe.toml and plans.d
     #[arg(long, value_name = "DIR", default_value = "/etc/stillframe")]
     pub config: PathBuf,
-    /// Print one JSON document instead of text
-    #[arg(long)]
-    pub json: bool,
+    /// Text or JSON.
+    #[command(flatten)]
+    pub output: Output,
 }
 
 /// Examines, and prints what it found.
@@ -51,11 +46,7 @@ pub fn run(args: &DoctorArgs) -> u8 {
         Ok::<_, String>(DoctorDocument { zones: Some(loaded.zones.clone()), barred, ..document })
     });
     match document {
-        Ok(document) => {
-            let printed =
-                if args.json { super::print(&document.json()) } else { super::print_text(&document.text(paint())) };
-            if document.ok() { printed } else { FAILED }
-        }
+        Ok(document) => args.output.tell(&document, document.ok()),
         Err(why) => complain(&why),
     }
 }

@@ -1,21 +1,18 @@
 //! `stillframe explain IMAGE`: who made it, whether it is ours, why it stays or goes. Reads AWS and the journal.
 
-mod copies;
-mod tell;
-
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-pub use self::tell::{Ask, tell};
-use super::{FAILED, WRONG, complain, open_read_only, paint, start};
+use super::output::Output;
+use super::{WRONG, complain, open_read_only, start};
 use crate::clock::Clock;
 use crate::config::Loaded;
 use crate::domain::machine::OwnMachine;
 use crate::engine::context::us::Us;
 use crate::journal::Reader;
-use crate::report::explain::ExplainDocument;
 use crate::report::out;
-use crate::report::preview::FaultPreview;
+use crate::view::explain::{Ask, ExplainDocument, tell};
+use crate::view::preview::FaultPreview;
 
 /// Options of `stillframe explain`.
 #[derive(Debug, Clone, clap::Args)]
@@ -34,9 +31,9 @@ pub struct ExplainArgs {
     /// The directory that holds stillframe.toml and plans.d
     #[arg(long, value_name = "DIR", default_value = "/etc/stillframe")]
     pub config: PathBuf,
-    /// Print one JSON document instead of text
-    #[arg(long)]
-    pub json: bool,
+    /// Text or JSON.
+    #[command(flatten)]
+    pub output: Output,
 }
 
 /// Explains, and prints it.
@@ -58,11 +55,7 @@ pub fn run(args: &ExplainArgs) -> u8 {
         Err(why) => return complain(&why),
     };
     match runtime.block_on(explain(args, &loaded)) {
-        Ok(document) => {
-            let printed =
-                if args.json { super::print(&document.json()) } else { super::print_text(&document.text(paint())) };
-            if document.ok() { printed } else { FAILED }
-        }
+        Ok(document) => args.output.tell(&document, document.ok()),
         Err(why) => complain(&why),
     }
 }

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::doctor::needs::{Needs, needs};
 use super::{WRONG, open_read_only, print};
 use crate::cloud::api::{Api, Does, Service};
 use crate::config::Loaded;
@@ -13,6 +12,7 @@ use crate::domain::machine::OwnMachine;
 use crate::domain::naming::TAG_PREFIX;
 use crate::domain::place::Place;
 use crate::report::out;
+use crate::view::doctor::needs::{Needs, needs};
 
 /// Stands for our own account where nobody has met it yet.
 const OWN: &str = "OWN_ACCOUNT";

@@ -3,7 +3,6 @@
 //! Exit codes: 0 done; 1 something failed, nothing was selected, or it is unfinished; 2 wrong usage or
 //! configuration.
 
-mod active_runs;
 pub mod backup;
 pub mod check;
 pub mod doctor;
@@ -15,6 +14,7 @@ pub mod images;
 mod instant;
 pub mod notify;
 mod open_read_only;
+pub mod output;
 pub mod preview;
 pub mod rehearse;
 pub mod reload;

@@ -1,22 +1,18 @@
 //! `stillframe preview`: what is due, who would be taken, and what retention would delete. Reads only; works beside a
 //! running daemon.
 
-mod coming;
-mod copies;
-mod foresee;
-
 use std::path::PathBuf;
 
 use chrono::TimeDelta;
 
-pub use self::foresee::{Ask, foresee};
-use super::{FAILED, WRONG, complain, instant, open_read_only, paint, start};
+use super::output::Output;
+use super::{WRONG, complain, instant, open_read_only, start};
 use crate::clock::Clock;
 use crate::config::Loaded;
 use crate::engine::context::account::another_account;
 use crate::engine::context::us::Us;
 use crate::journal::Reader;
-use crate::report::preview::PreviewDocument;
+use crate::view::preview::{Ask, PreviewDocument, foresee};
 
 /// Options of `stillframe preview`.
 #[derive(Debug, Clone, clap::Args)]
@@ -39,9 +35,9 @@ pub struct PreviewArgs {
     /// The directory that holds stillframe.toml and plans.d
     #[arg(long, value_name = "DIR", default_value = "/etc/stillframe")]
     pub config: PathBuf,
-    /// Print one JSON document instead of text
-    #[arg(long)]
-    pub json: bool,
+    /// Text or JSON.
+    #[command(flatten)]
+    pub output: Output,
 }
 
 /// Foresees, and prints it.
@@ -75,11 +71,7 @@ pub fn run(args: &PreviewArgs) -> u8 {
         &loaded,
         Ask { now, at, days: TimeDelta::days(args.days.into()), lags: loaded.settings.cloud.lags() },
     )) {
-        Ok(document) => {
-            let printed =
-                if args.json { super::print(&document.json()) } else { super::print_text(&document.text(paint())) };
-            if document.ok() { printed } else { FAILED }
-        }
+        Ok(document) => args.output.tell(&document, document.ok()),
         Err(why) => complain(&why),
     }
 }

@@ -17,7 +17,8 @@ use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 
 use self::drive::Rehearsal;
 use self::page::Page;
-use super::{WRONG, complain, open_read_only, paint, start};
+use super::output::Output;
+use super::{WRONG, complain, open_read_only, start};
 use crate::clock::Clock;
 use crate::config::{DaemonInstance, Loaded};
 use crate::domain::machine::OwnMachine;
@@ -71,9 +72,9 @@ pub struct RehearseArgs {
     /// USD for a GB-month of snapshots, for the estimate of cost
     #[arg(long, value_name = "USD", default_value_t = 0.05, value_parser = price, allow_negative_numbers = true)]
     pub price: f64,
-    /// Print one JSON document instead of text
-    #[arg(long)]
-    pub json: bool,
+    /// Text or JSON.
+    #[command(flatten)]
+    pub output: Output,
     /// Write a page with curves and a calendar as well; it holds all that it needs
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
@@ -118,11 +119,10 @@ pub fn run(args: &RehearseArgs) -> u8 {
         if let Some(page) = &page {
             page.write(&document.html())?;
         }
-        Ok(if args.json { document.json() } else { document.text(paint()) })
+        Ok(document)
     });
     match told {
-        Ok(text) if args.json => super::print(&text),
-        Ok(text) => super::print_text(&text),
+        Ok(document) => args.output.print(&document),
         Err(why) => complain(&why),
     }
 }

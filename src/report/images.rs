@@ -1,64 +1,11 @@
-//! All images of ours, as a document and as one line each.
+//! All images of ours, one line each.
 
-use serde::Serialize;
-
-use super::document::{SCHEMA, line};
+use super::document::Document;
 use super::table::{Cell, Paint, Table, Tone};
+use crate::view::images::ImagesDocument;
 
-/// One image.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ImageLine {
-    /// The plan that made it.
-    pub plan: String,
-    /// Twelve digits.
-    pub account: String,
-    /// The region.
-    pub region: String,
-    /// The instance that it was made of.
-    pub instance: String,
-    /// `ami-...`
-    pub image: String,
-    /// Whether it is a copy.
-    pub copy: bool,
-    /// The occurrence that made it.
-    pub due: String,
-    /// EC2's word.
-    pub state: &'static str,
-    /// keep or delete.
-    pub verdict: &'static str,
-    /// In an operator's words.
-    pub reasons: Vec<String>,
-    /// The occurrence after which no rule keeps it; nothing: none within sight.
-    pub until: Option<String>,
-}
-
-/// The document of `images`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ImagesDocument {
-    /// When it was made.
-    pub at: String,
-    /// All of them, by plan and place; of an instance the newest first.
-    pub images: Vec<ImageLine>,
-    /// What could not be read.
-    pub faults: Vec<String>,
-}
-
-impl ImagesDocument {
-    /// One line of JSON.
-    #[must_use]
-    pub fn json(&self) -> String {
-        #[derive(Serialize)]
-        struct Document<'a> {
-            schema: u32,
-            #[serde(flatten)]
-            images: &'a ImagesDocument,
-        }
-        line(&Document { schema: SCHEMA, images: self })
-    }
-
-    /// One line each.
-    #[must_use]
-    pub fn text(&self, paint: Paint) -> String {
+impl Document for ImagesDocument {
+    fn text(&self, paint: Paint) -> String {
         let mut text = String::new();
         for fault in &self.faults {
             text += &format!("{}\n", paint.tone(Tone::Bad, &format!("NOT KNOWN: {fault}")));

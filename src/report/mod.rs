@@ -1,6 +1,5 @@
-//! What people read: log lines, tables, JSON documents. All of it is derived from the journal's events.
+//! What is read: log lines, and documents as text, JSON and pages.
 
-pub mod copies;
 pub mod doctor;
 pub mod document;
 pub mod explain;
@@ -11,5 +10,6 @@ pub mod logs;
 pub mod out;
 pub mod preview;
 pub mod rehearsal;
+pub mod run;
 pub mod status;
 pub mod table;

@@ -10,10 +10,12 @@ use stillframe::domain::fact::{Event, Kind};
 use stillframe::domain::place::{Place, Subject};
 use stillframe::journal::sqlite::SqliteJournal;
 use stillframe::journal::{Journal as _, Reader as _};
-use stillframe::report::document::{self, RunDocument};
+use stillframe::report::document::Document as _;
 use stillframe::report::format::{Format, Line, Logs, Sink};
 use stillframe::report::logs;
+use stillframe::report::run::History;
 use stillframe::report::table::Paint;
+use stillframe::view::run::RunDocument;
 use tracing_subscriber::layer::SubscriberExt as _;
 
 const DUE: &str = "2026-11-20T02:30:00Z";
@@ -220,7 +222,7 @@ async fn copies_and_shares_read_as_they_should() {
     golden("copies_json", &document.json().replace("{\"", "\n{\""));
     let now = occurrence.due + TimeDelta::seconds(3600);
     let path = Some((journal.reader(), "/var/lib/stillframe/journal.sqlite"));
-    let status = stillframe::cli::status::gather(path, "prod", &[], Some(true), now).await.expect("readable");
+    let status = stillframe::view::status::gather(path, "prod", &[], Some(true), now).await.expect("readable");
     golden("copies_status", &status.text(Paint(false)));
     golden("copies_log", &logged(&events, false));
     // And how it ends: one line for each destination, for what is still lent, and for what is not shared.
@@ -301,7 +303,7 @@ fn golden(name: &str, text: &str) {
 async fn history_reads_as_it_should() {
     let runs = documents().await;
     golden("history", &runs.iter().map(|run| run.text(Paint(false))).collect::<String>());
-    let whole: Value = serde_json::from_str(&document::history(&runs)).expect("JSON");
+    let whole: Value = serde_json::from_str(&History { runs, short: false }.json()).expect("JSON");
     assert_eq!(whole["schema"], 1);
     assert_eq!(whole["runs"].as_array().map(Vec::len), Some(4));
 }

@@ -15,8 +15,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("cloud", &["domain", "clock", "defect", "statedir"]),
     ("sim", &["domain", "cloud", "clock", "statedir"]),
     ("engine", &["domain", "config", "journal", "cloud", "clock", "defect", "statedir"]),
-    ("report", &["domain", "journal", "clock"]),
-    ("cli", &["domain", "config", "journal", "cloud", "engine", "report", "sim", "clock", "statedir"]),
+    ("view", &["domain", "config", "journal", "cloud", "engine"]),
+    ("report", &["domain", "view", "clock"]),
+    ("cli", &["domain", "config", "journal", "cloud", "engine", "view", "report", "sim", "clock", "statedir"]),
 ];
 
 /// The engine's folders: each may import those before it, and the last stands apart.
@@ -47,7 +48,7 @@ const JSON: &[&str] = &[
     "domain/copying/",
     "report/",
     "cli/check.rs",
-    "cli/doctor/policy.rs",
+    "view/doctor",
     "journal/",
     "config/",
     "cloud/",

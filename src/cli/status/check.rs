@@ -1,7 +1,7 @@
 //! `stillframe status --check`: one line and an exit code for monitoring, as its plugins have them (Monitoring Plugins
 //! Development Guidelines: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN).
 
-use crate::report::status::StatusDocument;
+use crate::view::status::StatusDocument;
 
 /// So much of the first need is said.
 const SAID_MAX: usize = 200;

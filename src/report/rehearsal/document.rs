@@ -4,7 +4,6 @@ use chrono::{Days as CalendarDays, NaiveDate};
 use serde::Serialize;
 
 use super::plan::PlanRehearsal;
-use crate::report::document::{SCHEMA, line};
 
 /// A reason, or a kind, and how often it was met.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -166,17 +165,6 @@ pub struct RehearsalDocument {
 }
 
 impl RehearsalDocument {
-    /// One line of JSON.
-    #[must_use]
-    pub fn json(&self) -> String {
-        #[derive(Serialize)]
-        struct Document<'a> {
-            schema: u32,
-            rehearsal: &'a RehearsalDocument,
-        }
-        line(&Document { schema: SCHEMA, rehearsal: self })
-    }
-
     /// The first day.
     pub(super) fn first(&self) -> NaiveDate {
         // Whoever made the document wrote it so.

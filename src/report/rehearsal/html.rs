@@ -9,6 +9,7 @@ use super::plan::PlanRehearsal;
 use super::svg::escape;
 use super::words::{count, decimal, several};
 use crate::domain::schedule::words;
+use crate::report::document::Document as _;
 
 /// The style sheet, inside the page.
 const STYLE: &str = include_str!("page.css");

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::*;
+use crate::report::document::Document as _;
 use crate::report::table::Paint;
 
 const HOSTILE: &str = "</script><script>alert(1)</script><img src=x onerror=\"a\"> & 'b' \u{2028}\x1b[31m";

@@ -7,6 +7,7 @@ use unicode_width::UnicodeWidthStr as _;
 use super::columns::{Kind, Section};
 use super::document::RehearsalDocument;
 use super::words::{count, several};
+use crate::report::document::Document;
 use crate::report::table::{Cell, Paint, Table, Tone};
 
 /// A note is broken into lines of so many columns.
@@ -32,10 +33,12 @@ impl RehearsalDocument {
         let f = &self.fleet;
         format!("{}: {}, {} GiB", f.source, several(f.volumes as u64, "volume"), count(f.gib))
     }
+}
 
-    /// Lines for people.
-    #[must_use]
-    pub fn text(&self, paint: Paint) -> String {
+impl Document for RehearsalDocument {
+    const KEY: &'static str = "rehearsal";
+
+    fn text(&self, paint: Paint) -> String {
         let mut text = paint.tone(Tone::Head, &format!("rehearsal of {}: {}", self.daemon, self.headline()));
         let _ = write!(text, "\n{}\n", paint.tone(Tone::Plain, &self.fleet_line()));
         if self.warnings.is_empty() {

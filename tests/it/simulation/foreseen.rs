@@ -10,7 +10,7 @@ use fastrand::Rng;
 use serde_json::json;
 use stillframe::domain::fact::Kind;
 use stillframe::domain::naming::parse_rfc3339;
-use stillframe::report::preview::PreviewDocument;
+use stillframe::view::preview::PreviewDocument;
 use tokio::runtime::Builder;
 
 use super::draw;

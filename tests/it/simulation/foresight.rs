@@ -6,20 +6,22 @@ use std::rc::Rc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
-use stillframe::cli::history::{self, Filter};
-use stillframe::cli::preview::{self, foresee};
-use stillframe::cli::{explain, status};
 use stillframe::cloud::governed::Governed;
 use stillframe::domain::event::Outcome;
 use stillframe::domain::fact::Kind;
 use stillframe::engine::context::us::Us;
 use stillframe::journal::Journal as _;
-use stillframe::report::explain::ExplainDocument;
-use stillframe::report::preview::PreviewDocument;
-use stillframe::report::status::StatusDocument;
+use stillframe::report::document::Document as _;
+use stillframe::report::run::History;
 use stillframe::report::table::Paint;
 use stillframe::sim::action::Action;
 use stillframe::sim::answer::Answer;
+use stillframe::view::explain::ExplainDocument;
+use stillframe::view::history::{self, Filter};
+use stillframe::view::preview::PreviewDocument;
+use stillframe::view::preview::{self, foresee};
+use stillframe::view::status::StatusDocument;
+use stillframe::view::{explain, status};
 
 use super::rig::{DAEMON, REGION, Rig, at, fleet, id, mins, plan, secs};
 
@@ -240,7 +242,7 @@ async fn an_image_is_explained_over_its_life() {
     };
     let runs = history::read(rig.journal.reader(), &filter).await.expect("readable");
     let text: String = runs.iter().map(|run| run.text(Paint(false))).collect();
-    golden("history_of_one", &text, &stillframe::report::document::history(&runs));
+    golden("history_of_one", &text, &History { runs, short: false }.json());
     rig.script.relents();
     rig.run(mins(20)).await;
     rig.stop().await;

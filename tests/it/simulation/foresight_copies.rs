@@ -6,8 +6,9 @@ use crate::support::rows::Event;
 use stillframe::domain::fact::Kind;
 use stillframe::domain::keep::Keep;
 use stillframe::domain::plan::CopyTo;
-use stillframe::report::preview::{PlanPreview, PreviewDocument};
+use stillframe::report::document::Document as _;
 use stillframe::report::table::Paint;
+use stillframe::view::preview::{PlanPreview, PreviewDocument};
 
 use super::copies::{AWAY, DR, FRIEND, across, copy_to, images_in, rig_of, share};
 use super::foresight::{explain, golden, preview, status};

@@ -4,16 +4,17 @@ use std::rc::Rc;
 
 use chrono::{DateTime, SubsecRound as _, Utc};
 use serde_json::{Map, Value, json};
-use stillframe::cli::explain::{Ask, tell};
-use stillframe::cli::history::{self, Filter};
-use stillframe::cli::status;
 use stillframe::clock::Clock;
 use stillframe::cloud::governed::Governed;
 use stillframe::engine::context::us::Us;
 use stillframe::journal::Reader;
-use stillframe::report::document;
+use stillframe::report::document::Document;
+use stillframe::report::run::History;
 use stillframe::report::table::Paint;
 use stillframe::sim::SimCloud;
+use stillframe::view::explain::{Ask, tell};
+use stillframe::view::history::{self, Filter};
+use stillframe::view::status;
 
 use super::life::Saved;
 use crate::simulation::rig::DAEMON;
@@ -40,7 +41,7 @@ pub async fn documents(reader: &dyn Reader, saved: &Saved) -> Value {
     }
     json!({
         "status": { "json": parsed(&status.json()), "text": status.text(Paint(false)) },
-        "history": { "json": parsed(&document::history(&runs)), "text": text },
+        "history": { "json": parsed(&History { runs, short: false }.json()), "text": text },
         "explain": images,
     })
 }

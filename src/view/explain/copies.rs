@@ -13,8 +13,8 @@ use crate::domain::saga::RunState;
 use crate::engine::distribution::{self, Books};
 use crate::engine::images::listing;
 use crate::journal::Reader;
-use crate::report::copies::Distributed;
-use crate::report::explain::{ExplainDocument, Hold, RetentionDocument, SourceDocument};
+use crate::view::copies::Distributed;
+use crate::view::explain::{ExplainDocument, Hold, RetentionDocument, SourceDocument};
 
 /// The verdict on an image in a place that the plan neither selects in nor copies to any more: no run looks there.
 pub(super) async fn left_behind(cloud: &Governed, plan: &Plan, place: &Place) -> Read<Option<RetentionDocument>> {

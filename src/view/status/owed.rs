@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
+use super::OwedStatus;
 use crate::domain::event::Outcome;
 use crate::domain::fact::{Event, Fact, Kind, Scope, StepId};
 use crate::domain::naming::rfc3339;
@@ -11,8 +12,7 @@ use crate::domain::place::Subject;
 use crate::domain::plan::Plan;
 use crate::domain::saga::RunState;
 use crate::journal::{Answer, Reader};
-use crate::report::copies::{self, Distributed};
-use crate::report::status::OwedStatus;
+use crate::view::copies::{self, Distributed};
 
 /// One copy that failed.
 struct Missing {

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::{InstanceStatus, NeedsPerson, ProtectionStatus, StatusDocument};
 use crate::domain::census::Census;
 use crate::domain::naming::{parse_rfc3339, rfc3339};
 use crate::domain::plan::Plan;
 use crate::domain::protection::{Deadlines, Protection, judge};
 use crate::domain::schedule::Timetable;
-use crate::report::status::{InstanceStatus, NeedsPerson, ProtectionStatus, StatusDocument};
 
 /// A running daemon lists each plan once an hour.
 const STALE: TimeDelta = TimeDelta::hours(3);
@@ -17,7 +17,7 @@ const STALE: TimeDelta = TimeDelta::hours(3);
 const NAMED_MAX: usize = 5;
 
 /// Adds what the census tells to each instance, the counts, and who needs a person.
-pub(super) fn judge_all(document: &mut StatusDocument, census: &Census, plans: &[Plan], now: DateTime<Utc>) {
+pub fn judge_all(document: &mut StatusDocument, census: &Census, plans: &[Plan], now: DateTime<Utc>) {
     let mut counts = ProtectionStatus::default();
     let mut needs = Vec::new();
     let key = |plan: &str, account: &str, region: &str, id: &str| [plan, account, region, id].map(str::to_owned);

@@ -3,7 +3,6 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::cli::active_runs::ActiveRuns;
 use crate::cloud::governed::Governed;
 use crate::cloud::port::Read;
 use crate::domain::copying::{self, ShareVerdict, Verdict, Way};
@@ -15,7 +14,8 @@ use crate::domain::sharing;
 use crate::engine::distribution::lookup::Facts;
 use crate::engine::distribution::preflight::Foreseen;
 use crate::engine::distribution::{self, Books, Owing};
-use crate::report::preview::{DestinationPreview, DistributionPreview, OwedPreview, PlanPreview};
+use crate::view::active_runs::ActiveRuns;
+use crate::view::preview::{DestinationPreview, DistributionPreview, OwedPreview, PlanPreview};
 
 /// A destination of the plan.
 pub(super) struct Leg<'a> {

@@ -5,8 +5,6 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 
 use super::copies;
-use crate::cli::active_runs::ActiveRuns;
-use crate::cli::images;
 use crate::cloud::governed::Governed;
 use crate::cloud::port::{ImageQuery, Read};
 use crate::domain::fact::{Event, Fact, Kind, StepId, codec};
@@ -21,11 +19,13 @@ use crate::engine::context::us::Us;
 use crate::engine::images::listing;
 use crate::engine::retention::judge as decide;
 use crate::journal::{Answer, Reader};
-use crate::report::explain::{
+use crate::view::active_runs::ActiveRuns;
+use crate::view::explain::{
     CheckDocument, DeletedDocument, ExplainDocument, Hold, Origin, OwnershipDocument, RetentionDocument,
     SnapshotDocument, SourceDocument,
 };
-use crate::report::preview::FaultPreview;
+use crate::view::images;
+use crate::view::preview::FaultPreview;
 
 /// What is asked.
 #[derive(Debug, Clone, Copy)]

@@ -8,7 +8,7 @@ use super::policy;
 use crate::cloud::classify::Class;
 use crate::cloud::port::Read;
 use crate::domain::copying::Key;
-use crate::report::doctor::{Answer, CheckRow};
+use crate::view::doctor::{Answer, CheckRow};
 
 /// What a key is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use super::foresee::Ask;
 use crate::domain::naming::rfc3339;
 use crate::domain::plan::Plan;
 use crate::domain::schedule::Timetable;
-use crate::report::preview::{Coming, PlanPreview};
+use crate::view::preview::{Coming, PlanPreview};
 
 /// At most this many occurrences of a plan are listed; the rest is counted.
 const LISTED_MAX: usize = 50;

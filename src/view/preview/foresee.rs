@@ -6,7 +6,6 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::coming::coming;
 use super::copies::{self, Leg, Outlook};
-use crate::cli::active_runs::ActiveRuns;
 use crate::cloud::governed::Governed;
 use crate::cloud::port::Read;
 use crate::config::pace::{per_reboot, reboots_needed};
@@ -29,7 +28,8 @@ use crate::engine::images::listing;
 use crate::engine::retention::judge;
 use crate::engine::rollout::choose;
 use crate::journal::Reader;
-use crate::report::preview::{FaultPreview, ImagePreview, PlanPreview, PreviewDocument, TargetPreview};
+use crate::view::active_runs::ActiveRuns;
+use crate::view::preview::{FaultPreview, ImagePreview, PlanPreview, PreviewDocument, TargetPreview};
 
 /// When.
 #[derive(Debug, Clone, Copy)]

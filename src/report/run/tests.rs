@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::domain::event::Trigger;
+use crate::domain::event::{Decision, Occurrence, Trigger};
 use crate::domain::fact::codec::{self, Row};
+use crate::domain::fact::{Event, Kind};
 use crate::domain::place::Place;
 
 fn occurrence() -> Occurrence {

@@ -18,7 +18,7 @@ use crate::domain::place::Place;
 use crate::domain::plan::Plan;
 use crate::domain::select::Choice;
 use crate::engine::rollout::choose;
-use crate::report::doctor::{AccountDocument, Answer, CheckRow, DoctorDocument, PlaceDocument, UNTRIED};
+use crate::view::doctor::{AccountDocument, Answer, CheckRow, DoctorDocument, PlaceDocument, UNTRIED};
 
 /// Where STS is asked for an account that no plan uses, and no region is known.
 const ANYWHERE: &str = "us-east-1";

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::cloud::port::Fault;
 use crate::domain::copying::statement;
-use crate::report::doctor::Statement;
+use crate::view::doctor::Statement;
 
 /// What is missing.
 #[derive(Debug, PartialEq, Eq)]
