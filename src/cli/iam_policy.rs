@@ -99,38 +99,12 @@ fn policy(loaded: &Loaded, own: &str, account: Option<&str>) -> String {
     crate::statedir::text(&policy).map(|text| String::from_utf8_lossy(&text).into_owned()).unwrap_or_default()
 }
 
-/// The calls that a place needs.
-fn apis(needs: &Needs<'_>) -> BTreeSet<Api> {
-    use Api::{
-        CopyImage, CreateGrant, CreateImage, CreateTags, DeleteSnapshot, DeleteTags, DeregisterImage,
-        DescribeImageAttribute, DescribeImages, DescribeInstanceStatus, DescribeInstances, DescribeKey,
-        DescribeSnapshotAttribute, DescribeSnapshots, DescribeVolumes, EnableImageDeprecation,
-        GetAllowedImagesSettings, GetEbsDefaultKmsKeyId, GetEbsEncryptionByDefault, GetKeyPolicy, ListGrants,
-        ModifyImageAttribute, ModifySnapshotAttribute, RevokeGrant,
-    };
-    let lists = [DescribeInstances, DescribeImages, DescribeSnapshots, CreateTags, DeregisterImage, DeleteSnapshot];
-    let parts: [(bool, &[Api]); 8] = [
-        (true, &lists),
-        (!needs.images.is_empty(), &[DescribeInstanceStatus, DescribeVolumes, CreateImage]),
-        (
-            needs.copies_images(),
-            &[CopyImage, GetEbsDefaultKmsKeyId, GetEbsEncryptionByDefault, GetAllowedImagesSettings],
-        ),
-        (needs.distributes(), &[DescribeKey, GetKeyPolicy, GetEbsDefaultKmsKeyId, GetEbsEncryptionByDefault]),
-        (needs.changes_images(), &[ModifyImageAttribute, DescribeImageAttribute, DeleteTags]),
-        (needs.changes_snapshots(), &[ModifySnapshotAttribute, DescribeSnapshotAttribute]),
-        (!needs.shares.is_empty(), &[EnableImageDeprecation]),
-        (needs.lends_keys(), &[ListGrants, CreateGrant, RevokeGrant, DescribeKey, GetKeyPolicy]),
-    ];
-    parts.into_iter().filter(|(needed, _)| *needed).flat_map(|(_, apis)| apis).copied().collect()
-}
-
 /// What must be allowed in one account: one statement for each kind of call.
 fn statements(here: &BTreeMap<&Place, &Needs<'_>>, daemon: &str) -> Vec<Statement> {
     // By kind: the calls, and where.
     let mut kinds: BTreeMap<&'static str, (BTreeSet<Api>, BTreeSet<String>)> = BTreeMap::new();
     for (place, needs) in here {
-        for api in apis(needs) {
+        for api in needs.apis() {
             let kind = match (api.service(), api.does()) {
                 (Service::Kms, _) => "Keys",
                 (_, Does::Reads) => "Reads",

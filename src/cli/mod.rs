@@ -122,10 +122,14 @@ fn carry_out(cli: Cli) -> u8 {
     }
 }
 
-/// Colours for a person at a terminal who did not forbid them (<https://no-color.org>).
+/// Colours for a person at a terminal who did not forbid them (<https://no-color.org>), in as many columns as it has.
 fn paint() -> Paint {
     use std::io::IsTerminal as _;
-    Paint(std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty()))
+    if !std::io::stdout().is_terminal() {
+        return Paint::PLAIN;
+    }
+    let colours = std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
+    Paint { colours, width: terminal_size::terminal_size().map(|(width, _)| width.0.into()) }
 }
 
 /// Says why nothing was done; exit code 1.

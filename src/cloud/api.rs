@@ -52,8 +52,29 @@ pub enum Resource {
     Key,
 }
 
+/// What a place must be used for, that a call is made there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// For anything.
+    Anything,
+    /// Instances are imaged there.
+    Images,
+    /// CopyImage is called there.
+    Copies,
+    /// Images of there are copied or shared.
+    Distributes,
+    /// Permissions of images are changed there.
+    ImagePermissions,
+    /// Permissions of snapshots are changed there.
+    SnapshotPermissions,
+    /// Images of there are shared.
+    Shares,
+    /// Keys of there are lent.
+    LendsKeys,
+}
+
 macro_rules! apis {
-    ($($name:ident: $service:ident, $does:ident, $resource:ident, $capacity:literal, $refill:literal;)*) => {
+    ($($name:ident: $service:ident, $does:ident, $resource:ident, $capacity:literal, $refill:literal, [$($need:ident),*];)*) => {
         /// The requests that have a bucket of their own.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         #[allow(missing_docs)] // AWS's own words
@@ -112,6 +133,16 @@ macro_rules! apis {
                 }
             }
 
+            /// What it is made for, any of these; nothing: whoever calls needs no permission for it, or it is not a matter
+            /// of plans.
+            #[must_use]
+            pub fn needed_for(self) -> &'static [Need] {
+                match self {
+                    $(Self::$name => &[$(Need::$need),*],)*
+                    Self::DryRun => &[],
+                }
+            }
+
             /// Capacity in tokens, and refill in tokens per second. EC2:
             /// docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html, where what has no row of its own is
             /// "mutating" or "non-mutating"; a call with ids can be neither filtered nor paged. KMS: developer guide,
@@ -135,31 +166,31 @@ macro_rules! apis {
 }
 
 apis! {
-    DescribeInstances: Ec2, Reads, Any, 100.0, 20.0;
-    DescribeInstanceStatus: Ec2, Reads, Any, 50.0, 10.0;
-    DescribeVolumes: Ec2, Reads, Any, 100.0, 20.0;
-    DescribeImages: Ec2, Reads, Any, 100.0, 20.0;
-    DescribeSnapshots: Ec2, Reads, Any, 100.0, 20.0;
-    CreateImage: Ec2, Makes, InstanceAndImage, 50.0, 5.0;
-    DeregisterImage: Ec2, Changes, Image, 100.0, 5.0;
-    DeleteSnapshot: Ec2, Changes, Snapshot, 100.0, 5.0;
-    GetCallerIdentity: Sts, Reads, Any, 50.0, 10.0;
-    CopyImage: Ec2, Makes, ImageAndSnapshot, 100.0, 1.0;
-    DescribeImageAttribute: Ec2, Reads, Image, 100.0, 20.0;
-    DescribeSnapshotAttribute: Ec2, Reads, Snapshot, 100.0, 20.0;
-    ModifyImageAttribute: Ec2, Changes, Image, 100.0, 5.0;
-    ModifySnapshotAttribute: Ec2, Changes, Snapshot, 100.0, 5.0;
-    CreateTags: Ec2, Makes, ImageAndSnapshot, 100.0, 10.0;
-    DeleteTags: Ec2, Changes, ImageAndSnapshot, 100.0, 10.0;
-    EnableImageDeprecation: Ec2, Changes, Image, 50.0, 5.0;
-    GetEbsDefaultKmsKeyId: Ec2, Reads, Any, 100.0, 20.0;
-    GetEbsEncryptionByDefault: Ec2, Reads, Any, 100.0, 20.0;
-    GetAllowedImagesSettings: Ec2, Reads, Any, 100.0, 20.0;
-    DescribeKey: Kms, Reads, Key, 50.0, 50.0;
-    GetKeyPolicy: Kms, Reads, Key, 15.0, 15.0;
-    ListGrants: Kms, Reads, Key, 50.0, 50.0;
-    CreateGrant: Kms, Makes, Key, 50.0, 50.0;
-    RevokeGrant: Kms, Changes, Key, 15.0, 15.0;
+    DescribeInstances: Ec2, Reads, Any, 100.0, 20.0, [Anything];
+    DescribeInstanceStatus: Ec2, Reads, Any, 50.0, 10.0, [Images];
+    DescribeVolumes: Ec2, Reads, Any, 100.0, 20.0, [Images];
+    DescribeImages: Ec2, Reads, Any, 100.0, 20.0, [Anything];
+    DescribeSnapshots: Ec2, Reads, Any, 100.0, 20.0, [Anything];
+    CreateImage: Ec2, Makes, InstanceAndImage, 50.0, 5.0, [Images];
+    DeregisterImage: Ec2, Changes, Image, 100.0, 5.0, [Anything];
+    DeleteSnapshot: Ec2, Changes, Snapshot, 100.0, 5.0, [Anything];
+    GetCallerIdentity: Sts, Reads, Any, 50.0, 10.0, [];
+    CopyImage: Ec2, Makes, ImageAndSnapshot, 100.0, 1.0, [Copies];
+    DescribeImageAttribute: Ec2, Reads, Image, 100.0, 20.0, [ImagePermissions];
+    DescribeSnapshotAttribute: Ec2, Reads, Snapshot, 100.0, 20.0, [SnapshotPermissions];
+    ModifyImageAttribute: Ec2, Changes, Image, 100.0, 5.0, [ImagePermissions];
+    ModifySnapshotAttribute: Ec2, Changes, Snapshot, 100.0, 5.0, [SnapshotPermissions];
+    CreateTags: Ec2, Makes, ImageAndSnapshot, 100.0, 10.0, [Anything];
+    DeleteTags: Ec2, Changes, ImageAndSnapshot, 100.0, 10.0, [ImagePermissions];
+    EnableImageDeprecation: Ec2, Changes, Image, 50.0, 5.0, [Shares];
+    GetEbsDefaultKmsKeyId: Ec2, Reads, Any, 100.0, 20.0, [Copies, Distributes];
+    GetEbsEncryptionByDefault: Ec2, Reads, Any, 100.0, 20.0, [Copies, Distributes];
+    GetAllowedImagesSettings: Ec2, Reads, Any, 100.0, 20.0, [Copies];
+    DescribeKey: Kms, Reads, Key, 50.0, 50.0, [Distributes, LendsKeys];
+    GetKeyPolicy: Kms, Reads, Key, 15.0, 15.0, [Distributes, LendsKeys];
+    ListGrants: Kms, Reads, Key, 50.0, 50.0, [LendsKeys];
+    CreateGrant: Kms, Makes, Key, 50.0, 50.0, [LendsKeys];
+    RevokeGrant: Kms, Changes, Key, 15.0, 15.0, [LendsKeys];
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ impl Document for DoctorDocument {
     fn text(&self, paint: Paint) -> String {
         let mut text = String::new();
         for why in &self.barred {
-            let _ = writeln!(text, "{}", paint.tone(Tone::Bad, &format!("NOTHING WOULD BE DONE: {why}")));
+            text += &paint.prose(0, Tone::Bad, &format!("NOTHING WOULD BE DONE: {why}"));
         }
         let mut table = Table::headed(0, &["ACCOUNT", "ID", "WHO WE ARE THERE", "RESULT"]);
         for a in &self.accounts {

@@ -13,7 +13,7 @@ impl Document for ExplainDocument {
         let mut text = self.headline(paint);
         for fault in &self.faults {
             let region = fault.region.as_ref().map_or(String::new(), |region| format!("{region}: "));
-            let _ = writeln!(text, "  {}", paint.tone(Tone::Bad, &format!("NOT KNOWN: {region}{}", fault.reason)));
+            text += &paint.prose(2, Tone::Bad, &format!("NOT KNOWN: {region}{}", fault.reason));
         }
         if self.found == "nowhere" {
             return text;
@@ -154,7 +154,7 @@ impl RetentionDocument {
         let mut text = format!("  {}\n", paint.tone(tone, verdict));
         for hold in &self.reasons {
             let until = hold.until.as_ref().map_or(String::new(), |until| format!(", {until}"));
-            let _ = writeln!(text, "    {}", paint.tone(Tone::Plain, &format!("{}{until}", hold.reason)));
+            text += &paint.prose(4, Tone::Plain, &format!("{}{until}", hold.reason));
         }
         if let Some(leaves) = &self.leaves {
             let _ = writeln!(

@@ -16,10 +16,10 @@ impl Document for PreviewDocument {
     fn text(&self, paint: Paint) -> String {
         let mut text = format!("daemon {}, as of {}; {}\n", self.daemon, self.at, self.machine);
         if let Some(why) = &self.barred {
-            let _ = writeln!(text, "{}", paint.tone(Tone::Bad, &format!("NOTHING WOULD BE BEGUN: {why}")));
+            text += &paint.prose(0, Tone::Bad, &format!("NOTHING WOULD BE BEGUN: {why}"));
         }
         for what in &self.unknown {
-            let _ = writeln!(text, "{}", paint.tone(Tone::Warn, &format!("not known: {what}")));
+            text += &paint.prose(0, Tone::Warn, &format!("not known: {what}"));
         }
         if self.plans.is_empty() {
             text += "there are no plans\n";
@@ -74,7 +74,7 @@ impl PlanPreview {
             let _ = writeln!(text, "    and {more} more");
         }
         for note in &self.notes {
-            let _ = writeln!(text, "  {}", paint.tone(Tone::Warn, note));
+            text += &paint.prose(2, Tone::Warn, note);
         }
         for copy in &self.copies {
             let _ = writeln!(text, "  {}", copy.words());
@@ -84,7 +84,7 @@ impl PlanPreview {
         }
         for fault in &self.faults {
             let region = fault.region.as_ref().map_or(String::new(), |region| format!("{region}: "));
-            let _ = writeln!(text, "  {}", paint.tone(Tone::Bad, &format!("NOT KNOWN: {region}{}", fault.reason)));
+            text += &paint.prose(2, Tone::Bad, &format!("NOT KNOWN: {region}{}", fault.reason));
         }
         text += &self.targets_text(paint);
         text += &self.owed_text(paint);

@@ -46,7 +46,7 @@ impl Document for RunDocument {
         }
         for left in &self.snapshots {
             if left.outcome == Outcome::Failed.as_str() {
-                let _ = writeln!(text, "  {}", paint.tone(Tone::Bad, &format!("still there: {}", left.reason)));
+                text += &paint.prose(2, Tone::Bad, &format!("still there: {}", left.reason));
             } else {
                 let _ = writeln!(text, "  {} was left, and is settled since", left.snapshot);
             }

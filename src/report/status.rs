@@ -30,7 +30,7 @@ impl Document for StatusDocument {
                 let about = [need.run.as_deref(), need.subject.as_deref()];
                 let about = about.into_iter().flatten().collect::<Vec<_>>().join(" ");
                 let _ = writeln!(text, "  since {} {}", need.since, paint.tone(Tone::Head, &about));
-                let _ = writeln!(text, "    {}", paint.tone(Tone::Bad, &need.reason));
+                text += &paint.prose(4, Tone::Bad, &need.reason);
             }
         }
         let _ = writeln!(text, "\n{}", paint.tone(Tone::Head, "RUNNING"));
@@ -179,7 +179,7 @@ impl ProtectionStatus {
         let stale = if self.stale { ", too long ago" } else { "" };
         let mut text = format!("{}; the fleet as listed at {at}{stale}\n", counts.join(", "));
         for fault in &self.faults {
-            let _ = writeln!(text, "{}", paint.tone(Tone::Warn, &format!("not listed: {fault}")));
+            text += &paint.prose(0, Tone::Warn, &format!("not listed: {fault}"));
         }
         text
     }

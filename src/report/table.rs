@@ -1,18 +1,38 @@
 //! Tables for people: columns aligned by what they look like at a terminal, colours where they are wanted.
 
-use std::fmt::Write as _;
-
 use anstyle::{AnsiColor, Style};
+use comfy_table::{Attribute, CellAlignment, Color, ColumnConstraint, TableStyle, Width};
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use crate::domain::text::{is_unseen, seen};
 
 /// A name in a table takes no more columns than this; EC2 allows 256 characters.
 const NAME_COLUMNS: usize = 40;
+/// Between two columns.
+const GAP: u16 = 2;
 
-/// Whether colours are written. Whoever prints knows whether a terminal reads it.
+/// No cell is wrapped to less than this: where even that does not fit, the terminal breaks the lines.
+const PROSE_MIN: usize = 24;
+
+/// What the reader's terminal can show. Whoever prints knows whether there is one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Paint(pub bool);
+pub struct Paint {
+    /// Whether colours are written.
+    pub colours: bool,
+    /// How many columns there are; nothing: lines may be as long as they like, for what reads them.
+    pub width: Option<usize>,
+}
+
+impl Paint {
+    /// No terminal: a pipe, or a file.
+    pub const PLAIN: Self = Self { colours: false, width: None };
+
+    /// The same in so many columns at the most.
+    #[must_use]
+    pub fn at_most(self, columns: usize) -> Self {
+        Self { width: Some(self.width.map_or(columns, |width| width.min(columns))), ..self }
+    }
+}
 
 /// What a cell is to the eye.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -62,11 +82,21 @@ impl Paint {
     #[must_use]
     pub fn tone(self, tone: Tone, text: &str) -> String {
         let text = seen(text);
-        if !self.0 || tone == Tone::Plain || text.is_empty() {
+        if !self.colours || tone == Tone::Plain || text.is_empty() {
             return text;
         }
         let style = tone.style();
         format!("{style}{text}{style:#}")
+    }
+}
+
+impl Paint {
+    /// A line `indent` columns in, or as many as the terminal needs for it.
+    #[must_use]
+    pub fn prose(self, indent: usize, tone: Tone, text: &str) -> String {
+        let mut lines = Table::new(indent);
+        lines.row([Cell::toned(tone, text)]);
+        lines.text(self)
     }
 }
 
@@ -75,11 +105,12 @@ impl Paint {
 pub struct Cell {
     text: String,
     tone: Tone,
+    figure: bool,
 }
 
 impl<T: Into<String>> From<T> for Cell {
     fn from(text: T) -> Self {
-        Self { text: text.into(), tone: Tone::Plain }
+        Self { text: text.into(), ..Self::default() }
     }
 }
 
@@ -87,7 +118,7 @@ impl Cell {
     /// A cell in a tone.
     #[must_use]
     pub fn toned(tone: Tone, text: impl Into<String>) -> Self {
-        Self { text: text.into(), tone }
+        Self { text: text.into(), tone, figure: false }
     }
 
     /// A name that somebody else chose, cut where it would take the table for itself.
@@ -102,6 +133,25 @@ impl Cell {
             columns < NAME_COLUMNS
         };
         format!("{}\u{2026}", name.chars().take_while(fits).collect::<String>()).into()
+    }
+
+    /// The same, aligned by its end, as figures are.
+    #[must_use]
+    pub fn figure(self) -> Self {
+        Self { figure: true, ..self }
+    }
+
+    fn laid_out(&self) -> comfy_table::Cell {
+        let cell = comfy_table::Cell::new(seen(&self.text));
+        let cell = if self.figure { cell.set_alignment(CellAlignment::Right) } else { cell };
+        match self.tone {
+            Tone::Plain => cell,
+            Tone::Good => cell.fg(Color::DarkGreen),
+            Tone::Warn => cell.fg(Color::DarkYellow),
+            Tone::Bad => cell.fg(Color::DarkRed).add_attribute(Attribute::Bold),
+            Tone::Dim => cell.add_attribute(Attribute::Dim),
+            Tone::Head => cell.add_attribute(Attribute::Bold),
+        }
     }
 
     /// An outcome's or verdict's word, in its tone.
@@ -136,30 +186,29 @@ impl Table {
         self.rows.push(cells.into());
     }
 
-    /// Adds a row of as many cells as there are.
-    pub fn line(&mut self, cells: Vec<Cell>) {
-        self.rows.push(cells);
-    }
-
-    /// Its lines.
+    /// Its lines. Where they are too long for the terminal, the last column is wrapped.
     #[must_use]
     pub fn text(&self, paint: Paint) -> String {
-        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
-        let width = |column: usize| self.rows.iter().filter_map(|r| Some(r.get(column)?.text.width())).max();
-        let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
-        let mut text = String::new();
-        for row in &self.rows {
-            let mut line = " ".repeat(self.indent);
-            let last = row.iter().rposition(|cell| !cell.text.is_empty()).map_or(0, |last| last + 1);
-            for (column, (cell, width)) in row.iter().zip(&widths).take(last).enumerate() {
-                line += &paint.tone(cell.tone, &cell.text);
-                if column + 1 < last {
-                    line += &" ".repeat(width.saturating_sub(cell.text.width()) + 2);
-                }
-            }
-            let _ = writeln!(text, "{}", line.trim_end());
+        let mut table = comfy_table::Table::new();
+        table.load_style(TableStyle::new()).force_no_tty();
+        if paint.colours {
+            table.enforce_styling().style_text_only();
         }
-        text
+        table.add_rows(self.rows.iter().map(|row| row.iter().map(Cell::laid_out).collect::<Vec<_>>()));
+        for column in table.column_iter_mut() {
+            column.set_padding((0, GAP));
+        }
+        let widths = table.column_max_content_widths();
+        let Some(last) = widths.len().checked_sub(1) else { return String::new() };
+        let others: usize = widths[..last].iter().map(|width| usize::from(width + GAP)).sum();
+        let room = paint.width.and_then(|width| width.checked_sub(self.indent + others));
+        if let (Some(room), Some(prose)) = (room.filter(|room| *room >= PROSE_MIN), table.column_mut(last)) {
+            prose.set_padding((0, 0));
+            prose
+                .set_constraint(ColumnConstraint::UpperBoundary(Width::Fixed(u16::try_from(room).unwrap_or(u16::MAX))));
+        }
+        let indent = " ".repeat(self.indent);
+        table.lines().map(|line| format!("{indent}{}", line.trim_end()).trim_end().to_owned() + "\n").collect()
     }
 }
 
@@ -169,7 +218,7 @@ pub fn safe(text: &str, paint: Paint) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
-        let colour = paint.0.then(|| COLOURS.iter().find(|colour| rest.starts_with(**colour))).flatten();
+        let colour = paint.colours.then(|| COLOURS.iter().find(|colour| rest.starts_with(**colour))).flatten();
         let taken = match colour {
             Some(colour) => {
                 out += colour;
@@ -185,12 +234,25 @@ pub fn safe(text: &str, paint: Paint) -> String {
     out
 }
 
-/// What `anstyle` writes for the tones.
-const COLOURS: [&str; 6] = ["\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[32m", "\x1b[33m"];
+/// What is written for the tones: by `anstyle`, and in tables.
+const COLOURS: [&str; 10] = [
+    "\x1b[0m",
+    "\x1b[1m",
+    "\x1b[2m",
+    "\x1b[31m",
+    "\x1b[32m",
+    "\x1b[33m",
+    "\x1b[38;5;1m",
+    "\x1b[38;5;2m",
+    "\x1b[38;5;3m",
+    "\x1b[39m",
+];
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const COLOURED: Paint = Paint { colours: true, width: None };
 
     fn table() -> Table {
         let mut table = Table::headed(2, &["INSTANCE", "OUTCOME", "WHY"]);
@@ -202,8 +264,21 @@ mod tests {
     #[test]
     fn columns_are_as_wide_as_they_look() {
         let expected = "  INSTANCE  OUTCOME  WHY\n  服务器    done\n  i-1       failed   a \u{fffd}[31m\u{fffd}b\n";
-        assert_eq!(table().text(Paint(false)), expected);
-        assert_eq!(Table::new(0).text(Paint(true)), "");
+        assert_eq!(table().text(Paint::PLAIN), expected);
+        assert_eq!(Table::new(0).text(COLOURED), "");
+    }
+
+    #[test]
+    fn the_last_column_is_wrapped_at_a_terminal() {
+        let mut table = Table::headed(2, &["INSTANCE", "WHY"]);
+        let why = "its status checks are not ok yet: wait for i-0123456789abcdef0, or free its slot";
+        table.row([Cell::from("i-1"), Cell::from(why)]);
+        let at = |width| table.text(Paint { colours: false, width: Some(width) });
+        assert_eq!(
+            at(50),
+            "  INSTANCE  WHY\n  i-1       its status checks are not ok yet: wait\n            for i-0123456789abcdef0, or free its\n            slot\n"
+        );
+        assert_eq!(at(20), table.text(Paint::PLAIN), "too narrow: the terminal breaks it");
     }
 
     #[test]
@@ -212,25 +287,24 @@ mod tests {
         table.row([Cell::name(&"n".repeat(256)), Cell::from("next")]);
         table.row([Cell::name(&"\u{670d}".repeat(256)), Cell::from("next")]);
         table.row([Cell::name(&"n".repeat(40)), Cell::from("next")]);
-        let text = table.text(Paint(false));
+        let text = table.text(Paint::PLAIN);
         assert!(text.lines().all(|line| line.width() <= 46 && line.ends_with("next")), "{text}");
         assert_eq!(text.matches('\u{2026}').count(), 2);
     }
 
     #[test]
     fn nothing_but_our_colours_steers_the_terminal() {
-        let painted =
-            table().text(Paint(true)) + &Paint(true).tone(Tone::Dim, "x") + &Paint(true).tone(Tone::Warn, "y");
-        assert_eq!(safe(&painted, Paint(true)), painted);
+        let painted = table().text(COLOURED) + &COLOURED.tone(Tone::Dim, "x") + &COLOURED.tone(Tone::Warn, "y");
+        assert_eq!(safe(&painted, COLOURED), painted);
         let evil = "a\x1b[2Jb\x1b]0;title\x07\u{202e}c\x1b[8mhidden\r\n\x1b[1md";
         let shown = "a\u{fffd}[2Jb\u{fffd}]0;title\u{fffd}\u{fffd}c\u{fffd}[8mhidden\u{fffd}\n";
-        assert_eq!(safe(evil, Paint(true)), format!("{shown}\x1b[1md"));
-        assert_eq!(safe(evil, Paint(false)), format!("{shown}\u{fffd}[1md"));
+        assert_eq!(safe(evil, COLOURED), format!("{shown}\x1b[1md"));
+        assert_eq!(safe(evil, Paint::PLAIN), format!("{shown}\u{fffd}[1md"));
     }
 
     #[test]
     fn colours_move_nothing_and_end() {
-        let painted = table().text(Paint(true));
+        let painted = table().text(COLOURED);
         let plain = {
             let mut plain = String::new();
             let mut rest = painted.as_str();
@@ -241,7 +315,8 @@ mod tests {
             }
             plain + rest
         };
-        assert_eq!(plain, table().text(Paint(false)));
-        assert_eq!(painted.matches("\x1b[0m").count(), 5, "three heads and two words: {painted:?}");
+        assert_eq!(plain, table().text(Paint::PLAIN));
+        assert_eq!(painted.matches("\x1b[0m").count(), 4, "three heads and what is bold: {painted:?}");
+        assert_eq!(painted.matches("\x1b[39m").count(), 1, "and what is only coloured: {painted:?}");
     }
 }

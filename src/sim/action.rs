@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
+use super::served::Request;
 use crate::domain::naming::rfc3339;
 use crate::domain::sharing::Grantee;
 
@@ -161,9 +162,8 @@ pub enum Action {
         image: String,
         at: DateTime<Utc>,
     },
-    GetEbsDefaultKmsKeyId,
-    GetEbsEncryptionByDefault,
-    GetAllowedImagesSettings,
+    /// One that is told in a place of its own.
+    Served(Request),
     GetCallerIdentity,
     AssumeRole {
         role: String,
@@ -220,9 +220,7 @@ impl Action {
             Self::DescribeSnapshotAttribute { .. } => "DescribeSnapshotAttribute",
             Self::ModifySnapshotAttribute { .. } => "ModifySnapshotAttribute",
             Self::EnableImageDeprecation { .. } => "EnableImageDeprecation",
-            Self::GetEbsDefaultKmsKeyId => "GetEbsDefaultKmsKeyId",
-            Self::GetEbsEncryptionByDefault => "GetEbsEncryptionByDefault",
-            Self::GetAllowedImagesSettings => "GetAllowedImagesSettings",
+            Self::Served(request) => request.api(),
             Self::GetCallerIdentity => "GetCallerIdentity",
             Self::AssumeRole { .. } => "AssumeRole",
             Self::DescribeKey { .. } => "DescribeKey",
@@ -252,14 +250,12 @@ impl Action {
     #[must_use]
     pub fn reads(&self) -> bool {
         self.listing().is_some()
+            || matches!(self, Self::Served(request) if request.reads())
             || matches!(
                 self,
                 Self::GetCallerIdentity
                     | Self::DescribeImageAttribute { .. }
                     | Self::DescribeSnapshotAttribute { .. }
-                    | Self::GetEbsDefaultKmsKeyId
-                    | Self::GetEbsEncryptionByDefault
-                    | Self::GetAllowedImagesSettings
                     | Self::DescribeKey { .. }
                     | Self::GetKeyPolicy { .. }
                     | Self::ListGrants { .. }
@@ -408,10 +404,8 @@ impl Action {
                 flat.put("KeyId", key);
                 flat.put("GrantId", grant);
             }
-            Self::GetEbsDefaultKmsKeyId
-            | Self::GetEbsEncryptionByDefault
-            | Self::GetAllowedImagesSettings
-            | Self::GetCallerIdentity => {}
+            Self::Served(request) => request.send(&mut flat),
+            Self::GetCallerIdentity => {}
         }
         flat.0
     }
@@ -419,33 +413,33 @@ impl Action {
 
 /// Flattens values into `Name.N.Member` parameters.
 #[derive(Default)]
-struct Flat(BTreeMap<String, String>);
+pub struct Flat(BTreeMap<String, String>);
 
 impl Flat {
-    fn put(&mut self, key: impl Into<String>, value: impl ToString) {
+    pub(super) fn put(&mut self, key: impl Into<String>, value: impl ToString) {
         self.0.insert(key.into(), value.to_string());
     }
 
-    fn option(&mut self, key: impl Into<String>, value: Option<impl ToString>) {
+    pub(super) fn option(&mut self, key: impl Into<String>, value: Option<impl ToString>) {
         if let Some(value) = value {
             self.put(key, value);
         }
     }
 
-    fn list(&mut self, key: &str, values: &[String]) {
+    pub(super) fn list(&mut self, key: &str, values: &[String]) {
         for (n, value) in (1..).zip(values) {
             self.put(format!("{key}.{n}"), value);
         }
     }
 
-    fn tags(&mut self, key: &str, tags: &[(String, String)]) {
+    pub(super) fn tags(&mut self, key: &str, tags: &[(String, String)]) {
         for (n, (name, value)) in (1..).zip(tags) {
             self.put(format!("{key}.{n}.Key"), name);
             self.put(format!("{key}.{n}.Value"), value);
         }
     }
 
-    fn grantees(&mut self, key: &str, grantees: &[Grantee]) {
+    pub(super) fn grantees(&mut self, key: &str, grantees: &[Grantee]) {
         for (n, grantee) in (1..).zip(grantees) {
             match grantee {
                 Grantee::Account(id) => self.put(format!("{key}.{n}.UserId"), id),
@@ -456,14 +450,14 @@ impl Flat {
         }
     }
 
-    fn specs(&mut self, specs: &[TagSpec]) {
+    pub(super) fn specs(&mut self, specs: &[TagSpec]) {
         for (n, spec) in (1..).zip(specs) {
             self.put(format!("TagSpecification.{n}.ResourceType"), &spec.resource);
             self.tags(&format!("TagSpecification.{n}.Tag"), &spec.tags);
         }
     }
 
-    fn listing(&mut self, ids: &str, list: &Listing) {
+    pub(super) fn listing(&mut self, ids: &str, list: &Listing) {
         self.list(ids, &list.ids);
         for (n, filter) in (1..).zip(&list.filters) {
             self.put(format!("Filter.{n}.Name"), &filter.name);

@@ -20,6 +20,7 @@ use super::error::ApiError;
 use super::fleet::Fleet;
 use super::save;
 use super::serve::Delivery;
+use super::served::Listed;
 use super::world::{Caller as Who, World};
 use crate::clock::Clock;
 use crate::cloud::classify::{Class, classify};
@@ -131,6 +132,14 @@ impl SimCloud {
             Err(ApiError { status, code, message }) => {
                 Err(Fault { class: classify(status, &code, &message), code, message, request_id })
             }
+        }
+    }
+
+    /// One request that is told in a place of its own, and its answer.
+    async fn ask<R: Listed>(&self, place: &Place, request: R) -> Read<R::Answer> {
+        match self.send(place, Action::Served(request.request())).await?.0 {
+            Answer::Served(given) => R::answer(given.clone()).ok_or_else(|| astray(&Answer::Served(given))),
+            other => Err(astray(&other)),
         }
     }
 

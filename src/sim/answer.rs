@@ -10,6 +10,7 @@ use crate::domain::sharing::Grantee;
 use super::image::SimImage;
 use super::instance::SimInstance;
 use super::key::{SimGrant, SimKey};
+use super::served::Given;
 use super::snapshot::SimSnapshot;
 use super::volume::SimVolume;
 
@@ -86,12 +87,8 @@ pub enum Answer {
     Done,
     /// DescribeImageAttribute, DescribeSnapshotAttribute: of this object, these.
     Permissions(String, BTreeSet<Grantee>),
-    /// GetEbsDefaultKmsKeyId.
-    DefaultKey(String),
-    /// GetEbsEncryptionByDefault.
-    EncryptionByDefault(bool),
-    /// GetAllowedImagesSettings: the state, and the providers of its criteria.
-    AllowedImages(&'static str, Vec<String>),
+    /// To a request that is told in a place of its own.
+    Served(Given),
     /// AssumeRole.
     Session {
         /// The access key id: it names the session.

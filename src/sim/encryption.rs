@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::answer::Answer;
 use super::error::ApiError;
 use super::keyring::MANAGED;
 use super::world::{Caller, World};
@@ -31,13 +30,6 @@ pub struct Copying {
 pub(super) type Pending = BTreeMap<String, Copying>;
 
 impl World {
-    /// GetEbsDefaultKmsKeyId: "alias/aws/ebs" until somebody sets another, then its ARN.
-    pub(super) fn default_key(&self, place: &Place) -> Result<Answer, ApiError> {
-        let set = self.settings(place).default_key.filter(|name| name != MANAGED);
-        let arn = set.map(|name| self.find_key(place, &name).map_or(name, |key| key.arn));
-        Ok(Answer::DefaultKey(arn.unwrap_or_else(|| MANAGED.into())))
-    }
-
     /// The key of a copy's snapshot. User guide (2023), "Use encryption with EBS-backed AMIs", the table of
     /// CopyImage.
     pub(super) fn key_of_copy(

@@ -40,6 +40,7 @@ pub mod query;
 pub mod rules;
 pub mod save;
 mod serve;
+pub mod served;
 mod session;
 mod shapes;
 pub mod snapshot;

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::action::{Action, Filter, Listing, Paging, TagSpec};
 use super::error::ApiError;
+use super::served::Request;
 
 /// Parameters that are taken and change nothing here.
 const IGNORED: [(&str, &[&str]); 4] = [
@@ -18,7 +19,7 @@ const IGNORED: [(&str, &[&str]); 4] = [
 ];
 
 /// The parameters of one request, each taken at most once.
-struct Query(BTreeMap<String, String>);
+pub struct Query(BTreeMap<String, String>);
 
 /// The action that `parameters` ask for, and whether only as a DryRun.
 ///
@@ -122,19 +123,22 @@ impl Query {
                 max: self.number("MaxCount")?.ok_or_else(|| missing("MaxCount"))?,
                 tags: self.specs()?,
             },
-            _ => return self.sharing(api)?.ok_or_else(invalid),
+            _ => match Request::read(api, self)? {
+                Some(request) => Action::Served(request),
+                None => return self.sharing(api)?.ok_or_else(invalid),
+            },
         })
     }
 
-    fn maybe(&mut self, key: &str) -> Option<String> {
+    pub(super) fn maybe(&mut self, key: &str) -> Option<String> {
         self.0.remove(key)
     }
 
-    fn text(&mut self, key: &str) -> Result<String, ApiError> {
+    pub(super) fn text(&mut self, key: &str) -> Result<String, ApiError> {
         self.maybe(key).ok_or_else(|| missing(key))
     }
 
-    fn flag(&mut self, key: &str) -> Result<Option<bool>, ApiError> {
+    pub(super) fn flag(&mut self, key: &str) -> Result<Option<bool>, ApiError> {
         match self.maybe(key).as_deref() {
             None => Ok(None),
             Some("true") => Ok(Some(true)),
@@ -143,27 +147,27 @@ impl Query {
         }
     }
 
-    fn number(&mut self, key: &str) -> Result<Option<u32>, ApiError> {
+    pub(super) fn number(&mut self, key: &str) -> Result<Option<u32>, ApiError> {
         self.maybe(key).map(|text| text.parse().map_err(|_| bad(key, &text))).transpose()
     }
 
     /// The numbers N of `prefix.N` and `prefix.N.anything`, in order.
-    fn numbers(&self, prefix: &str) -> BTreeSet<u32> {
+    pub(super) fn numbers(&self, prefix: &str) -> BTreeSet<u32> {
         let rest = |key: &str| key.strip_prefix(prefix)?.strip_prefix('.')?.split('.').next()?.parse().ok();
         self.0.keys().filter_map(|key| rest(key)).collect()
     }
 
-    fn list(&mut self, prefix: &str) -> Vec<String> {
+    pub(super) fn list(&mut self, prefix: &str) -> Vec<String> {
         self.numbers(prefix).into_iter().filter_map(|n| self.maybe(&format!("{prefix}.{n}"))).collect()
     }
 
     /// At least one.
-    fn some(&mut self, prefix: &str) -> Result<Vec<String>, ApiError> {
+    pub(super) fn some(&mut self, prefix: &str) -> Result<Vec<String>, ApiError> {
         let values = self.list(prefix);
         if values.is_empty() { Err(missing(prefix)) } else { Ok(values) }
     }
 
-    fn listing(&mut self, ids: &str) -> Result<Listing, ApiError> {
+    pub(super) fn listing(&mut self, ids: &str) -> Result<Listing, ApiError> {
         let mut filters = Vec::new();
         for n in self.numbers("Filter") {
             let name = self.text(&format!("Filter.{n}.Name"))?;
@@ -173,7 +177,7 @@ impl Query {
         Ok(Listing { ids: self.list(ids), filters, page })
     }
 
-    fn loose_tags(&mut self) -> Result<Vec<(String, Option<String>)>, ApiError> {
+    pub(super) fn loose_tags(&mut self) -> Result<Vec<(String, Option<String>)>, ApiError> {
         let mut tags = Vec::new();
         for n in self.numbers("Tag") {
             tags.push((self.text(&format!("Tag.{n}.Key"))?, self.maybe(&format!("Tag.{n}.Value"))));
@@ -181,7 +185,7 @@ impl Query {
         Ok(tags)
     }
 
-    fn tags(&mut self, prefix: &str) -> Result<Vec<(String, String)>, ApiError> {
+    pub(super) fn tags(&mut self, prefix: &str) -> Result<Vec<(String, String)>, ApiError> {
         let mut tags = Vec::new();
         for n in self.numbers(prefix) {
             let key = self.text(&format!("{prefix}.{n}.Key"))?;
@@ -190,7 +194,7 @@ impl Query {
         if tags.is_empty() { Err(missing(prefix)) } else { Ok(tags) }
     }
 
-    fn specs(&mut self) -> Result<Vec<TagSpec>, ApiError> {
+    pub(super) fn specs(&mut self) -> Result<Vec<TagSpec>, ApiError> {
         let mut specs = Vec::new();
         for n in self.numbers("TagSpecification") {
             let resource = self.text(&format!("TagSpecification.{n}.ResourceType"))?;
@@ -199,7 +203,7 @@ impl Query {
         Ok(specs)
     }
 
-    fn mappings(&mut self) -> Result<Vec<(String, String)>, ApiError> {
+    pub(super) fn mappings(&mut self) -> Result<Vec<(String, String)>, ApiError> {
         let mut mappings = Vec::new();
         for n in self.numbers("BlockDeviceMapping") {
             let device = self.text(&format!("BlockDeviceMapping.{n}.DeviceName"))?;

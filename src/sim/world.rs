@@ -280,15 +280,7 @@ impl World {
                 self.modify_snapshot(now, place, snapshot, add, remove)
             }
             Action::EnableImageDeprecation { image, at } => self.deprecate_image(now, place, image, *at),
-            Action::GetEbsDefaultKmsKeyId => self.default_key(place),
-            Action::GetEbsEncryptionByDefault => {
-                Ok(Answer::EncryptionByDefault(self.settings(place).encrypts_by_default))
-            }
-            Action::GetAllowedImagesSettings => {
-                let settings = self.settings(place);
-                let providers = settings.image_providers.into_iter().collect();
-                Ok(Answer::AllowedImages(settings.allowed_images.as_str(), providers))
-            }
+            Action::Served(request) => request.carry_out(self, now, place).map(Answer::Served),
             Action::GetCallerIdentity => Ok(Answer::Identity { account: caller.account.clone(), arn: caller.arn() }),
             Action::AssumeRole { role, session, external_id } => {
                 self.assume_role(now, caller, role, session, external_id.as_deref())

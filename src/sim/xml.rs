@@ -15,7 +15,7 @@ const EC2: &str = "http://ec2.amazonaws.com/doc/2016-11-15/";
 const STS: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
 
 /// A document under construction.
-pub(super) struct Xml(String);
+pub struct Xml(String);
 
 impl Xml {
     pub(super) fn leaf(&mut self, name: &str, value: impl Display) {
@@ -53,7 +53,7 @@ impl Xml {
     }
 
     /// Items that are words.
-    fn list(&mut self, name: &str, words: &[String]) {
+    pub(super) fn list(&mut self, name: &str, words: &[String]) {
         self.node(name, |xml| words.iter().for_each(|word| xml.leaf("item", word)));
     }
 
@@ -165,16 +165,7 @@ pub fn answer(action: &Action, answer: &Answer, request_id: &str) -> String {
                 xml.leaf(of, id);
                 xml.set(set, lent, grantee);
             }
-            Answer::DefaultKey(key) => xml.leaf("kmsKeyId", key),
-            Answer::EncryptionByDefault(on) => xml.leaf("ebsEncryptionByDefault", on),
-            Answer::AllowedImages(state, providers) => {
-                xml.leaf("state", state);
-                let criteria = (!providers.is_empty()).then_some(providers);
-                xml.set("imageCriterionSet", criteria, |xml, providers| {
-                    xml.list("imageProviderSet", providers);
-                });
-                xml.leaf("managedBy", "account");
-            }
+            Answer::Served(given) => given.write(xml),
             Answer::Identity { .. }
             | Answer::Session { .. }
             // Of KMS, which speaks JSON.

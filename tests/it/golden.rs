@@ -218,12 +218,12 @@ async fn copies_and_shares_read_as_they_should() {
     }
     let events = journal.events_of(&occurrence.run()).await.expect("readable");
     let document = RunDocument::of(&occurrence, &events);
-    golden("copies_shown", &document.text(Paint(false)));
+    golden("copies_shown", &document.text(Paint::PLAIN));
     golden("copies_json", &document.json().replace("{\"", "\n{\""));
     let now = occurrence.due + TimeDelta::seconds(3600);
     let path = Some((journal.reader(), "/var/lib/stillframe/journal.sqlite"));
     let status = stillframe::view::status::gather(path, "prod", &[], Some(true), now).await.expect("readable");
-    golden("copies_status", &status.text(Paint(false)));
+    golden("copies_status", &status.text(Paint::PLAIN));
     golden("copies_log", &logged(&events, false));
     // And how it ends: one line for each destination, for what is still lent, and for what is not shared.
     let mut s = Story { run: occurrence.run(), drafts: Vec::new() };
@@ -302,7 +302,7 @@ fn golden(name: &str, text: &str) {
 #[tokio::test]
 async fn history_reads_as_it_should() {
     let runs = documents().await;
-    golden("history", &runs.iter().map(|run| run.text(Paint(false))).collect::<String>());
+    golden("history", &runs.iter().map(|run| run.text(Paint::PLAIN)).collect::<String>());
     let whole: Value = serde_json::from_str(&History { runs, short: false }.json()).expect("JSON");
     assert_eq!(whole["schema"], 1);
     assert_eq!(whole["runs"].as_array().map(Vec::len), Some(4));

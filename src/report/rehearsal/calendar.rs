@@ -1,12 +1,11 @@
 //! The calendar of a plan's reboots: a cell a day, a column a week, a block a calendar year.
 
-use std::fmt::Write as _;
-
 use chrono::{Datelike as _, Days, NaiveDate};
+use maud::{Markup, html};
 
 use super::document::RehearsalDocument;
 use super::plan::PlanRehearsal;
-use super::svg::{at, escape};
+use super::svg::at;
 use super::words::{count, several};
 
 /// A cell with its gap, and without.
@@ -20,22 +19,20 @@ const SHADES: u64 = 4;
 
 impl RehearsalDocument {
     /// One drawing for each calendar year, and the legend.
-    pub(super) fn calendar(&self, plan: &PlanRehearsal) -> String {
-        let mut html = String::new();
-        let mut n = 0;
+    pub(super) fn calendar(&self, plan: &PlanRehearsal) -> Markup {
         let days = self.days as usize;
-        while n < days {
-            let year = self.date(n).year();
-            let end = (n..days).find(|m| self.date(*m).year() != year).unwrap_or(days);
-            // A year is too wide a break where all fits into one row anyway.
-            let end = if n == 0 && days <= 371 { days } else { end };
-            html += &self.weeks(plan, n, end);
-            n = end;
+        let year = |n: usize| self.date(n).year();
+        // A year is too wide a break where all fits into one row anyway.
+        let breaks = (1..days).filter(|n| days > 371 && year(*n) != year(n - 1));
+        let starts: Vec<usize> = [0].into_iter().chain(breaks).collect();
+        let ends = starts.iter().skip(1).copied().chain([days]);
+        html! {
+            @for (from, end) in starts.iter().zip(ends) { (self.weeks(plan, *from, end)) }
+            (legend(plan))
         }
-        html + &legend(plan)
     }
 
-    fn weeks(&self, plan: &PlanRehearsal, from: usize, end: usize) -> String {
+    fn weeks(&self, plan: &PlanRehearsal, from: usize, end: usize) -> Markup {
         let monday = self.date(from) - Days::new(self.date(from).weekday().num_days_from_monday().into());
         let column = |d: NaiveDate| (d - monday).num_days() / 7;
         let weeks = column(self.date(end - 1)) + 1;
@@ -43,40 +40,44 @@ impl RehearsalDocument {
         #[allow(clippy::cast_precision_loss)] // weeks
         let x = |column: i64| LEFT + column as f64 * STEP;
         let (width, height) = (at(x(weeks.max(8))), at(TOP + 7.0 * STEP));
-        let mut svg = format!(
-            "<svg class=\"calendar\" viewBox=\"0 0 {width} {height}\" style=\"max-width:{width}px\" role=\"img\" \
-             aria-label=\"{}\">",
-            escape(&label)
-        );
-        for (row, name) in [(0.0, "Mon"), (2.0, "Wed"), (4.0, "Fri"), (6.0, "Sun")] {
-            let _ = write!(svg, "<text x=\"0\" y=\"{}\">{name}</text>", at(TOP + row * STEP + 9.0));
+        let named = self.months(from, end, column);
+        let of_day = |list: &[u32], n: usize| u64::from(list.get(n).copied().unwrap_or_default());
+        html! {
+            svg.calendar viewBox={ "0 0 " (width) " " (height) } style={ "max-width:" (width) "px" } role="img" aria-label=(label) {
+                @for (row, name) in [(0.0, "Mon"), (2.0, "Wed"), (4.0, "Fri"), (6.0, "Sun")] {
+                    text x="0" y=(at(TOP + row * STEP + 9.0)) { (name) }
+                }
+                @for (at_column, name) in named { text x=(at(x(at_column))) y="10" { (name) } }
+                @for n in from..end {
+                    @let (date, reboots) = (self.date(n), of_day(&plan.daily.reboots, n));
+                    @let row = f64::from(date.weekday().num_days_from_monday());
+                    rect class={ "d" (shade(reboots, plan.reboots.most.count)) } x=(at(x(column(date)))) y=(at(TOP + row * STEP))
+                        width=(CELL) height=(CELL) rx="2" {
+                        title {
+                            (date.format("%a %Y-%m-%d").to_string()) ": " (several(reboots, "reboot")) ", at most "
+                            (count(of_day(&plan.daily.down, n))) " down at one time"
+                        }
+                    }
+                }
+            }
         }
+    }
+
+    /// The names of the months over their columns.
+    fn months(&self, from: usize, end: usize, column: impl Fn(NaiveDate) -> i64) -> Vec<(i64, String)> {
         let mut named = -3; // weeks
+        let mut months = Vec::new();
         for n in from..end {
             let date = self.date(n);
             let begins = date.day() == 1 || n == from;
             // The first month is named only where the next name leaves room for it.
             if begins && column(date) - named >= 3 && (n != from || date.day() < 15 || end - n < 20) {
                 let form = if date.month() == 1 || n == from { "%b %Y" } else { "%b" };
-                let _ = write!(svg, "<text x=\"{}\" y=\"10\">{}</text>", at(x(column(date))), date.format(form));
+                months.push((column(date), date.format(form).to_string()));
                 named = column(date) + i64::from(form.len() > 2);
             }
-            let reboots = u64::from(plan.daily.reboots.get(n).copied().unwrap_or_default());
-            let down = u64::from(plan.daily.down.get(n).copied().unwrap_or_default());
-            let y = TOP + f64::from(date.weekday().num_days_from_monday()) * STEP;
-            let _ = write!(
-                svg,
-                "<rect class=\"d{}\" x=\"{}\" y=\"{}\" width=\"{CELL}\" height=\"{CELL}\" rx=\"2\"><title>{}: {}, at most {} \
-                 down at one time</title></rect>",
-                shade(reboots, plan.reboots.most.count),
-                at(x(column(date))),
-                at(y),
-                date.format("%a %Y-%m-%d"),
-                several(reboots, "reboot"),
-                count(down)
-            );
         }
-        svg + "</svg>"
+        months
     }
 }
 
@@ -85,20 +86,25 @@ fn shade(reboots: u64, most: u64) -> u64 {
     if most == 0 { 0 } else { (reboots * SHADES).div_ceil(most).min(SHADES) }
 }
 
-fn legend(plan: &PlanRehearsal) -> String {
+fn legend(plan: &PlanRehearsal) -> Markup {
     let most = plan.reboots.most.count;
-    let mut html = "<ul class=\"legend\"><li>reboots a day:</li><li><i class=\"d0\"></i>none</li>".to_owned();
+    let mut shades = Vec::new();
     let mut below = 0;
     for n in 1..=SHADES {
         let to = most * n / SHADES;
-        if to <= below {
-            continue;
+        if to > below {
+            let text = if to == below + 1 { count(to) } else { format!("{} to {}", count(below + 1), count(to)) };
+            shades.push((shade(to, most), text));
+            below = to;
         }
-        let text = if to == below + 1 { count(to) } else { format!("{} to {}", count(below + 1), count(to)) };
-        let _ = write!(html, "<li><i class=\"d{}\"></i>{text}</li>", shade(to, most));
-        below = to;
     }
-    html + "</ul>"
+    html! {
+        ul.legend {
+            li { "reboots a day:" }
+            li { i.d0 {} "none" }
+            @for (shade, text) in shades { li { i class={ "d" (shade) } {} (text) } }
+        }
+    }
 }
 
 #[cfg(test)]

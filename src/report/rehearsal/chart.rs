@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 
 use chrono::NaiveDate;
+use maud::{Markup, html};
 
-use super::svg::{at, escape, round_scale, ticks};
+use super::svg::{at, round_scale, ticks};
 use super::words::decimal;
 
 /// The drawing's own units; it is as wide as the page.
@@ -60,16 +61,20 @@ pub(super) struct Chart<'a> {
 
 impl Chart<'_> {
     /// A figure with its legend.
-    pub(super) fn html(&self) -> String {
-        let mut html = format!("<figure id=\"{}\"><figcaption><h3>{}</h3>", self.id, escape(self.title));
-        if self.lines.len() > 1 {
-            html += "<ul class=\"legend\">";
-            for (n, line) in self.lines.iter().enumerate() {
-                let _ = write!(html, "<li><i class=\"k{}\"></i>{}</li>", n % COLOURS + 1, escape(&line.label));
+    pub(super) fn html(&self) -> Markup {
+        html! {
+            figure id=(self.id) {
+                figcaption {
+                    h3 { (self.title) }
+                    @if self.lines.len() > 1 {
+                        ul.legend {
+                            @for (n, line) in self.lines.iter().enumerate() { li { i class={ "k" (colour(n)) } {} (line.label) } }
+                        }
+                    }
+                }
+                (self.svg())
             }
-            html += "</ul>";
         }
-        html + "</figcaption>" + &self.svg() + "</figure>\n"
     }
 
     fn right_margin(&self) -> f64 {
@@ -85,154 +90,136 @@ impl Chart<'_> {
         TOP + (1.0 - value / top) * (self.height - TOP - BOTTOM)
     }
 
-    fn svg(&self) -> String {
+    fn svg(&self) -> Markup {
         let sum = |n: usize| self.lines.iter().map(|line| line.values[n]).sum::<f64>();
         let highest = |n: usize| self.lines.iter().map(|line| line.values[n]).fold(0.0, f64::max);
         let most =
             (0..self.days).map(|n| if self.form == Form::Stack { sum(n) } else { highest(n) }).fold(0.0, f64::max);
         let (top, step) = round_scale(most, self.places == 0);
-        let (title, told) = (escape(self.title), escape(&self.told));
         let id = self.id;
-        let mut svg = format!(
-            "<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-labelledby=\"{id}-t {id}-d\"><title id=\"{id}-t\">{title}</title>\
-             <desc id=\"{id}-d\">{told}</desc>",
-            at(WIDTH),
-            at(self.height)
-        );
-        self.scales(&mut svg, top, step);
-        match self.form {
-            Form::Lines => self.draw_lines(&mut svg, top),
-            Form::Stack => self.draw_stack(&mut svg, top),
-            Form::Bars => self.draw_bars(&mut svg, top),
+        html! {
+            svg viewBox={ "0 0 " (at(WIDTH)) " " (at(self.height)) } role="img" aria-labelledby={ (id) "-t " (id) "-d" } {
+                title id={ (id) "-t" } { (self.title) }
+                desc id={ (id) "-d" } { (self.told) }
+                (self.scales(top, step))
+                @match self.form {
+                    Form::Lines => (self.draw_lines(top)),
+                    Form::Stack => (self.draw_stack(top)),
+                    Form::Bars => (self.draw_bars(top)),
+                }
+                (self.stripes())
+            }
         }
-        self.stripes(&mut svg);
-        svg + "</svg>"
     }
 
-    fn scales(&self, svg: &mut String, top: f64, step: f64) {
+    fn scales(&self, top: f64, step: f64) -> Markup {
         let (left, right) = (LEFT, WIDTH - self.right_margin());
-        let places = if step < 1.0 { 1 } else { 0 };
-        let mut value = 0.0;
-        while value <= top + step / 2.0 {
-            let y = self.y(value, top);
-            let class = if value == 0.0 { "base" } else { "grid" };
-            let _ = write!(
-                svg,
-                "<line class=\"{class}\" x1=\"{}\" x2=\"{}\" y1=\"{2}\" y2=\"{2}\"/><text class=\"l\" x=\"{3}\" y=\"{4}\">{5}</text>",
-                at(left),
-                at(right),
-                at(y),
-                at(left - 8.0),
-                at(y + 4.0),
-                decimal(value, places)
-            );
-            if let Some((factor, _)) = self.right {
-                let cost = value * factor;
-                let places = if step * factor < 1.0 { 2 } else { 0 };
-                let _ = write!(
-                    svg,
-                    "<text x=\"{}\" y=\"{}\">{}</text>",
-                    at(right + 8.0),
-                    at(y + 4.0),
-                    decimal(cost, places)
-                );
+        let places = |step: f64, more| if step < 1.0 { more } else { 0 };
+        let values =
+            std::iter::successors(Some(0.0), |value| Some(value + step)).take_while(|v| *v <= top + step / 2.0);
+        let foot = self.height - BOTTOM;
+        html! {
+            @for value in values {
+                @let y = self.y(value, top);
+                line class=(if value == 0.0 { "base" } else { "grid" }) x1=(at(left)) x2=(at(right)) y1=(at(y)) y2=(at(y)) {}
+                text.l x=(at(left - 8.0)) y=(at(y + 4.0)) { (decimal(value, places(step, 1))) }
+                @if let Some((factor, _)) = self.right {
+                    text x=(at(right + 8.0)) y=(at(y + 4.0)) { (decimal(value * factor, places(step * factor, 2))) }
+                }
             }
-            value += step;
-        }
-        let _ = write!(svg, "<text class=\"u\" x=\"0\" y=\"12\">{}</text>", escape(self.unit));
-        if let Some((_, unit)) = self.right {
-            let _ = write!(svg, "<text class=\"l u\" x=\"{}\" y=\"12\">{}</text>", at(WIDTH), escape(unit));
-        }
-        for (n, name) in ticks(self.first, self.days) {
-            let x = self.x(f64_of(n));
-            let _ = write!(
-                svg,
-                "<line class=\"tick\" x1=\"{0}\" x2=\"{0}\" y1=\"{1}\" y2=\"{2}\"/><text x=\"{3}\" y=\"{4}\">{name}</text>",
-                at(x),
-                at(self.height - BOTTOM),
-                at(self.height - BOTTOM + 5.0),
-                at(x + 2.0),
-                at(self.height - BOTTOM + 17.0)
-            );
-        }
-    }
-
-    fn draw_lines(&self, svg: &mut String, top: f64) {
-        for (n, line) in self.lines.iter().enumerate() {
-            let points = line.values.iter().enumerate();
-            let points: Vec<String> =
-                points.map(|(n, v)| format!("{},{}", at(self.x(f64_of(n) + 0.5)), at(self.y(*v, top)))).collect();
-            let dashed = if n >= COLOURS { " dash" } else { "" };
-            let _ = write!(svg, "<polyline class=\"s{}{dashed}\" points=\"{}\"/>", n % COLOURS + 1, points.join(" "));
-            if let [only] = points.as_slice()
-                && let Some((x, y)) = only.split_once(',')
-            {
-                let _ = write!(svg, "<circle class=\"f{}\" cx=\"{x}\" cy=\"{y}\" r=\"3\"/>", n % COLOURS + 1);
+            text.u x="0" y="12" { (self.unit) }
+            @if let Some((_, unit)) = self.right { text.l.u x=(at(WIDTH)) y="12" { (unit) } }
+            @for (n, name) in ticks(self.first, self.days) {
+                @let x = self.x(f64_of(n));
+                line.tick x1=(at(x)) x2=(at(x)) y1=(at(foot)) y2=(at(foot + 5.0)) {}
+                text x=(at(x + 2.0)) y=(at(foot + 17.0)) { (name) }
             }
         }
     }
 
-    fn draw_stack(&self, svg: &mut String, top: f64) {
+    /// A point of a curve.
+    fn point(&self, x: f64, value: f64, top: f64) -> String {
+        format!("{},{}", at(self.x(x)), at(self.y(value, top)))
+    }
+
+    fn draw_lines(&self, top: f64) -> Markup {
+        html! {
+            @for (n, line) in self.lines.iter().enumerate() {
+                @let points = line.values.iter().enumerate().map(|(n, v)| self.point(f64_of(n) + 0.5, *v, top));
+                polyline class={ "s" (colour(n)) @if n >= COLOURS { " dash" } } points=(points.collect::<Vec<_>>().join(" ")) {}
+                @if let [only] = line.values[..] {
+                    circle class={ "f" (colour(n)) } cx=(at(self.x(0.5))) cy=(at(self.y(only, top))) r="3" {}
+                }
+            }
+        }
+    }
+
+    fn draw_stack(&self, top: f64) -> Markup {
         let mut below = vec![0.0; self.days];
-        for (n, line) in self.lines.iter().enumerate() {
+        let mut layers = Vec::new();
+        for line in &self.lines {
             let above: Vec<f64> = below.iter().zip(&line.values).map(|(b, v)| b + v).collect();
-            let mut points: Vec<String> = Vec::with_capacity(2 * self.days + 4);
             // To both edges, so that the first and the last day are as wide as the others.
-            let edge = |list: &[f64], end: bool| if end { list.last().copied() } else { list.first().copied() };
-            let point = |x: f64, v: f64| format!("{},{}", at(self.x(x)), at(self.y(v, top)));
-            points.push(point(0.0, edge(&above, false).unwrap_or_default()));
-            points.extend(above.iter().enumerate().map(|(n, v)| point(f64_of(n) + 0.5, *v)));
-            points.push(point(f64_of(self.days), edge(&above, true).unwrap_or_default()));
-            points.push(point(f64_of(self.days), edge(&below, true).unwrap_or_default()));
-            points.extend(below.iter().enumerate().rev().map(|(n, v)| point(f64_of(n) + 0.5, *v)));
-            points.push(point(0.0, edge(&below, false).unwrap_or_default()));
-            let _ = write!(svg, "<polygon class=\"f{}\" points=\"{}\"/>", n % COLOURS + 1, points.join(" "));
+            let edge = |list: &[f64]| {
+                let middles = list.iter().enumerate().map(|(n, v)| self.point(f64_of(n) + 0.5, *v, top));
+                let end = |x: f64, value: Option<&f64>| self.point(x, value.copied().unwrap_or_default(), top);
+                let (first, last) = (end(0.0, list.first()), end(f64_of(self.days), list.last()));
+                [first].into_iter().chain(middles).chain([last]).collect::<Vec<_>>()
+            };
+            let points: Vec<String> = edge(&above).into_iter().chain(edge(&below).into_iter().rev()).collect();
+            layers.push(points.join(" "));
             below = above;
         }
+        html! { @for (n, points) in layers.iter().enumerate() { polygon class={ "f" (colour(n)) } points=(points) {} } }
     }
 
-    fn draw_bars(&self, svg: &mut String, top: f64) {
-        let Some(line) = self.lines.first() else { return };
+    fn draw_bars(&self, top: f64) -> Markup {
         let mut path = String::new();
         let base = self.y(0.0, top);
         // A gap between the bars where there is room for one.
         let gap = if self.x(1.0) - self.x(0.0) > 3.0 { 0.12 } else { 0.0 };
-        for (n, value) in line.values.iter().enumerate().filter(|(_, v)| **v > 0.0) {
+        let values = self.lines.first().into_iter().flat_map(|line| line.values.iter().enumerate());
+        for (n, value) in values.filter(|(_, v)| **v > 0.0) {
             let (from, to) = (self.x(f64_of(n) + gap), self.x(f64_of(n + 1) - gap));
             let _ = write!(path, "M{},{}V{}H{}V{}Z", at(from), at(base), at(self.y(*value, top)), at(to), at(base));
         }
-        let _ = write!(svg, "<path class=\"f1 bars\" d=\"{path}\"/>");
+        html! { path.f1.bars d=(path) {} }
     }
 
     /// Unseen stripes that tell their figures to whoever points at them.
-    fn stripes(&self, svg: &mut String) {
+    fn stripes(&self) -> Markup {
         let wide = self.days.div_ceil(STRIPES_MAX).max(1);
-        svg.push_str("<g class=\"tell\">");
-        for n in (0..self.days).step_by(wide) {
-            let last = (n + wide - 1).min(self.days - 1);
-            let date = self.first.checked_add_days(chrono::Days::new(last as u64)).unwrap_or(NaiveDate::MAX);
-            let figure = |line: &Line| {
-                let value = decimal(line.values[last], self.places);
-                if self.lines.len() > 1 { format!("{}: {value}", line.label) } else { format!("{value} {}", self.unit) }
-            };
-            let mut figures: Vec<String> = self.lines.iter().map(figure).collect();
-            if let Some((factor, unit)) = self.right {
-                let sum: f64 = self.lines.iter().map(|line| line.values[last]).sum();
-                figures.push(format!("{} {unit}", decimal(sum * factor, 2)));
+        html! {
+            g.tell {
+                @for n in (0..self.days).step_by(wide) {
+                    @let last = (n + wide - 1).min(self.days - 1);
+                    @let (x, to) = (self.x(f64_of(n)), self.x(f64_of(last + 1)));
+                    rect x=(at(x)) y=(at(TOP)) width=(at(to - x)) height=(at(self.height - TOP - BOTTOM)) {
+                        title { (self.first.checked_add_days(chrono::Days::new(last as u64)).unwrap_or(NaiveDate::MAX)) "\n" (self.figures(last)) }
+                    }
+                }
             }
-            let (x, to) = (self.x(f64_of(n)), self.x(f64_of(last + 1)));
-            let _ = write!(
-                svg,
-                "<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"><title>{date}\n{}</title></rect>",
-                at(x),
-                at(TOP),
-                at(to - x),
-                at(self.height - TOP - BOTTOM),
-                escape(&figures.join("\n"))
-            );
         }
-        svg.push_str("</g>");
     }
+
+    /// The figures of a day, a line each.
+    fn figures(&self, day: usize) -> String {
+        let figure = |line: &Line| {
+            let value = decimal(line.values[day], self.places);
+            if self.lines.len() > 1 { format!("{}: {value}", line.label) } else { format!("{value} {}", self.unit) }
+        };
+        let mut figures: Vec<String> = self.lines.iter().map(figure).collect();
+        if let Some((factor, unit)) = self.right {
+            let sum: f64 = self.lines.iter().map(|line| line.values[day]).sum();
+            figures.push(format!("{} {unit}", decimal(sum * factor, 2)));
+        }
+        figures.join("\n")
+    }
+}
+
+/// The number of a line's colour.
+fn colour(n: usize) -> usize {
+    n % COLOURS + 1
 }
 
 #[allow(clippy::cast_precision_loss)] // days

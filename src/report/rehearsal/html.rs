@@ -1,12 +1,11 @@
 //! The page of a rehearsal: one file that needs nothing else, with the same document inside.
 
-use std::fmt::Write as _;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::chart::{Chart, Form, Line};
 use super::columns::{Kind, Section};
 use super::document::{Most, RehearsalDocument};
 use super::plan::PlanRehearsal;
-use super::svg::escape;
 use super::words::{count, decimal, several};
 use crate::domain::schedule::words;
 use crate::report::document::Document as _;
@@ -24,54 +23,70 @@ impl RehearsalDocument {
     #[must_use]
     pub fn html(&self) -> String {
         let title = format!("Rehearsal of {}", self.daemon);
-        let mut html = format!(
-            "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-             <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
-             <meta name=\"color-scheme\" content=\"light dark\">\n<title>{0}</title>\n<style>\n{STYLE}</style>\n</head>\n\
-             <body>\n<main>\n<header>\n<h1>{0}</h1>\n<p>{1}</p>\n<p class=\"note\">{2}.</p>\n</header>\n",
-            escape(&title),
-            escape(&self.headline()),
-            escape(&capital(&self.fleet_line()))
-        );
-        html += &self.warnings_html();
-        html += &self.tiles();
         let sections = self.sections();
-        let section = |id: &str| sections.iter().find(|s| s.id == id).map_or(String::new(), Section::html);
-        html += &section("plans");
-        html += &section("reasons");
-        html += &self.reboots_html();
-        html += "<section id=\"storage\">\n<h2>Images and storage over time</h2>\n";
-        html += &self.images_chart();
-        html += &self.storage_chart();
-        html += "</section>\n";
-        for id in ["stored", "months", "retention", "without", "calls", "faults"] {
-            html += &section(id);
-        }
-        html += "<section id=\"assumptions\">\n<h2>What this rests on</h2>\n<ul>\n";
-        for assumption in &self.assumptions {
-            let _ = writeln!(html, "<li>{}</li>", escape(assumption));
-        }
-        html += "</ul>\n</section>\n</main>\n";
+        let section = |id: &str| sections.iter().find(|s| s.id == id).map(Section::html);
         // Inside a script `<` could end it; in JSON it may be written so everywhere.
         let json = self.json().trim_end().replace('<', "\\u003c");
-        let _ = write!(html, "<script type=\"application/json\" id=\"rehearsal\">{json}</script>\n</body>\n</html>\n");
-        html
+        let page = html! {
+            (DOCTYPE)
+            html lang="en" {
+                head {
+                    meta charset="utf-8";
+                    meta name="viewport" content="width=device-width, initial-scale=1";
+                    meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'";
+                    meta name="color-scheme" content="light dark";
+                    title { (title) }
+                    style { (PreEscaped(STYLE)) }
+                }
+                body {
+                    main {
+                        header {
+                            h1 { (title) }
+                            p { (self.headline()) }
+                            p.note { (capital(&self.fleet_line())) "." }
+                        }
+                        (self.warnings_html())
+                        (self.tiles())
+                        @for id in ["plans", "reasons"] { @if let Some(section) = section(id) { (section) } }
+                        (self.reboots_html())
+                        section id="storage" {
+                            h2 { "Images and storage over time" }
+                            (self.images_chart())
+                            (self.storage_chart())
+                        }
+                        @for id in ["stored", "months", "retention", "without", "calls", "faults"] {
+                            @if let Some(section) = section(id) { (section) }
+                        }
+                        section id="assumptions" {
+                            h2 { "What this rests on" }
+                            ul { @for assumption in &self.assumptions { li { (assumption) } } }
+                        }
+                    }
+                    script type="application/json" id="rehearsal" { (PreEscaped(json)) }
+                }
+            }
+        };
+        page.into_string().replace(|c: char| c.is_control() && !c.is_whitespace(), "\u{fffd}") + "\n"
     }
 
-    fn warnings_html(&self) -> String {
-        if self.warnings.is_empty() {
-            return "<section class=\"fine\" id=\"warnings\"><h2>Nothing to warn of</h2></section>\n".into();
+    fn warnings_html(&self) -> Markup {
+        html! {
+            @if self.warnings.is_empty() {
+                section.fine id="warnings" { h2 { "Nothing to warn of" } }
+            } @else {
+                section.look id="warnings" {
+                    h2 { "Look at" }
+                    ul {
+                        @for w in &self.warnings {
+                            li { @if let Some(plan) = &w.plan { b { (plan) } ": " } (w.reason) }
+                        }
+                    }
+                }
+            }
         }
-        let mut html = "<section class=\"look\" id=\"warnings\">\n<h2>Look at</h2>\n<ul>\n".to_owned();
-        for w in &self.warnings {
-            let about = w.plan.as_ref().map_or(String::new(), |plan| format!("<b>{}</b>: ", escape(plan)));
-            let _ = writeln!(html, "<li>{about}{}</li>", escape(&w.reason));
-        }
-        html + "</ul>\n</section>\n"
     }
 
-    fn tiles(&self) -> String {
+    fn tiles(&self) -> Markup {
         let t = &self.totals;
         let on = |most: &Most| most.at.as_deref().map(|at| format!("first on {}", at.get(..10).unwrap_or(at)));
         let busiest = |most: &Most| on(most).map(|on| format!("most {}, {on}", count(most.count)));
@@ -97,55 +112,57 @@ impl RehearsalDocument {
                 longest.map_or(String::new(), |(_, plan)| plan.clone()),
             ),
         ];
-        let mut html = "<dl class=\"tiles\">\n".to_owned();
-        for (name, value, more) in tiles {
-            let _ =
-                writeln!(html, "<div><dt>{name}</dt><dd>{value}</dd><dd class=\"more\">{}</dd></div>", escape(&more));
-        }
-        html + "</dl>\n"
-    }
-
-    fn reboots_html(&self) -> String {
-        if self.plans.is_empty() {
-            return String::new();
-        }
-        let mut html = "<section id=\"reboots\">\n<h2>When instances are rebooted</h2>\n".to_owned();
-        for plan in &self.plans {
-            let _ = write!(html, "<article><h3>{}</h3>", escape(&plan.plan));
-            if let Some(text) = &plan.description {
-                let _ = write!(html, "<p>{}</p>", escape(text));
+        html! {
+            dl.tiles {
+                @for (name, value, more) in &tiles { div { dt { (name) } dd { (value) } dd.more { (more) } } }
             }
-            let _ = write!(html, "<p class=\"note\">{}</p>", escape(&plan.facts()));
-            html += &if plan.reboots.total > 0 {
-                self.calendar(plan)
-            } else if plan.consistency == "none" {
-                "<p>It reboots nothing: its instances are imaged while they run.</p>".into()
-            } else {
-                "<p>It reboots nothing in these days.</p>".into()
-            };
-            html += "</article>\n";
         }
-        if self.totals.reboots > 0 {
-            let most = self.totals.down.count;
-            let chart = Chart {
-                id: "chart-down",
-                title: "Most instances down at one time, over all plans",
-                told: format!("The most on one day is {most}. The table month by month holds the figures."),
-                unit: "instances",
-                right: None,
-                places: 0,
-                form: Form::Bars,
-                height: LOW,
-                lines: vec![Line { label: "down".into(), values: self.down.iter().map(|n| f64::from(*n)).collect() }],
-                first: self.first(),
-                days: self.days as usize,
-            };
-            html += &chart.html();
-        }
-        html + "</section>\n"
     }
 
-    fn images_chart(&self) -> String {
+    fn reboots_html(&self) -> Markup {
+        html! {
+            @if !self.plans.is_empty() {
+                section id="reboots" {
+                    h2 { "When instances are rebooted" }
+                    @for plan in &self.plans {
+                        article {
+                            h3 { (plan.plan) }
+                            @if let Some(text) = &plan.description { p { (text) } }
+                            p.note { (plan.facts()) }
+                            @if plan.reboots.total > 0 {
+                                (self.calendar(plan))
+                            } @else if plan.consistency == "none" {
+                                p { "It reboots nothing: its instances are imaged while they run." }
+                            } @else {
+                                p { "It reboots nothing in these days." }
+                            }
+                        }
+                    }
+                    @if self.totals.reboots > 0 { (self.down_chart()) }
+                }
+            }
+        }
+    }
+
+    fn down_chart(&self) -> Markup {
+        let most = self.totals.down.count;
+        Chart {
+            id: "chart-down",
+            title: "Most instances down at one time, over all plans",
+            told: format!("The most on one day is {most}. The table month by month holds the figures."),
+            unit: "instances",
+            right: None,
+            places: 0,
+            form: Form::Bars,
+            height: LOW,
+            lines: vec![Line { label: "down".into(), values: self.down.iter().map(|n| f64::from(*n)).collect() }],
+            first: self.first(),
+            days: self.days as usize,
+        }
+        .html()
+    }
+
+    fn images_chart(&self) -> Markup {
         let lines = self.lines(|kept| kept.images.iter().map(|n| f64::from(*n)).collect());
         let s = &self.totals.stored;
         Chart {
@@ -167,7 +184,7 @@ impl RehearsalDocument {
         .html()
     }
 
-    fn storage_chart(&self) -> String {
+    fn storage_chart(&self) -> Markup {
         let lines = self.lines(|kept| kept.gib.clone());
         let s = &self.totals.stored;
         Chart {
@@ -245,42 +262,45 @@ impl PlanRehearsal {
 }
 
 impl Section {
-    fn html(&self) -> String {
-        let mut html = format!("<section id=\"{}\">\n<h2>{}</h2>\n", self.id, escape(self.title));
-        if !self.note.is_empty() {
-            let _ = writeln!(html, "<p class=\"note\">{}</p>", escape(&self.note));
-        }
-        // A wide table is scrolled by itself, by the keyboard too.
-        let _ = write!(
-            html,
-            "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"{}\"><table>\n<thead><tr>",
-            escape(self.title)
-        );
+    fn html(&self) -> Markup {
         let class = |n: usize| match self.columns[n].kind {
-            Kind::Figures => " class=\"n\"",
-            Kind::Prose => " class=\"p\"",
-            Kind::Word => "",
+            Kind::Figures => Some("n"),
+            Kind::Prose => Some("p"),
+            Kind::Word => None,
         };
-        for (n, column) in self.columns.iter().enumerate() {
-            let _ = write!(html, "<th scope=\"col\"{}>{}</th>", class(n), escape(&sentence(column.head)));
-        }
-        html += "</tr></thead>\n<tbody>\n";
-        for row in &self.rows {
-            html += "<tr>";
-            for (n, cell) in row.iter().enumerate() {
-                let cell = escape(cell);
-                let _ = if n == 0 {
-                    write!(html, "<th scope=\"row\"{}>{cell}</th>", class(n))
-                } else {
-                    // Nothing is of little weight.
-                    let nothing = matches!(cell.as_str(), "0" | "0.0" | "-");
-                    let class = if nothing { class(n).replace("=\"n\"", "=\"n z\"") } else { class(n).to_owned() };
-                    write!(html, "<td{class}>{cell}</td>")
-                };
+        // Nothing is of little weight.
+        let nothing = |n: usize, cell: &str| class(n) == Some("n") && matches!(cell, "0" | "0.0" | "-");
+        html! {
+            section id=(self.id) {
+                h2 { (self.title) }
+                @if !self.note.is_empty() { p.note { (self.note) } }
+                // A wide table is scrolled by itself, by the keyboard too.
+                div.wide tabindex="0" role="region" aria-label=(self.title) {
+                    table {
+                        thead {
+                            tr {
+                                @for (n, column) in self.columns.iter().enumerate() {
+                                    th scope="col" class=[class(n)] { (sentence(column.head)) }
+                                }
+                            }
+                        }
+                        tbody {
+                            @for row in &self.rows {
+                                tr {
+                                    @for (n, cell) in row.iter().enumerate() {
+                                        @if n == 0 {
+                                            th scope="row" class=[class(n)] { (cell) }
+                                        } @else {
+                                            td class=[if nothing(n, cell) { Some("n z") } else { class(n) }] { (cell) }
+                                        }
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }
             }
-            html += "</tr>\n";
         }
-        html + "</tbody></table></div>\n</section>\n"
     }
 }
 

@@ -1,23 +1,6 @@
-//! What drawings share: escaped text, coordinates, round scales, ticks of time.
+//! What drawings share: coordinates, round scales, ticks of time.
 
 use chrono::{Datelike as _, NaiveDate, Weekday};
-
-/// Text for HTML and SVG, in elements and in attributes.
-pub(super) fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            c if c.is_control() && !c.is_whitespace() => escaped.push('\u{fffd}'),
-            c => escaped.push(c),
-        }
-    }
-    escaped
-}
 
 /// A coordinate: a tenth is finer than a pixel.
 pub(super) fn at(value: f64) -> String {
@@ -61,11 +44,6 @@ pub(super) fn ticks(first: NaiveDate, days: usize) -> Vec<(usize, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn nothing_of_a_text_is_markup() {
-        assert_eq!(escape("<b a='\"&\x07ü\n"), "&lt;b a=&#39;&quot;&amp;\u{fffd}ü\n");
-    }
 
     #[test]
     fn scales_are_round() {

@@ -172,7 +172,7 @@ fn warnings_name_what_to_do() {
 
 #[test]
 fn the_text_is_a_table_and_cannot_steer_the_terminal() {
-    let text = document().text(Paint(false));
+    let text = document().text(Paint::PLAIN);
     assert!(!text.contains('\x1b'));
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(

@@ -2,8 +2,6 @@
 
 use std::fmt::Write as _;
 
-use unicode_width::UnicodeWidthStr as _;
-
 use super::columns::{Kind, Section};
 use super::document::RehearsalDocument;
 use super::words::{count, several};
@@ -48,14 +46,14 @@ impl Document for RehearsalDocument {
         }
         for w in &self.warnings {
             let about = w.plan.as_ref().map_or(String::new(), |plan| format!("{plan}: "));
-            text += &wrapped("  - ", "    ", &format!("{about}{}", w.reason));
+            text += &prose("-", &format!("{about}{}", w.reason), paint);
         }
         for section in self.sections() {
             text += &section.text(paint);
         }
         let _ = write!(text, "\n{}\n", paint.tone(Tone::Head, "ASSUMPTIONS"));
         for assumption in &self.assumptions {
-            text += &wrapped("  - ", "    ", assumption);
+            text += &prose("-", assumption, paint);
         }
         text
     }
@@ -64,48 +62,22 @@ impl Document for RehearsalDocument {
 impl Section {
     fn text(&self, paint: Paint) -> String {
         let mut text = format!("\n{}\n", paint.tone(Tone::Head, &self.title.to_uppercase()));
-        text += &wrapped("  ", "  ", &self.note);
-        let widths: Vec<usize> = (0..self.columns.len())
-            .map(|n| {
-                self.rows.iter().map(|row| row[n].width()).chain([self.columns[n].head.width()]).max().unwrap_or(0)
-            })
-            .collect();
-        // Figures are aligned by their last digit; the table aligns by the first letter.
-        let align = |n: usize, text: &str| {
-            let left = if self.columns[n].kind == Kind::Figures { widths[n].saturating_sub(text.width()) } else { 0 };
-            format!("{}{text}", " ".repeat(left))
-        };
+        text += &prose("", &self.note, paint);
+        let cell = |n: usize, cell: Cell| if self.columns[n].kind == Kind::Figures { cell.figure() } else { cell };
         let mut table = Table::new(2);
-        table.line(self.columns.iter().enumerate().map(|(n, c)| Cell::toned(Tone::Head, align(n, c.head))).collect());
+        let heads = self.columns.iter().enumerate();
+        table.row(heads.map(|(n, c)| cell(n, Cell::toned(Tone::Head, c.head))).collect::<Vec<_>>());
         for row in &self.rows {
-            table.line(row.iter().enumerate().map(|(n, cell)| Cell::from(align(n, cell))).collect());
+            table.row(row.iter().enumerate().map(|(n, text)| cell(n, Cell::from(text.as_str()))).collect::<Vec<_>>());
         }
         text + &table.text(paint)
     }
 }
 
-/// `text` in lines, the first after `first`, the others after `other`. Control characters cannot steer the terminal.
-fn wrapped(first: &str, other: &str, text: &str) -> String {
-    let mut lines = String::new();
-    let mut line = first.to_owned();
-    let mut begun = false;
-    for word in text.split_whitespace() {
-        let word: String = word.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
-        if begun && line.width() + 1 + word.width() > WIDTH {
-            lines += &line;
-            lines.push('\n');
-            other.clone_into(&mut line);
-            begun = false;
-        }
-        if begun {
-            line.push(' ');
-        }
-        line += &word;
-        begun = true;
-    }
-    if begun {
-        lines += &line;
-        lines.push('\n');
-    }
-    lines
+/// Prose in lines of a readable length, behind a dash where it is one of several.
+fn prose(mark: &str, text: &str, paint: Paint) -> String {
+    let mut table = Table::new(2);
+    let cells = [mark, text].into_iter().filter(|cell| !cell.is_empty());
+    table.row(cells.map(Cell::from).collect::<Vec<_>>());
+    table.text(paint.at_most(WIDTH))
 }

@@ -56,7 +56,7 @@ fn only_what_is_gone_is_called_deleted() {
     ];
     for (events, line) in table {
         let text =
-            document([vec![decided(1, &[("ami-1", "delete"), ("ami-2", "keep")])], events].concat()).text(Paint(false));
+            document([vec![decided(1, &[("ami-1", "delete"), ("ami-2", "keep")])], events].concat()).text(Paint::PLAIN);
         let line = if line.ends_with("hold") { format!("  {line}\n") } else { format!("  {line}: no rule\n") };
         assert!(text.contains(&line), "{line}\n{text}");
         assert!(!text.contains("ami-2"), "{text}");

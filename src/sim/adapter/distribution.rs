@@ -15,6 +15,7 @@ use crate::domain::place::Place;
 use crate::domain::sharing::Grantee;
 use crate::sim::action::{Action, Filter, Listing, TagSpec};
 use crate::sim::answer::Answer;
+use crate::sim::served::{GetAllowedImagesSettings, GetEbsDefaultKmsKeyId, GetEbsEncryptionByDefault};
 
 const LAUNCH: &str = "launchPermission";
 const CREATE_VOLUME: &str = "createVolumePermission";
@@ -91,27 +92,17 @@ impl Distribution for SimCloud {
     }
 
     async fn default_key(&self, place: &Place) -> Read<String> {
-        match self.send(place, Action::GetEbsDefaultKmsKeyId).await?.0 {
-            Answer::DefaultKey(key) => Ok(key),
-            other => Err(astray(&other)),
-        }
+        self.ask(place, GetEbsDefaultKmsKeyId).await
     }
 
     async fn encrypts_by_default(&self, place: &Place) -> Read<bool> {
-        match self.send(place, Action::GetEbsEncryptionByDefault).await?.0 {
-            Answer::EncryptionByDefault(on) => Ok(on),
-            other => Err(astray(&other)),
-        }
+        self.ask(place, GetEbsEncryptionByDefault).await
     }
 
     async fn allowed_images(&self, place: &Place) -> Read<AllowedImages> {
-        match self.send(place, Action::GetAllowedImagesSettings).await?.0 {
-            Answer::AllowedImages(state, providers) => {
-                let providers = providers.into_iter().collect();
-                Ok(AllowedImages { enabled: state == "enabled", providers, by_other_means: false })
-            }
-            other => Err(astray(&other)),
-        }
+        let (state, providers) = self.ask(place, GetAllowedImagesSettings).await?;
+        let providers = providers.into_iter().collect();
+        Ok(AllowedImages { enabled: state == "enabled", providers, by_other_means: false })
     }
 
     async fn try_out(&self, place: &Place, request: &DryRun) -> Read<()> {

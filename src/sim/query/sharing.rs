@@ -1,4 +1,4 @@
-//! Reading what shares, deprecates and tells of encryption; permissions in the form of today and in that of old.
+//! Reading what shares and deprecates; permissions in the form of today and in that of old.
 
 use chrono::DateTime;
 
@@ -37,9 +37,6 @@ impl Query {
                 let at = DateTime::parse_from_rfc3339(&text).map_err(|_| bad("DeprecateAt", &text))?.to_utc();
                 Action::EnableImageDeprecation { image, at }
             }
-            "GetEbsDefaultKmsKeyId" => Action::GetEbsDefaultKmsKeyId,
-            "GetEbsEncryptionByDefault" => Action::GetEbsEncryptionByDefault,
-            "GetAllowedImagesSettings" => Action::GetAllowedImagesSettings,
             _ => return Ok(None),
         }))
     }

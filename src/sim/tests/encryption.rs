@@ -3,6 +3,7 @@
 use super::*;
 use crate::sim::account::Settings;
 use crate::sim::keyring::of_arn;
+use crate::sim::served::{GetEbsDefaultKmsKeyId, GetEbsEncryptionByDefault, Given, Listed as _};
 
 /// The keys of an image's snapshots, each by whose it is, where, and its alias.
 fn keys(rig: &Rig, image: &str) -> String {
@@ -95,10 +96,13 @@ fn a_default_key_that_somebody_set_is_the_default() {
     let made = rig.copied(&role(), REGION, &copy(&image, "copy", None, None));
     assert_eq!(keys(&rig, &made), "2 eu-central-1 alias/theirs");
     let arn = rig.key(THEIRS, REGION, "alias/theirs");
-    let ask = Action::GetEbsDefaultKmsKeyId;
-    assert_eq!(rig.by(&role(), REGION, &ask), Ok(Answer::DefaultKey(arn)));
-    assert_eq!(rig.by(&role(), AWAY, &ask), Ok(Answer::DefaultKey("alias/aws/ebs".into())));
-    assert_eq!(rig.by(&role(), REGION, &Action::GetEbsEncryptionByDefault), Ok(Answer::EncryptionByDefault(false)));
+    let ask = Action::Served(GetEbsDefaultKmsKeyId.request());
+    assert_eq!(rig.by(&role(), REGION, &ask), Ok(Answer::Served(Given::GetEbsDefaultKmsKeyId(arn))));
+    assert_eq!(rig.by(&role(), AWAY, &ask), Ok(Answer::Served(Given::GetEbsDefaultKmsKeyId("alias/aws/ebs".into()))));
+    assert_eq!(
+        rig.by(&role(), REGION, &Action::Served(GetEbsEncryptionByDefault.request())),
+        Ok(Answer::Served(Given::GetEbsEncryptionByDefault(false)))
+    );
 }
 
 /// KMS is asked only while the copy is made: each is taken, pending, and ends failed with its reason.

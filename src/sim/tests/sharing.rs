@@ -4,6 +4,7 @@ use std::slice::from_ref as one;
 
 use super::*;
 use crate::sim::account::{Allowed, Settings};
+use crate::sim::served::{GetAllowedImagesSettings, Given, Listed as _};
 
 fn listing(owners: &[&str], executable_by: &[&str], ids: &[&str]) -> Action {
     Action::DescribeImages {
@@ -211,8 +212,8 @@ fn allowed_images_and_deprecation_hide_what_is_shared() {
         let state = settings.allowed_images.as_str();
         let providers = settings.image_providers.into_iter().collect();
         assert_eq!(
-            rig.by(&role(), REGION, &Action::GetAllowedImagesSettings),
-            Ok(Answer::AllowedImages(state, providers))
+            rig.by(&role(), REGION, &Action::Served(GetAllowedImagesSettings.request())),
+            Ok(Answer::Served(Given::GetAllowedImagesSettings((state, providers))))
         );
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::cloud::api::{Api, Need};
 use crate::domain::place::Place;
 use crate::domain::plan::Plan;
 
@@ -51,6 +52,26 @@ impl Needs<'_> {
     /// Whether a key under which the images are decides whether something can be done with them.
     pub fn distributes(&self) -> bool {
         self.images.iter().any(|plan| !plan.copies.is_empty() || plan.share.is_some())
+    }
+
+    /// Whether the place is used for this.
+    pub fn has(&self, need: Need) -> bool {
+        match need {
+            Need::Anything => true,
+            Need::Images => !self.images.is_empty(),
+            Need::Copies => self.copies_images(),
+            Need::Distributes => self.distributes(),
+            Need::ImagePermissions => self.changes_images(),
+            Need::SnapshotPermissions => self.changes_snapshots(),
+            Need::Shares => !self.shares.is_empty(),
+            Need::LendsKeys => self.lends_keys(),
+        }
+    }
+
+    /// The calls that it needs.
+    pub fn apis(&self) -> impl Iterator<Item = Api> {
+        let needed = |api: &&Api| api.needed_for().iter().any(|need| self.has(*need));
+        Api::ALL.iter().filter(needed).copied()
     }
 
     /// In words.

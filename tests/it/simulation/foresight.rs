@@ -101,7 +101,7 @@ async fn what_was_foreseen_is_what_happens() {
     assert_eq!(rig.journal.written(), written, "nothing is written");
     let asked: BTreeSet<String> = rig.world().calls.iter().skip(calls).map(|c| c.api.clone()).collect();
     assert!(asked.iter().all(|api| api.starts_with("Describe") || api == "GetCallerIdentity"), "{asked:?}");
-    golden("preview", &foreseen.text(Paint(false)), &foreseen.json());
+    golden("preview", &foreseen.text(Paint::PLAIN), &foreseen.json());
 
     rig.run(mins(15)).await;
     rig.stop().await;
@@ -148,7 +148,7 @@ async fn what_cannot_be_read_is_said() {
     rig.script.refuse("DescribeInstances:tags", None, 1, "UnauthorizedOperation", "You are not authorized");
     let first = preview(&rig, None).await;
     assert!(!first.ok());
-    let text = first.text(Paint(false));
+    let text = first.text(Paint::PLAIN);
     assert!(
         text.contains("NOT KNOWN: eu-central-1: cannot list the instances")
             && text.contains("may not perform ec2:DescribeInstances"),
@@ -157,24 +157,24 @@ async fn what_cannot_be_read_is_said() {
     assert!(text.contains("retention, if it ran at"), "its images were read: {text}");
     rig.script.refuse("DescribeImages:tag", None, 1, "UnauthorizedOperation", "You are not authorized");
     let second = preview(&rig, Some(at("2026-03-02T12:00:00Z"))).await;
-    let text = second.text(Paint(false));
+    let text = second.text(Paint::PLAIN);
     assert!(text.contains("NOT KNOWN: eu-central-1: cannot list our images"), "{text}");
     assert!(!second.ok() && second.plans[0].due.as_deref() == Some("2026-03-02T12:00:00Z"), "{text}");
     rig.script.relents();
     rig.script.refuse("GetCallerIdentity", None, MANY, "ExpiredToken", "the token is expired");
     let third = preview(&rig, None).await;
-    let text = third.text(Paint(false));
+    let text = third.text(Paint::PLAIN);
     assert!(!third.ok() && text.contains("2026-03-02T03:00:00Z"), "{text}");
     assert!(text.contains("cannot tell which account this is: ExpiredToken") && text.contains("aws sts"), "{text}");
     // Where no connection is made, nobody is sent to look at credentials.
     rig.script.relents();
     rig.script.refuse("GetCallerIdentity", None, MANY, "Connection", "no connection could be made");
-    let text = preview(&rig, None).await.text(Paint(false));
+    let text = preview(&rig, None).await.text(Paint::PLAIN);
     assert!(text.contains("which account this is: Connection") && !text.contains("Check the credentials"), "{text}");
     // The journal alone still knows who made an image.
     let image = rig.images_of(&id(1))[0].id.clone();
     let told = explain(&rig, &image).await;
-    let text = told.text(Paint(false));
+    let text = told.text(Paint::PLAIN);
     assert!(!told.ok() && text.contains("from the journal alone: AWS could not be asked"), "{text}");
     assert!(text.contains("made by    web@20260302T02") && text.contains("(schedule, done)"), "{text}");
 }
@@ -185,7 +185,7 @@ async fn our_own_machine_and_another_installation_show() {
     let mut rig = before_the_fourth().await;
     rig.stop().await;
     rig.own_machine = stillframe::domain::machine::OwnMachine::Instance(id(1));
-    let text = preview(&rig, None).await.text(Paint(false));
+    let text = preview(&rig, None).await.text(Paint::PLAIN);
     assert!(text.contains(&format!("this machine is {}, which is never rebooted", id(1))), "{text}");
     assert!(text.contains("it is not rebooted: the daemon itself runs on it"), "{text}");
     rig.own_machine = stillframe::domain::machine::OwnMachine::Unknown("metadata is silent".into());
@@ -195,7 +195,7 @@ async fn our_own_machine_and_another_installation_show() {
     rig.installation = "22222222-2222-4222-8222-222222222222".into();
     let barred = preview(&rig, None).await;
     assert!(!barred.ok());
-    assert!(barred.text(Paint(false)).contains("NOTHING WOULD BE BEGUN: the image ami-"), "{barred:#?}");
+    assert!(barred.text(Paint::PLAIN).contains("NOTHING WOULD BE BEGUN: the image ami-"), "{barred:#?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -205,7 +205,7 @@ async fn an_image_is_explained_over_its_life() {
     let kept = rig.images_of(&id(1))[0].clone();
     let told = explain(&rig, &kept.id).await;
     assert!(told.ok(), "{told:#?}");
-    golden("explain_kept", &told.text(Paint(false)), &told.json());
+    golden("explain_kept", &told.text(Paint::PLAIN), &told.json());
 
     // A person's copy bears all the tags, and is not ours.
     let copy = Action::CopyImage {
@@ -221,7 +221,7 @@ async fn an_image_is_explained_over_its_life() {
     };
     let Ok(Answer::Image(copy)) = rig.act_in(OTHER, &copy) else { panic!("no copy") };
     let told = explain(&rig, &copy).await;
-    golden("explain_foreign", &told.text(Paint(false)), &told.json());
+    golden("explain_foreign", &told.text(Paint::PLAIN), &told.json());
 
     // It goes; one of its snapshots is locked.
     let snapshot = kept.snapshots().next().expect("one").to_owned();
@@ -230,7 +230,7 @@ async fn an_image_is_explained_over_its_life() {
     rig.run(mins(35)).await;
     let told = explain(&rig, &kept.id).await;
     assert_eq!((told.found, told.ok()), ("journal", true));
-    golden("explain_deleted", &told.text(Paint(false)), &told.json());
+    golden("explain_deleted", &told.text(Paint::PLAIN), &told.json());
     // history says it too, until a later run has ended the matter.
     let filter = Filter {
         plan: Some("web".into()),
@@ -241,32 +241,32 @@ async fn an_image_is_explained_over_its_life() {
         limit: 9,
     };
     let runs = history::read(rig.journal.reader(), &filter).await.expect("readable");
-    let text: String = runs.iter().map(|run| run.text(Paint(false))).collect();
+    let text: String = runs.iter().map(|run| run.text(Paint::PLAIN)).collect();
     golden("history_of_one", &text, &History { runs, short: false }.json());
     rig.script.relents();
     rig.run(mins(20)).await;
     rig.stop().await;
     let runs = history::read(rig.journal.reader(), &filter).await.expect("readable");
-    let text: String = runs.iter().map(|run| run.text(Paint(false))).collect();
+    let text: String = runs.iter().map(|run| run.text(Paint::PLAIN)).collect();
     assert!(text.contains(&format!("{snapshot} was left, and is settled since")), "{text}");
-    let told = explain(&rig, &kept.id).await.text(Paint(false));
+    let told = explain(&rig, &kept.id).await.text(Paint::PLAIN);
     assert!(told.contains("deleted") && !told.contains("STILL THERE"), "{told}");
 
     // Somebody else's doing is not taken for ours.
     let newest = rig.images_of(&id(2)).pop().expect("one").id;
     rig.act(&Action::DeregisterImage { image: newest.clone(), delete_snapshots: None });
-    let told = explain(&rig, &newest).await.text(Paint(false));
+    let told = explain(&rig, &newest).await.text(Paint::PLAIN);
     assert!(told.contains("AWS does not show it in 111111111111/eu-central-1, 111111111111/eu-west-1"), "{told}");
     assert!(told.contains("gone       not by stillframe"), "{told}");
     // A region that cannot be read may have had it.
     rig.script.refuse("DescribeImages:ids", None, 1, "UnauthorizedOperation", "You are not authorized");
     let told = explain(&rig, "ami-0123").await;
-    assert!(!told.ok() && told.text(Paint(false)).contains("NOT KNOWN: eu-central-1: cannot look for it"), "{told:#?}");
+    assert!(!told.ok() && told.text(Paint::PLAIN).contains("NOT KNOWN: eu-central-1: cannot look for it"), "{told:#?}");
     rig.script.relents();
 
     let unknown = explain(&rig, "ami-0123").await;
     assert!(!unknown.ok());
-    let text = unknown.text(Paint(false));
+    let text = unknown.text(Paint::PLAIN);
     let expected =
         "ami-0123 is unknown; looked for in: 111111111111/eu-central-1, 111111111111/eu-west-1, the journal\n";
     assert_eq!(text, expected);
@@ -288,7 +288,7 @@ async fn the_status_tells_what_is_going_on_and_who_must_look() {
     rig.run(secs(25)).await;
     let busy = status(&rig, true).await;
     assert!(busy.ok(), "{busy:#?}");
-    golden("status_running", &busy.text(Paint(false)), &busy.json());
+    golden("status_running", &busy.text(Paint::PLAIN), &busy.json());
     let notes = |foreseen: PreviewDocument| foreseen.plans[0].notes.join("; ");
     let held = notes(preview(&rig, None).await);
     assert!(held.contains("web@20260302T024000Z is not done with its targets yet"), "{held}");
@@ -299,7 +299,7 @@ async fn the_status_tells_what_is_going_on_and_who_must_look() {
     assert!(halts.starts_with(&wanted), "{halts}");
     let halted = status(&rig, false).await;
     assert!(!halted.ok());
-    golden("status_halted", &halted.text(Paint(false)), &halted.json());
+    golden("status_halted", &halted.text(Paint::PLAIN), &halted.json());
     // The alarm lasts until it is back.
     rig.heal(&id(1));
     rig.start();

@@ -107,26 +107,26 @@ async fn what_was_foreseen_of_copies_is_what_happens() {
         plan.retention.iter().filter(|i| i.reasons.iter().any(|reason| reason == owed)).count()
     };
     assert_eq!(waiting(plan), 4, "the new ones too: {:#?}", plan.retention);
-    golden("preview_not_now", &disabled.text(Paint(false)), &disabled.json());
+    golden("preview_not_now", &disabled.text(Paint::PLAIN), &disabled.json());
     happens(&mut rig, &disabled, "web@20260302T022000Z").await;
 
     let told = status(&rig, true).await;
     let [owed] = &told.plans[0].owed[..] else { panic!("{:#?}", told.plans) };
     assert_eq!((owed.destination.as_str(), owed.images), ("dr/eu-west-1", 4));
-    golden("status_owed", &told.text(Paint(false)), &told.json());
+    golden("status_owed", &told.text(Paint::PLAIN), &told.json());
     let image = rig.images_of(&id(1))[0].id.clone();
     let told = explain(&rig, &image).await;
-    golden("explain_owed", &told.text(Paint(false)), &told.json());
+    golden("explain_owed", &told.text(Paint::PLAIN), &told.json());
 
     set_key(&rig, "Enabled");
     let enabled = preview(&rig, None).await;
-    golden("preview_copies", &enabled.text(Paint(false)), &enabled.json());
+    golden("preview_copies", &enabled.text(Paint::PLAIN), &enabled.json());
     assert_eq!((foreseen_copies(&enabled.plans[0]).len(), waiting(&enabled.plans[0])), (8, 0));
     happens(&mut rig, &enabled, "web@20260302T024000Z").await;
     assert!(status(&rig, true).await.plans[0].owed.is_empty(), "{}", rig.story());
 
     let steady = preview(&rig, None).await;
-    assert!(steady.plans[0].owed.is_empty() && steady.text(Paint(false)).contains("(new copy)"), "{steady:#?}");
+    assert!(steady.plans[0].owed.is_empty() && steady.text(Paint::PLAIN).contains("(new copy)"), "{steady:#?}");
     happens(&mut rig, &steady, "web@20260302T030000Z").await;
     // A copy is judged by the rules of its destination.
     let copies = images_in(&rig, DR, AWAY);
@@ -136,7 +136,7 @@ async fn what_was_foreseen_of_copies_is_what_happens() {
         copies.iter().min_by_key(|id| world.images[*id].tags["stillframe:due"].clone()).expect("six").clone()
     };
     let told = explain(&rig, &oldest).await;
-    golden("explain_copy", &told.text(Paint(false)), &told.json());
+    golden("explain_copy", &told.text(Paint::PLAIN), &told.json());
     rig.stop().await;
     promises::hold(&rig).await;
 }
@@ -155,7 +155,7 @@ async fn a_destination_that_cannot_be_entered_is_foreseen() {
     rig.run(mins(15)).await;
     let closed = preview(&rig, None).await;
     assert!(closed.ok(), "{closed:#?}");
-    let text = closed.text(Paint(false));
+    let text = closed.text(Paint::PLAIN);
     assert!(text.contains("not now") && text.contains("sts:AssumeRole"), "{text}");
     happens(&mut rig, &closed, "web@20260302T022000Z").await;
     trusts(&rig, &[ACCOUNT]);
@@ -172,7 +172,7 @@ async fn what_can_never_be_is_foreseen() {
     let mut rig = rig_of(2, "alias/aws/ebs", vec![across()]);
     rig.plans[0].share = Some(share(&[FRIEND]));
     let never = preview(&rig, None).await;
-    golden("preview_never", &never.text(Paint(false)), &never.json());
+    golden("preview_never", &never.text(Paint::PLAIN), &never.json());
     assert!(!never.ok() && never.plans[0].targets.iter().all(|t| t.outcome == "skipped"), "{never:#?}");
     rig.start();
     rig.run(mins(10)).await;
@@ -196,7 +196,7 @@ async fn the_grace_of_shared_images_is_foreseen() {
     happens(&mut rig, &foreseen, "web@20260302T024000Z").await;
     let oldest = rig.images_of(&id(1))[0].id.clone();
     let told = explain(&rig, &oldest).await;
-    let text = told.text(Paint(false));
+    let text = told.text(Paint::PLAIN);
     assert!(
         text.contains("nothing holds it, but it goes later") && text.contains("shared: deprecated since"),
         "{text}"

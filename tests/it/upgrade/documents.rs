@@ -33,14 +33,14 @@ pub async fn documents(reader: &dyn Reader, saved: &Saved) -> Value {
         limit: usize::MAX,
     };
     let runs = history::read(reader, &all).await.expect("readable");
-    let text: String = runs.iter().map(|run| run.text(Paint(false))).collect();
+    let text: String = runs.iter().map(|run| run.text(Paint::PLAIN)).collect();
     let mut images = Map::new();
     let ours = |name: &str| name.starts_with(&format!("stillframe/{DAEMON}/"));
     for (id, _) in saved.world.images.iter().filter(|(_, image)| ours(&image.name)) {
         images.insert(id.clone(), explain(reader, saved, id).await);
     }
     json!({
-        "status": { "json": parsed(&status.json()), "text": status.text(Paint(false)) },
+        "status": { "json": parsed(&status.json()), "text": status.text(Paint::PLAIN) },
         "history": { "json": parsed(&History { runs, short: false }.json()), "text": text },
         "explain": images,
     })
@@ -65,5 +65,5 @@ async fn explain(reader: &dyn Reader, saved: &Saved, id: &str) -> Value {
         now: life.own_now.trunc_subsecs(0),
     };
     let document = tell(&cloud, Some(reader), ask).await.expect("readable");
-    json!({ "json": parsed(&document.json()), "text": document.text(Paint(false)) })
+    json!({ "json": parsed(&document.json()), "text": document.text(Paint::PLAIN) })
 }
