@@ -16,7 +16,7 @@ use stillframe::domain::machine::OwnMachine;
 use stillframe::domain::naming::{Marks, Role, image_name};
 use stillframe::domain::observed::Tags;
 use stillframe::domain::place::{Place, Subject};
-use stillframe::domain::plan::{Consistency, Mode as Way, OnUnhealthy, Plan, Rollout, Schedule, Select};
+use stillframe::domain::plan::{Plan, Rollout, Select};
 use stillframe::engine::context::Context;
 use stillframe::engine::lifecycle::daemon::{Engine, Mode};
 use stillframe::journal::memory::MemoryJournal;
@@ -61,25 +61,15 @@ pub fn fleet(groups: &[(&str, u32)]) -> Fleet {
 /// A plan for `Backup=WORD` with the defaults of the contract.
 pub fn plan(name: &str, cron: &str, word: &str) -> Plan {
     Plan {
-        name: name.into(),
-        description: None,
-        schedule: Schedule {
-            cron: vec![cron.into()],
-            timezone: chrono_tz::UTC.into(),
-            catch_up: Some(3600),
-            window: None,
-        },
         select: Select {
             regions: vec![REGION.into()],
             tags: BTreeMap::from([("Backup".into(), BTreeSet::from([word.to_owned()]))]),
             ..Select::default()
         },
-        consistency: Consistency { mode: Way::Reboot, resend_unknown: true },
-        rollout: Rollout { max_in_flight: 1, settle: 180, healthy_within: 900, on_unhealthy: OnUnhealthy::HaltPlan },
+        rollout: Rollout { healthy_within: 900, ..Rollout::default() },
         keep: Keep { last: 1, ..Keep::default() },
         tags: BTreeMap::from([("Team".into(), "web".into())]),
-        copies: Vec::new(),
-        share: None,
+        ..Plan::named(name, cron)
     }
 }
 

@@ -225,29 +225,12 @@ pub(crate) mod tests {
     fn the_least_plan_has_the_defaults_of_the_contract() {
         let plan = parse("schedule.cron = \"30 2 * * *\"\nselect.tags.Backup = \"nightly\"\nkeep.last = 3\n").unwrap();
         let expected = Plan {
-            name: "web".into(),
-            description: None,
-            schedule: Schedule {
-                cron: vec!["30 2 * * *".into()],
-                timezone: chrono_tz::UTC.into(),
-                catch_up: Some(3600),
-                window: None,
-            },
             select: Select {
                 tags: [("Backup".to_owned(), BTreeSet::from(["nightly".to_owned()]))].into(),
                 ..Select::default()
             },
-            consistency: Consistency { mode: Mode::Reboot, resend_unknown: true },
-            rollout: Rollout {
-                max_in_flight: 1,
-                settle: 180,
-                healthy_within: 1800,
-                on_unhealthy: OnUnhealthy::HaltPlan,
-            },
             keep: Keep { last: 3, ..Keep::default() },
-            tags: BTreeMap::new(),
-            copies: Vec::new(),
-            share: None,
+            ..Plan::named("web", "30 2 * * *")
         };
         assert_eq!(plan, expected);
         // What was journaled of older plans keeps its hash.

@@ -38,6 +38,30 @@ pub struct Plan {
     pub share: Option<Share>,
 }
 
+impl Plan {
+    /// A plan with the defaults of the contract that selects nothing, for what builds on it.
+    #[must_use]
+    pub fn named(name: &str, cron: &str) -> Self {
+        Self {
+            name: name.into(),
+            description: None,
+            schedule: Schedule {
+                cron: vec![cron.into()],
+                timezone: chrono_tz::UTC.into(),
+                catch_up: Some(3600),
+                window: None,
+            },
+            select: Select::default(),
+            consistency: Consistency { mode: Mode::Reboot, resend_unknown: true },
+            rollout: Rollout::default(),
+            keep: Keep::default(),
+            tags: BTreeMap::new(),
+            copies: Vec::new(),
+            share: None,
+        }
+    }
+}
+
 /// When a plan is due. The texts of `cron` were parsed when the plan was checked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Schedule {
@@ -110,6 +134,12 @@ pub struct Rollout {
     pub healthy_within: Seconds,
     /// What then.
     pub on_unhealthy: OnUnhealthy,
+}
+
+impl Default for Rollout {
+    fn default() -> Self {
+        Self { max_in_flight: 1, settle: 180, healthy_within: 1800, on_unhealthy: OnUnhealthy::HaltPlan }
+    }
 }
 
 /// An account of `[accounts.NAME]`, as a plan names it.

@@ -1,24 +1,13 @@
 //! Tables: wildcards, what a plan names, and each judgement.
 
 use super::*;
-use crate::domain::keep::Keep;
-use crate::domain::plan::{Consistency, OnUnhealthy, Rollout, Schedule};
+use crate::domain::plan::Consistency;
 
 const ID: &str = "i-0123456789abcdef0";
 
 fn plan(mode: Mode, select: Select) -> Plan {
-    Plan {
-        name: "web".into(),
-        description: None,
-        schedule: Schedule { cron: vec![], timezone: chrono_tz::UTC.into(), catch_up: None, window: None },
-        select,
-        consistency: Consistency { mode, resend_unknown: true },
-        rollout: Rollout { max_in_flight: 1, settle: 180, healthy_within: 900, on_unhealthy: OnUnhealthy::HaltPlan },
-        keep: Keep::default(),
-        tags: BTreeMap::new(),
-        copies: Vec::new(),
-        share: None,
-    }
+    let daily = Plan::named("web", "0 2 * * *");
+    Plan { select, consistency: Consistency { mode, ..daily.consistency }, ..daily }
 }
 
 /// `Key=value` or `Key=value|value`, separated by spaces.

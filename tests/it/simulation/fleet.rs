@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use stillframe::domain::keep::Keep;
-use stillframe::domain::plan::{Consistency, Mode, OnUnhealthy, Plan, Rollout, Schedule, Select};
+use stillframe::domain::plan::{Plan, Rollout, Select};
 
 /// The daemon's name in all scenarios.
 pub const DAEMON: &str = "prod";
@@ -55,24 +55,14 @@ pub fn fleet_with(n: u32, traits: &str, world: &str) -> String {
 /// A plan for `Backup=yes`, due at two every day.
 pub fn plan(name: &str, cron: &str) -> Plan {
     Plan {
-        name: name.into(),
-        description: None,
-        schedule: Schedule {
-            cron: vec![cron.into()],
-            timezone: chrono_tz::UTC.into(),
-            catch_up: Some(3600),
-            window: None,
-        },
         select: Select {
             regions: vec![REGION.into()],
             tags: BTreeMap::from([("Backup".into(), BTreeSet::from(["yes".into()]))]),
             ..Select::default()
         },
-        consistency: Consistency { mode: Mode::Reboot, resend_unknown: true },
-        rollout: Rollout { max_in_flight: 1, settle: 10, healthy_within: 120, on_unhealthy: OnUnhealthy::HaltPlan },
+        rollout: Rollout { settle: 10, healthy_within: 120, ..Rollout::default() },
         keep: Keep { last: 2, ..Keep::default() },
         tags: BTreeMap::from([("Team".into(), "web".into())]),
-        copies: Vec::new(),
-        share: None,
+        ..Plan::named(name, cron)
     }
 }

@@ -12,7 +12,7 @@ use stillframe::domain::fact::{Event, Fact};
 use stillframe::domain::keep::Keep;
 use stillframe::domain::machine::OwnMachine;
 use stillframe::domain::observed::{ImageState, Tags};
-use stillframe::domain::plan::{Consistency, CopyTo, Mode as Way, OnUnhealthy, Plan, Rollout, Schedule, Select};
+use stillframe::domain::plan::{CopyTo, Plan, Rollout, Select};
 use stillframe::engine::context::Context;
 use stillframe::engine::lifecycle::daemon::{Engine, Mode};
 use stillframe::journal::memory::MemoryJournal;
@@ -149,30 +149,15 @@ fn plan(images: u32, regions: &[&str]) -> Plan {
         keep: keep.clone(),
     };
     Plan {
-        name: "all".into(),
-        description: None,
-        schedule: Schedule {
-            cron: vec!["0 2 * * *".into()],
-            timezone: chrono_tz::UTC.into(),
-            catch_up: Some(3600),
-            window: None,
-        },
         select: Select {
             regions: vec![HOME.into()],
             tags: BTreeMap::from([("Backup".into(), BTreeSet::from(["yes".to_owned()]))]),
             ..Select::default()
         },
-        consistency: Consistency { mode: Way::Reboot, resend_unknown: true },
-        rollout: Rollout {
-            max_in_flight: images,
-            settle: 180,
-            healthy_within: 900,
-            on_unhealthy: OnUnhealthy::HaltPlan,
-        },
+        rollout: Rollout { max_in_flight: images, healthy_within: 900, ..Rollout::default() },
         keep: keep.clone(),
-        tags: BTreeMap::new(),
         copies: regions.iter().map(copy).collect(),
-        share: None,
+        ..Plan::named("all", "0 2 * * *")
     }
 }
 

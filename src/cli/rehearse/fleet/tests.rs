@@ -1,32 +1,17 @@
 //! Each plan of a table selects exactly as many instances as were asked for.
 
 use super::*;
-use crate::domain::keep::Keep;
-use crate::domain::plan::{Consistency, Mode, OnUnhealthy, Rollout, Schedule};
 
 const HOME: &str = "eu-central-1";
 
 fn plan(name: &str, tags: &[(&str, &[&str])]) -> Plan {
     let set = |values: &[&str]| values.iter().map(|v| (*v).to_owned()).collect();
     Plan {
-        name: name.into(),
-        description: None,
-        schedule: Schedule {
-            cron: vec!["0 2 * * *".into()],
-            timezone: chrono_tz::UTC.into(),
-            catch_up: None,
-            window: None,
-        },
         select: Select {
             tags: tags.iter().map(|(key, values)| ((*key).to_owned(), set(values))).collect(),
             ..Select::default()
         },
-        consistency: Consistency { mode: Mode::Reboot, resend_unknown: true },
-        rollout: Rollout { max_in_flight: 1, settle: 180, healthy_within: 900, on_unhealthy: OnUnhealthy::HaltPlan },
-        keep: Keep { last: 2, ..Keep::default() },
-        tags: BTreeMap::new(),
-        copies: Vec::new(),
-        share: None,
+        ..Plan::named(name, "0 2 * * *")
     }
 }
 

@@ -8,29 +8,19 @@ use crate::domain::fact::codec::{self, Row};
 use crate::domain::keep::Keep;
 use crate::domain::naming::run_name;
 use crate::domain::place::Place;
-use crate::domain::plan::{Consistency, Mode, OnUnhealthy, Rollout, Schedule, Select};
+use crate::domain::plan::{Rollout, Schedule};
 
 fn at(text: &str) -> DateTime<Utc> {
     format!("2026-12-{text}Z").parse().expect("an instant")
 }
 
 fn plan() -> Plan {
+    let daily = Plan::named("web", "0 23 * * *");
     Plan {
-        name: "web".into(),
-        description: None,
-        schedule: Schedule {
-            cron: vec!["0 23 * * *".into()],
-            timezone: chrono_tz::UTC.into(),
-            catch_up: None,
-            window: Some(3600),
-        },
-        select: Select::default(),
-        consistency: Consistency { mode: Mode::Reboot, resend_unknown: true },
-        rollout: Rollout { max_in_flight: 2, settle: 180, healthy_within: 900, on_unhealthy: OnUnhealthy::HaltPlan },
+        schedule: Schedule { catch_up: None, window: Some(3600), ..daily.schedule },
+        rollout: Rollout { max_in_flight: 2, healthy_within: 900, ..daily.rollout },
         keep: Keep { last: 2, ..Keep::default() },
-        tags: BTreeMap::new(),
-        copies: Vec::new(),
-        share: None,
+        ..daily
     }
 }
 
