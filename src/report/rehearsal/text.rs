@@ -76,8 +76,7 @@ impl Section {
 
 /// Prose in lines of a readable length, behind a dash where it is one of several.
 fn prose(mark: &str, text: &str, paint: Paint) -> String {
-    let mut table = Table::new(2);
-    let cells = [mark, text].into_iter().filter(|cell| !cell.is_empty());
-    table.row(cells.map(Cell::from).collect::<Vec<_>>());
-    table.text(paint.at_most(WIDTH))
+    let indent = 2 + if mark.is_empty() { 0 } else { mark.len() + 1 };
+    let lines = paint.at_most(WIDTH).prose(indent, Tone::Plain, text);
+    lines.replacen(&" ".repeat(indent), &format!("{:indent$}", format!("  {mark}")), 1)
 }
