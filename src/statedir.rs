@@ -30,6 +30,21 @@ pub fn make(dir: &Path) -> io::Result<()> {
     fs::set_permissions(dir, Permissions::from_mode(DIRECTORY)) // the umask may have taken the group's part
 }
 
+/// Which file it is: its device and its number there, whatever name it has.
+pub type Identity = (u64, u64);
+
+/// Which file this is.
+#[must_use]
+pub fn identity(of: &Metadata) -> Identity {
+    (of.dev(), of.ino())
+}
+
+/// Which file bears this name, if one does.
+#[must_use]
+pub fn named(path: &Path) -> Option<Identity> {
+    fs::symlink_metadata(path).ok().as_ref().map(identity)
+}
+
 /// The file, to read from, if it is there.
 ///
 /// # Errors

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use super::output::Output;
 use super::signals::Signals;
 use super::start::{self, Opened, Refused};
-use super::{DONE, FAILED, complain, open_read_only};
+use super::{DONE, FAILED, WRONG, complain, open_read_only};
 use crate::clock::Clock;
 use crate::config::Loaded;
 use crate::domain::event::Decision;
@@ -54,6 +54,10 @@ pub fn run(args: &BackupArgs) -> u8 {
     if let Err(code) = open_read_only::known_plan(&loaded, &args.config, Some(&args.plan)) {
         return code;
     }
+    if let Some(id) = args.instance.as_ref().filter(|id| !is_instance(id)) {
+        complain(&format!("`{id}` is not the id of an instance; write it as i-0123456789abcdef0"));
+        return WRONG;
+    }
     start::logs(&loaded.settings);
     let runtime = match start::runtime() {
         Ok(runtime) => runtime,
@@ -67,6 +71,11 @@ pub fn run(args: &BackupArgs) -> u8 {
         }
         Err(why) => complain(&why),
     }
+}
+
+/// Whether it is written as the id of an instance.
+fn is_instance(id: &str) -> bool {
+    id.strip_prefix("i-").is_some_and(|hex| !hex.is_empty() && hex.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
 async fn backup(args: &BackupArgs, loaded: &Loaded) -> Result<RunDocument, String> {
@@ -83,6 +92,7 @@ async fn backup(args: &BackupArgs, loaded: &Loaded) -> Result<RunDocument, Strin
                 Err(Refused::Failed(why) | Refused::NotOurs(why)) => return Err(why),
             };
             let differs = opened.keep_asking();
+            opened.watch_files();
             let Opened { shared, journal, lock, .. } = opened;
             let request = match asked {
                 Some(request) => request,

@@ -154,6 +154,7 @@ async fn work(
     };
     let differs = opened.keep_asking();
     opened.watch_clock();
+    opened.watch_files();
     let shared = opened.shared;
     let (changes, new) = mpsc::channel(1);
     let deadline = Rc::new(Cell::new(Duration::from_secs(loaded.settings.daemon.drain_deadline)));

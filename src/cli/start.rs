@@ -1,10 +1,12 @@
 //! Opens everything that an engine needs, in the order in which it may be refused: configuration, state directory,
 //! lock, machine, installation, journal, cloud.
 
+mod files;
+
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -107,6 +109,7 @@ pub struct Opened {
     pub journal: Rc<SqliteJournal>,
     /// The lock, held until this is dropped.
     pub lock: File,
+    dir: PathBuf,
     probe: Option<(MachineProbe, Rc<RefCell<InstallationFile>>)>,
 }
 
@@ -191,7 +194,7 @@ pub async fn open(
     if settings.cloud.backend != Backend::Sim {
         bind_account(&shared, &file);
     }
-    Ok(Opened { shared, journal, lock, probe: probe.map(|probe| (probe, file)) })
+    Ok(Opened { shared, journal, lock, dir, probe: probe.map(|probe| (probe, file)) })
 }
 
 /// Credentials of another account than the one that this state directory has worked in do nothing.

@@ -184,8 +184,8 @@ pub trait Ec2 {
     async fn snapshots_tagged(&self, place: &Place, key: &str, value: &str, page: Ask<'_>) -> Read<Page<Snapshot>>;
     /// CreateImage: answers the image's id.
     async fn create_image(&self, place: &Place, request: &CreateImage) -> Effect<String>;
-    /// DeregisterImage with DeleteAssociatedSnapshots: answers what became of each snapshot (may be empty).
-    async fn deregister_image(&self, place: &Place, image: &str) -> Effect<Vec<SnapshotEnd>>;
+    /// DeregisterImage, `whole` with DeleteAssociatedSnapshots: answers what became of each snapshot (may be empty).
+    async fn deregister_image(&self, place: &Place, image: &str, whole: bool) -> Effect<Vec<SnapshotEnd>>;
     /// DeleteSnapshot.
     async fn delete_snapshot(&self, place: &Place, snapshot: &str) -> Effect<()>;
 }

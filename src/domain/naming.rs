@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use chrono::{DateTime, Datelike as _, NaiveDate, Timelike as _, Utc};
 
-use super::observed::{Image, Tags};
+use super::observed::{Image, ImageState, Tags};
 
 /// The prefix of every tag key of ours.
 pub const TAG_PREFIX: &str = "stillframe:";
@@ -105,6 +105,30 @@ pub fn parse_run_name(run: &str) -> Option<(&str, DateTime<Utc>)> {
 #[must_use]
 pub fn image_name(daemon: &str, plan: &str, instance: &str, due: DateTime<Utc>) -> String {
     format!("stillframe/{daemon}/{plan}/{instance}/{}", compact(due))
+}
+
+/// The name of the image that a snapshot with these tags was made for; of a copy, what comes before the hash.
+#[must_use]
+pub fn image_name_by(tags: &Tags) -> Option<String> {
+    let tag = |key: &str| tags.get(&format!("{TAG_PREFIX}{key}"));
+    Some(image_name(tag("daemon")?, tag("plan")?, tag("instance")?, parse_rfc3339(tag("due")?)?))
+}
+
+/// Whether a snapshot bears the tags that we give to the image called `name` and to its snapshots alike.
+#[must_use]
+pub fn is_snapshot_of(tags: &Tags, name: &str) -> bool {
+    let role = |role: Role| tags.get(key!("role")).is_some_and(|told| told == role.as_str());
+    image_name_by(tags).is_some_and(|made| match name.strip_prefix(&made) {
+        Some("") => role(Role::Image),
+        Some(rest) => rest.starts_with('/') && role(Role::Copy),
+        None => false,
+    })
+}
+
+/// Whether a snapshot bears the tags that the daemon of this name gives to those of any image.
+#[must_use]
+pub fn is_snapshot_of_daemon(tags: &Tags, daemon: &str) -> bool {
+    tags.get(key!("daemon")).is_some_and(|told| told == daemon) && image_name_by(tags).is_some()
 }
 
 /// The role of an image in its recovery point.
@@ -271,10 +295,33 @@ pub fn checks(image: &Image, daemon: &str, account: &str) -> Vec<Check> {
         ),
         check(
             "source",
-            source.0.is_some() && source.0 == source.1,
+            source.0.is_some() && (source.0 == source.1 || is_early(image)),
             format!("made from {made_from}, by its tags from {}", shown(source.0)),
         ),
     ]
+}
+
+/// Whether EC2 tells nothing yet of what a pending image is made from: whether it ever does so late is UNVERIFIED. What
+/// is told, and differs, is a person's copy.
+fn is_early(image: &Image) -> bool {
+    image.state == ImageState::Pending && image.source_instance.is_none() && image.source_image.is_none()
+}
+
+/// Whether all says that an image is ours but what it was made from, which EC2 does not tell.
+#[must_use]
+pub fn lacks_its_source(image: &Image, daemon: &str, account: &str) -> bool {
+    let early = || Image { state: ImageState::Pending, ..image.clone() };
+    let ours = |image: &Image| matches!(ownership(image, daemon, account), Ownership::Ours(_));
+    image.source_instance.is_none() && image.source_image.is_none() && !ours(image) && ours(&early())
+}
+
+/// Why an image is no good of which EC2 does not tell what it was made from.
+#[must_use]
+pub fn unsourced(image: &str, of: &str) -> String {
+    format!(
+        "the image {image} is there, and EC2 does not tell that it was made from {of}: it can never be proven ours, so it \
+         counts in no rule and is never deleted. Keep it or remove it by hand, and report this"
+    )
 }
 
 /// What is left of `name` after these parts with a slash between them.
@@ -314,7 +361,7 @@ fn read_marks(image: &Image, daemon: &str, account: &str, only: Option<&str>) ->
     let beyond = rest(&image.name, &["stillframe", daemon, plan, instance, &stamp]);
     match role {
         Role::Image if beyond != Some("") => return Err("its name is not the one derived from its tags".into()),
-        Role::Image if image.source_instance.as_deref() != Some(instance) => {
+        Role::Image if image.source_instance.as_deref() != Some(instance) && !is_early(image) => {
             return Err(format!(
                 "was made from {}, not from {instance}: a copy of one of ours",
                 image.source_instance.as_deref().or(image.source_image.as_deref()).unwrap_or("something else"),
@@ -323,7 +370,7 @@ fn read_marks(image: &Image, daemon: &str, account: &str, only: Option<&str>) ->
         Role::Copy if !beyond.is_some_and(|rest| rest.starts_with('/')) => {
             return Err("its name is not the one derived from its tags".into());
         }
-        Role::Copy if image.source_image.as_deref() != source => {
+        Role::Copy if image.source_image.as_deref() != source && !is_early(image) => {
             return Err("its source is not the one in its tags".into());
         }
         Role::Image | Role::Copy => {}

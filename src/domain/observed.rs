@@ -110,6 +110,8 @@ pub struct Instance {
     pub image: Option<String>,
     /// Whether it bears product codes (AWS Marketplace): what is made of it cannot be copied by another account.
     pub product_codes: bool,
+    /// The service of AWS that manages it (`Operator`, where `Managed` is true): "you can't modify it" (API reference).
+    pub managed_by: Option<String>,
     /// Its tags.
     pub tags: Tags,
     /// What of it cannot be read, in words: it is set aside, and nothing is done with it.
@@ -147,6 +149,13 @@ impl InstanceStatus {
     #[must_use]
     pub fn healthy(&self) -> bool {
         self.checks() == Checks::Ok
+    }
+
+    /// Which of the checks of the instance or its host reads impaired, if one does.
+    #[must_use]
+    pub fn impaired(&self) -> Option<&'static str> {
+        let checks = [("instance", &self.reachability), ("system", &self.system)];
+        checks.into_iter().find(|(_, told)| *told == "impaired").map(|(check, _)| check)
     }
 
     /// What they say together.
@@ -258,6 +267,9 @@ pub struct Snapshot {
     pub id: String,
     /// The volume it was made from.
     pub volume: Option<String>,
+    /// What made it: EC2 names the image for which CreateImage and CopyImage make one (seen in many posted answers;
+    /// UNVERIFIED by its documents).
+    pub description: Option<String>,
     /// pending, completed, error, recoverable, recovering.
     pub state: String,
     /// When it was begun (`StartTime`), if that is told.

@@ -29,6 +29,8 @@ words! {
         Twin = "twin",
         /// The credentials are those of another account.
         Account = "account",
+        /// Its status checks read impaired before anything was done to it.
+        Impaired = "impaired",
         /// A copy or share that the plan wants can never be made.
         Copies = "copies",
         /// AWS does not tell what must be known of its place, or of itself.
@@ -51,6 +53,7 @@ impl Prevented {
             Self::Clock => "; set this machine's clock, and have it kept (chrony, systemd-timesyncd)",
             Self::NotListed => "; see why AWS does not tell, or whether a newer stillframe understands it",
             Self::NotFound => "; take it out of select.instances if it is gone for good",
+            Self::Impaired => "; look at the instance: once its checks read ok, the next occurrence images it",
             Self::StillImaging => "; look at its pending image in the EC2 console",
             Self::Machine | Self::Twin | Self::Account | Self::Copies => "",
         }

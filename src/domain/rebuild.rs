@@ -9,7 +9,7 @@ use super::event::{Outcome, Trigger, gone};
 use super::fact::{
     Chosen, Counts, Done, Draft, Fact, Imaging, Intent, Made, Observed, RunEnd, RunStart, StepId, TargetEnd,
 };
-use super::naming::{Marks, Role, TAG_PREFIX, image_name, parse_rfc3339};
+use super::naming::{Marks, Role, image_name_by};
 use super::observed::{Image, ImageState, InstanceState, InstanceStatus, Snapshot};
 use super::place::Subject;
 
@@ -116,10 +116,7 @@ pub fn orphans(snapshots: &[Snapshot], images: &[Image]) -> Vec<String> {
     // A copy's name is its source's, a slash and a hash; the source may be in another place.
     let source = |image: &Image| image.name.rsplit_once('/').map(|(source, _)| source.to_owned());
     let names: BTreeSet<String> = images.iter().flat_map(|i| [Some(i.name.clone()), source(i)]).flatten().collect();
-    let name = |snapshot: &Snapshot| {
-        let tag = |key: &str| snapshot.tags.get(&format!("{TAG_PREFIX}{key}"));
-        Some(image_name(tag("daemon")?, tag("plan")?, tag("instance")?, parse_rfc3339(tag("due")?)?))
-    };
+    let name = |snapshot: &Snapshot| image_name_by(&snapshot.tags);
     let orphan = |s: &&Snapshot| {
         // Without the rest of our tags it is a person's, or a copy of ours.
         !used.contains(s.id.as_str()) && name(s).is_some_and(|name| !names.contains(&name))

@@ -12,6 +12,15 @@ use super::prevented::{Hindrance, Prevented};
 /// The tag that Auto Scaling puts on the instances of a group.
 pub const AUTO_SCALING_TAG: &str = "aws:autoscaling:groupName";
 
+/// The tags of what else replaces its members by itself: EC2's own fleets (user guide, "Tags of fleets"), and Karpenter's
+/// node pools (its documentation, "Tagging").
+const FLEET_TAGS: [(&str, &str); 4] = [
+    ("aws:ec2spot:fleet-request-id", "Spot Fleet"),
+    ("aws:ec2:fleet-id", "EC2 Fleet"),
+    ("karpenter.sh/nodepool", "Karpenter node pool"),
+    ("karpenter.sh/provisioner-name", "Karpenter provisioner"),
+];
+
 /// What must be known beside the instance itself.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts<'a> {
@@ -71,6 +80,18 @@ pub enum Skip {
         /// The group's name.
         group: String,
     },
+    /// A reboot could make its fleet replace it.
+    Fleet {
+        /// Which kind of fleet.
+        kind: &'static str,
+        /// Its name or id.
+        name: String,
+    },
+    /// A service of AWS manages it (`Operator`): nobody else may.
+    Managed {
+        /// Which one.
+        by: String,
+    },
     /// It is, or could be, the machine that the daemon runs on.
     OwnMachine(Hindrance),
     /// The plan lists its id, but it exists nowhere that the plan looks.
@@ -91,6 +112,8 @@ impl Skip {
             Self::MultiAttach { .. } => "multi_attach",
             Self::StillImaging { .. } => STILL_IMAGING,
             Self::AutoScaling { .. } => "auto_scaling",
+            Self::Fleet { .. } => "fleet",
+            Self::Managed { .. } => "managed",
             Self::OwnMachine(_) => "own_machine",
             Self::NotFound => "not_found",
         }
@@ -111,7 +134,9 @@ impl Skip {
             | Self::WrongState(_)
             | Self::Hibernation
             | Self::MultiAttach { .. }
-            | Self::AutoScaling { .. } => None,
+            | Self::AutoScaling { .. }
+            | Self::Fleet { .. }
+            | Self::Managed { .. } => None,
         }
     }
 }
@@ -141,6 +166,11 @@ impl fmt::Display for Skip {
                 "member of Auto Scaling group {group}, which may replace it during a reboot; \
                  select.allow_auto_scaling = true permits it"
             ),
+            Self::Fleet { kind, name } => write!(
+                f,
+                "member of {kind} {name}, which may replace it during a reboot; select.allow_auto_scaling = true permits it"
+            ),
+            Self::Managed { by } => write!(f, "it is managed by {by}, and by nobody else: it is never taken"),
             Self::OwnMachine(why) => write!(f, "it is not rebooted: {}", why.reason),
             Self::NotFound => write!(f, "listed in select.instances but found nowhere that the plan looks"),
         }
@@ -195,6 +225,9 @@ fn refusal(plan: &Plan, instance: &Instance, facts: &Facts<'_>) -> Option<Skip> 
     if let Some(odd) = &instance.odd {
         return Some(Skip::NotUnderstood(odd.clone()));
     }
+    if let Some(by) = &instance.managed_by {
+        return Some(Skip::Managed { by: by.clone() });
+    }
     if !matches!(instance.state, InstanceState::Running | InstanceState::Stopped) {
         return Some(Skip::WrongState(instance.state));
     }
@@ -216,10 +249,14 @@ fn refusal(plan: &Plan, instance: &Instance, facts: &Facts<'_>) -> Option<Skip> 
     if let Some(why) = facts.own_machine.forbids(&instance.id) {
         return Some(Skip::OwnMachine(why));
     }
-    match instance.tags.get(AUTO_SCALING_TAG) {
-        Some(group) if !plan.select.allow_auto_scaling => Some(Skip::AutoScaling { group: group.clone() }),
-        _ => None,
+    if plan.select.allow_auto_scaling {
+        return None;
     }
+    if let Some(group) = instance.tags.get(AUTO_SCALING_TAG) {
+        return Some(Skip::AutoScaling { group: group.clone() });
+    }
+    let fleet = FLEET_TAGS.iter().find_map(|(key, kind)| Some((*kind, instance.tags.get(*key)?)));
+    fleet.map(|(kind, name)| Skip::Fleet { kind, name: name.clone() })
 }
 
 /// The first tag that excludes, as `key=value`.

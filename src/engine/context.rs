@@ -261,6 +261,12 @@ impl Context {
         self.slots_changed.notify_waiters();
     }
 
+    /// What was barred may be begun again.
+    pub fn unbar(&self) {
+        *self.barred.borrow_mut() = None;
+        self.slots_changed.notify_waiters();
+    }
+
     /// A run that is going on, or of which something is owed still.
     #[must_use]
     pub fn active(&self, run: &str) -> Option<Rc<ActiveRun>> {

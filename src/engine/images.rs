@@ -2,3 +2,4 @@
 
 pub mod listing;
 pub mod removal;
+pub(crate) mod snapshots;

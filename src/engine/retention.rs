@@ -170,6 +170,7 @@ async fn carry_out(run: &Run, place: &Place, plan: &RetentionPlan<'_>) -> Result
                 name: Some(candidate.image.name.clone()),
                 snapshots: candidate.image.snapshots.clone(),
                 reason: verdict.reasons.join("; "),
+                others: None,
             };
             let removal = Removal { removing, witness: verdict.witness.clone() };
             drive(run, &subject, removal, step_of(run, &subject)).await

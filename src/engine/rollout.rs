@@ -105,7 +105,7 @@ async fn launch<'a>(
         finish(run, &subject, Outcome::Skipped, &why).await?;
     }
     let mut first = 0; // those before it are down for another run
-    while !run.shared.sick() {
+    while !run.shared.sick() && !run.shared.unproven.borrow().comparing.contains_key(&run.plan.name) {
         let verdict = queue.get(first).map(|subject| may_go_down(run, subject));
         match verdict {
             Some(Verdict::Go) => {}

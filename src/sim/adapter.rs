@@ -298,8 +298,8 @@ impl Ec2 for SimCloud {
         self.effect(place, action, id).await
     }
 
-    async fn deregister_image(&self, place: &Place, image: &str) -> Effect<Vec<SnapshotEnd>> {
-        let action = Action::DeregisterImage { image: image.into(), delete_snapshots: Some(true) };
+    async fn deregister_image(&self, place: &Place, image: &str, whole: bool) -> Effect<Vec<SnapshotEnd>> {
+        let action = Action::DeregisterImage { image: image.into(), delete_snapshots: Some(whole) };
         let ends = |answer| match answer {
             Answer::Deregistered(ends) => {
                 let end = |(snapshot, result): (String, &str)| SnapshotEnd { snapshot, result: result.into() };

@@ -238,6 +238,8 @@ fn blank(id: &str, place: &Place, name: &str, description: Option<&str>, tags: T
         source_image: None,
         source_region: None,
         rebooted: false,
+        unnamed: false,
+        sourceless: None,
         mappings: Vec::new(),
         client_token: None,
         product_codes: false,

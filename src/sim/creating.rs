@@ -102,6 +102,8 @@ impl World {
             source_image: None,
             source_region: None,
             rebooted,
+            unnamed: instance.traits.image_unnamed,
+            sourceless: instance.traits.image_sourceless,
             mappings,
             client_token: None,
             product_codes: instance.traits.product_codes,

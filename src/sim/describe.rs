@@ -59,8 +59,9 @@ impl World {
         }
         let filters = Filters::new(&list.filters, |name| status_field(name, None, now, &|_| false))?;
         self.known_instances(now, place, &list.ids)?;
+        let omitted = self.leaves_out("DescribeInstanceStatus", now);
         let found = by_id(&self.instances, list, None)
-            .filter(|i| i.place == *place && self.still_visible(i, now) && !i.traits.status_hidden)
+            .filter(|i| i.place == *place && self.still_visible(i, now) && !i.traits.status_hidden && !omitted)
             // API reference: without IncludeAllInstances "only running instances".
             .filter(|i| include_all || i.state(now) == InstanceState::Running)
             .filter(|i| filters.match_all(|name, wanted| status_field(name, Some(i), now, wanted)))
@@ -178,8 +179,9 @@ impl World {
             rules::id("snap", id, "InvalidSnapshotID.Malformed")?;
             self.snapshots.get(id).filter(|s| seen(s)).ok_or_else(|| ApiError::no_snapshot(id))?;
         }
+        let omitted = self.leaves_out("DescribeSnapshots", now);
         let found = by_id(&self.snapshots, list, filters.exactly("snapshot-id"))
-            .filter(|s| seen(s) && owned(owners, &s.place.account, &place.account))
+            .filter(|s| !omitted && seen(s) && owned(owners, &s.place.account, &place.account))
             .filter(|s| filters.match_all(|name, wanted| snapshot_field(name, Some(s), own(s), now, wanted)))
             .map(|s| (s.id.as_str(), s));
         let page = paged(found, &list.page, PAGE_MIN)?;
@@ -331,8 +333,8 @@ fn image_field(
         "image-id" => of.is_some_and(|i| wanted(&i.id)),
         "name" => of.is_some_and(|i| wanted(&i.name)),
         "state" => of.is_some_and(|i| wanted(i.state(now).as_str())),
-        "source-instance-id" => of.and_then(|i| i.source_instance.as_deref()).is_some_and(wanted),
-        "source-image-id" => of.and_then(|i| i.source_image.as_deref()).is_some_and(wanted),
+        "source-instance-id" => of.and_then(|i| i.sources(i.state(now)).0).is_some_and(wanted),
+        "source-image-id" => of.and_then(|i| i.sources(i.state(now)).1).is_some_and(wanted),
         "owner-id" => of.is_some_and(|i| wanted(&i.place.account)),
         "block-device-mapping.snapshot-id" => of.is_some_and(|i| i.snapshots().any(wanted)),
         "is-public" => of.is_some_and(|i| wanted(if i.lent.contains(&Grantee::Everyone) { "true" } else { "false" })),

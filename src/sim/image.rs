@@ -48,6 +48,12 @@ pub struct SimImage {
     pub source_region: Option<String>,
     /// Whether CreateImage rebooted the instance.
     pub rebooted: bool,
+    /// Whether it names none of its snapshots while it is pending, or has failed.
+    #[serde(default)]
+    pub unnamed: bool,
+    /// Whether it does not tell what it was made from until it is there, or (true) never.
+    #[serde(default)]
+    pub sourceless: Option<bool>,
     /// Device name, snapshot and GiB, the root first.
     pub mappings: Vec<(String, String, u32)>,
     /// The token of CopyImage.
@@ -118,6 +124,22 @@ impl SimImage {
         self.mappings.iter().map(|(_, snapshot, _)| snapshot.as_str())
     }
 
+    /// Its mappings as they are shown in `state`, each without a snapshot where it names none.
+    pub fn shown(&self, state: ImageState) -> impl Iterator<Item = (&str, Option<&str>, u32)> {
+        let named = !self.unnamed || !matches!(state, ImageState::Pending | ImageState::Failed);
+        self.mappings.iter().map(move |(device, id, size)| (&**device, named.then_some(&**id), *size))
+    }
+
+    /// What it was made from, as it is told in `state`: the instance, and the image.
+    #[must_use]
+    pub fn sources(&self, state: ImageState) -> (Option<&str>, Option<&str>) {
+        match self.sourceless {
+            Some(true) => (None, None),
+            Some(false) if state == ImageState::Pending => (None, None),
+            _ => (self.source_instance.as_deref(), self.source_image.as_deref()),
+        }
+    }
+
     /// `StateReason` in `state`: code and message.
     #[must_use]
     pub fn state_reason(&self, state: ImageState) -> Option<(&str, &str)> {
@@ -136,9 +158,9 @@ impl From<Seen<Shared<SimImage>, ImageState>> for Image {
             state: if matches!(it.odd, Some(Odd::State(_))) { ImageState::Unknown } else { state },
             state_reason: it.state_reason(state).map(|(code, message)| format!("{code}: {message}")),
             created: (it.odd != Some(Odd::Undated)).then_some(it.created),
-            source_instance: it.source_instance.clone(),
-            source_image: it.source_image.clone(),
-            snapshots: it.snapshots().map(str::to_owned).collect(),
+            source_instance: it.sources(state).0.map(str::to_owned),
+            source_image: it.sources(state).1.map(str::to_owned),
+            snapshots: it.shown(state).filter_map(|(_, id, _)| id.map(str::to_owned)).collect(),
             product_codes: it.product_codes,
             deprecated: it.deprecated,
             tags: it.tags.clone(),

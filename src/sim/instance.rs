@@ -21,8 +21,15 @@ pub struct Traits {
     pub never_healthy: bool,
     /// Its images end `failed`.
     pub image_fails: bool,
+    /// Its images name none of their snapshots while they are pending, or have failed (met by people:
+    /// aws-amicleaner#114, libcloud#1700).
+    pub image_unnamed: bool,
+    /// Its images do not tell what they were made from until they are there, or (true) never.
+    pub image_sourceless: Option<bool>,
     /// It bears product codes (AWS Marketplace).
     pub product_codes: bool,
+    /// A service of AWS manages it (`Operator`).
+    pub managed_by: Option<String>,
     /// For so long after a reboot begins its status checks read as before (EC2 user guide, "Status checks": they "are
     /// performed every minute").
     pub stale_seconds: f64,
@@ -161,6 +168,7 @@ impl From<Seen<SimInstance, InstanceState>> for Instance {
             volumes: it.volumes.into_iter().map(|(_, volume)| volume).collect(),
             image: it.image,
             product_codes: it.traits.product_codes,
+            managed_by: it.traits.managed_by,
             tags: it.tags,
             odd,
         }

@@ -75,6 +75,12 @@ fn instance(xml: &mut Xml, seen: &Seen<SimInstance, InstanceState>) {
     xml.leaf("virtualizationType", "hvm");
     xml.leaf("hypervisor", "xen");
     xml.tags(&it.tags);
+    if let Some(by) = &it.traits.managed_by {
+        xml.node("operator", |xml| {
+            xml.leaf("managed", true);
+            xml.leaf("principal", by);
+        });
+    }
     xml.node("hibernationOptions", |xml| xml.leaf("configured", it.hibernation));
 }
 
@@ -148,10 +154,12 @@ pub(super) fn image(xml: &mut Xml, seen: &Seen<Shared<SimImage>, ImageState>) {
     xml.leaf("description", &it.description);
     xml.leaf("rootDeviceType", "ebs");
     xml.leaf("rootDeviceName", it.mappings.first().map_or("/dev/xvda", |(device, ..)| device));
-    xml.set("blockDeviceMapping", &it.mappings, |xml, (device, snapshot, size)| {
+    xml.set("blockDeviceMapping", it.shown(seen.state), |xml, (device, snapshot, size)| {
         xml.leaf("deviceName", device);
         xml.node("ebs", |xml| {
-            xml.leaf("snapshotId", snapshot);
+            if let Some(snapshot) = snapshot {
+                xml.leaf("snapshotId", snapshot);
+            }
             match it.odd {
                 Some(Odd::Number) => xml.leaf("volumeSize", "many"),
                 _ => xml.leaf("volumeSize", size),
@@ -174,9 +182,9 @@ pub(super) fn image(xml: &mut Xml, seen: &Seen<Shared<SimImage>, ImageState>) {
         xml.leaf("deprecationTime", at(time));
     }
     let sources = [
-        ("sourceInstanceId", &it.source_instance),
-        ("sourceImageId", &it.source_image),
-        ("sourceImageRegion", &it.source_region),
+        ("sourceInstanceId", it.sources(seen.state).0),
+        ("sourceImageId", it.sources(seen.state).1),
+        ("sourceImageRegion", it.source_region.as_deref()),
     ];
     for (name, value) in sources {
         if let Some(value) = value {

@@ -73,6 +73,7 @@ impl From<Seen<SimSnapshot, &'static str>> for Snapshot {
     fn from(seen: Seen<SimSnapshot, &'static str>) -> Self {
         let Seen { it, state } = seen;
         let started = Some(it.start_time());
-        Self { id: it.id, volume: Some(it.volume), state: state.into(), started, key: it.key, tags: it.tags }
+        let (volume, description) = (Some(it.volume), Some(it.description));
+        Self { id: it.id, volume, description, state: state.into(), started, key: it.key, tags: it.tags }
     }
 }

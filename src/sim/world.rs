@@ -143,6 +143,9 @@ pub struct World {
     /// The door's answers bear a Date this many seconds ahead of the clock (negative: behind).
     #[serde(skip)]
     pub date_ahead: i64,
+    /// Until when the lists of an API leave out all that they should show.
+    #[serde(skip)]
+    pub omits: BTreeMap<String, DateTime<Utc>>,
     /// Deregistered images until lists do not show them any more, where those are dropped then.
     #[serde(skip)]
     pub(super) leaving: Option<VecDeque<(DateTime<Utc>, String)>>,
@@ -199,6 +202,11 @@ impl World {
             self.drop_what_left(now);
         }
         Ok(answer)
+    }
+
+    /// Whether the lists of this API leave out everything now.
+    pub(super) fn leaves_out(&self, api: &str, now: DateTime<Utc>) -> bool {
+        self.omits.get(api).is_some_and(|until| now < *until)
     }
 
     /// From now on calls are only counted, and what lists do not show any more is dropped: a year of simulated time

@@ -86,7 +86,7 @@ async fn what_is_asked_for_stands_on_the_wire() {
     };
     assert_eq!((kinds(0), kinds(2)), (vec!["image", "snapshot"], vec![]), "no tags are no TagSpecification");
     let image = cloud.images(&place, &ImageQuery::Names(vec!["stillframe/*".into()])).await.expect("images").remove(0);
-    done(cloud.deregister_image(&place, &image.id).await);
+    done(cloud.deregister_image(&place, &image.id, true).await);
     let calls = moto.recorded("DeregisterImage");
     assert_eq!(parameters(&calls[0], "Delete"), BTreeMap::from([("DeleteAssociatedSnapshots", "true")]));
     for call in moto.recorded("DescribeImages") {

@@ -39,6 +39,7 @@ mod reload;
 mod removal;
 mod requests;
 mod restart;
+mod restored;
 mod retention;
 pub mod rig;
 mod script;

@@ -150,6 +150,7 @@ fn instance(id: &str, tags: &Tags) -> Instance {
         hibernation: false,
         volumes: Vec::new(),
         image: None,
+        managed_by: None,
         product_codes: false,
         tags: tags.clone(),
         odd: None,

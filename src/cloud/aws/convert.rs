@@ -27,9 +27,16 @@ pub(super) fn instance(from: &sdk::Instance) -> Option<Instance> {
         volumes: mappings.filter_map(|mapping| mapping.ebs()?.volume_id()).map(str::to_owned).collect(),
         image: from.image_id().map(str::to_owned),
         product_codes: !from.product_codes().is_empty(),
+        managed_by: from.operator().and_then(operator),
         tags: tags(from.tags()),
         odd: state.is_none().then(|| unknown_state(word)),
     })
+}
+
+/// Who manages it, where somebody does.
+fn operator(from: &sdk::OperatorResponse) -> Option<String> {
+    let by = || from.principal().unwrap_or("a service of AWS").to_owned();
+    from.managed().unwrap_or(false).then(by)
 }
 
 /// A status of DescribeInstanceStatus; nothing if the answer does not say whose.
@@ -98,6 +105,7 @@ pub(super) fn snapshot(from: &sdk::Snapshot) -> Option<Snapshot> {
     Some(Snapshot {
         id: some(from.snapshot_id())?,
         volume,
+        description: some(from.description()),
         state: from.state().map_or("unknown", sdk::SnapshotState::as_str).to_owned(),
         started: from.start_time().and_then(|at| DateTime::from_timestamp(at.secs(), at.subsec_nanos())),
         key: key(from.encrypted(), from.kms_key_id()),

@@ -99,8 +99,8 @@ impl Ec2 for AwsCloud {
         }
     }
 
-    async fn deregister_image(&self, place: &Place, image: &str) -> Effect<Vec<SnapshotEnd>> {
-        match send!(self, place, ec2 => ec2.deregister_image().image_id(image).delete_associated_snapshots(true)) {
+    async fn deregister_image(&self, place: &Place, image: &str, whole: bool) -> Effect<Vec<SnapshotEnd>> {
+        match send!(self, place, ec2 => ec2.deregister_image().image_id(image).delete_associated_snapshots(whole)) {
             Ok(answer) if answer.r#return() == Some(false) => {
                 Effect::Unknown(answer_fault(format!("DeregisterImage of {image}: the answer is `false`")))
             }

@@ -243,8 +243,8 @@ impl Governed {
     }
 
     /// DeregisterImage: what became of each of its snapshots, as far as EC2 says.
-    pub async fn deregister_image(&self, place: &Place, image: &str) -> Effect<Vec<SnapshotEnd>> {
-        self.effect(place, Api::DeregisterImage, async || self.inner.deregister_image(place, image).await).await
+    pub async fn deregister_image(&self, place: &Place, image: &str, whole: bool) -> Effect<Vec<SnapshotEnd>> {
+        self.effect(place, Api::DeregisterImage, async || self.inner.deregister_image(place, image, whole).await).await
     }
 
     /// DeleteSnapshot.

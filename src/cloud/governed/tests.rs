@@ -82,6 +82,7 @@ fn instance(id: String) -> Instance {
         hibernation: false,
         volumes: Vec::new(),
         image: None,
+        managed_by: None,
         product_codes: false,
         odd: None,
         tags: BTreeMap::new(),
@@ -122,6 +123,7 @@ impl Ec2 for Scripted {
         let snapshot = |id| Snapshot {
             id,
             volume: None,
+            description: None,
             state: "completed".into(),
             started: None,
             key: None,
@@ -135,7 +137,7 @@ impl Ec2 for Scripted {
     async fn create_image(&self, _: &Place, request: &CreateImage) -> Effect<String> {
         self.effect(format!("create {}", request.name)).await
     }
-    async fn deregister_image(&self, _: &Place, image: &str) -> Effect<Vec<SnapshotEnd>> {
+    async fn deregister_image(&self, _: &Place, image: &str, _: bool) -> Effect<Vec<SnapshotEnd>> {
         match self.effect(format!("deregister {image}")).await {
             Effect::Done { request_id, .. } => Effect::Done { value: Vec::new(), request_id },
             Effect::Refused(fault) => Effect::Refused(fault),
@@ -364,7 +366,7 @@ async fn deadlines_are_thirty_seconds_for_reads_and_sixty_for_effects() {
     }
 
     let (inner, cloud) = governed(vec![Play::Hang]);
-    assert_eq!(end(&cloud.deregister_image(&place(), "ami-1").await), "unknown Timeout");
+    assert_eq!(end(&cloud.deregister_image(&place(), "ami-1", true).await), "unknown Timeout");
     assert_eq!((inner.clock.now() - base()).num_seconds(), 60);
 }
 

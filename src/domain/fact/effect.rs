@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::event::Outcome;
+use crate::domain::naming;
 use crate::domain::observed::Tags;
 use crate::domain::prevented::Prevented;
 
@@ -161,6 +162,20 @@ pub struct Removing {
     pub snapshots: Vec<String>,
     /// Why.
     pub reason: String,
+    /// What else it names and is not provably ours; with this, `snapshots` are. Absent in what earlier versions wrote.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub others: Option<Vec<String>>,
+}
+
+impl Removing {
+    /// Whether these are the tags of one of its snapshots. A removal that does not know the image's name was begun by an
+    /// earlier version, after it had judged the image: then those of any image of this daemon.
+    #[must_use]
+    pub fn owns(&self, tags: &Tags, daemon: &str) -> bool {
+        self.name
+            .as_ref()
+            .map_or_else(|| naming::is_snapshot_of_daemon(tags, daemon), |name| naming::is_snapshot_of(tags, name))
+    }
 }
 
 /// An effect was made.

@@ -121,6 +121,7 @@ fn a_snapshot_of_no_image_is_an_orphan_unless_its_image_is_only_pending() {
     let snapshot = |id: &str, marks: &Marks| Snapshot {
         id: id.into(),
         volume: None,
+        description: None,
         state: "completed".into(),
         started: None,
         key: None,
@@ -151,6 +152,7 @@ fn a_snapshot_of_a_copy_that_is_pending_is_no_orphan() {
     let snapshot = Snapshot {
         id: "snap-1".into(),
         volume: None,
+        description: None,
         state: "pending".into(),
         started: None,
         key: None,

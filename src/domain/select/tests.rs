@@ -25,6 +25,7 @@ fn instance(tags: &str) -> Instance {
         hibernation: false,
         volumes: vec!["vol-1".into(), "vol-2".into()],
         image: None,
+        managed_by: None,
         product_codes: false,
         odd: None,
         tags: pairs.map(|(k, v)| (k.to_owned(), v.to_owned())).collect(),
@@ -124,6 +125,30 @@ fn judgements() {
             &nowhere,
             Mode::Reboot,
             "reboot",
+        ),
+        ("spot fleet", |i, _| put(i, "aws:ec2spot:fleet-request-id", "sfr-1"), &nowhere, Mode::Reboot, "fleet"),
+        ("fleet", |i, _| put(i, "aws:ec2:fleet-id", "fleet-1"), &nowhere, Mode::Reboot, "fleet"),
+        ("node pool", |i, _| put(i, "karpenter.sh/nodepool", "default"), &nowhere, Mode::Reboot, "fleet"),
+        ("fleet, no reboot", |i, _| put(i, "aws:ec2:fleet-id", "fleet-1"), &nowhere, Mode::None, "still"),
+        (
+            "fleet, allowed",
+            |i, p| {
+                put(i, "aws:ec2:fleet-id", "fleet-1");
+                p.select.allow_auto_scaling = true;
+            },
+            &nowhere,
+            Mode::Reboot,
+            "reboot",
+        ),
+        (
+            "managed, whatever is allowed",
+            |i, p| {
+                i.managed_by = Some("eks.amazonaws.com".into());
+                p.select.allow_auto_scaling = true;
+            },
+            &nowhere,
+            Mode::None,
+            "managed",
         ),
         ("excluded", |i, _| put(i, "stillframe:skip", "yes"), &nowhere, Mode::Reboot, "excluded"),
         (

@@ -53,6 +53,9 @@ impl Context {
         for (plan, why) in &unproven.plans {
             hold(Cause::Rebuilding, Some(plan), Some(why.clone()));
         }
+        for (plan, why) in unproven.waiting(self.clock.instant()) {
+            hold(Cause::Rebuilding, Some(plan), Some(why.to_owned()));
+        }
         hold(Cause::ClockOff, None, self.cloud.clock_off());
         if let OwnMachine::Unknown(why) = &*self.own_machine.borrow() {
             hold(Cause::MachineUnknown, None, Some(why.clone()));

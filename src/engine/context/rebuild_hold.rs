@@ -1,6 +1,18 @@
-//! What may not be decided while a lost journal is rebuilt.
+//! What may not be decided while a lost journal is rebuilt, or it is not known yet whether the journal is as new as what AWS
+//! shows.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Nothing is decided for so long while it is not known: within what counts as on time. After that runs begin as always, and
+/// say what AWS does not answer; nobody goes down in them before it is known.
+const DECIDES_AFTER: Duration = Duration::from_secs(20);
+/// What takes longer than this is told as what holds back.
+const QUIET: Duration = Duration::from_secs(60);
+/// Why a plan waits for that.
+const COMPARING: &str = "the journal is compared with the images in AWS: our images there cannot all be listed yet";
 
 /// What may not be decided yet.
 #[derive(Debug, Default)]
@@ -11,13 +23,22 @@ pub struct Unproven {
     pub(crate) plans: BTreeMap<String, String>,
     /// Whether a rebuild goes on.
     pub(crate) rebuilding: bool,
+    /// Plans whose images are not listed yet since the start, and since when they are waited for.
+    pub(crate) comparing: BTreeMap<String, Instant>,
 }
 
 impl Unproven {
     /// Why `plan` may begin nothing yet.
     #[must_use]
-    pub fn holds(&self, plan: &str) -> Option<String> {
-        self.all.clone().or_else(|| self.plans.get(plan).cloned())
+    pub fn holds(&self, plan: &str, now: Instant) -> Option<String> {
+        let since = self.comparing.get(plan);
+        let comparing = || since.filter(|since| now - **since < DECIDES_AFTER).map(|_| COMPARING.to_owned());
+        self.all.clone().or_else(|| self.plans.get(plan).cloned()).or_else(comparing)
+    }
+
+    /// The plans that wait for long by now for what AWS shows, each with why.
+    pub(crate) fn waiting(&self, now: Instant) -> impl Iterator<Item = (&String, &'static str)> {
+        self.comparing.iter().filter(move |(_, since)| now - **since >= QUIET).map(|(plan, _)| (plan, COMPARING))
     }
 
     /// Whether no plan may begin anything.

@@ -283,6 +283,9 @@ impl Step for MakeCopy {
         let (state, bad) = loop {
             let end = pending.end().await?;
             match (end.bad, &end.image) {
+                (None, Some(copy)) if naming::lacks_its_source(copy, &shared.daemon, &to.account) => {
+                    break (end.state, Some(naming::unsourced(&image, &subject.id)));
+                }
                 (None, Some(copy)) => {
                     if let Some(bad) = self.snapshots(copy).await? {
                         break (end.state, bad);

@@ -25,7 +25,7 @@ pub enum Look {
     /// The effect is not wanted any more, for this reason: the step ends well without it.
     Moot(String),
     /// The effect must not be made now, for this reason: the step is left out.
-    NotNow(String),
+    NotNow(Hindrance),
     /// The look-up failed: nothing is known.
     Unclear(Fault),
 }
@@ -98,6 +98,10 @@ pub trait Step {
     }
     /// Whether the effect is already there. `lost`: an attempt was made and its answer lost, so look everywhere.
     async fn look(&self, intent: &Intent, lost: bool) -> Look;
+    /// Whether the subject may be down because of an effect that the look before it found there already.
+    fn is_down(&self) -> bool {
+        false
+    }
     /// The intent with what the look before it has shown, as it is journaled.
     fn completed(&self, intent: Intent) -> Intent {
         intent

@@ -127,7 +127,7 @@ async fn begin(at: &At<'_>, step: &dyn Step, number: u32) -> Result<bool, Stop> 
                 return refuse(at, step, number, Refused { ours: false, ..Refused::ours(&why) }).await;
             }
             Look::Moot(why) => return moot(at, step, number, &why).await,
-            Look::NotNow(why) => return refuse(at, step, number, Refused::ours(&why)).await,
+            Look::NotNow(why) => return refuse(at, step, number, Refused::by(&why)).await,
             Look::Unclear(fault) if !fault.class.passes() || waited >= PATIENCE => {
                 let why = format!("could not look whether it is done already: {fault}");
                 return refuse(at, step, number, Refused::of(&why, &fault, true)).await;
@@ -277,7 +277,7 @@ async fn look_again(at: &At<'_>, step: &dyn Step, mut search: Search, intent: &I
             }
             Look::Moot(why) => return moot(at, step, search.attempt, &why).await,
             Look::NotNow(why) => {
-                return refuse(at, step, search.attempt, Refused { certain: false, ..Refused::ours(&why) }).await;
+                return refuse(at, step, search.attempt, Refused { certain: false, ..Refused::by(&why) }).await;
             }
             Look::Unclear(fault) if search.waited >= ALARM && !alarmed => {
                 alarmed = true;
@@ -322,7 +322,7 @@ async fn look_again(at: &At<'_>, step: &dyn Step, mut search: Search, intent: &I
                             }
                         },
                         Look::NotNow(why) => {
-                            let why = format!("the answer was lost, nothing of it appeared, and {why}");
+                            let why = format!("the answer was lost, nothing of it appeared, and {}", why.reason);
                             return abandon(at, step, search.attempt, &why).await;
                         }
                         Look::Found(result) => return adopt(at, step, search.attempt, result).await,
@@ -364,6 +364,9 @@ async fn adopt(at: &At<'_>, step: &dyn Step, number: u32, made: Made) -> Result<
     let done = Done { made, request: None, adopted: true };
     let mut drafts = vec![at.draft(step, number, Fact::StepDone(done))];
     drafts.extend(debt_of(at, step, number));
+    if step.takes_down() && step.is_down() && !slot_of(at).0 {
+        drafts.push(slot_taken(at));
+    }
     at.shared.record_result(&drafts).await?;
     Ok(true)
 }

@@ -81,7 +81,8 @@ async fn attempt(step: &dyn Step, intent: &Intent) -> Tried {
     match step.look(intent, true).await {
         Look::Found(made) => return adopted(made),
         Look::Moot(why) => return Tried::Moot(why),
-        Look::Foreign(why) | Look::NotNow(why) => return Tried::NotYet(why, false),
+        Look::Foreign(why) => return Tried::NotYet(why, false),
+        Look::NotNow(why) => return Tried::NotYet(why.reason, false),
         // Twice is once: what cannot be seen is given back all the same.
         Look::Absent | Look::Unclear(_) => {}
     }

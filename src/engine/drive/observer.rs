@@ -18,9 +18,9 @@ use crate::engine::context::{Context, Stop};
 use crate::engine::drive::reachability::Reach;
 
 /// Gone = absent in this many reads ...
-const ABSENT_READS: u32 = 3;
+pub(crate) const ABSENT_READS: u32 = 3;
 /// ... over this long.
-const ABSENT_OVER: Duration = Duration::from_secs(600);
+pub(crate) const ABSENT_OVER: Duration = Duration::from_secs(600);
 
 /// The code of an answer that is none of AWS's, or that the SDK cannot read.
 const UNREADABLE: &str = "Answer";

@@ -1,5 +1,7 @@
 //! The step `retain`: deregister one image, and see each of its snapshots gone.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -12,33 +14,37 @@ use crate::domain::event::{Outcome, gone};
 use crate::domain::fact::{Done, Draft, Fact, Intent, Made, Need, Observed, Removing, StepId};
 use crate::domain::hold::Act;
 use crate::domain::naming::{self, HOLD_TAG, Ownership};
-use crate::domain::observed::{Image, ImageState};
-use crate::domain::place::Subject;
+use crate::domain::observed::{Image, ImageState, Tags};
+use crate::domain::place::{Place, Subject};
 use crate::domain::prevented::Hindrance;
 use crate::domain::saga::StepState;
 use crate::engine::context::backoff::{FIRST, longer};
 use crate::engine::context::run::Run;
 use crate::engine::context::{ActiveRun, Context, Stop};
 use crate::engine::drive::executor::{self, At, Look, Resend, Search, Step};
+use crate::engine::images::snapshots::{self, Known, Listed};
 
 /// How often a deregistration whose answer was lost is sent again: doing it twice equals doing it once.
 const ATTEMPTS: u32 = 5;
+
+/// EC2's word for a snapshot that went with its image (DeregisterImage, DeleteSnapshotResults).
+const DELETED: &str = "success";
 
 /// A snapshot may read as in use for so long after its image was deregistered; then another image needs it.
 const LINGER: Duration = Duration::from_secs(120);
 
 /// Removes one image of ours, which retention decided to delete.
 pub struct Remove {
-    /// The engine.
-    pub shared: Rc<Context>,
-    /// The run.
-    pub active: Rc<ActiveRun>,
-    /// The run's name.
-    pub run: Rc<str>,
+    shared: Rc<Context>,
+    active: Rc<ActiveRun>,
+    run: Rc<str>,
     /// The image.
-    pub subject: Subject,
-    /// What is removed.
-    pub removal: Removal,
+    subject: Subject,
+    removal: Removal,
+    /// What the newest look told of its snapshots.
+    seen: RefCell<Listed>,
+    /// Those that AWS said are deleted with it.
+    deleted: RefCell<BTreeSet<String>>,
 }
 
 /// What is removed, and what must be there for it.
@@ -57,15 +63,54 @@ pub enum SnapshotFate {
     Gone,
     /// Another image needs it.
     Needed,
+    /// It is not provably ours.
+    Foreign,
     /// AWS refuses, for this reason.
     Refused(String),
+}
+
+/// Deletes those of these snapshots of one place that are ours, each by its own call, and tells what became of each.
+///
+/// # Errors
+/// [`Stop::Drained`].
+pub(crate) async fn delete_snapshots(
+    shared: &Context,
+    place: &Place,
+    open: Vec<Subject>,
+    known: &Known,
+    owns: impl Fn(&Tags) -> bool,
+) -> Result<Vec<(Subject, SnapshotFate)>, Stop> {
+    let ids: Vec<String> = open.iter().map(|snapshot| snapshot.id.clone()).collect();
+    let there = match ids.is_empty() {
+        true => Ok(Vec::new()),
+        false => snapshots::there(shared, place, &ids, known).await?,
+    };
+    let mut fates = Vec::new();
+    for snapshot in open {
+        let fate = match &there {
+            Err(fault) => SnapshotFate::Refused(format!("nobody can tell whose it is: {fault}")),
+            Ok(there) => match there.iter().find(|s| s.id == snapshot.id) {
+                // One that is hidden from the list is ours all the same: deleting tells whether it is there.
+                None if known.proven.contains(&snapshot.id) && !known.deleted.contains(&snapshot.id) => {
+                    delete_snapshot(shared, &snapshot).await?
+                }
+                None => SnapshotFate::Gone,
+                Some(seen) if owns(&seen.tags) || planted(Defect::SnapshotsUnseen) => {
+                    delete_snapshot(shared, &snapshot).await?
+                }
+                Some(_) => SnapshotFate::Foreign,
+            },
+        };
+        fates.push((snapshot, fate));
+    }
+    Ok(fates)
 }
 
 /// Deletes one snapshot that was journaled with its image.
 ///
 /// # Errors
 /// [`Stop::Drained`].
-pub async fn delete_snapshot(shared: &Context, subject: &Subject) -> Result<SnapshotFate, Stop> {
+async fn delete_snapshot(shared: &Context, subject: &Subject) -> Result<SnapshotFate, Stop> {
     let mut attempts = 0;
     let mut wait = FIRST;
     let mut waited = Duration::ZERO;
@@ -100,6 +145,14 @@ pub async fn end_snapshot(shared: &Context, run: &str, subject: &Subject, fate: 
     let fact = match fate {
         SnapshotFate::Gone => Fact::StepDone(settled("deleted")),
         SnapshotFate::Needed => Fact::StepDone(settled("kept: another image needs it")),
+        SnapshotFate::Foreign => {
+            tracing::warn!(
+                event = "snapshot.foreign", account = %subject.place.account, region = %subject.place.region, run,
+                reason = %format!("{} does not bear the tags of the image that names it", subject.id),
+                "it is left alone: delete it by hand if nobody needs it"
+            );
+            Fact::StepDone(settled("kept: it does not bear the tags of the image that named it"))
+        }
         SnapshotFate::Refused(why) => Fact::StepNeedsPerson(Need::failed(format!(
             "the snapshot {} of a deregistered image cannot be deleted: {why}. It costs money until it is gone: \
              allow ec2:DeleteSnapshot, or unlock it; it is tried again in the plan's next run",
@@ -112,6 +165,39 @@ pub async fn end_snapshot(shared: &Context, run: &str, subject: &Subject, fate: 
 }
 
 impl Remove {
+    /// Of this image.
+    #[must_use]
+    pub fn of(
+        shared: &Rc<Context>,
+        active: &Rc<ActiveRun>,
+        run: &Rc<str>,
+        subject: &Subject,
+        removal: Removal,
+    ) -> Self {
+        Self {
+            shared: Rc::clone(shared),
+            active: Rc::clone(active),
+            run: Rc::clone(run),
+            subject: subject.clone(),
+            removal,
+            seen: RefCell::default(),
+            deleted: RefCell::default(),
+        }
+    }
+
+    /// Whether all of the image's snapshots may go with it.
+    fn whole(&self) -> bool {
+        let seen = self.seen.borrow();
+        planted(Defect::SnapshotsUnseen) || (seen.others.is_empty() && seen.unseen.is_empty())
+    }
+
+    /// What was journaled of it.
+    fn known(&self) -> Option<Removing> {
+        let state = self.active.state.borrow();
+        let step = state.others.get(&self.subject)?.get(&StepId::Retain)?;
+        step.intent.as_ref()?.removing().cloned()
+    }
+
     fn settled(&self, snapshot: &Subject) -> bool {
         let state = self.active.state.borrow();
         state.others.get(snapshot).and_then(|s| s.get(&StepId::Retain)).is_some_and(|s| s.attempt > 0)
@@ -166,6 +252,17 @@ impl Step for Remove {
                 "kept after all: {witness}, the good image that would stay, is not seen as such"
             ));
         }
+        let listed = match snapshots::list(shared, &subject.place, image).await {
+            Err(fault) => return Look::Unclear(fault),
+            Ok(listed) => listed,
+        };
+        // A failed image may name what was never made.
+        if let Some(unseen) = listed.unseen.first().filter(|_| !image.state.dead()) {
+            return Look::Moot(format!(
+                "kept after all: its snapshot {unseen} is not listed, so nobody knows whose it is"
+            ));
+        }
+        *self.seen.borrow_mut() = listed;
         match shared.cloud.instances(&subject.place, &InstanceQuery::LaunchedFrom(vec![subject.id.clone()])).await {
             Err(fault) => Look::Unclear(fault),
             Ok(list) => match list.iter().find(|i| !gone(i.state)) {
@@ -175,10 +272,28 @@ impl Step for Remove {
         }
     }
 
+    /// What the look has found beside.
+    fn completed(&self, intent: Intent) -> Intent {
+        match intent {
+            Intent::Remove(mut removing) => {
+                let seen = self.seen.borrow();
+                if !planted(Defect::SnapshotsForgotten) && !planted(Defect::SnapshotsUnseen) {
+                    (removing.snapshots, removing.others) = (seen.ours.clone(), Some(seen.others.clone()));
+                }
+                Intent::Remove(removing)
+            }
+            other => other,
+        }
+    }
+
     async fn act(&self, _intent: &Intent) -> Effect<Made> {
         let done = Made::Image(self.subject.id.clone());
-        match self.shared.cloud.deregister_image(&self.subject.place, &self.subject.id).await {
-            Effect::Done { request_id, .. } => Effect::Done { value: done, request_id },
+        match self.shared.cloud.deregister_image(&self.subject.place, &self.subject.id, self.whole()).await {
+            Effect::Done { value, request_id } => {
+                let deleted = value.into_iter().filter(|end| end.result == DELETED).map(|end| end.snapshot);
+                self.deleted.borrow_mut().extend(deleted);
+                Effect::Done { value: done, request_id }
+            }
             Effect::Refused(Fault { class: Class::NotFound, request_id, .. }) => {
                 Effect::Done { value: done, request_id }
             }
@@ -200,37 +315,15 @@ impl Step for Remove {
     /// Each snapshot's end is its own fact: what DeregisterImage reports is checked, not believed.
     async fn settle(&self) -> Result<(), Stop> {
         let Self { shared, run, subject, .. } = self;
-        let open: Vec<Subject> = self
-            .removal
-            .removing
-            .snapshots
-            .iter()
-            .map(|id| subject.place.subject(id))
-            .filter(|s| !self.settled(s))
-            .collect();
-        let ids: Vec<String> = open.iter().map(|s| s.id.clone()).collect();
-        let mut wait = FIRST;
-        let there = loop {
-            if ids.is_empty() {
-                break Vec::new();
-            }
-            match shared.unless_drained(shared.cloud.snapshots(&subject.place, &ids)).await? {
-                Ok(list) => break list.into_iter().map(|s| s.id).collect::<Vec<_>>(),
-                Err(fault) if fault.class.passes() => {
-                    shared.pause(wait).await?;
-                    wait = longer(wait);
-                }
-                Err(_) => break ids.clone(), // may not list: deleting tells
-            }
-        };
+        let removing = self.known().unwrap_or_else(|| self.removal.removing.clone());
+        let named = removing.snapshots.iter().chain(removing.others.iter().flatten());
+        let open: Vec<Subject> = named.map(|id| subject.place.subject(id)).filter(|s| !self.settled(s)).collect();
+        let proven = removing.others.as_ref().map(|_| removing.snapshots.iter().cloned().collect());
+        let known = Known { deleted: self.deleted.borrow().clone(), proven: proven.unwrap_or_default() };
+        let owns = |tags: &Tags| removing.owns(tags, &shared.daemon);
         let mut left = 0;
-        for snapshot in &open {
-            let fate = if there.contains(&snapshot.id) {
-                delete_snapshot(shared, snapshot).await?
-            } else {
-                SnapshotFate::Gone
-            };
-            if !end_snapshot(shared, run, snapshot, fate).await? {
+        for (snapshot, fate) in delete_snapshots(shared, &subject.place, open, &known, owns).await? {
+            if !end_snapshot(shared, run, &snapshot, fate).await? {
                 left += 1;
             }
         }
@@ -261,9 +354,13 @@ pub(crate) async fn remove(run: &Run, subject: &Subject, why: &str, witness: Opt
             let ask = || run.shared.cloud.images(&subject.place, &query);
             match run.patiently("cannot look for an image", ask).await? {
                 Ok(list) => match list.into_iter().find(|i| i.state != ImageState::Deregistered) {
-                    Some(i) => {
-                        Removing { image: i.id, name: Some(i.name), snapshots: i.snapshots, reason: why.to_owned() }
-                    }
+                    Some(i) => Removing {
+                        image: i.id,
+                        name: Some(i.name),
+                        snapshots: i.snapshots,
+                        reason: why.to_owned(),
+                        others: None,
+                    },
                     None => return Ok(()),
                 },
                 Err(fault) => {
@@ -293,13 +390,7 @@ pub(crate) async fn drive(
     removal: Removal,
     known: Option<StepState>,
 ) -> Result<(), Stop> {
-    let step = Remove {
-        shared: Rc::clone(&run.shared),
-        active: Rc::clone(&run.active),
-        run: Rc::clone(&run.name),
-        subject: subject.clone(),
-        removal,
-    };
+    let step = Remove::of(&run.shared, &run.active, &run.name, subject, removal);
     let at = At { shared: &run.shared, run: &run.name, subject };
     executor::drive(&at, &step, known.as_ref()).await
 }

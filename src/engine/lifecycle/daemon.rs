@@ -19,6 +19,7 @@ use crate::domain::plan::Plan;
 use crate::domain::schedule::Due;
 use crate::engine::context::{ActiveRun, Context};
 use crate::engine::host::Host;
+use crate::engine::lifecycle::compare;
 use crate::engine::lifecycle::plans::{Change, Scheduled};
 use crate::engine::lifecycle::rebuild;
 use crate::engine::lifecycle::recover;
@@ -145,6 +146,8 @@ impl Engine {
                     recover::resume(&self.shared).await?;
                     if self.lost {
                         rebuild::begin(&self.shared, &self.scheduled, self.life());
+                    } else {
+                        compare::begin(&self.shared, &self.scheduled, self.life());
                     }
                     resumed = true;
                 }
@@ -295,7 +298,7 @@ impl Engine {
             return Ok(()); // the usual tick computes nothing
         };
         let clock = self.shared.clock_asked() || self.shared.cloud.clock_off().is_some();
-        if clock || self.shared.unproven.borrow().holds(name).is_some() {
+        if clock || self.shared.unproven.borrow().holds(name, self.shared.clock.instant()).is_some() {
             return Ok(()); // decided when the journal is rebuilt, and the clock right: in time, or missed
         }
         let Due { run, missed, uncounted, .. } = entry.timetable.due(now, entry.settled);

@@ -11,15 +11,15 @@ use crate::cloud::port::{ImageQuery, Read};
 use crate::defect::{Defect, planted};
 use crate::domain::event::{Decision, Occurrence, Trigger};
 use crate::domain::fact::{Draft, Fact, Kind, Rebuilt, Scope};
-use crate::domain::naming::{self, Ownership, TAG_PREFIX, run_name};
+use crate::domain::naming::{self, Ownership, TAG_PREFIX, parse_run_name, run_name};
 use crate::domain::place::{Place, Subject};
 use crate::domain::plan::Plan;
 use crate::domain::rebuild::{self, Evidence, Occurrences, Proven};
 use crate::domain::rollout::Down;
 use crate::domain::schedule::Timetable;
 use crate::engine::context::backoff::{FIRST, longer};
-use crate::engine::context::rebuild_hold::Unproven;
-use crate::engine::context::{Context, JOURNAL_RETRY, Stop};
+use crate::engine::context::stale;
+use crate::engine::context::{ActiveRun, Context, JOURNAL_RETRY, Stop};
 use crate::engine::lifecycle::daemon::decided;
 use crate::engine::lifecycle::plans::{Scheduled, hash_of};
 use crate::engine::lifecycle::recover;
@@ -56,40 +56,85 @@ pub(crate) async fn pending(shared: &Context) -> Answer<bool> {
     Ok(begun && ended.is_none_or(|ended| ended.seq < started.seq))
 }
 
+/// What is said of a journal that does not know its past.
+#[derive(Debug, Clone, Copy)]
+struct Past {
+    /// Why it is rebuilt.
+    why: &'static str,
+    /// Of an occurrence that left images.
+    found: &'static str,
+    /// Of one that did not.
+    missed: &'static str,
+    /// Whether there is one, and it is old.
+    older: bool,
+}
+
+const LOST: Past = Past {
+    why: "the journal is lost; it is being rebuilt from the tags of the images in AWS",
+    found: "found in the tags of its images: the journal was lost",
+    missed: "it left no image, and the journal was lost: it is not run again",
+    older: false,
+};
+const TAKEN_OVER: Past =
+    Past { why: "taken over; the journal is completed from the tags of the images in AWS", ..LOST };
+const OLDER: Past = Past {
+    why: "the journal is older than what AWS shows, as after a restored disk; it is completed from the tags of the images",
+    found: "found in the tags of its images: the journal was older than them",
+    missed: "it left no image that is there still, and the journal was older than the images: it is not run again",
+    older: true,
+};
+
 /// Holds all plans, and rebuilds beside the engine's loop until each may go on.
 pub(crate) fn begin(shared: &Rc<Context>, scheduled: &BTreeMap<String, Scheduled>, attempt: u32) {
-    let why = if shared.took_over.get() {
-        "taken over; the journal is completed from the tags of the images in AWS"
-    } else {
-        "the journal is lost; it is being rebuilt from the tags of the images in AWS"
-    };
-    let wait = shared.visible_within.get();
-    tracing::warn!(
-        event = "journal.rebuilding",
-        reason = why,
-        "nothing is begun until that is done; AWS may take {} s to list what was made just before, so it is asked then",
-        wait.as_secs()
-    );
-    *shared.unproven.borrow_mut() = Unproven { all: Some(why.to_owned()), plans: BTreeMap::new(), rebuilding: true };
-    let known = scheduled.values().map(|s| Known {
-        plan: Rc::clone(&s.plan),
-        hash: s.hash.clone(),
-        timetable: s.timetable.clone(),
-        since: s.settled,
-    });
-    let mut rebuild = Rebuild {
-        shared: Rc::clone(shared),
-        since: shared.clock.now(),
-        followed: scheduled.keys().cloned().collect(),
-        left: known.map(|known| (known.plan.name.clone(), known)).collect(),
-        told: BTreeSet::new(),
-        counts: Counts::default(),
-        orphans: BTreeSet::new(),
-    };
-    shared.spawn(async move {
-        // Cut off by draining, it begins anew at the next start and finds what it has written.
-        let _ = rebuild.carry_out(attempt).await;
-    });
+    let past = if shared.took_over.get() { TAKEN_OVER } else { LOST };
+    Rebuild::of(shared, scheduled, past).begin(attempt);
+}
+
+impl Rebuild {
+    /// Of a journal that is older than what AWS shows, should it be.
+    pub(crate) fn of_older(shared: &Rc<Context>, scheduled: &BTreeMap<String, Scheduled>) -> Self {
+        Self::of(shared, scheduled, OLDER)
+    }
+
+    fn of(shared: &Rc<Context>, scheduled: &BTreeMap<String, Scheduled>, past: Past) -> Self {
+        let known = scheduled.values().map(|s| Known {
+            plan: Rc::clone(&s.plan),
+            hash: s.hash.clone(),
+            timetable: s.timetable.clone(),
+            since: s.settled,
+        });
+        Self {
+            shared: Rc::clone(shared),
+            past,
+            since: shared.clock.now(),
+            followed: scheduled.keys().cloned().collect(),
+            left: known.map(|known| (known.plan.name.clone(), known)).collect(),
+            told: BTreeSet::new(),
+            counts: Counts::default(),
+            orphans: BTreeSet::new(),
+        }
+    }
+
+    /// Holds all plans, and rebuilds beside the engine's loop until each may go on.
+    pub(crate) fn begin(mut self, attempt: u32) {
+        let shared = Rc::clone(&self.shared);
+        let why = self.past.why;
+        let wait = shared.visible_within.get();
+        tracing::warn!(
+            event = "journal.rebuilding",
+            reason = why,
+            "nothing is begun until that is done; AWS may take {} s to list what was made just before, so it is asked then",
+            wait.as_secs()
+        );
+        let mut unproven = shared.unproven.borrow_mut();
+        (unproven.all, unproven.rebuilding) = (Some(why.to_owned()), true);
+        unproven.plans.clear();
+        drop(unproven);
+        shared.spawn(async move {
+            // Cut off by draining, it begins anew at the next start and finds what it has written.
+            let _ = self.carry_out(attempt).await;
+        });
+    }
 }
 
 #[derive(Default)]
@@ -108,8 +153,9 @@ struct Found {
     orphans: Vec<Subject>,
 }
 
-struct Rebuild {
+pub(crate) struct Rebuild {
     shared: Rc<Context>,
+    past: Past,
     /// When it began.
     since: DateTime<Utc>,
     /// The plans in force, as far as they were looked at: rebuilt, or left.
@@ -210,6 +256,9 @@ impl Rebuild {
         let mut unproven = self.shared.unproven.borrow_mut();
         unproven.all = None;
         unproven.rebuilding = !self.left.is_empty();
+        if self.left.is_empty() {
+            unproven.comparing.clear();
+        }
         Ok(self.left.is_empty())
     }
 
@@ -326,11 +375,16 @@ impl Rebuild {
 
     /// Writes what is proven of one plan, oldest first, and goes on with what is open.
     async fn restore(&mut self, known: &Known, proven: BTreeMap<DateTime<Utc>, &[Proven]>) -> Result<(), Stop> {
+        if let Some(newest) = proven.keys().next_back() {
+            self.end_older(known, *newest).await?;
+        }
+        self.shared.unproven.borrow_mut().comparing.remove(&known.plan.name);
+        self.shared.slots_changed.notify_waiters();
         for (due, targets) in &proven {
             let scheduled = known.timetable.next_after(*due - TimeDelta::seconds(1)) == Some(*due);
             let occurrence = Occurrence {
                 trigger: if scheduled { Trigger::Schedule } else { Trigger::Manual },
-                ..self.occurrence(known, *due, Decision::Run, "found in the tags of its images: the journal was lost")
+                ..self.occurrence(known, *due, Decision::Run, self.past.found)
             };
             self.counts.occurrences += 1;
             self.restore_one(known, occurrence, targets).await?;
@@ -338,17 +392,37 @@ impl Rebuild {
             self.shared.unless_drained(tokio::task::yield_now()).await?;
         }
         let Some(newest) = proven.keys().next_back() else { return Ok(()) };
-        // Later ones made no image. Whether they did anything is not known, so they are not run.
-        let due = known.timetable.due(known.since, *newest);
+        // The others made no image, or none that is there still. Whether they did anything is not known, so they are not run:
+        // where the journal is lost, the later ones; where it is older, those between its end and the newest image.
+        let due = match self.past.older {
+            false => known.timetable.due(known.since, *newest),
+            true => known.timetable.due(*newest, known.since),
+        };
         for due in due.missed.into_iter().map(|miss| miss.due).chain(due.run) {
             if self.shared.journal.reader().occurrence(&known.plan.name, due).await.is_ok_and(|row| row.is_some()) {
                 continue; // decided by this journal
             }
-            let why = "it left no image, and the journal was lost: it is not run again";
-            let missed = self.occurrence(known, due, Decision::Miss, why);
+            let missed = self.occurrence(known, due, Decision::Miss, self.past.missed);
             let stored = self.write(&missed).await?;
             self.shared.record_result(&[decided(&stored, false)]).await?;
             self.counts.missed += 1;
+        }
+        Ok(())
+    }
+
+    /// Nothing more is rebooted in runs that were due before what AWS knows of the plan: what they made since may be gone
+    /// again, and with it the name that would tell.
+    async fn end_older(&self, known: &Known, newest: DateTime<Utc>) -> Result<(), Stop> {
+        let older = |(name, run): (&String, &Rc<ActiveRun>)| {
+            let due = parse_run_name(name).map(|(_, due)| due)?;
+            let open = run.plan == known.plan.name && due < newest && run.state.borrow().late.is_none();
+            let why = "the journal is older than the images of a later occurrence: nothing more is rebooted in it";
+            open.then(|| stale::draft(name, why))
+        };
+        let late: Vec<Draft> = self.shared.runs.borrow().iter().filter_map(older).collect();
+        if !late.is_empty() {
+            self.shared.record_result(&late).await?;
+            self.shared.slots_changed.notify_waiters();
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::domain::event::{Decision, Occurrence, Trigger};
 use crate::domain::fact::{Draft, Fact};
+use crate::domain::hold::{Act, Cause};
 use crate::domain::naming;
 use crate::engine::lifecycle::daemon::{Engine, Mode, decided};
 use crate::engine::lifecycle::recover;
@@ -21,7 +22,7 @@ impl Engine {
     pub(crate) fn must_wait(&self, request: &Request) -> bool {
         let plan = &request.wish.plan;
         let stale = self.mode == Mode::Daemon && self.shared.clock.now() - request.at > REQUEST_AGE;
-        !stale && self.shared.unproven.borrow().holds(plan).is_some()
+        !stale && self.shared.unproven.borrow().holds(plan, self.shared.clock.instant()).is_some()
     }
 
     /// Takes up a request of a person: `due` is now, moved on to the plan's next free second.
@@ -50,7 +51,10 @@ impl Engine {
         }
         let known = self.scheduled.get(&plan).map(|s| (Rc::clone(&s.plan), s.hash.clone()));
         let stale = self.mode == Mode::Daemon && now - request.at > REQUEST_AGE;
-        let (decision, reason) = match (&known, self.held(&plan)) {
+        // Where nobody waits for the clock to be set right, the run says of each instance what prevents it.
+        let clock = sh.holding(Act::Decide, Some(&plan)).is_some_and(|hold| hold.cause == Cause::ClockOff);
+        let held = self.held(&plan).filter(|_| self.mode == Mode::Daemon || !clock);
+        let (decision, reason) = match (&known, held) {
             (_, held) if stale => (
                 Decision::Skip,
                 format!(

@@ -1,18 +1,19 @@
 //! Ends removals that were begun before: by an earlier run, or by this one before a restart.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cloud::port::ImageQuery;
 use crate::defect::{Defect, planted};
 use crate::domain::event::Outcome;
 use crate::domain::fact::{Draft, Fact, Need, Observed, StepId};
-use crate::domain::naming::parse_run_name;
-use crate::domain::observed::ImageState;
+use crate::domain::naming::{self, parse_run_name};
+use crate::domain::observed::{ImageState, Tags};
 use crate::domain::place::{Place, Subject};
 use crate::domain::saga::{Phase, RunState, StepState};
 use crate::engine::context::Stop;
 use crate::engine::context::run::Run;
-use crate::engine::images::removal::{begun, delete_snapshot, drive, end_snapshot, step_of};
+use crate::engine::images::removal::{begun, delete_snapshots, drive, end_snapshot, step_of};
+use crate::engine::images::snapshots::Known;
 
 /// Finishes what an earlier run of the plan began and could not end: snapshots whose deletion needed a person, images
 /// of which it is not known whether they are gone.
@@ -23,6 +24,7 @@ pub(crate) async fn finish_leftovers(run: &Run) -> Result<(), Stop> {
     let Ok(open) = run.shared.journal.reader().open_needs(&StepId::Retain).await else {
         return Ok(()); // the journal's own alarm says it
     };
+    let mut snapshots: BTreeMap<Place, Vec<Subject>> = BTreeMap::new();
     let account = run.shared.caller.borrow().as_ref().map(|c| c.account.clone());
     for event in open {
         if run.shared.draining() {
@@ -41,8 +43,7 @@ pub(crate) async fn finish_leftovers(run: &Run) -> Result<(), Stop> {
             continue; // tried in this run already, before a restart
         }
         if subject.id.starts_with("snap-") {
-            let fate = delete_snapshot(&run.shared, &subject).await?;
-            end_snapshot(&run.shared, &run.name, &subject, fate).await?;
+            snapshots.entry(subject.place.clone()).or_default().push(subject);
         } else {
             let events = run.shared.journal.reader().events_of(of).await.unwrap_or_default();
             let earlier =
@@ -52,6 +53,12 @@ pub(crate) async fn finish_leftovers(run: &Run) -> Result<(), Stop> {
             if let Some(intent) = told.or_else(|| earlier.and_then(|step| step.intent)) {
                 finish_one(run, &subject, StepState::left_over(intent, event.at)).await?;
             }
+        }
+    }
+    let owns = |tags: &Tags| naming::is_snapshot_of_daemon(tags, &run.shared.daemon);
+    for (place, open) in snapshots {
+        for (snapshot, fate) in delete_snapshots(&run.shared, &place, open, &Known::default(), owns).await? {
+            end_snapshot(&run.shared, &run.name, &snapshot, fate).await?;
         }
     }
     Ok(())

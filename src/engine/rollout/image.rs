@@ -1,6 +1,6 @@
 //! The step `image`: CreateImage, exactly once, and the wait until the image is available.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,10 +12,11 @@ use crate::defect::{Defect, planted};
 use crate::domain::event::Outcome;
 use crate::domain::fact::{Draft, Fact, Imaging, Intent, Made, Observed, StepId};
 use crate::domain::hold::Act;
-use crate::domain::naming::{self, Marks, Ownership, Role};
-use crate::domain::observed::{Image, InstanceState};
+use crate::domain::naming::{self, Marks, Ownership, Role, TAG_PREFIX};
+use crate::domain::observed::{Image, InstanceState, InstanceStatus, Snapshot};
 use crate::domain::plan::Mode;
-use crate::domain::prevented::Hindrance;
+use crate::domain::prevented::{Hindrance, Prevented};
+use crate::domain::rebuild::RECENT;
 use crate::domain::saga::{Slot, TargetState};
 use crate::engine::context::Stop;
 use crate::engine::drive::executor::{Look, Resend, Search, Step};
@@ -28,14 +29,26 @@ use crate::engine::rollout::target::Target;
 const RESEND_AFTER: Duration = Duration::from_secs(600);
 /// ... and at least this many looks certainly found nothing.
 const RESEND_LOOKS: u32 = 3;
-/// CreateImage of one target, and whether its status checks read ok at the newest look.
-pub struct MakeImage(Target, Cell<bool>);
+/// CreateImage of one target, and what the newest look has shown.
+pub struct MakeImage(Target, Shown);
+
+/// What a look shows beside the image.
+#[derive(Default)]
+struct Shown {
+    /// Whether the status checks of the instance read ok.
+    ok: Cell<bool>,
+    /// Whether it may be down because of an image that was there before the first call: a restored journal does not know
+    /// that it was made.
+    down: Cell<bool>,
+    /// A snapshot that was made with an image that is not there.
+    trace: RefCell<Option<String>>,
+}
 
 impl MakeImage {
     /// Of this target.
     #[must_use]
     pub fn of(target: Target) -> Self {
-        Self(target, Cell::new(false))
+        Self(target, Shown::default())
     }
 
     /// Reads the status checks of an instance that is about to be rebooted: what they read before tells what they read
@@ -46,10 +59,52 @@ impl MakeImage {
         match watch.look().await {
             Err(fault) => Look::Unclear(fault),
             Ok(status) => {
-                self.1.set(status.is_some_and(|status| status.healthy()));
-                Look::Absent
+                let impaired = status.as_ref().and_then(InstanceStatus::impaired);
+                self.1.ok.set(status.is_some_and(|status| status.healthy()));
+                match impaired.filter(|_| !planted(Defect::ImpairedTaken)) {
+                    None => Look::Absent,
+                    Some(check) => Look::NotNow(Hindrance::of(
+                        Prevented::Impaired,
+                        format!(
+                            "its {check} status check reads impaired already: its image would be of a sick machine, and \
+                             nobody could tell whether it comes back"
+                        ),
+                    )),
+                }
             }
         }
+    }
+
+    /// An image that is there before the first call: it is ours, and its instance may be down for it still.
+    async fn met(&self, image: &Image) -> Look {
+        let Target { shared, .. } = &self.0;
+        let look = self.recognize(image);
+        let age = image.created.map(|created| shared.clock.now() - created);
+        if matches!(look, Look::Found(_)) && self.takes_down() && age.is_none_or(|age| age < RECENT) {
+            // Impaired is what it may be because of us.
+            if let Look::Unclear(fault) = self.checks_before().await {
+                return Look::Unclear(fault);
+            }
+            let proof = shared.lags.get().proof_by_time();
+            let fresh = age.and_then(|age| age.to_std().ok()).is_none_or(|age| age < proof);
+            self.1.down.set((fresh || !self.1.ok.get()) && !planted(Defect::AdoptedIsBack));
+        }
+        look
+    }
+
+    /// Looks for what CreateImage leaves beside an image that is not there: a person may have removed it since, and left
+    /// its snapshots. Who removes those too leaves no trace.
+    async fn trace(&self, name: &str) -> Look {
+        let Target { shared, run, subject, .. } = &self.0;
+        let tagged = shared.cloud.snapshots_tagged(&subject.place, &format!("{TAG_PREFIX}run"), run).await;
+        // Copies name no volume.
+        let made = |s: &Snapshot| s.volume.is_some() && naming::is_snapshot_of(&s.tags, name);
+        match tagged {
+            Err(fault) if fault.class.passes() => return Look::Unclear(fault),
+            Err(_) => {} // who may not look for them sends once more, as before
+            Ok(found) => *self.1.trace.borrow_mut() = found.into_iter().find(made).map(|snapshot| snapshot.id),
+        }
+        Look::Absent
     }
 
     fn marks(&self) -> Marks {
@@ -113,10 +168,13 @@ impl MakeImage {
             Err(fault) => Look::Unclear(fault),
             Ok(list) => match list.first().map(|i| i.state) {
                 Some(InstanceState::Stopped) => Look::Absent,
-                state => Look::NotNow(format!(
-                    "it was stopped when it was selected and is {} now: it is imaged at the next occurrence",
-                    state.map_or("gone", InstanceState::as_str)
-                )),
+                state => Look::NotNow(
+                    format!(
+                        "it was stopped when it was selected and is {} now: it is imaged at the next occurrence",
+                        state.map_or("gone", InstanceState::as_str)
+                    )
+                    .into(),
+                ),
             },
         }
     }
@@ -177,7 +235,7 @@ impl Step for MakeImage {
                 Err(fault) => return Look::Unclear(fault),
                 Ok(images) => {
                     if let Some(image) = images.iter().find(|i| i.name == name) {
-                        return self.recognize(image);
+                        return if lost { self.recognize(image) } else { self.met(image).await };
                     }
                 }
             }
@@ -185,12 +243,22 @@ impl Step for MakeImage {
         if !lost && plan.consistency.mode == Mode::Reboot && !self.takes_down() {
             return self.still_stopped().await;
         }
-        if !lost && self.takes_down() { self.checks_before().await } else { Look::Absent }
+        if lost {
+            self.trace(&name).await
+        } else if self.takes_down() {
+            self.checks_before().await
+        } else {
+            Look::Absent
+        }
+    }
+
+    fn is_down(&self) -> bool {
+        self.1.down.get()
     }
 
     fn completed(&self, mut intent: Intent) -> Intent {
         if let Intent::Image(imaging) = &mut intent {
-            imaging.checked = self.1.get();
+            imaging.checked = self.1.ok.get();
         }
         intent
     }
@@ -226,6 +294,11 @@ impl Step for MakeImage {
         if search.name_taken {
             return Resend::GiveUp("AWS says that the name is taken, but nothing of ours bears it".into());
         }
+        if let Some(snapshot) = self.1.trace.borrow().as_ref().filter(|_| !planted(Defect::TraceIgnored)) {
+            return Resend::GiveUp(format!(
+                "the answer was lost and no image appeared, but {snapshot} was made for it: somebody removed the image"
+            ));
+        }
         if !self.0.plan.consistency.resend_unknown {
             return Resend::GiveUp("the answer was lost and no image appeared; resend_unknown = false".into());
         }
@@ -260,8 +333,10 @@ impl Step for MakeImage {
             // Somebody was quick, or the answer named another account's: the name tells.
             return Err(Stop::Mistaken(format!("AWS answered with {image}, which never appeared")));
         }
+        let untold = end.image.as_ref().filter(|image| naming::lacks_its_source(image, &shared.daemon, &place.account));
+        let bad = end.bad.or_else(|| untold.map(|_| naming::unsourced(&image, &subject.id)));
         let elapsed = shared.clock.now() - since;
-        shared.record_result(&[self.observed(end.state, end.bad, elapsed)]).await.map(|_| ())
+        shared.record_result(&[self.observed(end.state, bad, elapsed)]).await.map(|_| ())
     }
 
     fn not_made(&self) {

@@ -21,7 +21,7 @@ pub fn cases() -> Vec<Case> {
 
 async fn an_image_goes_with_its_snapshots(stage: &Stage) {
     let (image, other) = (stage.image(0, "stillframe/a/1").await, stage.image(1, "stillframe/b/1").await);
-    let ends = done(stage.port.deregister_image(&stage.place, &image.id).await);
+    let ends = done(stage.port.deregister_image(&stage.place, &image.id, true).await);
     let mut got: Vec<_> = ends.iter().map(|end| (end.snapshot.clone(), end.result.as_str())).collect();
     got.sort();
     let mut want: Vec<_> = image.snapshots.iter().map(|id| (id.clone(), "success")).collect();
@@ -35,22 +35,22 @@ async fn an_image_goes_with_its_snapshots(stage: &Stage) {
 
 async fn a_second_deregistration_finds_nothing(stage: &Stage) {
     let image = stage.image(0, "stillframe/a/1").await;
-    done(stage.port.deregister_image(&stage.place, &image.id).await);
-    let end = refused(stage.port.deregister_image(&stage.place, &image.id).await);
+    done(stage.port.deregister_image(&stage.place, &image.id, true).await);
+    let end = refused(stage.port.deregister_image(&stage.place, &image.id, true).await);
     assert_eq!(end, of(Class::NotFound, "InvalidAMIID.Unavailable"));
 }
 
 async fn a_pending_image_can_be_deregistered(stage: &Stage) {
     stage.world().image_seconds = [600.0, 600.0];
     let id = done(stage.port.create_image(&stage.place, &stage.request(0, "stillframe/a/1")).await);
-    let ends = done(stage.port.deregister_image(&stage.place, &id).await);
+    let ends = done(stage.port.deregister_image(&stage.place, &id, true).await);
     assert_eq!(ends.iter().map(|end| end.result.as_str()).collect::<Vec<_>>(), ["success"; 2]);
 }
 
 async fn a_snapshot_that_another_image_needs_stays(stage: &Stage) {
     let image = stage.image(0, "stillframe/a/1").await;
     let over = stage.person(Deed::RegisterOver { image: image.id.clone(), name: "over".into() }).await;
-    let ends = done(stage.port.deregister_image(&stage.place, &image.id).await);
+    let ends = done(stage.port.deregister_image(&stage.place, &image.id, true).await);
     let kept: Vec<&str> = ends.iter().filter(|end| end.result == "skipped").map(|end| end.snapshot.as_str()).collect();
     assert!(
         !kept.is_empty() && ends.iter().all(|end| matches!(end.result.as_str(), "skipped" | "success")),
@@ -67,25 +67,25 @@ async fn a_snapshot_that_another_image_needs_stays(stage: &Stage) {
 async fn moto_registers_over_nothing(stage: &Stage) {
     let image = stage.image(0, "stillframe/a/1").await;
     stage.person(Deed::RegisterOver { image: image.id.clone(), name: "over".into() }).await;
-    let ends = done(stage.port.deregister_image(&stage.place, &image.id).await);
+    let ends = done(stage.port.deregister_image(&stage.place, &image.id, true).await);
     assert_eq!(ends.iter().map(|end| end.result.as_str()).collect::<Vec<_>>(), ["success"; 2]);
 }
 
 async fn unknown_images_and_snapshots_are_not_found(stage: &Stage) {
-    let image = refused(stage.port.deregister_image(&stage.place, NO_IMAGE).await);
+    let image = refused(stage.port.deregister_image(&stage.place, NO_IMAGE, true).await);
     assert_eq!(image, of(Class::NotFound, "InvalidAMIID.NotFound"));
     let snapshot = refused(stage.port.delete_snapshot(&stage.place, NO_SNAPSHOT).await);
     assert_eq!(snapshot, of(Class::NotFound, "InvalidSnapshot.NotFound"));
     // What is in one region is unknown in another.
     let there = stage.image(0, "stillframe/a/1").await;
-    assert_eq!(refused(stage.port.deregister_image(&stage.elsewhere, &there.id).await).0, Class::NotFound);
+    assert_eq!(refused(stage.port.deregister_image(&stage.elsewhere, &there.id, true).await).0, Class::NotFound);
     assert_eq!(refused(stage.port.delete_snapshot(&stage.elsewhere, &there.snapshots[0]).await).0, Class::NotFound);
     assert_eq!(stage.found(ImageQuery::Ids(vec![there.id.clone()])).await, [there.id.as_str()]);
 }
 
 async fn malformed_both(stage: &Stage) -> [(Class, String); 2] {
     [
-        refused(stage.port.deregister_image(&stage.place, "life").await),
+        refused(stage.port.deregister_image(&stage.place, "life", true).await),
         refused(stage.port.delete_snapshot(&stage.place, "life").await),
     ]
 }

@@ -161,7 +161,7 @@ async fn what_is_new_is_seen_late_and_its_name_is_taken_at_once(stage: &Stage) {
     }
     let again = stage.port.create_image(&stage.place, &stage.request(1, "late")).await;
     assert_eq!(super::case::refused(again).1, "InvalidAMIName.Duplicate");
-    let gone = stage.port.deregister_image(&stage.place, &made).await;
+    let gone = stage.port.deregister_image(&stage.place, &made, true).await;
     assert_eq!(super::case::refused(gone).1, "InvalidAMIID.NotFound");
     stage.pass(21.0).await;
     for query in &queries {
@@ -172,7 +172,7 @@ async fn what_is_new_is_seen_late_and_its_name_is_taken_at_once(stage: &Stage) {
 async fn what_was_deregistered_is_still_seen_for_a_while(stage: &Stage) {
     let image = stage.image(0, "gone").await;
     stage.world().visibility_lag = 20.0;
-    done(stage.port.deregister_image(&stage.place, &image.id).await);
+    done(stage.port.deregister_image(&stage.place, &image.id, true).await);
     let seen = stage.settled(&image.id).await;
     assert_eq!(seen.state, ImageState::Deregistered);
     let again = stage.port.create_image(&stage.place, &stage.request(1, "gone")).await;

@@ -147,9 +147,9 @@ async fn an_answer_lost_after_a_deletion_is_unknown_and_it_is_done(stage: &Stage
     for (n, kind) in [FaultKind::CutAfter, FaultKind::ErrorAfter].into_iter().enumerate() {
         let image = stage.image(n, &format!("image {n}")).await;
         stage.fault("DeregisterImage", kind);
-        let end = stage.port.deregister_image(&stage.place, &image.id).await;
+        let end = stage.port.deregister_image(&stage.place, &image.id, true).await;
         assert!(matches!(&end, Effect::Unknown(fault) if fault.class == Class::Transient), "{end:?}");
-        assert_eq!(refused(stage.port.deregister_image(&stage.place, &image.id).await).0, Class::NotFound);
+        assert_eq!(refused(stage.port.deregister_image(&stage.place, &image.id, true).await).0, Class::NotFound);
 
         let other = stage.image(2, &format!("other {n}")).await;
         stage.person(stillframe::sim::people::Deed::Deregister(other.id.clone())).await;

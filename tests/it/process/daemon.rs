@@ -141,6 +141,8 @@ fn commands_beside_a_running_daemon() {
     assert_eq!(one["targets"].as_array().map(Vec::len), Some(1));
     assert_eq!(one["targets"][0]["instance"], instance(1));
     site.run(&["backup", "nightly", "--instance", &instance(2)]).expect(1);
+    let wrong = site.run(&["backup", "nightly", "--instance", "web"]).expect(2);
+    assert!(wrong.stderr.contains("`web` is not the id of an instance"), "{}", wrong.stderr);
     assert_eq!([0, 1, 2].map(|n| door.reboots(&instance(n))), [1, 2, 0]);
 
     // A plan that was written after the daemon began.

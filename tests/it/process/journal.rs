@@ -197,3 +197,24 @@ fn an_unreachable_endpoint_holds_back_a_rebuild_and_not_the_start() {
     assert!(site.history().is_empty());
     drop(door);
 }
+
+/// Somebody removes the state directory under a running daemon: it notices, begins nothing more, and goes on once the
+/// directory is back.
+#[test]
+fn a_state_directory_that_goes_away_is_noticed_and_nothing_is_begun_without_it() {
+    let (door, site) = used();
+    let mut daemon = site.spawn(&["run"]);
+    daemon.logged("daemon.started");
+    let away = site.path("away");
+    fs::rename(site.state(), &away).expect("moved");
+    daemon.logged("state.gone");
+    site.plan("nightly", &plan_at("* * * * * *", 2, ""));
+    daemon.hang_up();
+    let skipped = daemon.logged("occurrence.skipped");
+    assert!(skipped["reason"].as_str().is_some_and(|why| why.contains("removed or replaced")), "{skipped}");
+    assert_eq!(door.reboots(&instance(0)), 1, "nothing is begun");
+    fs::rename(&away, site.state()).expect("moved back");
+    daemon.logged("state.back");
+    daemon.terminate();
+    daemon.wait().expect(0);
+}

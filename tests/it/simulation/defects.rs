@@ -41,6 +41,7 @@ const CAUGHT_BY: &[(Defect, &[u8])] = &[
     (Defect::WindowIgnored, &[1]),
     (Defect::ResentAtOnce, &[1]),
     (Defect::SnapshotsForgotten, &[3, 4]),
+    (Defect::SnapshotsUnseen, &[3]),
     (Defect::OwnMachineTaken, &[8]),
     (Defect::ReloadInHalf, &[7]),
     (Defect::SlotsForgotten, &[2, 5, 6]),
@@ -66,9 +67,21 @@ const CAUGHT_BY: &[(Defect, &[u8])] = &[
     (Defect::CopiesHold, &[5]),
 ];
 
-/// Too rare in the lives: `copies::what_is_owed_is_watched`, `evidence::who_may_not_look_reboots_nothing` and
-/// `removal::the_last_good_one_stays_whoever_removes_the_other` hold them.
-const BY_SCENARIO: &[Defect] = &[Defect::RetiredWhileOwed, Defect::ChecksUnread, Defect::WitnessUnseen];
+/// Too rare in the lives, or no promise says it: `copies::what_is_owed_is_watched`,
+/// `evidence::who_may_not_look_reboots_nothing`, `removal::the_last_good_one_stays_whoever_removes_the_other`,
+/// `restored::what_ran_and_was_retired_is_not_run_again`,
+/// `restored::an_image_that_is_there_already_does_not_make_its_instance_back`,
+/// `unhealthy::who_is_impaired_already_is_not_rebooted` and
+/// `removal::what_a_person_removed_after_a_lost_answer_is_not_made_again` hold them.
+const BY_SCENARIO: &[Defect] = &[
+    Defect::RetiredWhileOwed,
+    Defect::ChecksUnread,
+    Defect::WitnessUnseen,
+    Defect::JournalUncompared,
+    Defect::AdoptedIsBack,
+    Defect::ImpairedTaken,
+    Defect::TraceIgnored,
+];
 
 /// What came of a fault: the first life that broke any promise, and the first that broke one of the table's.
 #[derive(Default)]

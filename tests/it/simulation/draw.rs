@@ -4,6 +4,7 @@ mod afar;
 mod lag;
 mod odd;
 mod removal;
+mod unkind;
 
 use std::collections::BTreeSet;
 
@@ -47,7 +48,8 @@ const APIS: [&str; 12] = [
 
 /// What a seed means.
 pub fn plot(seed: u64) -> Plot {
-    removal::with_torn_removals(odd::with_oddities(lag::with_lags(afar::with_copies(plain(seed)))))
+    let older = removal::with_torn_removals(odd::with_oddities(lag::with_lags(afar::with_copies(plain(seed)))));
+    unkind::with_unkindness(older)
 }
 
 /// The same without copies and shares: what it meant before there were any.

@@ -215,6 +215,18 @@ impl<'a> Scene<'a> {
                 self.begins_journal();
                 self.start_after(down).await;
             }
+            Move::Restored { lost } => {
+                let Some(earlier) = self.rig.journal.forgets(*lost).await else { return false };
+                self.crash();
+                self.rig.watch.figures.borrow_mut().losses += 1;
+                self.rig.watch.lost(&self.rig.world(), &self.rig.plans);
+                self.complete = false;
+                self.rig.replace_journal(earlier);
+                self.rig.lost = Some(self.rig.clock.now());
+                self.rig.watch.restored.set(true);
+                self.begins_journal();
+                self.start_after(down).await;
+            }
             Move::Reloaded(plans) => return self.reload(plans).await,
             Move::BadFile => return self.bad_file().await,
             Move::Asked { plan, instance } => return self.ask(*plan, *instance),
@@ -243,6 +255,20 @@ impl<'a> Scene<'a> {
             Move::Role { denied } => return self.set_role(*denied),
             Move::Odd { nth, what } => return self.odd(*nth, *what),
             Move::Plain => self.plain(),
+            Move::Omits { api, lasts } => {
+                let until = self.rig.clock.now() + TimeDelta::seconds(i64::try_from(*lasts).expect("short"));
+                self.rig.world().omits.insert((*api).to_owned(), until);
+            }
+            Move::Unnamed { nth } => {
+                let id = self.instance(*nth);
+                let mut world = self.rig.world();
+                let Some(instance) = world.instances.get_mut(&id) else { return false };
+                // Every second time, of what they were made from.
+                (instance.traits.image_unnamed, instance.traits.image_sourceless) =
+                    if nth.is_multiple_of(2) { (true, None) } else { (false, Some(false)) };
+            }
+            Move::Forged { nth } => return self.forge(*nth),
+            Move::NewestRemoved => return self.remove_newest(),
             Move::Deed(deed) => return deed.carry_out(&mut self.rig),
             Move::Planted if self.rig.watch.figures.borrow().restarts == 0 => return false,
             Move::Planted => self.rig.watch.breach(9, "planted".into()),
@@ -263,7 +289,9 @@ impl<'a> Scene<'a> {
 
     /// What is asked of each new journal.
     fn begins_journal(&self) {
-        if self.cut.is_some() || self.plot.moves.iter().any(|(_, what)| matches!(what, Move::DiskLied { .. })) {
+        if self.cut.is_some()
+            || self.plot.moves.iter().any(|(_, what)| matches!(what, Move::DiskLied { .. } | Move::Restored { .. }))
+        {
             self.rig.journal.remembers();
         }
         let Some((_, number, death)) = self.cut.filter(|(nth, ..)| *nth == self.rig.journals_before.len()) else {
@@ -419,6 +447,30 @@ impl<'a> Scene<'a> {
         true
     }
 
+    /// A person deregisters the newest of our images by hand.
+    fn remove_newest(&self) -> bool {
+        let newest = {
+            let world = self.rig.world();
+            let ours = world.images.values().filter(|i| i.registered() && truth::ours(i).is_some());
+            ours.max_by_key(|image| (image.created, image.id.clone())).map(|i| (i.id.clone(), i.place.region.clone()))
+        };
+        let Some((image, region)) = newest else { return false };
+        self.rig.watch.note(|| format!("person: deregister {image}, the newest of ours"));
+        self.rig.act_in(&region, &Action::DeregisterImage { image, delete_snapshots: None }).is_ok()
+    }
+
+    /// Puts somebody else's snapshot into the mapping of one of our images.
+    fn forge(&self, nth: usize) -> bool {
+        let mut world = self.rig.world();
+        let ours: Vec<_> = world.images.values().filter(|i| i.registered() && truth::ours(i).is_some()).collect();
+        let Some(image) = ours.get(nth % ours.len().max(1)).map(|i| (i.id.clone(), i.place.clone())) else {
+            return false;
+        };
+        let id = self.rig.watch.strange(&mut world, &image.0, &image.1, self.rig.clock.now());
+        self.rig.watch.note(|| format!("person: {} names {id}, which is somebody else's", image.0));
+        true
+    }
+
     fn plain(&self) {
         let mut world = self.rig.world();
         world.instances.values_mut().for_each(|instance| instance.traits.state_word = None);
@@ -546,7 +598,8 @@ impl<'a> Scene<'a> {
         let removed = self.rig.watch.removed.borrow();
         for image in removed.iter().filter_map(|id| world.images.get(id)) {
             for id in image.snapshots() {
-                let orphan = world.snapshots.get(id).is_some_and(|s| s.users.is_empty());
+                let strange = self.rig.watch.is_strange(id);
+                let orphan = !strange && world.snapshots.get(id).is_some_and(|s| s.users.is_empty());
                 if orphan && !called.iter().any(|e| e.draft.subject.as_ref().is_some_and(|s| s.id == id)) {
                     broken.push(4, format!("{id} of {} is orphaned", image.id));
                 }

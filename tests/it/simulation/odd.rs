@@ -3,6 +3,7 @@
 use stillframe::domain::fact::Kind;
 use stillframe::sim::image::Odd;
 
+use super::journal::Death;
 use super::promises;
 use super::rig::*;
 
@@ -79,4 +80,29 @@ async fn an_image_whose_answer_cannot_be_read_stands_for_itself() {
     assert_eq!(rig.outcomes("web"), ["02:00 failed"], "{}", rig.story());
     let why = rig.told(&Kind::TargetFinished)[1].text("reason").unwrap_or_default().to_owned();
     assert!(why.contains("cannot be judged for an hour") && why.contains("a number is none"), "{why}");
+}
+
+/// A pending image does not tell what it was made from: it is looked at again. One that never tells can never be proven
+/// ours, and its run fails.
+#[tokio::test(start_paused = true)]
+async fn an_image_that_does_not_tell_its_source_is_looked_at_again_and_never_believed() {
+    for (sourceless, crash, outcome) in [(false, false, "done"), (false, true, "done"), (true, false, "failed")] {
+        let mut rig = Rig::new(&fleet(1), vec![plan("web", "0 2 * * *")]);
+        rig.world().instances.get_mut(&id(1)).expect("of the fleet").traits.image_sourceless = Some(sourceless);
+        rig.start();
+        if crash {
+            // It goes on with an image of which the journal does not know.
+            rig.script.once(|e| e.draft.kind == Kind::SlotTaken, {
+                let journal = std::rc::Rc::clone(&rig.journal);
+                move || journal.dies(Death::Before(journal.written() + 1))
+            });
+            rig.run(secs(30)).await;
+            rig.start();
+        }
+        rig.run(mins(30)).await;
+        rig.stop().await;
+        assert_eq!(rig.outcomes("web"), [format!("02:00 {outcome}")], "{sourceless} {crash}\n{}", rig.story());
+        assert_eq!(rig.all_reboots(), 1, "{}", rig.story());
+        assert_eq!(rig.errors().is_empty(), !sourceless, "{}", rig.story());
+    }
 }

@@ -56,6 +56,8 @@ pub enum Move {
     TakenOver,
     /// It dies, and the last transactions that the disk had acknowledged are gone.
     DiskLied { lost: usize },
+    /// It dies, and somebody puts back the journal as it was so many transactions ago.
+    Restored { lost: usize },
     /// Another configuration.
     Reloaded(Vec<Plan>),
     /// A configuration that is refused.
@@ -84,6 +86,14 @@ pub enum Move {
     Odd { nth: usize, what: Oddity },
     /// Everything can be read again.
     Plain,
+    /// The lists of this API leave out all that they should show, for so many seconds.
+    Omits { api: &'static str, lasts: u64 },
+    /// The images of the so-manieth instance name none of their snapshots while they are pending, or have failed.
+    Unnamed { nth: usize },
+    /// A person deregisters the newest of our images, and leaves its snapshots.
+    NewestRemoved,
+    /// The so-manieth of our images names a snapshot that is somebody else's.
+    Forged { nth: usize },
     /// A person does something.
     Deed(Deed),
     /// Breaks a promise that there is not, if anything was restarted before: to try the shrinker with.
@@ -105,6 +115,7 @@ impl Move {
             Self::StateLost => "states lost",
             Self::TakenOver => "take-overs",
             Self::DiskLied { .. } => "disks that lied",
+            Self::Restored { .. } => "journals restored",
             Self::Reloaded(_) => "reloads",
             Self::BadFile => "bad files",
             Self::Asked { .. } => "requests",
@@ -122,6 +133,10 @@ impl Move {
             Self::Role { denied: None } => "roles allowed",
             Self::Odd { .. } => "oddities",
             Self::Plain => "oddities over",
+            Self::Omits { .. } => "omissions",
+            Self::Unnamed { .. } => "images that name nothing",
+            Self::Forged { .. } => "forged mappings",
+            Self::NewestRemoved => "newest images removed",
             Self::Deed(_) => "deeds",
             Self::Planted => "planted",
         }
@@ -142,6 +157,7 @@ impl fmt::Display for Move {
                 write!(f, "the journal is lost, after a {}", if *stopped { "stop" } else { "crash" })
             }
             Self::DiskLied { lost } => write!(f, "it dies, and {lost} acknowledged transactions are gone"),
+            Self::Restored { lost } => write!(f, "it dies, and the journal of {lost} transactions ago is put back"),
             Self::Reloaded(plans) => {
                 let names: Vec<String> = plans.iter().map(|p| format!("{p:?}")).collect();
                 write!(f, "reload: {}", names.join("; "))
@@ -155,6 +171,9 @@ impl fmt::Display for Move {
             }
             Self::Role { denied: Some(what) } => write!(f, "the role of the other account may not {what}"),
             Self::Odd { nth, what } => write!(f, "{what:?} {nth} cannot be read"),
+            Self::Omits { api, lasts } => write!(f, "{api} leaves everything out for {lasts} s"),
+            Self::Unnamed { nth } => write!(f, "images of instance {nth} name no snapshots until they are there"),
+            Self::Forged { nth } => write!(f, "image {nth} of ours names somebody else's snapshot"),
             Self::Deed(deed) => write!(f, "{deed}"),
             other => write!(f, "{}", other.name()),
         }

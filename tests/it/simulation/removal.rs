@@ -3,6 +3,7 @@
 use crate::support::rows::Event;
 use stillframe::defect::{self, Defect};
 use stillframe::domain::fact::Kind;
+use stillframe::domain::place::Place;
 use stillframe::sim::action::Action;
 use stillframe::sim::faults::{Fault, FaultKind};
 use stillframe::sim::world::Caller;
@@ -119,6 +120,103 @@ async fn the_last_good_one_stays_whoever_removes_the_other() {
         assert_eq!(rig.outcomes("web"), ["02:00 done", "02:20 done"], "{}", rig.story());
         assert_eq!(rig.watch.broken().is_empty(), planted.is_none(), "{:?}", rig.watch.broken());
     }
+}
+
+/// The answer to CreateImage is lost, and a person deregisters what it made before it is found: its snapshots tell.
+#[tokio::test(start_paused = true)]
+async fn what_a_person_removed_after_a_lost_answer_is_not_made_again() {
+    for planted in [None, Some(Defect::TraceIgnored)] {
+        let mut rig = Rig::new(&fleet(1), vec![plan("web", "0 2 * * *")]);
+        rig.fault(Fault::once("CreateImage", FaultKind::CutAfter));
+        let (cloud, clock) = (rig.cloud.clone(), rig.clock);
+        rig.script.once(
+            |e| e.draft.kind == Kind::StepUnknown,
+            move || {
+                let mut world = cloud.world();
+                let image = world.images.values().find(|i| i.registered()).expect("it was made").id.clone();
+                let action = Action::DeregisterImage { image, delete_snapshots: None };
+                world.call(clock.now(), &Caller::new(ACCOUNT), REGION, &action).expect("the console allows it");
+            },
+        );
+        defect::plant(planted);
+        rig.start();
+        rig.run(mins(40)).await;
+        rig.stop().await;
+        defect::plant(None);
+        assert_eq!(rig.all_reboots() == 1, planted.is_none(), "{planted:?}\n{}", rig.story());
+        assert_eq!(rig.watch.broken().is_empty(), planted.is_none(), "{:?}", rig.watch.broken());
+    }
+}
+
+/// An image of ours can name anybody's snapshot: what does not bear our tags is left alone, and said.
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_of_somebody_else_stays_whatever_names_it() {
+    for planted in [None, Some(Defect::SnapshotsUnseen)] {
+        let (mut rig, image) = at_the_second(1, "").await;
+        let home = Place::new(ACCOUNT, REGION);
+        let theirs = rig.watch.strange(&mut rig.world(), &image, &home, rig.clock.now());
+        defect::plant(planted);
+        rig.run(mins(20)).await;
+        rig.stop().await;
+        defect::plant(None);
+        assert!(!registered(&rig, &image), "{}", rig.story());
+        assert_eq!(rig.world().snapshots.contains_key(&theirs), planted.is_none(), "{}", rig.story());
+        assert_eq!(rig.watch.broken().is_empty(), planted.is_none(), "{:?}", rig.watch.broken());
+        assert_eq!(rig.outcomes("web"), ["02:00 done", "02:20 done"], "{}", rig.story());
+        if planted.is_none() {
+            promises::hold(&rig).await;
+        }
+    }
+}
+
+/// One list that shows nothing is no end: what it left out is deleted all the same.
+#[tokio::test(start_paused = true)]
+async fn an_empty_answer_orphans_nothing() {
+    let (mut rig, image) = at_the_second(1, "").await;
+    rig.script.leaves_snapshots.set(true);
+    let (cloud, clock) = (rig.cloud.clone(), rig.clock);
+    rig.script.once(of_removal(Kind::StepDone), move || {
+        let until = clock.now() + chrono::TimeDelta::seconds(30);
+        cloud.world().omits.insert("DescribeSnapshots".into(), until);
+    });
+    rig.run(mins(25)).await;
+    rig.stop().await;
+    promises::hold(&rig).await;
+    assert!(!registered(&rig, &image), "{}", rig.story());
+    assert!(rig.calls("DeleteSnapshot").iter().any(|call| call.effect), "{}", rig.story());
+}
+
+/// Where the list shows nothing before the deregistration, nobody knows whose the snapshots are: the image waits.
+#[tokio::test(start_paused = true)]
+async fn what_is_not_listed_is_not_deregistered() {
+    let (mut rig, image) = at_the_second(1, "").await;
+    let until = rig.clock.now() + chrono::TimeDelta::minutes(20);
+    rig.world().omits.insert("DescribeSnapshots".into(), until);
+    rig.run(mins(20)).await;
+    rig.stop().await;
+    promises::hold(&rig).await;
+    assert!(registered(&rig, &image), "{}", rig.story());
+    assert_eq!(rig.outcomes("web"), ["02:00 done", "02:20 done"], "{}", rig.story());
+}
+
+/// A failed image may name none of its snapshots: they are found by their tags.
+#[tokio::test(start_paused = true)]
+async fn a_failed_image_that_names_nothing_leaves_nothing() {
+    let mut rig = rig(1, "");
+    {
+        let mut world = rig.world();
+        let instance = world.instances.get_mut(&id(1)).expect("of the fleet");
+        (instance.traits.image_fails, instance.traits.image_unnamed) = (true, true);
+    }
+    rig.start();
+    rig.run(mins(19)).await;
+    rig.world().instances.get_mut(&id(1)).expect("of the fleet").traits.image_fails = false;
+    let failed = rig.images_of(&id(1)).remove(0).id;
+    rig.run(mins(24 * 60 + 25)).await; // it is kept for a day
+    rig.stop().await;
+    promises::hold(&rig).await;
+    assert!(!registered(&rig, &failed), "{}", rig.story());
+    assert_eq!(rig.outcomes("web").first().map(String::as_str), Some("02:00 failed"), "{}", rig.story());
 }
 
 /// The process dies `records` after the first event for which `when` holds.

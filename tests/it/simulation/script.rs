@@ -275,7 +275,7 @@ impl Ec2 for Scripted {
         end
     }
 
-    async fn deregister_image(&self, place: &Place, image: &str) -> Effect<Vec<SnapshotEnd>> {
+    async fn deregister_image(&self, place: &Place, image: &str, whole: bool) -> Effect<Vec<SnapshotEnd>> {
         let known = self.watch.known_removal(&self.journal, place, image).await;
         self.watch.removes(&self.world.world(), place, image, &known);
         if let Some(fault) = self.script.fault("DeregisterImage", &[image.to_owned()]) {
@@ -294,7 +294,7 @@ impl Ec2 for Scripted {
             self.removed(image, &known);
             return self.answer(kind, Sent::Answered(Effect::Done { value: Vec::new(), request_id: None }), end).await;
         }
-        let sent = send(self.world.deregister_image(place, image)).await;
+        let sent = send(self.world.deregister_image(place, image, whole)).await;
         if self.told() {
             self.removed(image, &known);
         }

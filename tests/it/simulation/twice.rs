@@ -91,7 +91,7 @@ const TABLE: &[Row] = &[
     row(IMAGE, PLAIN, Part::Nothing, (1, 1, 2, 1)),
     row(IMAGE, PLAIN, Part::Intent, (1, 1, 2, 1)),
     row(IMAGE, PLAIN, Part::Made, (1, 1, 2, 1)),
-    row(IMAGE, PLAIN, Part::MadeUnjournaled, (1, 1, 2, 0)),
+    row(IMAGE, PLAIN, Part::MadeUnjournaled, (1, 1, 2, 1)),
     row(IMAGE, PLAIN, Part::Call(FaultKind::CutBefore), (1, 1, 2, 1)),
     row(IMAGE, PLAIN, Part::Call(FaultKind::CutAfter), (1, 1, 2, 1)),
     row(IMAGE, PLAIN, Part::Call(FaultKind::ErrorBefore), (1, 1, 2, 1)),
@@ -213,15 +213,9 @@ impl Life {
         if let Some(step) = self.target().step(&name.parse().expect("a step")) {
             return step;
         }
-        let (shared, active) = (Rc::clone(&self.shared), Rc::clone(&self.active));
         let removing = serde_json::from_value(parameters.clone()).expect("those of a removal");
-        Box::new(Remove {
-            shared,
-            active,
-            run: RUN.into(),
-            subject: subject.clone(),
-            removal: Removal { removing, witness: None },
-        })
+        let removal = Removal { removing, witness: None };
+        Box::new(Remove::of(&self.shared, &self.active, &RUN.into(), subject, removal))
     }
 
     /// The intent of a step is written.

@@ -1,10 +1,12 @@
 //! Instances that do not come back.
 
+use stillframe::defect::{self, Defect};
 use stillframe::domain::fact::Kind;
 use stillframe::domain::plan::OnUnhealthy;
+use stillframe::sim::action::Action;
 
 use super::promises;
-use super::rig::{Rig, fleet_with, id, mins, plan, secs};
+use super::rig::{Rig, fleet, fleet_with, id, mins, plan, secs};
 
 /// Three instances of which the first never comes back; three occurrences.
 fn rig(world: &str) -> Rig {
@@ -147,4 +149,28 @@ async fn the_next_occurrence_does_not_wait_for_a_repair() {
     rig.stop().await;
     promises::hold(&rig).await;
     assert_eq!((rig.reboots()[&id(1)], rig.reboots()[&id(2)]), (1, 2), "{}", rig.story());
+}
+
+/// An instance that is impaired before anything was done to it is not rebooted, and says so; the others are.
+#[tokio::test(start_paused = true)]
+async fn who_is_impaired_already_is_not_rebooted() {
+    for planted in [None, Some(Defect::ImpairedTaken)] {
+        let mut rig = Rig::new(&fleet(2), vec![plan("web", "10 2 * * *")]);
+        rig.world().instances.get_mut(&id(1)).expect("of the fleet").traits.never_healthy = true;
+        rig.start();
+        rig.act(&Action::RebootInstances { instances: vec![id(1)] });
+        defect::plant(planted);
+        rig.run(mins(30)).await;
+        rig.stop().await;
+        defect::plant(None);
+        let made =
+            |n| rig.calls("CreateImage").iter().filter(|c| c.parameters["InstanceId"] == id(n) && c.effect).count();
+        assert_eq!(made(1) == 0, planted.is_none(), "{planted:?}\n{}", rig.story());
+        if planted.is_none() {
+            assert_eq!(made(2), 1, "{}", rig.story());
+            let targets = rig.targets("web", "02:10");
+            assert!(targets[&id(1)].contains("its instance status check reads impaired"), "{targets:?}");
+            assert_eq!(rig.outcomes("web"), ["02:10 failed"], "{}", rig.story());
+        }
+    }
 }

@@ -22,6 +22,7 @@ use stillframe::domain::plan::{Mode, Plan};
 use stillframe::sim::World;
 use stillframe::sim::action::Action;
 use stillframe::sim::calls::Call;
+use stillframe::sim::snapshot::SimSnapshot;
 use tokio::time::Instant;
 
 use super::duty::{self, Clocks, Duty, Of};
@@ -111,10 +112,14 @@ pub struct Watch {
     rebuilding: Cell<bool>,
     /// Acknowledged transactions were lost: what follows from the journal alone is not promised.
     pub lied: Cell<bool>,
+    /// An old journal was put back: what follows from what it had been told alone is not promised.
+    pub restored: Cell<bool>,
     /// The daemon's clock was wrong at some time.
     pub misled: Cell<bool>,
     /// Status checks lag further behind than the daemon was told: then how many are down at once is not promised.
     pub beyond: Cell<bool>,
+    /// Snapshots of somebody else that images of ours name.
+    strangers: RefCell<BTreeSet<String>>,
     pub duty: Duty,
     lending: Lending,
 }
@@ -138,8 +143,10 @@ impl Watch {
             own: RefCell::default(),
             rebuilding: Cell::new(false),
             lied: Cell::new(false),
+            restored: Cell::new(false),
             misled: Cell::new(false),
             beyond: Cell::new(false),
+            strangers: RefCell::default(),
             duty: Duty::default(),
             lending: Lending::default(),
         }
@@ -253,6 +260,7 @@ impl Watch {
     /// The journal is gone: of those who are down, only what the tags of our images prove can be known.
     pub fn lost(&self, world: &World, plans: &[Plan]) {
         let now = self.clock.now();
+        self.loses(world);
         self.rebuilding.set(true);
         self.duty.forgets();
         self.down.borrow_mut().retain(|_, down| {
@@ -411,7 +419,7 @@ impl Watch {
                 *times
             };
             // A disk that lies, and a person who deregisters what is made meanwhile: nothing is left to tell.
-            let excused = self.lied.get() && self.touched.borrow().contains_key(&format!("{}/{}", key.0, key.1));
+            let excused = self.forgot() && self.touched.borrow().contains_key(&format!("{}/{}", key.0, key.1));
             if times > 1 && !excused {
                 self.breach(1, format!("{times} CreateImage took effect for {} of {} at {}", key.0, key.1, key.2));
             }
@@ -600,6 +608,7 @@ impl Watch {
     pub fn removed(&self, world: &World, id: &str, known: &Known) {
         self.figures.borrow_mut().deletions += 1;
         self.removed.borrow_mut().insert(id.to_owned());
+        self.strangers_stay(world, id);
         let Some(image) = world.images.get(id).filter(|i| !truth::is_via(world, i)) else { return };
         let key = truth::made_by_us(image).or_else(|| truth::copied_by_us(image));
         if image.odd.is_some() {
@@ -610,13 +619,62 @@ impl Watch {
         let series = truth::series_of(image, &key);
         let times = deletions.entry((run.clone(), series.clone())).or_default();
         *times += 1;
-        if *times > lending::keep_of(world, plan, image).max_deletions && !self.lied.get() {
+        if *times > lending::keep_of(world, plan, image).max_deletions && !self.forgot() {
             self.breach(3, format!("{run} deleted {times} images of {series}"));
+        }
+    }
+
+    /// Makes a snapshot of somebody else that this image of ours names.
+    pub fn strange(&self, world: &mut World, image: &str, place: &Place, now: DateTime<Utc>) -> String {
+        let id = format!("snap-{:017x}", 0xfff_0000 + self.strangers.borrow().len());
+        let theirs = SimSnapshot {
+            id: id.clone(),
+            place: place.clone(),
+            tags: [("Owner".to_owned(), "somebody".to_owned())].into(),
+            volume: "vol-0123456789abcdef0".into(),
+            size: 8,
+            description: "the only backup of the books".into(),
+            created: now,
+            started: None,
+            visible: now,
+            ready: now,
+            fails: false,
+            users: [image.to_owned()].into(),
+            key: None,
+            lent: BTreeSet::new(),
+        };
+        world.snapshots.insert(id.clone(), theirs);
+        let image = world.images.get_mut(image).expect("it is there");
+        image.mappings.push(("/dev/sdz".into(), id.clone(), 8));
+        self.strangers.borrow_mut().insert(id.clone());
+        id
+    }
+
+    /// Whether the journal has forgotten what it was told.
+    pub fn forgot(&self) -> bool {
+        self.lied.get() || self.restored.get()
+    }
+
+    /// Whether it is somebody else's.
+    pub fn is_strange(&self, id: &str) -> bool {
+        self.strangers.borrow().contains(id)
+    }
+
+    /// An image of ours has gone: what it named of somebody else's has not.
+    fn strangers_stay(&self, world: &World, image: &str) {
+        let Some(image) = world.images.get(image) else { return };
+        let strangers = self.strangers.borrow();
+        let lost = image.snapshots().find(|id| strangers.contains(*id) && !world.snapshots.contains_key(*id));
+        if let Some(lost) = lost {
+            self.breach(3, format!("{lost} of somebody else went with {}, which named it", image.id));
         }
     }
 
     /// DeleteSnapshot is sent.
     pub async fn deletes(&self, world: &std::sync::Mutex<World>, journal: &Mortal, place: &Place, id: &str) {
+        if self.strangers.borrow().contains(id) {
+            self.breach(3, format!("DeleteSnapshot of {id}, which is somebody else's"));
+        }
         let images: Vec<_> = {
             let world = world.lock().expect("whole");
             let of_it = |i: &stillframe::sim::image::SimImage| {

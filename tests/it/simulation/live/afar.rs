@@ -69,7 +69,7 @@ impl Scene<'_> {
     /// Nothing is lent for no purpose.
     pub(super) fn lent(&self, broken: &mut Broken) {
         let (watch, lost) = (&self.rig.watch, self.rig.watch.figures.borrow().losses > 0);
-        if !self.rested || watch.lied.get() {
+        if !self.rested || watch.forgot() {
             return;
         }
         for what in watch.left(&self.rig.world()) {
@@ -80,7 +80,7 @@ impl Scene<'_> {
     /// What a run made and told to be done has its copies.
     pub(super) async fn copied(&self, broken: &mut Broken) {
         let watch = &self.rig.watch;
-        if watch.misled.get() || watch.lied.get() || watch.figures.borrow().losses > 0 {
+        if watch.misled.get() || watch.forgot() || watch.figures.borrow().losses > 0 {
             return;
         }
         let now = self.rig.clock.now();

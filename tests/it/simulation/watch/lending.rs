@@ -11,6 +11,7 @@ use stillframe::domain::sharing::{self, Grantee};
 use stillframe::sim::World;
 use stillframe::sim::calls::Call;
 use stillframe::sim::image::SimImage;
+use stillframe::sim::key::SimGrant;
 
 use super::super::rig::{ACCOUNT, DAEMON};
 use super::super::truth::{self, Key};
@@ -36,6 +37,8 @@ pub(super) struct Lending {
     /// away: nobody looks there any more.
     via: RefCell<BTreeSet<String>>,
     dropped: RefCell<BTreeSet<String>>,
+    /// Of each grant that there was when the journal was lost, the images that told of it.
+    tellers: RefCell<BTreeMap<String, BTreeSet<String>>>,
 }
 
 impl Lending {
@@ -122,7 +125,7 @@ impl Watch {
         }
         let index = asked_by(request);
         let mut asked = self.lending.asked.borrow_mut();
-        if asked.get(&index).is_some_and(|before| before != request) && !self.lied.get() {
+        if asked.get(&index).is_some_and(|before| before != request) && !self.forgot() {
             self.breach(1, format!("CopyImage {} is sent again with other parameters", request.name));
         }
         asked.insert(index, request.clone());
@@ -268,7 +271,7 @@ impl Watch {
                 let there = |copy: &&SimImage| {
                     grantee.account() == Some(copy.place.account.as_str()) && self.goes_to(&key.0, &copy.place)
                 };
-                if let Some(copy) = being_made(world, &image.id, self).find(there).filter(|_| !self.lied.get()) {
+                if let Some(copy) = being_made(world, &image.id, self).find(there).filter(|_| !self.forgot()) {
                     self.breach(4, format!("{grantee} is shut out of {id}, and {} is copied from it", copy.id));
                 }
             }
@@ -341,7 +344,7 @@ impl Watch {
         };
         // A journal that forgot what it had written, or that is lost with the source, tells of no copy.
         let lost = self.figures.borrow().losses > 0;
-        let known = |i: &SimImage| !self.lied.get() && (i.registered() || !lost);
+        let known = |i: &SimImage| !self.forgot() && (i.registered() || !lost);
         for source in world.images.values().filter(|i| reads(i) && known(i)) {
             let there = |copy: &&SimImage| {
                 let plan = truth::our_copy(copy).map(|key| key.0).unwrap_or_default();
@@ -349,6 +352,25 @@ impl Watch {
             };
             if let Some(copy) = being_made(world, &source.id, self).find(there) {
                 self.breach(4, format!("{} may use {} no more, and {} is made by it", grant.grantee, key.arn, copy.id));
+            }
+        }
+    }
+
+    /// The journal is gone: which images tell of each grant that there is.
+    pub fn loses(&self, world: &World) {
+        let edited = self.lending.edited.borrow();
+        let mut tellers = self.lending.tellers.borrow_mut();
+        for key in world.keys.values() {
+            for grant in key.grants.iter().filter(|grant| ours(grant.name.as_deref())) {
+                let under = |id: &str| world.snapshots.get(id).is_some_and(|s| s.key.as_ref() == Some(&key.arn));
+                let tells = |image: &SimImage| {
+                    let known = image.registered() && truth::of_us(image).is_some() && !edited.contains(&image.id);
+                    let mut parts = std::iter::once(image.id.as_str()).chain(image.snapshots());
+                    let names = |id: &str| told(world, id).iter().any(|who| grant.grantee.contains(who.as_str()));
+                    known && image.snapshots().any(under) && parts.any(names)
+                };
+                let of_it = world.images.values().filter(|image| tells(image)).map(|image| image.id.clone());
+                tellers.insert(grant.id.clone(), of_it.collect());
             }
         }
     }
@@ -399,21 +421,16 @@ impl Watch {
         };
         // Of a plan that is gone nobody takes anything back.
         if self.lending.dropped.borrow().is_empty() {
-            // After a loss the images tell which keys were lent: not where a person has changed the tags of all of them.
-            let lost = self.figures.borrow().losses > 0;
-            let of_key = |i: &SimImage, arn: &String| {
-                i.snapshots().any(|s| world.snapshots.get(s).is_some_and(|s| s.key.as_ref() == Some(arn)))
+            // After a loss only images tell which keys were lent: not where a person has edited, or removed, all that did.
+            let tellers = self.lending.tellers.borrow();
+            let by_hand = |id: &String| {
+                let gone = world.images.get(id).is_none_or(|image| !image.registered());
+                edited.contains(id) || gone && !self.removed.borrow().contains(id)
             };
-            let told = |arn: &String| {
-                let (mut of_it, mut ours) = (false, false);
-                for image in world.images.values().filter(|i| of_key(i, arn)) {
-                    of_it |= edited.contains(&image.id);
-                    ours |= truth::of_us(image).is_some() && !edited.contains(&image.id);
-                }
-                ours || !of_it
-            };
-            for key in world.keys.values().filter(|key| !lost || told(&key.arn)) {
-                let grants = key.grants.iter().filter(|g| ours(g.name.as_deref()) && !shared(&g.grantee));
+            let told = |grant: &SimGrant| tellers.get(&grant.id).is_none_or(|of_it| !of_it.iter().all(by_hand));
+            for key in world.keys.values() {
+                let of_us = key.grants.iter().filter(|g| ours(g.name.as_deref()) && !shared(&g.grantee));
+                let grants = of_us.filter(|grant| told(grant));
                 left.extend(grants.map(|g| format!("{} may use {}", g.grantee, key.arn)));
             }
         }
