@@ -100,8 +100,7 @@ async fn status(loaded: &Loaded) -> Result<StatusDocument, String> {
     match start::census(&settings.daemon.state_dir) {
         Ok(census) => judge_all(&mut document, &census.unwrap_or_default(), &loaded.plans, now),
         Err(reason) => {
-            let since = document.at.clone();
-            document.needs_person.push(NeedsPerson { since, run: None, subject: None, reason });
+            document.needs_person.push(NeedsPerson::of_all(document.at.clone(), reason));
         }
     }
     let errors = loaded.warnings.errors();
@@ -110,19 +109,17 @@ async fn status(loaded: &Loaded) -> Result<StatusDocument, String> {
             "the configuration has {errors} error{}: a reload or a restart would refuse it; see `stillframe check`",
             if errors == 1 { "" } else { "s" }
         );
-        let need = NeedsPerson { since: document.at.clone(), run: None, subject: None, reason };
-        document.needs_person.insert(0, need);
+        document.needs_person.insert(0, NeedsPerson::of_all(document.at.clone(), reason));
     }
     if let Some(since) = lock.and_then(|lock| lock.sick) {
         let reason =
             "the journal cannot be written: nothing new is begun until it can; free space in the file system of the \
                       state directory, or repair it"
                 .to_owned();
-        document.needs_person.insert(0, NeedsPerson { since: rfc3339(since), run: None, subject: None, reason });
+        document.needs_person.insert(0, NeedsPerson::of_all(rfc3339(since), reason));
     }
     if let Some(why) = not_ours(settings) {
-        let need = NeedsPerson { since: document.at.clone(), run: None, subject: None, reason: why };
-        document.needs_person.insert(0, need);
+        document.needs_person.insert(0, NeedsPerson::of_all(document.at.clone(), why));
     }
     Ok(document)
 }

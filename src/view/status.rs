@@ -229,6 +229,14 @@ pub struct NeedsPerson {
     pub reason: String,
 }
 
+impl NeedsPerson {
+    /// About no single run or subject.
+    #[must_use]
+    pub fn of_all(since: String, reason: String) -> Self {
+        Self { since, run: None, subject: None, reason }
+    }
+}
+
 /// The document of `status`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StatusDocument {

@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 
-use crate::cloud::port::Caller;
+use crate::cloud::port::{Caller, Read};
 use crate::engine::context::Context;
 
 /// Is told the account when it is met for the first time.
@@ -55,6 +55,17 @@ impl Context {
             *bound.differs.borrow_mut() = differs;
             self.slots_changed.notify_waiters();
         }
+    }
+
+    /// Asks AWS who we are, and keeps it.
+    ///
+    /// # Errors
+    /// Those of `GetCallerIdentity`.
+    pub(crate) async fn ask_caller(&self) -> Read<Caller> {
+        let caller = self.cloud.whoami().await?;
+        self.met(&caller);
+        *self.caller.borrow_mut() = Some(caller.clone());
+        Ok(caller)
     }
 
     /// Why the credentials are not ours, if they are not.

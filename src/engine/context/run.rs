@@ -117,12 +117,7 @@ impl Run {
         if let Some(known) = self.shared.caller.borrow().clone() {
             return Ok(Ok(known));
         }
-        let answer = self.patiently("cannot tell which account this is", || self.shared.cloud.whoami()).await?;
-        if let Ok(caller) = &answer {
-            self.shared.met(caller);
-            *self.shared.caller.borrow_mut() = Some(caller.clone());
-        }
-        Ok(answer)
+        self.patiently("cannot tell which account this is", || self.shared.ask_caller()).await
     }
 }
 

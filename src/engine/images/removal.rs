@@ -240,19 +240,18 @@ impl Step for Remove {
         if image.tags.contains_key(HOLD_TAG) {
             return Look::Moot("kept after all: it is on hold".into());
         }
-        let ours = |image: &Image| {
-            matches!(naming::ownership(image, &shared.daemon, &subject.place.account), Ownership::Ours(_))
-        };
-        if !ours(image) {
+        let ownership = |image: &Image| naming::ownership(image, &shared.daemon, &subject.place.account);
+        let Ownership::Ours(marks) = ownership(image) else {
             return Look::Moot("kept after all: it is not provably ours any more".into());
-        }
+        };
+        let ours = |image: &Image| matches!(ownership(image), Ownership::Ours(_));
         let good = |image: &Image| image.state == ImageState::Available && image.odd.is_none() && ours(image);
         if let Some(witness) = witness.filter(|id| !there(id).is_some_and(good)) {
             return Look::Moot(format!(
                 "kept after all: {witness}, the good image that would stay, is not seen as such"
             ));
         }
-        let listed = match snapshots::list(shared, &subject.place, image).await {
+        let listed = match snapshots::list(shared, &subject.place, image, &marks).await {
             Err(fault) => return Look::Unclear(fault),
             Ok(listed) => listed,
         };

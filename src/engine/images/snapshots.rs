@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::cloud::port::{Fault, Read};
-use crate::domain::naming::{self, TAG_PREFIX, run_name};
+use crate::domain::naming::{self, Marks, TAG_PREFIX, run_name};
 use crate::domain::observed::{Image, Snapshot};
 use crate::domain::place::Place;
 use crate::engine::context::backoff::{FIRST, longer};
@@ -24,7 +24,7 @@ pub(super) struct Listed {
 
 /// Lists them. One that failed, or is not ready, may name none of them: those are found by their tags, where they name the
 /// image themselves.
-pub(super) async fn list(shared: &Context, place: &Place, image: &Image) -> Read<Listed> {
+pub(super) async fn list(shared: &Context, place: &Place, image: &Image, marks: &Marks) -> Read<Listed> {
     let mut listed = Listed::default();
     let named = match image.snapshots.is_empty() {
         true => Vec::new(),
@@ -38,13 +38,10 @@ pub(super) async fn list(shared: &Context, place: &Place, image: &Image) -> Read
         }
     }
     if image.state.dead() || image.snapshots.is_empty() {
-        let tag = |key: &str| image.tags.get(&format!("{TAG_PREFIX}{key}"));
-        let run = tag("plan").zip(tag("due").and_then(|due| naming::parse_rfc3339(due)));
-        if let Some(run) = run.map(|(plan, due)| run_name(plan, due)) {
-            let tagged = shared.cloud.snapshots_tagged(place, &format!("{TAG_PREFIX}run"), &run).await?;
-            let unnamed = tagged.into_iter().filter(|s| !image.snapshots.contains(&s.id) && made_for(s, image));
-            listed.ours.extend(unnamed.map(|snapshot| snapshot.id));
-        }
+        let run = run_name(&marks.plan, marks.due);
+        let tagged = shared.cloud.snapshots_tagged(place, &format!("{TAG_PREFIX}run"), &run).await?;
+        let unnamed = tagged.into_iter().filter(|s| !image.snapshots.contains(&s.id) && made_for(s, image));
+        listed.ours.extend(unnamed.map(|snapshot| snapshot.id));
     }
     Ok(listed)
 }

@@ -87,12 +87,8 @@ impl Compare {
             if let Some(caller) = self.shared.caller.borrow().clone() {
                 return Ok(Some(caller));
             }
-            match self.shared.unless_drained(self.shared.cloud.whoami()).await? {
-                Ok(caller) => {
-                    self.shared.met(&caller);
-                    *self.shared.caller.borrow_mut() = Some(caller.clone());
-                    return Ok(Some(caller));
-                }
+            match self.shared.unless_drained(self.shared.ask_caller()).await? {
+                Ok(caller) => return Ok(Some(caller)),
                 Err(fault) if fault.class.passes() => {}
                 Err(_) => return Ok(None),
             }

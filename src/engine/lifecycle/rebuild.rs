@@ -287,12 +287,8 @@ impl Rebuild {
         let known = self.shared.caller.borrow().clone();
         let caller = match known {
             Some(caller) => caller,
-            None => match self.shared.unless_drained(self.shared.cloud.whoami()).await? {
-                Ok(caller) => {
-                    self.shared.met(&caller);
-                    *self.shared.caller.borrow_mut() = Some(caller.clone());
-                    caller
-                }
+            None => match self.shared.unless_drained(self.shared.ask_caller()).await? {
+                Ok(caller) => caller,
                 Err(fault) => {
                     if self.told.insert("account".into()) {
                         tracing::error!(

@@ -73,7 +73,7 @@ pub async fn gather(
         let what = plan.as_ref().map_or("nothing is begun".to_owned(), |plan| format!("nothing of {plan} is begun"));
         let what = if *cause == Cause::MachineUnknown { "nothing is rebooted" } else { what.as_str() };
         let need = format!("{what}: {reason}");
-        document.needs_person.insert(0, NeedsPerson { since: since.clone(), run: None, subject: None, reason: need });
+        document.needs_person.insert(0, NeedsPerson::of_all(since.clone(), need));
         document.holds.push(HoldStatus { cause: cause.as_str(), plan: plan.clone(), since, reason });
     }
     let debts = journal.open_debts().await?;
@@ -95,15 +95,8 @@ pub async fn gather(
     let refused = journal.newest_in(&Scope::Daemon, &Kind::ConfigRefused).await?;
     let applied = journal.newest_in(&Scope::Daemon, &Kind::ConfigApplied).await?;
     if let Some(refused) = refused.filter(|r| applied.is_none_or(|applied| applied.seq < r.seq)) {
-        document.needs_person.insert(
-            0,
-            NeedsPerson {
-                since: rfc3339(refused.at),
-                run: None,
-                subject: None,
-                reason: refused.reason().unwrap_or_default().to_owned(),
-            },
-        );
+        let reason = refused.reason().unwrap_or_default().to_owned();
+        document.needs_person.insert(0, NeedsPerson::of_all(rfc3339(refused.at), reason));
     }
     let alarms = journal.alarms().await?;
     document.needs_person.splice(
@@ -126,7 +119,7 @@ fn dead(started: &Event) -> NeedsPerson {
          (`systemctl start stillframe`); what was under way goes on",
         rfc3339(started.at)
     );
-    NeedsPerson { since: rfc3339(started.at), run: None, subject: None, reason }
+    NeedsPerson::of_all(rfc3339(started.at), reason)
 }
 
 /// For whom the targets that wait for their turn wait.
@@ -164,8 +157,7 @@ fn debt(opened: &Event) -> Option<DebtStatus> {
 fn left_taken(stopped: &Event) -> Option<NeedsPerson> {
     let Fact::DaemonStopped { owed, .. } = stopped.fact() else { return None };
     let reason = || format!("not given back when the daemon stopped; start it to give it back: {}", owed.join(", "));
-    let need = |reason| NeedsPerson { since: rfc3339(stopped.at), run: None, subject: None, reason };
-    (!owed.is_empty()).then(reason).map(need)
+    (!owed.is_empty()).then(|| NeedsPerson::of_all(rfc3339(stopped.at), reason()))
 }
 
 /// When a plan is due next, and how it went last.

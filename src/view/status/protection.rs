@@ -61,7 +61,7 @@ pub fn judge_all(document: &mut StatusDocument, census: &Census, plans: &[Plan],
         }
         for (protection, instances) in called {
             let reason = format!("{}: {}", names(&instances), words(protection, plan, deadlines));
-            needs.push(NeedsPerson { since: rfc3339(listed.at), run: None, subject: None, reason });
+            needs.push(NeedsPerson::of_all(rfc3339(listed.at), reason));
         }
         let oldest = counts.listed_at.as_deref().and_then(parse_rfc3339);
         counts.listed_at = Some(rfc3339(oldest.map_or(listed.at, |oldest| oldest.min(listed.at))));
