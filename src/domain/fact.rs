@@ -254,6 +254,8 @@ pub enum Fact {
     RunLate {
         /// Why.
         reason: String,
+        /// Whether nothing more is imaged either: the journal was older than the images of a later occurrence.
+        older: bool,
     },
     /// A run that has not ended cannot go on.
     RunStopped {
@@ -420,7 +422,7 @@ impl Fact {
             | Self::ConfigRefused { reason }
             | Self::HoldRaised { reason }
             | Self::RunStopped { reason }
-            | Self::RunLate { reason }
+            | Self::RunLate { reason, .. }
             | Self::StepAbandoned { reason }
             | Self::SlotTaken { reason }
             | Self::SlotFreed { reason }

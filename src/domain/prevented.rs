@@ -29,6 +29,8 @@ words! {
         Twin = "twin",
         /// The credentials are those of another account.
         Account = "account",
+        /// The journal was older than the images in AWS, as after a restored disk.
+        Restored = "restored",
         /// Its status checks read impaired before anything was done to it.
         Impaired = "impaired",
         /// A copy or share that the plan wants can never be made.
@@ -55,7 +57,7 @@ impl Prevented {
             Self::NotFound => "; take it out of select.instances if it is gone for good",
             Self::Impaired => "; look at the instance: once its checks read ok, the next occurrence images it",
             Self::StillImaging => "; look at its pending image in the EC2 console",
-            Self::Machine | Self::Twin | Self::Account | Self::Copies => "",
+            Self::Machine | Self::Twin | Self::Account | Self::Restored | Self::Copies => "",
         }
     }
 }

@@ -9,9 +9,9 @@ use super::event::{Outcome, Trigger, gone};
 use super::fact::{
     Chosen, Counts, Done, Draft, Fact, Imaging, Intent, Made, Observed, RunEnd, RunStart, StepId, TargetEnd,
 };
-use super::naming::{Marks, Role, image_name_by};
+use super::naming::{self, Marks, Ownership, Role, TAG_PREFIX, image_name_by};
 use super::observed::{Image, ImageState, InstanceState, InstanceStatus, Snapshot};
-use super::place::Subject;
+use super::place::{Place, Subject};
 
 /// Why an instance counts as down whose run was forgotten.
 pub const LOST: &str = "rebooted by CreateImage before the journal was lost";
@@ -19,7 +19,7 @@ pub const LOST: &str = "rebooted by CreateImage before the journal was lost";
 /// An instance that is not healthy now counts as down because of us if we rebooted it within this time.
 pub const RECENT: TimeDelta = TimeDelta::hours(24);
 
-/// One of our images, as it was listed.
+/// One of our images, as it was listed; or one that somebody removed, as its snapshots tell.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evidence {
     /// The instance that it was made of.
@@ -47,6 +47,8 @@ pub struct Proven {
     pub subject: Subject,
     /// Its image's id.
     pub image: String,
+    /// Whether the image is gone: then only who may be down matters.
+    pub gone: bool,
     /// Its image's name.
     pub name: String,
     /// Its image's state, in EC2's word.
@@ -79,7 +81,8 @@ pub fn prove(
 ) -> Occurrences {
     let newest = newest_reboots(evidence);
     let mut occurrences = Occurrences::new();
-    for e in evidence.iter().filter(|e| e.marks.role == Role::Image && e.image.state != ImageState::Deregistered) {
+    for e in evidence.iter().filter(|e| e.marks.role == Role::Image) {
+        let gone_by_now = e.image.state == ImageState::Deregistered;
         let last = newest.get(&e.subject).is_some_and(|last| last.image.id == e.image.id);
         let down = last
             && e.recent(now)
@@ -88,6 +91,9 @@ pub fn prove(
                 let out = gone(seen.state) || seen.state == InstanceState::Stopped;
                 !out && (!seen.healthy() || e.image.created.is_none_or(|created| now - created < settle(&e.marks.plan)))
             });
+        if gone_by_now && !down {
+            continue;
+        }
         let ended = match e.image.state {
             _ if down => None,
             ImageState::Available | ImageState::Disabled => Some(Outcome::Done),
@@ -98,6 +104,7 @@ pub fn prove(
         occurrences.entry((e.marks.plan.clone(), e.marks.due)).or_default().push(Proven {
             subject: e.subject.clone(),
             image: e.image.id.clone(),
+            gone: gone_by_now,
             name: e.image.name.clone(),
             state: e.image.state.as_str(),
             reboots: e.rebooted(),
@@ -108,10 +115,39 @@ pub fn prove(
     occurrences
 }
 
+/// What a snapshot tells of an image that is not there: that it was made, of which instance, and when. Copies name no volume.
+#[must_use]
+pub fn trace(snapshot: &Snapshot, place: &Place) -> Option<Evidence> {
+    let tag = |key: &str| snapshot.tags.get(&format!("{TAG_PREFIX}{key}")).cloned();
+    let name = image_name_by(&snapshot.tags)?;
+    if snapshot.volume.is_none() || !naming::is_snapshot_of(&snapshot.tags, &name) {
+        return None;
+    }
+    let image = Image {
+        id: snapshot.id.clone(),
+        name,
+        owner: place.account.clone(),
+        state: ImageState::Deregistered,
+        state_reason: None,
+        created: snapshot.started,
+        source_instance: tag("instance"),
+        source_image: None,
+        snapshots: Vec::new(),
+        product_codes: false,
+        deprecated: None,
+        tags: snapshot.tags.clone().into(),
+        odd: None,
+    };
+    match naming::ownership(&image, &tag("daemon")?, &place.account) {
+        Ownership::Ours(marks) => Some(Evidence { subject: place.subject(&marks.instance), image, marks }),
+        _ => None,
+    }
+}
+
 /// Snapshots that bear our tags and belong to none of `images`: those of the account that bear our daemon's tag. A
 /// pending image does not name its snapshots yet, but its name is the one that their tags give.
 #[must_use]
-pub fn orphans(snapshots: &[Snapshot], images: &[Image]) -> Vec<String> {
+pub fn orphans<'a>(snapshots: &'a [Snapshot], images: &[Image]) -> Vec<&'a Snapshot> {
     let used: BTreeSet<&str> = images.iter().flat_map(|i| &i.snapshots).map(String::as_str).collect();
     // A copy's name is its source's, a slash and a hash; the source may be in another place.
     let source = |image: &Image| image.name.rsplit_once('/').map(|(source, _)| source.to_owned());
@@ -121,7 +157,7 @@ pub fn orphans(snapshots: &[Snapshot], images: &[Image]) -> Vec<String> {
         // Without the rest of our tags it is a person's, or a copy of ours.
         !used.contains(s.id.as_str()) && name(s).is_some_and(|name| !names.contains(&name))
     };
-    snapshots.iter().filter(orphan).map(|s| s.id.clone()).collect()
+    snapshots.iter().filter(orphan).collect()
 }
 
 /// The newest image of each instance that was made with a reboot.

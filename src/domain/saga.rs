@@ -135,6 +135,8 @@ pub struct RunState {
     pub mishaps: BTreeMap<String, String>,
     /// Why nothing more may be rebooted in it: it lay still for too long.
     pub late: Option<String>,
+    /// Whether nothing more may be imaged in it either: the journal was older than the images of a later occurrence.
+    pub older: bool,
     /// Its end.
     pub finished: Option<Outcome>,
     /// The first event that this version does not understand.
@@ -171,7 +173,10 @@ impl RunState {
                     self.only.clone_from(&start.only);
                 }
                 Fact::Selected(_) => self.selected = true,
-                Fact::RunLate { reason } => self.late = Some(reason.clone()),
+                Fact::RunLate { reason, older } => {
+                    self.late = Some(reason.clone());
+                    self.older |= older;
+                }
                 Fact::StepRefused(_) | Fact::RetainStopped { .. } => {
                     if let Topic::Trouble(what) = &event.draft.topic {
                         self.mishaps.insert(what.clone(), event.reason().unwrap_or_default().to_owned());

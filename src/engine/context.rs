@@ -36,7 +36,7 @@ use crate::domain::rollout::Slots;
 pub use crate::engine::context::active::ActiveRun;
 pub use crate::engine::context::rebuild_hold::Unproven;
 use crate::engine::context::us::Us;
-use crate::journal::{Journal, JournalError, Written};
+use crate::journal::{Answer, Journal, JournalError, Written};
 
 /// How long to wait before a failed journal write is tried again.
 pub(crate) const JOURNAL_RETRY: Duration = Duration::from_secs(1);
@@ -330,6 +330,19 @@ impl Context {
     /// [`Stop::Drained`].
     pub async fn pause(&self, how_long: Duration) -> Result<(), Stop> {
         self.unless_drained(self.clock.sleep(how_long)).await
+    }
+
+    /// What the journal knows, once it can be read: where nothing is known, something may be done twice.
+    ///
+    /// # Errors
+    /// [`Stop::Drained`].
+    pub(crate) async fn known<T>(&self, read: impl AsyncFn() -> Answer<T>) -> Result<T, Stop> {
+        loop {
+            match read().await {
+                Ok(known) => return Ok(known),
+                Err(_) => self.pause(JOURNAL_RETRY).await?,
+            }
+        }
     }
 
     /// Writes events, folds them into their run, and tells who listens. For intents and decisions: what cannot be

@@ -90,7 +90,7 @@ async fn launch<'a>(
         gates.closed(&slots).or_else(|| gates.stuck(&slots))
     };
     if let Some(why) = why {
-        return skip_all(run, queue, &why).await;
+        return skip_all(run, queue, &why.hindrance()).await;
     }
     // An instance that is not back since another occurrence would hold this one for as long.
     let overdue: Vec<_> = {
@@ -104,6 +104,15 @@ async fn launch<'a>(
         let why = Hindrance::of(Prevented::NotBack, why);
         finish(run, &subject, Outcome::Skipped, &why).await?;
     }
+    let denied: Vec<_> = {
+        let unproven = run.shared.unproven.borrow();
+        let why = |s: &Subject| unproven.denied.get(&s.place).cloned();
+        queue.iter().filter_map(|s| Some((s.clone(), why(s)?))).collect()
+    };
+    for (subject, why) in denied {
+        queue.retain(|s| *s != subject);
+        finish(run, &subject, Outcome::Skipped, &Hindrance::of(Prevented::NotListed, why)).await?;
+    }
     let mut first = 0; // those before it are down for another run
     while !run.shared.sick() && !run.shared.unproven.borrow().comparing.contains_key(&run.plan.name) {
         let verdict = queue.get(first).map(|subject| may_go_down(run, subject));
@@ -113,7 +122,7 @@ async fn launch<'a>(
                 first += 1;
                 continue;
             }
-            Some(Verdict::No(why)) => return skip_all(run, queue, &why).await,
+            Some(Verdict::No(why)) => return skip_all(run, queue, &why.hindrance()).await,
             Some(Verdict::Wait(_)) | None => break,
         }
         let Some(subject) = queue.remove(first) else { break };
@@ -131,9 +140,8 @@ async fn launch<'a>(
 }
 
 /// Ends all that wait.
-async fn skip_all(run: &Run, queue: &mut VecDeque<Subject>, why: &Why) -> Result<(), Stop> {
-    let why = why.hindrance();
-    let skipped = |subject: Subject| finished(&run.active, &run.name, &subject, Outcome::Skipped, &why);
+async fn skip_all(run: &Run, queue: &mut VecDeque<Subject>, why: &Hindrance) -> Result<(), Stop> {
+    let skipped = |subject: Subject| finished(&run.active, &run.name, &subject, Outcome::Skipped, why);
     run.shared.record_many(&queue.drain(..).map(skipped).collect::<Vec<_>>()).await
 }
 

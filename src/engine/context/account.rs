@@ -4,7 +4,8 @@
 use std::cell::RefCell;
 
 use crate::cloud::port::{Caller, Read};
-use crate::engine::context::Context;
+use crate::engine::context::backoff::{FIRST, longer};
+use crate::engine::context::{Context, Stop};
 
 /// Is told the account when it is met for the first time.
 type Learn = Box<dyn Fn(&str)>;
@@ -37,8 +38,14 @@ impl Context {
         *bound.learn.borrow_mut() = Some(Box::new(learn));
     }
 
-    /// AWS has said who we are.
+    /// AWS has said who we are: kept as long as the account is ours.
     pub fn met(&self, caller: &Caller) {
+        self.bound_by(caller);
+        let ours = self.another_account().is_none();
+        *self.caller.borrow_mut() = ours.then(|| caller.clone());
+    }
+
+    fn bound_by(&self, caller: &Caller) {
         let bound = self.of::<Bound>();
         let Some(learn) = &*bound.learn.borrow() else { return };
         let account = &caller.account;
@@ -57,15 +64,35 @@ impl Context {
         }
     }
 
-    /// Asks AWS who we are, and keeps it.
+    /// Asks AWS who we are.
     ///
     /// # Errors
     /// Those of `GetCallerIdentity`.
     pub(crate) async fn ask_caller(&self) -> Read<Caller> {
         let caller = self.cloud.whoami().await?;
         self.met(&caller);
-        *self.caller.borrow_mut() = Some(caller.clone());
         Ok(caller)
+    }
+
+    /// Who we are, once AWS tells and the account is ours.
+    ///
+    /// # Errors
+    /// [`Stop::Drained`].
+    pub(crate) async fn our_caller(&self) -> Result<Caller, Stop> {
+        let mut wait = FIRST;
+        loop {
+            if let Some(caller) = self.caller.borrow().clone() {
+                return Ok(caller);
+            }
+            // What was denied may be allowed later, and then counts.
+            if let Ok(caller) = self.unless_drained(self.ask_caller()).await?
+                && self.another_account().is_none()
+            {
+                return Ok(caller);
+            }
+            self.pause(wait).await?;
+            wait = longer(wait);
+        }
     }
 
     /// Why the credentials are not ours, if they are not.

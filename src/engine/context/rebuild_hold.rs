@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::domain::place::Place;
+
 /// Nothing is decided for so long while it is not known: within what counts as on time. After that runs begin as always, and
 /// say what AWS does not answer; nobody goes down in them before it is known.
-const DECIDES_AFTER: Duration = Duration::from_secs(20);
+pub(crate) const DECIDES_AFTER: Duration = Duration::from_secs(20);
 /// What takes longer than this is told as what holds back.
 const QUIET: Duration = Duration::from_secs(60);
 /// Why a plan waits for that.
@@ -25,6 +27,8 @@ pub struct Unproven {
     pub(crate) rebuilding: bool,
     /// Plans whose images are not listed yet since the start, and since when they are waited for.
     pub(crate) comparing: BTreeMap<String, Instant>,
+    /// Where our images may not be listed at all since the start, and why: nobody goes down there.
+    pub(crate) denied: BTreeMap<Place, String>,
 }
 
 impl Unproven {
@@ -39,6 +43,12 @@ impl Unproven {
     /// The plans that wait for long by now for what AWS shows, each with why.
     pub(crate) fn waiting(&self, now: Instant) -> impl Iterator<Item = (&String, &'static str)> {
         self.comparing.iter().filter(move |(_, since)| now - **since >= QUIET).map(|(plan, _)| (plan, COMPARING))
+    }
+
+    /// Why it is not certain that what is not seen in `place` was never made for `plan`.
+    pub(crate) fn uncertain(&self, plan: &str, place: &Place) -> Option<String> {
+        let comparing = || self.comparing.contains_key(plan).then(|| COMPARING.to_owned());
+        self.denied.get(place).cloned().or_else(comparing)
     }
 
     /// Whether no plan may begin anything.

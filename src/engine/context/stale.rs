@@ -15,7 +15,14 @@ use crate::journal::Answer;
 
 /// The event that says it, for good.
 pub(crate) fn draft(run: &str, why: &str) -> Draft {
-    Draft::of_run(run, Fact::RunLate { reason: why.to_owned() })
+    Draft::of_run(run, Fact::RunLate { reason: why.to_owned(), older: false })
+}
+
+/// Nothing more is imaged in a run: what it made may be gone by now, and with it the name that would tell.
+pub(crate) fn older(run: &str) -> Draft {
+    let reason = "the journal is older than the images of a later occurrence: nothing more is imaged in it".to_owned();
+    // It may be told that it lay still as well.
+    Draft { attempt: 2, ..Draft::of_run(run, Fact::RunLate { reason, older: true }) }
 }
 
 /// Why a run that goes on after a stop or a crash lay still for too long.

@@ -188,7 +188,7 @@ impl Remove {
     /// Whether all of the image's snapshots may go with it.
     fn whole(&self) -> bool {
         let seen = self.seen.borrow();
-        planted(Defect::SnapshotsUnseen) || (seen.others.is_empty() && seen.unseen.is_empty())
+        planted(Defect::SnapshotsUnseen) || !seen.partial && seen.others.is_empty() && seen.unseen.is_empty()
     }
 
     /// What was journaled of it.
@@ -277,7 +277,12 @@ impl Step for Remove {
             Intent::Remove(mut removing) => {
                 let seen = self.seen.borrow();
                 if !planted(Defect::SnapshotsForgotten) && !planted(Defect::SnapshotsUnseen) {
-                    (removing.snapshots, removing.others) = (seen.ours.clone(), Some(seen.others.clone()));
+                    // What was not seen is judged by its own tags, once it is.
+                    removing.snapshots.clone_from(&seen.ours);
+                    match seen.unseen.is_empty() {
+                        true => removing.others = Some(seen.others.clone()),
+                        false => removing.snapshots.extend(seen.others.iter().chain(&seen.unseen).cloned()),
+                    }
                 }
                 Intent::Remove(removing)
             }

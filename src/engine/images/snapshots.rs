@@ -9,6 +9,7 @@ use crate::domain::observed::{Image, Snapshot};
 use crate::domain::place::Place;
 use crate::engine::context::backoff::{FIRST, longer};
 use crate::engine::context::{Context, Stop};
+use crate::engine::drive::effect::PATIENCE;
 use crate::engine::drive::observer::{ABSENT_OVER, ABSENT_READS};
 
 /// What a list tells of the snapshots of an image.
@@ -20,12 +21,15 @@ pub(super) struct Listed {
     pub others: Vec<String>,
     /// The image names them, and they are not listed.
     pub unseen: Vec<String>,
+    /// Whether the image may have more than it shows: one that is not good names what it likes.
+    pub partial: bool,
 }
 
 /// Lists them. One that failed, or is not ready, may name none of them: those are found by their tags, where they name the
 /// image themselves.
 pub(super) async fn list(shared: &Context, place: &Place, image: &Image, marks: &Marks) -> Read<Listed> {
-    let mut listed = Listed::default();
+    let partial = image.state.dead() || image.snapshots.is_empty();
+    let mut listed = Listed { partial, ..Listed::default() };
     let named = match image.snapshots.is_empty() {
         true => Vec::new(),
         false => shared.cloud.snapshots(place, &image.snapshots).await?,
@@ -37,7 +41,7 @@ pub(super) async fn list(shared: &Context, place: &Place, image: &Image, marks: 
             None => listed.unseen.push(id.clone()),
         }
     }
-    if image.state.dead() || image.snapshots.is_empty() {
+    if partial {
         let run = run_name(&marks.plan, marks.due);
         let tagged = shared.cloud.snapshots_tagged(place, &format!("{TAG_PREFIX}run"), &run).await?;
         let unnamed = tagged.into_iter().filter(|s| !image.snapshots.contains(&s.id) && made_for(s, image));
@@ -62,7 +66,7 @@ pub(crate) struct Known {
 }
 
 /// Those of `ids` that are there. Of one of which nothing is known, it is gone when it is absent in several reads over some
-/// time.
+/// time. A list that does not come is waited for as long as any other answer.
 ///
 /// # Errors
 /// [`Stop::Drained`].
@@ -85,7 +89,7 @@ pub(super) async fn there(
                     return Ok(Ok(found));
                 }
             }
-            Err(fault) if fault.class.passes() => {}
+            Err(fault) if fault.class.passes() && shared.clock.instant() - since < PATIENCE => {}
             Err(fault) => return Ok(Err(fault)),
         }
         shared.pause(wait).await?;

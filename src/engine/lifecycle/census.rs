@@ -91,11 +91,8 @@ async fn count(shared: &Rc<Context>, plan: &Plan) -> Result<(), Stop> {
     if before.is_none() {
         imaged(shared, plan, &mut had).await;
     }
-    let caller = shared.unless_drained(shared.cloud.whoami()).await?.map_err(|fault| fault.to_string());
-    let caller = caller.and_then(|caller| {
-        shared.met(&caller);
-        shared.another_account().map_or(Ok(caller), Err)
-    });
+    let caller = shared.unless_drained(shared.ask_caller()).await?.map_err(|fault| fault.to_string());
+    let caller = caller.and_then(|caller| shared.another_account().map_or(Ok(caller), Err));
     match caller {
         // The listing before still stands, as old as it is.
         Err(why) => {

@@ -12,6 +12,7 @@ use crate::defect::{Defect, planted};
 use crate::domain::event::{Decision, Occurrence, Trigger};
 use crate::domain::fact::{Draft, Fact, Kind, Rebuilt, Scope};
 use crate::domain::naming::{self, Ownership, TAG_PREFIX, parse_run_name, run_name};
+use crate::domain::observed::{Image, ImageState};
 use crate::domain::place::{Place, Subject};
 use crate::domain::plan::Plan;
 use crate::domain::rebuild::{self, Evidence, Occurrences, Proven};
@@ -242,7 +243,7 @@ impl Rebuild {
             return Ok(false); // its own line says so
         }
         self.counts.images = self.counts.images.max(images.values().sum());
-        self.slots_of_removed_plans(&proven).await?;
+        self.slots_of_the_gone(&proven).await?;
         for (name, its) in &places {
             if let Some(why) = its.iter().find_map(|place| refused.get(place)) {
                 self.shared.unproven.borrow_mut().plans.insert(name.clone(), why.clone());
@@ -301,6 +302,9 @@ impl Rebuild {
                 }
             },
         };
+        if self.shared.another_account().is_some() {
+            return Ok(None); // its own line says so; nothing of ours is there
+        }
         // Where a plan has none, its runs say so.
         let regions = |plan: &Plan| self.shared.cloud.regions(plan).into_iter();
         let places = |plan: &Plan| regions(plan).map(|r| Place::new(caller.account.clone(), r)).collect();
@@ -312,13 +316,17 @@ impl Rebuild {
         let sh = &self.shared;
         let query = ImageQuery::Tag(format!("{TAG_PREFIX}daemon"), sh.daemon.clone());
         let images = sh.cloud.images(place, &query).await?;
-        let orphans = match sh.cloud.snapshots_tagged(place, &format!("{TAG_PREFIX}daemon"), &sh.daemon).await {
-            Ok(snapshots) => rebuild::orphans(&snapshots, &images),
+        let snapshots = match sh.cloud.snapshots_tagged(place, &format!("{TAG_PREFIX}daemon"), &sh.daemon).await {
             Err(fault) if fault.class.passes() => return Err(fault),
-            Err(_) => Vec::new(), // they are only reported; nothing else hangs on them
+            // Who may not list them does not hear of orphans, nor of an image that somebody has removed.
+            answer => answer.unwrap_or_default(),
         };
+        let orphans = rebuild::orphans(&snapshots, &images);
+        let traces: Vec<Image> =
+            orphans.iter().filter_map(|s| rebuild::trace(s, place)).map(|trace| trace.image).collect();
+        let orphans = orphans.into_iter().map(|snapshot| place.subject(&snapshot.id)).collect();
         let mut evidence = Vec::new();
-        for image in images {
+        for image in images.into_iter().chain(traces) {
             let Ownership::Ours(marks) = naming::ownership(&image, &sh.daemon, &place.account) else { continue };
             // Another installation's are its own, unless a person took over from it.
             if marks.installation == sh.installation
@@ -336,16 +344,17 @@ impl Rebuild {
             let settle = settle.max(sh.lags.get().proof_by_time().as_secs());
             TimeDelta::seconds(i64::try_from(settle).unwrap_or(0))
         };
+        let images = evidence.iter().filter(|e| e.image.state != ImageState::Deregistered).count();
         let proven = rebuild::prove(&evidence, &checks, settle, now);
-        Ok(Found { proven, images: evidence.len(), orphans: orphans.iter().map(|id| place.subject(id)).collect() })
+        Ok(Found { proven, images, orphans })
     }
 
-    /// Of a plan that is in force no more, only who is down matters.
-    async fn slots_of_removed_plans(&mut self, proven: &Occurrences) -> Result<(), Stop> {
-        let removed: Vec<_> = proven.iter().filter(|((plan, _), _)| !self.followed.contains(plan)).collect();
-        for ((plan, due), targets) in removed {
+    /// Of a plan that is in force no more, or an image that is gone, only who is down matters.
+    async fn slots_of_the_gone(&mut self, proven: &Occurrences) -> Result<(), Stop> {
+        for ((plan, due), targets) in proven {
             let run = run_name(plan, *due);
-            for target in targets.iter().filter(|t| t.down) {
+            let removed = !self.followed.contains(plan);
+            for target in targets.iter().filter(|t| t.down && (removed || t.gone)) {
                 if self.shared.slots.borrow().is_down(&target.subject) {
                     continue; // taken in an earlier round
                 }
@@ -376,14 +385,20 @@ impl Rebuild {
         }
         self.shared.unproven.borrow_mut().comparing.remove(&known.plan.name);
         self.shared.slots_changed.notify_waiters();
+        let mut missed = Vec::new();
         for (due, targets) in &proven {
+            let there: Vec<Proven> = targets.iter().filter(|target| !target.gone).cloned().collect();
+            if there.is_empty() {
+                missed.push(*due);
+                continue;
+            }
             let scheduled = known.timetable.next_after(*due - TimeDelta::seconds(1)) == Some(*due);
             let occurrence = Occurrence {
                 trigger: if scheduled { Trigger::Schedule } else { Trigger::Manual },
                 ..self.occurrence(known, *due, Decision::Run, self.past.found)
             };
             self.counts.occurrences += 1;
-            self.restore_one(known, occurrence, targets).await?;
+            self.restore_one(known, occurrence, &there).await?;
             // Years of images are many transactions: the loop goes round meanwhile, and may be asked to stop.
             self.shared.unless_drained(tokio::task::yield_now()).await?;
         }
@@ -394,8 +409,9 @@ impl Rebuild {
             false => known.timetable.due(known.since, *newest),
             true => known.timetable.due(*newest, known.since),
         };
-        for due in due.missed.into_iter().map(|miss| miss.due).chain(due.run) {
-            if self.shared.journal.reader().occurrence(&known.plan.name, due).await.is_ok_and(|row| row.is_some()) {
+        for due in missed.into_iter().chain(due.missed.into_iter().map(|miss| miss.due)).chain(due.run) {
+            let reader = self.shared.journal.reader();
+            if self.shared.known(async || reader.occurrence(&known.plan.name, due).await).await?.is_some() {
                 continue; // decided by this journal
             }
             let missed = self.occurrence(known, due, Decision::Miss, self.past.missed);
@@ -406,14 +422,13 @@ impl Rebuild {
         Ok(())
     }
 
-    /// Nothing more is rebooted in runs that were due before what AWS knows of the plan: what they made since may be gone
+    /// Nothing more is imaged in runs that were due before what AWS knows of the plan: what they made since may be gone
     /// again, and with it the name that would tell.
     async fn end_older(&self, known: &Known, newest: DateTime<Utc>) -> Result<(), Stop> {
         let older = |(name, run): (&String, &Rc<ActiveRun>)| {
             let due = parse_run_name(name).map(|(_, due)| due)?;
-            let open = run.plan == known.plan.name && due < newest && run.state.borrow().late.is_none();
-            let why = "the journal is older than the images of a later occurrence: nothing more is rebooted in it";
-            open.then(|| stale::draft(name, why))
+            let open = run.plan == known.plan.name && due < newest && !run.state.borrow().older;
+            open.then(|| stale::older(name))
         };
         let late: Vec<Draft> = self.shared.runs.borrow().iter().filter_map(older).collect();
         if !late.is_empty() {
@@ -426,13 +441,14 @@ impl Rebuild {
     async fn restore_one(&mut self, known: &Known, occurrence: Occurrence, targets: &[Proven]) -> Result<(), Stop> {
         let run = occurrence.run();
         let reader = self.shared.journal.reader();
-        let before = reader.newest_in(&Scope::Run(run.clone()), &Kind::RunStarted).await;
-        let row = reader.occurrence(&occurrence.plan, occurrence.due).await;
-        if row.is_ok_and(|row| row.is_some()) {
+        let scope = Scope::Run(run.clone());
+        let before = self.shared.known(async || reader.newest_in(&scope, &Kind::RunStarted).await).await?;
+        let row = self.shared.known(async || reader.occurrence(&occurrence.plan, occurrence.due).await).await?;
+        if row.is_some() {
             return Ok(()); // written before a restart, and gone on with since
         }
         let open = rebuild::open(targets);
-        let new = before.is_ok_and(|event| event.is_none());
+        let new = before.is_none();
         if new {
             // The events first: a row without them would be run.
             let mut drafts = vec![decided(&occurrence, false)];

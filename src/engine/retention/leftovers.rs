@@ -45,7 +45,8 @@ pub(crate) async fn finish_leftovers(run: &Run) -> Result<(), Stop> {
         if subject.id.starts_with("snap-") {
             snapshots.entry(subject.place.clone()).or_default().push(subject);
         } else {
-            let events = run.shared.journal.reader().events_of(of).await.unwrap_or_default();
+            let reader = run.shared.journal.reader();
+            let events = run.shared.known(async || reader.events_of(of).await).await?;
             let earlier =
                 RunState::fold(&events).others.remove(&subject).and_then(|mut steps| steps.remove(&StepId::Retain));
             // The run of the newest alarm need not be the one that wrote the intent.

@@ -192,6 +192,9 @@ impl Step for MakeImage {
 
     fn forbidden(&self) -> Option<Hindrance> {
         let Target { shared, active, plan, occurrence, subject, .. } = &self.0;
+        if let Some(why) = active.state.borrow().late.as_ref().filter(|_| active.state.borrow().older) {
+            return Some(Hindrance::of(Prevented::Restored, why.clone()));
+        }
         if let Some(hold) = shared.holding(Act::TakeDown, Some(&plan.name)) {
             return Some(hold.hindrance());
         }
@@ -239,6 +242,12 @@ impl Step for MakeImage {
                     }
                 }
             }
+        }
+        // An old journal does not know what was made, and removed, since.
+        if let Some(why) = shared.unproven.borrow().uncertain(&plan.name, &subject.place) {
+            let fault =
+                Fault { class: Class::Transient, code: "JournalUncompared".into(), message: why, request_id: None };
+            return Look::Unclear(fault);
         }
         if !lost && plan.consistency.mode == Mode::Reboot && !self.takes_down() {
             return self.still_stopped().await;

@@ -186,6 +186,71 @@ async fn an_empty_answer_orphans_nothing() {
     assert!(rig.calls("DeleteSnapshot").iter().any(|call| call.effect), "{}", rig.story());
 }
 
+/// A list that does not come for hours is a need that somebody hears of, and no run that never ends.
+#[tokio::test(start_paused = true)]
+async fn snapshots_that_cannot_be_listed_for_hours_call_somebody() {
+    let (mut rig, image) = at_the_second(1, "").await;
+    let script = std::rc::Rc::clone(&rig.script);
+    rig.script.once(of_removal(Kind::StepDone), move || {
+        script.refuse("DescribeSnapshots", None, MANY, "InternalError", "no answer");
+    });
+    rig.run(mins(60)).await;
+    assert!(!registered(&rig, &image), "{}", rig.story());
+    let needs: Vec<Event> = rig.told(&Kind::StepNeedsPerson);
+    assert!(
+        needs.iter().any(|need| need.text("reason").is_some_and(|why| why.contains("costs money"))),
+        "{}",
+        rig.story()
+    );
+    assert_eq!(rig.outcomes("web"), ["02:00 done", "02:20 failed"], "{}", rig.story());
+    rig.script.relents();
+    rig.run(mins(24 * 60)).await;
+    rig.stop().await;
+    promises::hold(&rig).await;
+}
+
+/// A failed image that hides what it names may name anybody's: AWS would delete that with it.
+#[tokio::test(start_paused = true)]
+async fn a_failed_image_that_hides_what_it_names_takes_nothing_along() {
+    for hides in [true, false] {
+        let mut rig = rig(1, "");
+        {
+            let mut world = rig.world();
+            let instance = world.instances.get_mut(&id(1)).expect("of the fleet");
+            (instance.traits.image_fails, instance.traits.image_unnamed) = (true, hides);
+        }
+        rig.start();
+        rig.run(mins(19)).await;
+        rig.world().instances.get_mut(&id(1)).expect("of the fleet").traits.image_fails = false;
+        let failed = rig.images_of(&id(1)).remove(0).id;
+        let home = Place::new(ACCOUNT, REGION);
+        let theirs = rig.watch.strange(&mut rig.world(), &failed, &home, rig.clock.now());
+        rig.run(mins(24 * 60 + 25)).await;
+        rig.stop().await;
+        promises::hold(&rig).await;
+        assert!(!registered(&rig, &failed), "{}", rig.story());
+        assert!(rig.world().snapshots.contains_key(&theirs), "{hides}: {}", rig.story());
+    }
+}
+
+/// What a failed image names and a list leaves out is looked for after it, too.
+#[tokio::test(start_paused = true)]
+async fn what_was_not_listed_of_a_failed_image_is_not_forgotten() {
+    let mut rig = rig(1, "");
+    rig.world().instances.get_mut(&id(1)).expect("of the fleet").traits.image_fails = true;
+    rig.start();
+    rig.run(mins(19)).await;
+    rig.world().instances.get_mut(&id(1)).expect("of the fleet").traits.image_fails = false;
+    let failed = rig.images_of(&id(1)).remove(0).id;
+    rig.run(mins(24 * 60 - 5)).await;
+    let until = rig.clock.now() + chrono::TimeDelta::minutes(8);
+    rig.world().omits.insert("DescribeSnapshots".into(), until);
+    rig.run(mins(40)).await;
+    rig.stop().await;
+    promises::hold(&rig).await;
+    assert!(!registered(&rig, &failed), "{}", rig.story());
+}
+
 /// Where the list shows nothing before the deregistration, nobody knows whose the snapshots are: the image waits.
 #[tokio::test(start_paused = true)]
 async fn what_is_not_listed_is_not_deregistered() {

@@ -5,8 +5,9 @@ use stillframe::domain::event::Decision;
 use stillframe::domain::fact::Kind;
 use stillframe::domain::plan::Rollout;
 
+use super::journal::Mortal;
 use super::promises;
-use super::rig::{Rig, at, fleet, fleet_with, id, mins, plan, secs};
+use super::rig::{ACCOUNT, Rig, at, fleet, fleet_with, id, mins, plan, secs};
 
 /// The process dies, and the journal is the one of `then`: so many writes.
 async fn put_back(rig: &mut Rig, then: u32) {
@@ -27,18 +28,8 @@ async fn ask(rig: &mut Rig) {
 #[tokio::test(start_paused = true)]
 async fn what_ran_and_was_retired_is_not_run_again() {
     for planted in [None, Some(Defect::JournalUncompared)] {
-        let mut web = plan("web", "0,20 2 * * *");
-        web.keep.last = 1;
-        let mut rig = Rig::new(&fleet(1), vec![web]);
-        rig.journal.remembers();
-        rig.start();
-        rig.run(mins(12)).await;
-        let then = rig.journal.written();
-        rig.run(mins(18)).await;
-        ask(&mut rig).await;
-        rig.run(mins(10)).await;
-        assert_eq!((rig.all_reboots(), rig.images_of(&id(1)).len()), (3, 1), "{}", rig.story());
-        put_back(&mut rig, then).await;
+        let mut rig = retiring();
+        older(&mut rig).await;
         defect::plant(planted);
         rig.start();
         rig.run(mins(20)).await;
@@ -128,4 +119,90 @@ async fn a_region_that_does_not_answer_holds_its_own_plans() {
     rig.stop().await;
     promises::hold(&rig).await;
     assert_eq!(rig.all_reboots(), 1, "late, and within catch_up\n{}", rig.story());
+}
+
+/// An occurrence ran and its image was retired, after the copy of the journal was made that is put back: so many reboots.
+async fn older(rig: &mut Rig) {
+    rig.journal.remembers();
+    rig.start();
+    rig.run(mins(12)).await;
+    let then = rig.journal.written();
+    rig.run(mins(18)).await;
+    ask(rig).await;
+    rig.run(mins(10)).await;
+    assert_eq!((rig.all_reboots(), rig.images_of(&id(1)).len()), (3, 1), "{}", rig.story());
+    put_back(rig, then).await;
+}
+
+fn retiring() -> Rig {
+    let mut web = plan("web", "0,20 2 * * *");
+    web.keep.last = 1;
+    Rig::new(&fleet(1), vec![web])
+}
+
+/// Images that we may not list are no proof that there are none: nobody goes down until they are listed.
+#[tokio::test(start_paused = true)]
+async fn what_may_not_be_listed_at_first_is_compared_later() {
+    for times in [1, 8, 1_000_000] {
+        let mut rig = retiring();
+        older(&mut rig).await;
+        rig.script.refuse("DescribeImages:tag", None, times, "UnauthorizedOperation", "no");
+        rig.start();
+        rig.run(mins(3)).await;
+        assert_eq!(rig.all_reboots(), 3, "{times}\n{}", rig.story());
+        rig.script.relents();
+        rig.run(mins(10)).await;
+        assert_eq!((rig.all_reboots(), rig.told(&Kind::JournalRebuilt).len()), (3, 1), "{times}\n{}", rig.story());
+        let failed = rig.outcomes("web").contains(&"02:20 failed".to_owned());
+        assert_eq!(failed, times > 1, "{times}\n{}", rig.story());
+        rig.run(mins(24 * 60)).await;
+        rig.stop().await;
+        assert_eq!(rig.all_reboots(), 5, "{times}\n{}", rig.story());
+        assert!(rig.watch.broken().is_empty(), "{:?}", rig.watch.broken());
+    }
+}
+
+/// Another account shows nothing of ours: it is looked at ours once the credentials are right.
+#[tokio::test(start_paused = true)]
+async fn another_account_compares_nothing() {
+    let mut rig = retiring();
+    older(&mut rig).await;
+    rig.account = Some(ACCOUNT.into());
+    *rig.script.account.borrow_mut() = Some("999999999999".into());
+    rig.start();
+    rig.run(mins(3)).await;
+    assert_eq!(rig.all_reboots(), 3, "{}", rig.story());
+    *rig.script.account.borrow_mut() = None;
+    rig.run(mins(10)).await;
+    assert_eq!((rig.all_reboots(), rig.told(&Kind::JournalRebuilt).len()), (3, 1), "{}", rig.story());
+    rig.run(mins(24 * 60)).await;
+    rig.stop().await;
+    assert_eq!(rig.all_reboots(), 5, "{}", rig.story());
+    assert!(rig.watch.broken().is_empty(), "{:?}", rig.watch.broken());
+}
+
+/// A journal that cannot be read knows nothing, which is not that it knows all.
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_read_is_asked_again() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let journal = dir.path().join("journal.sqlite");
+    let rename = |from: &str, to: &str| {
+        let db = rusqlite::Connection::open(&journal).expect("opened");
+        db.execute(&format!("ALTER TABLE {from} RENAME TO {to}"), []).expect("written");
+    };
+    let mut rig = retiring();
+    older(&mut rig).await;
+    rig.journal.write_again(dir.path()).await;
+    rig.replace_journal(Mortal::open(dir.path()));
+    rig.script.refuse("DescribeImages:tag", None, 1_000_000, "InternalError", "no answer");
+    rig.start();
+    rig.run(secs(2)).await;
+    rename("occurrence", "aside");
+    rig.script.relents();
+    rig.run(secs(10)).await;
+    assert_eq!(rig.told(&Kind::JournalRebuilt).len(), 0, "{}", rig.story());
+    rename("aside", "occurrence");
+    rig.run(mins(20)).await;
+    rig.stop().await;
+    assert_eq!((rig.all_reboots(), rig.told(&Kind::JournalRebuilt).len()), (3, 1), "{}", rig.story());
 }

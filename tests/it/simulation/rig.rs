@@ -99,6 +99,8 @@ pub struct Rig {
     pub lags: Lags,
     /// The roles of `[accounts]`.
     pub roles: Vec<Role>,
+    /// The account that the state directory has worked in, if it is known.
+    pub account: Option<String>,
     life: Option<Life>,
     /// How many processes there were, and which of them took the journal last.
     lives: u32,
@@ -145,6 +147,7 @@ impl Rig {
             visible_within: Duration::ZERO,
             lags: Lags::NONE,
             roles: Vec::new(),
+            account: None,
             life: None,
             lives: 0,
             newest: Rc::default(),
@@ -177,6 +180,7 @@ impl Rig {
             visible_within: Duration::ZERO,
             lags: first.lags,
             roles: first.roles.clone(),
+            account: first.account.clone(),
             life: None,
             lives: first.lives,
             newest: Rc::clone(&first.newest),
@@ -219,6 +223,9 @@ impl Rig {
             }),
         ));
         shared.set_roles(self.roles.iter().map(|role| (role.account.clone(), role.arn.clone())));
+        if self.account.is_some() {
+            shared.bind_account(self.account.clone(), |_| {});
+        }
         shared.rebuild.set(self.lost.is_some());
         shared.visible_within.set(self.visible_within);
         shared.lags.set(self.lags);

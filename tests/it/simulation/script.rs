@@ -58,6 +58,8 @@ pub struct Script {
     pub dies_at_removal: Cell<bool>,
     /// What answers tell of the daemon's clock.
     pub clock_ahead: Cell<Option<TimeDelta>>,
+    /// Whose credentials we have, if not ours.
+    pub account: RefCell<Option<String>>,
     /// How many requests were refused.
     pub refused: Cell<u32>,
     /// What is wrong with AWS for a while.
@@ -457,7 +459,9 @@ impl Identity for Scripted {
     async fn whoami(&self) -> Read<Caller> {
         self.script.read("GetCallerIdentity", &[])?;
         let home = Place::new(ACCOUNT, self.world.home_region().unwrap_or_default());
-        self.read("GetCallerIdentity", &home, self.world.whoami()).await
+        let caller = self.read("GetCallerIdentity", &home, self.world.whoami()).await?;
+        let account = self.script.account.borrow().clone().unwrap_or(caller.account);
+        Ok(Caller { account, ..caller })
     }
 
     async fn whoami_in(&self, place: &Place) -> Read<Caller> {

@@ -72,6 +72,14 @@ const FOUND_AFAR: &[(u64, &str)] = &[
         "whom we let in to snapshots alone, a person having let them in to the image, was never let out after a loss",
     ),
     (4775, "a person wrote into our tag whom a person had let in, and the watch asked that they stay"),
+    (2318, "an older journal was put back, and a run in the middle of it sent CreateImage before AWS was listed"),
+    (3629, "the same, for images without a reboot"),
+    (4715, "an older journal was put back: a lost answer was sent again ten minutes after it was completed"),
+    (2648, "the journal was lost, and a person had removed the image of who was down: its snapshots tell"),
+    (5341, "a lost journal, a copy under way where nobody could look: the image in between was removed"),
+    (3707, "a failed image hid that it named a stranger's snapshot: AWS deleted that with it"),
+    (5227, "a list left out what a failed image names: it was orphaned"),
+    (5296, "the same as 5227"),
     (151, "a tag whose answer was lost was taken for written: somebody was let in, and no tag said so"),
 ];
 

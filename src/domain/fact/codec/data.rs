@@ -108,11 +108,11 @@ pub(super) fn data_of(topic: &Topic, fact: &Fact) -> Value {
             Value::Object([("verdicts".to_owned(), Value::Array(verdicts))].into_iter().collect())
         }
         Fact::ForeignImage { reason } => Data::default().with("verdict", FOREIGN).with("reason", reason).end(),
+        Fact::RunLate { reason, older } => Data::default().with("reason", reason).flag("older", *older).end(),
         Fact::HoldCleared => Data::default().end(),
         Fact::ConfigRefused { reason: why }
         | Fact::HoldRaised { reason: why }
         | Fact::RunStopped { reason: why }
-        | Fact::RunLate { reason: why }
         | Fact::StepAbandoned { reason: why }
         | Fact::SlotTaken { reason: why }
         | Fact::SlotFreed { reason: why }
@@ -144,7 +144,9 @@ pub(super) fn fact_of(row: &Row, topic: &Topic) -> Option<Fact> {
             Fact::RequestAccepted { request: data.get("request").map_or(Some(0), Value::as_i64)?, only: list("only")? }
         }
         Kind::RunStarted => Fact::RunStarted(read::<RunStart>(data)?),
-        Kind::RunLate => Fact::RunLate { reason: why() },
+        Kind::RunLate => {
+            Fact::RunLate { reason: why(), older: data.get("older").is_some_and(|older| older == &Value::Bool(true)) }
+        }
         Kind::RunStopped => Fact::RunStopped { reason: why() },
         Kind::RunFinished => Fact::RunFinished(read::<RunEnd>(data)?),
         Kind::TargetSelected if row.subject.is_none() => Fact::Selected(read::<Chosen>(data)?),
