@@ -9,9 +9,9 @@ use super::event::{Outcome, Trigger, gone};
 use super::fact::{
     Chosen, Counts, Done, Draft, Fact, Imaging, Intent, Made, Observed, RunEnd, RunStart, StepId, TargetEnd,
 };
-use super::naming::{self, Marks, Ownership, Role, TAG_PREFIX, image_name_by};
+use super::naming::{self, Marks, Role, TAG_PREFIX, image_name_by};
 use super::observed::{Image, ImageState, InstanceState, InstanceStatus, Snapshot};
-use super::place::{Place, Subject};
+use super::place::Subject;
 
 /// Why an instance counts as down whose run was forgotten.
 pub const LOST: &str = "rebooted by CreateImage before the journal was lost";
@@ -115,33 +115,29 @@ pub fn prove(
     occurrences
 }
 
-/// What a snapshot tells of an image that is not there: that it was made, of which instance, and when. Copies name no volume.
+/// The image that a snapshot was made with and that is not there, as far as it tells: its name, when it was made, and of which
+/// instance. Copies name no volume.
 #[must_use]
-pub fn trace(snapshot: &Snapshot, place: &Place) -> Option<Evidence> {
-    let tag = |key: &str| snapshot.tags.get(&format!("{TAG_PREFIX}{key}")).cloned();
+pub fn trace(snapshot: &Snapshot, account: &str) -> Option<Image> {
     let name = image_name_by(&snapshot.tags)?;
     if snapshot.volume.is_none() || !naming::is_snapshot_of(&snapshot.tags, &name) {
         return None;
     }
-    let image = Image {
+    Some(Image {
         id: snapshot.id.clone(),
         name,
-        owner: place.account.clone(),
+        owner: account.to_owned(),
         state: ImageState::Deregistered,
         state_reason: None,
         created: snapshot.started,
-        source_instance: tag("instance"),
+        source_instance: snapshot.tags.get(&format!("{TAG_PREFIX}instance")).cloned(),
         source_image: None,
         snapshots: Vec::new(),
         product_codes: false,
         deprecated: None,
         tags: snapshot.tags.clone().into(),
         odd: None,
-    };
-    match naming::ownership(&image, &tag("daemon")?, &place.account) {
-        Ownership::Ours(marks) => Some(Evidence { subject: place.subject(&marks.instance), image, marks }),
-        _ => None,
-    }
+    })
 }
 
 /// Snapshots that bear our tags and belong to none of `images`: those of the account that bear our daemon's tag. A

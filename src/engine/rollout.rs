@@ -90,7 +90,7 @@ async fn launch<'a>(
         gates.closed(&slots).or_else(|| gates.stuck(&slots))
     };
     if let Some(why) = why {
-        return skip_all(run, queue, &why.hindrance()).await;
+        return skip_all(run, queue, &why).await;
     }
     // An instance that is not back since another occurrence would hold this one for as long.
     let overdue: Vec<_> = {
@@ -122,7 +122,7 @@ async fn launch<'a>(
                 first += 1;
                 continue;
             }
-            Some(Verdict::No(why)) => return skip_all(run, queue, &why.hindrance()).await,
+            Some(Verdict::No(why)) => return skip_all(run, queue, &why).await,
             Some(Verdict::Wait(_)) | None => break,
         }
         let Some(subject) = queue.remove(first) else { break };
@@ -140,8 +140,9 @@ async fn launch<'a>(
 }
 
 /// Ends all that wait.
-async fn skip_all(run: &Run, queue: &mut VecDeque<Subject>, why: &Hindrance) -> Result<(), Stop> {
-    let skipped = |subject: Subject| finished(&run.active, &run.name, &subject, Outcome::Skipped, why);
+async fn skip_all(run: &Run, queue: &mut VecDeque<Subject>, why: &Why) -> Result<(), Stop> {
+    let why = why.hindrance();
+    let skipped = |subject: Subject| finished(&run.active, &run.name, &subject, Outcome::Skipped, &why);
     run.shared.record_many(&queue.drain(..).map(skipped).collect::<Vec<_>>()).await
 }
 

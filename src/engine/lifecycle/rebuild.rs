@@ -322,8 +322,7 @@ impl Rebuild {
             answer => answer.unwrap_or_default(),
         };
         let orphans = rebuild::orphans(&snapshots, &images);
-        let traces: Vec<Image> =
-            orphans.iter().filter_map(|s| rebuild::trace(s, place)).map(|trace| trace.image).collect();
+        let traces: Vec<Image> = orphans.iter().filter_map(|s| rebuild::trace(s, &place.account)).collect();
         let orphans = orphans.into_iter().map(|snapshot| place.subject(&snapshot.id)).collect();
         let mut evidence = Vec::new();
         for image in images.into_iter().chain(traces) {

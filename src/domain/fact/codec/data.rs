@@ -145,7 +145,7 @@ pub(super) fn fact_of(row: &Row, topic: &Topic) -> Option<Fact> {
         }
         Kind::RunStarted => Fact::RunStarted(read::<RunStart>(data)?),
         Kind::RunLate => {
-            Fact::RunLate { reason: why(), older: data.get("older").is_some_and(|older| older == &Value::Bool(true)) }
+            Fact::RunLate { reason: why(), older: data.get("older").and_then(Value::as_bool).unwrap_or(false) }
         }
         Kind::RunStopped => Fact::RunStopped { reason: why() },
         Kind::RunFinished => Fact::RunFinished(read::<RunEnd>(data)?),
